@@ -1,0 +1,1 @@
+"""Tested parts of the notebooks: data, models, training, statistics, results."""

@@ -1,0 +1,1 @@
+"""The papers' models and their controls, by name."""

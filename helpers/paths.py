@@ -1,0 +1,74 @@
+"""Where things live: the only module that knows folders and environment variables."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def repo_root() -> Path:
+    """Return the folder that holds the README, the notebooks and this package."""
+    return Path(__file__).resolve().parent.parent
+
+
+def data_root() -> Path | None:
+    """Return the folder named by `REPRO_DATA` (holds `medmnist/` and `cag/`), or None if unset.
+
+    Raises:
+        ValueError: `REPRO_DATA` names a folder that does not exist.
+    """
+    value = os.environ.get("REPRO_DATA")
+    if not value:
+        return None
+    folder = Path(value).expanduser()
+    # A relative value means the same folder from every notebook, whatever its working directory.
+    folder = folder if folder.is_absolute() else repo_root() / folder
+    if not folder.is_dir():
+        raise ValueError(
+            f"REPRO_DATA is {value!r}, which is not a folder; unset it or point it to the folder "
+            "that holds medmnist/ and cag/."
+        )
+    return folder.resolve()
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloaded data (`XDG_CACHE_HOME` is honoured); it may not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "light-medical-classifiers"
+
+
+def results_root(profile: str = "paper") -> Path:
+    """Return the results tree of a profile; quick results never share a tree with paper results.
+
+    The base is `REPRO_RESULTS`, by default `results/` of the repository.
+    """
+    base = Path(os.environ.get("REPRO_RESULTS") or "results").expanduser()
+    base = base if base.is_absolute() else repo_root() / base
+    return base if profile == "paper" else base / profile
+
+
+def published_dir() -> Path:
+    """Return the folder of the published numbers, which travel with the repository."""
+    return repo_root() / "results" / "published"
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it replaces `path` if the block ends without an error.
+
+    A reader sees the old file or the whole new one, never a part, also after `kill -9`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept: some writers (np.savez, matplotlib) choose the format by it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
