@@ -1,0 +1,195 @@
+"""What every data set becomes: train, validation and test images with labels, checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+SPLIT_NAMES = ("train", "val", "test")
+
+
+class DataError(ValueError):
+    """The data, or the name of the data, is not what it should be."""
+
+
+class DatasetUnavailable(DataError):
+    """A known data set is neither on this machine nor to be downloaded from here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split, in memory.
+
+    Args:
+        images: uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB).
+        labels: int64 (N,), class indices from 0.
+        groups: str (N,), what must stay together (patient, cluster of frames), or None.
+        boxes: float32 (N, 4), lesion box as x, y, width, height in pixels, a row of NaN where
+            an image has none; or None if the data set has no boxes.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set: three splits and what is known about it.
+
+    Every class needs a training image. A class may be missing from validation or test: its
+    metrics there are undefined, and small folders do have rare classes.
+
+    Args:
+        name: the name it was loaded by.
+        train: training split.
+        val: validation split; selection reads this one.
+        test: test split; read once, after selection.
+        class_names: one name per class, in the order of the labels.
+        source: file or folder name, without the machine's path.
+        md5: of the file, or of all files and labels of a folder; None if generated.
+        licence: as its publisher states it, or None if not known.
+
+    Raises:
+        DataError: on construction, naming the split and what is wrong with it.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+    source: str
+    md5: str | None = None
+    licence: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) < 2:
+            raise DataError(
+                f"{self.name}: {len(self.class_names)} class ({', '.join(self.class_names)}); "
+                "classification needs at least two."
+            )
+        if len(set(self.class_names)) != len(self.class_names):
+            raise DataError(f"{self.name}: class names repeat: {list(self.class_names)}.")
+        for split_name, split in self.items():
+            _check_split(f"{self.name}, {split_name}", split, self.num_classes)
+        self._check_alike()
+        counts = np.bincount(self.train.labels, minlength=self.num_classes)
+        empty = [name for name, n in zip(self.class_names, counts, strict=True) if n == 0]
+        if empty:
+            raise DataError(
+                f"{self.name}: no training image of class {', '.join(map(repr, empty))}; "
+                "move some into the training split or leave the class out."
+            )
+        crossing = groups_across({k: v.groups for k, v in self.items()})
+        if crossing:
+            group, where = next(iter(crossing.items()))
+            raise DataError(
+                f"{self.name}: {len(crossing)} group(s) cross splits, the first is {group!r} in "
+                f"{' and '.join(where)}; a group (patient) must lie in one split only."
+            )
+
+    def _check_alike(self) -> None:
+        shapes = {k: v.images.shape[1:] for k, v in self.items()}
+        if len(set(shapes.values())) != 1:
+            raise DataError(f"{self.name}: the splits differ in image shape: {shapes}.")
+        for field in ("groups", "boxes"):
+            having = [k for k, v in self.items() if getattr(v, field) is not None]
+            if having and len(having) != len(SPLIT_NAMES):
+                raise DataError(f"{self.name}: {field} in {having} only; all splits or none.")
+
+    def items(self) -> tuple[tuple[str, Split], ...]:
+        """Return (name, split) of train, val and test, in this order."""
+        return tuple((name, getattr(self, name)) for name in SPLIT_NAMES)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def in_channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
+        return self.train.images.shape[3]
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.train.images.shape[1]
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are synthetic; such results are no results on patients."""
+        return self.name == "phantom"
+
+
+def groups_across(groups: Mapping[str, np.ndarray | None]) -> dict[str, tuple[str, ...]]:
+    """Find groups that lie in more than one split.
+
+    Args:
+        groups: split name -> str (N,), or None where the split has no groups.
+
+    Returns:
+        group -> names of the splits that hold it, for groups in two splits or more.
+    """
+    where: dict[str, list[str]] = {}
+    for split_name, members in groups.items():
+        for group in np.unique(members) if members is not None else ():
+            where.setdefault(str(group), []).append(split_name)
+    return {group: tuple(names) for group, names in where.items() if len(names) > 1}
+
+
+def _check_split(what: str, split: Split, num_classes: int) -> None:
+    images, labels = split.images, split.labels
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DataError(
+            f"{what}: images are {images.dtype} {images.shape}; expected uint8 (N, H, W, C) with "
+            "C = 1 or 3."
+        )
+    if len(images) == 0:
+        raise DataError(f"{what}: no images.")
+    if images.shape[1] != images.shape[2]:
+        raise DataError(
+            f"{what}: images of {images.shape[2]} x {images.shape[1]} pixels (width x height); "
+            "expected square ones: crop or pad them first."
+        )
+    if labels.dtype != np.int64 or labels.shape != (len(images),):
+        raise DataError(
+            f"{what}: labels are {labels.dtype} {labels.shape}; expected int64 ({len(images)},)."
+        )
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+        raise DataError(
+            f"{what}: label {labels[wrong[0]]} of image {wrong[0]} is out of range; expected 0 to "
+            f"{num_classes - 1} ({len(wrong)} such labels)."
+        )
+    if split.groups is not None and (
+        split.groups.dtype.kind != "U" or split.groups.shape != labels.shape
+    ):
+        raise DataError(
+            f"{what}: groups are {split.groups.dtype} {split.groups.shape}; expected str "
+            f"({len(labels)},)."
+        )
+    if split.boxes is not None:
+        _check_boxes(what, split.boxes, len(labels), images.shape[1])
+
+
+def _check_boxes(what: str, boxes: np.ndarray, n: int, size: int) -> None:
+    if boxes.dtype != np.float32 or boxes.shape != (n, 4):
+        raise DataError(
+            f"{what}: boxes are {boxes.dtype} {boxes.shape}; expected float32 ({n}, 4)."
+        )
+    missing = np.isnan(boxes)
+    x, y, width, height = boxes.T
+    inside = (x >= 0) & (y >= 0) & (x + width <= size) & (y + height <= size)
+    good = np.where(missing.any(1), missing.all(1), inside & (width > 0) & (height > 0))
+    if not good.all():
+        first = int(np.flatnonzero(~good)[0])
+        raise DataError(
+            f"{what}: box {boxes[first].tolist()} of image {first}; expected x, y, width, height "
+            f"inside the image of {size} pixels with a positive area, or four NaN."
+        )
