@@ -1,0 +1,240 @@
+"""Image operators on a batch, with one parameter per sample.
+
+Each function equals torchvision's operator of the same name applied to one image at a time with
+that sample's parameters (`tests/test_transforms.py` compares them). Images are float32
+`(B, C, H, W)`, C 1 or 3, in [0, 1] unless said otherwise; parameters are tensors of B rows on the
+same device. Nothing is changed in place and nothing is random here.
+
+Geometry is written as homographies `(B, 3, 3)` that map an output point to the input point it is
+read from, in pixels from the top left edge: the centre of pixel (row i, column j) is the point
+(j + 0.5, i + 0.5). Homographies multiply, so that flip, affine and perspective need one `warp`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LUMA = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
+
+
+def flip_homography(mask: Tensor, *, width: int) -> Tensor:
+    """Return the homographies that mirror left and right where `mask` (B,) is true."""
+    matrix = torch.eye(3, device=mask.device).repeat(len(mask), 1, 1)
+    matrix[:, 0, 0] = torch.where(mask, -1.0, 1.0)
+    matrix[:, 0, 2] = torch.where(mask, float(width), 0.0)
+    return matrix
+
+
+def affine_homography(
+    angle: Tensor, translate: Tensor, scale: Tensor, shear: Tensor, *, height: int, width: int
+) -> Tensor:
+    """Return the homographies of rotation, shear and scale about the centre, then translation.
+
+    Args:
+        angle: float32 (B,), degrees, clockwise.
+        translate: float32 (B, 2), pixels to the right and down.
+        scale: float32 (B,), above 1 enlarges.
+        shear: float32 (B, 2), degrees along x and y.
+        height: rows of the image.
+        width: columns of the image.
+
+    Returns:
+        float32 (B, 3, 3), output point to input point.
+    """
+    rotation, (shear_x, shear_y) = torch.deg2rad(angle), torch.deg2rad(shear).unbind(1)
+    # Forward map [[a, b], [c, d]] = rotation @ shear, of determinant 1: the inverse is exchange.
+    a = torch.cos(rotation - shear_y) / torch.cos(shear_y)
+    b = -a * torch.tan(shear_x) - torch.sin(rotation)
+    c = torch.sin(rotation - shear_y) / torch.cos(shear_y)
+    d = -c * torch.tan(shear_x) + torch.cos(rotation)
+    centre = angle.new_tensor([width / 2, height / 2])
+    linear = torch.stack([d, -b, -c, a], dim=1).view(-1, 2, 2) / scale.view(-1, 1, 1)
+    offset = centre - (linear @ (centre + translate).unsqueeze(2)).squeeze(2)
+    matrix = torch.eye(3, device=angle.device).repeat(len(angle), 1, 1)
+    matrix[:, :2, :2] = linear
+    matrix[:, :2, 2] = offset
+    return matrix
+
+
+def perspective_homography(startpoints: Tensor, endpoints: Tensor) -> Tensor:
+    """Return the homographies that move four points of the input to four of the output.
+
+    Args:
+        startpoints: float32 (B, 4, 2), x and y in the input, no three on a line.
+        endpoints: float32 (B, 4, 2), where they lie in the output, no three on a line.
+
+    Returns:
+        float32 (B, 3, 3), output point to input point.
+    """
+    # Eight equations for eight coefficients; float64, as torchvision solves them.
+    x, y = endpoints.double().unbind(2)
+    u, v = startpoints.double().unbind(2)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], dim=2)
+    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], dim=2)
+    system = torch.cat([rows_u, rows_v], dim=1)
+    solution = torch.linalg.solve(system, torch.cat([u, v], dim=1))
+    return torch.cat([solution, one[:, :1]], dim=1).view(-1, 3, 3).float()
+
+
+def warp(images: Tensor, homographies: Tensor) -> Tensor:
+    """Read each output pixel from the input point its homography gives (bilinear, zero outside).
+
+    Args:
+        images: float32 (B, C, H, W).
+        homographies: float32 (B, 3, 3), output point to input point.
+
+    Returns:
+        float32 (B, C, H, W).
+    """
+    height, width = images.shape[-2:]
+    x = torch.arange(width, device=images.device) + 0.5
+    y = torch.arange(height, device=images.device).view(-1, 1) + 0.5
+    # Pixels to grid_sample's range, -1 at one edge and 1 at the other, folded into the matrix.
+    to_grid = images.new_tensor([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
+    h = (to_grid @ homographies).view(-1, 9, 1, 1).unbind(1)
+    depth = (h[6] * x + h[8]) + h[7] * y
+    across = ((h[0] * x + h[2]) + h[1] * y) / depth
+    down = ((h[3] * x + h[5]) + h[4] * y) / depth
+    grid = torch.stack([across, down], dim=3)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def horizontal_flip(images: Tensor, mask: Tensor) -> Tensor:
+    """Mirror left and right the images (B, C, H, W) where `mask`, bool (B,), is true."""
+    return torch.where(_per_sample(mask), images.flip(-1), images)
+
+
+def affine(
+    images: Tensor, angle: Tensor, translate: Tensor, scale: Tensor, shear: Tensor
+) -> Tensor:
+    """Rotate, shear, scale and translate each image; see `affine_homography` for the units."""
+    height, width = images.shape[-2:]
+    return warp(
+        images, affine_homography(angle, translate, scale, shear, height=height, width=width)
+    )
+
+
+def perspective(images: Tensor, startpoints: Tensor, endpoints: Tensor) -> Tensor:
+    """Move four points (B, 4, 2) of each image from `startpoints` to `endpoints`."""
+    return warp(images, perspective_homography(startpoints, endpoints))
+
+
+def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Multiply each image by its factor (B,), >= 0, and clamp to [0, 1]."""
+    return (images * _per_sample(factor)).clamp_(0, 1)
+
+
+def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Stretch each image about its mean luminance by its factor (B,), >= 0, and clamp to [0, 1]."""
+    mean = _luminance(images).mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(mean, images, _per_sample(factor)).clamp_(0, 1)
+
+
+def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Stretch each colour about its luminance by the image's factor (B,), >= 0, clamp to [0, 1].
+
+    Grey images (one channel) have no saturation and come back as they are.
+    """
+    if images.shape[1] == 1:
+        return images
+    return torch.lerp(_luminance(images), images, _per_sample(factor)).clamp_(0, 1)
+
+
+def adjust_hue(images: Tensor, factor: Tensor) -> Tensor:
+    """Turn the hue of each image by its factor (B,), in [-0.5, 0.5] of the colour circle.
+
+    Grey images (one channel) have no hue and come back as they are.
+    """
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.unbind(1)
+    value = images.amax(dim=1)
+    chroma = value - images.amin(dim=1)
+    # Hue in sixths of the circle from the largest channel; a grey pixel has chroma 0 and any hue.
+    divisor = chroma.clamp(min=torch.finfo(chroma.dtype).tiny)
+    hue = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    hue = hue + 6 * factor.view(-1, 1, 1)
+    # HSV to RGB without its six cases: a channel is the value less the chroma times a trapezium.
+    corner = images.new_tensor([5, 3, 1]).view(1, 3, 1, 1)
+    position = torch.remainder(hue.unsqueeze(1) + corner, 6)
+    fraction = (2 - (position - 2).abs_()).clamp_(0, 1)
+    return (value.unsqueeze(1) - chroma.unsqueeze(1) * fraction).clamp_(0, 1)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, *, kernel_size: int) -> Tensor:
+    """Blur each image with its own Gaussian; the border is mirrored.
+
+    Args:
+        images: float32 (B, C, H, W), both sides longer than half the kernel.
+        sigma: float32 (B,), pixels, >= 0; 0 leaves the image as it is.
+        kernel_size: odd number of taps.
+    """
+    half = kernel_size // 2
+    taps = torch.arange(-half, half + 1, device=images.device)
+    # A sigma near zero stands for zero: its outer taps underflow to exactly 0.
+    kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3).view(-1, 1)) ** 2)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).unbind(1)
+    height, width = images.shape[-2:]
+    padded = F.pad(images, [half] * 4, mode="reflect")
+    rows = sum(_per_sample(kernel[k]) * padded[..., k : k + width] for k in range(kernel_size))
+    return sum(_per_sample(kernel[k]) * rows[..., k : k + height, :] for k in range(kernel_size))
+
+
+def erase(images: Tensor, boxes: Tensor) -> Tensor:
+    """Set one box of each image to zero.
+
+    Args:
+        images: float32 (B, C, H, W), any range.
+        boxes: int64 (B, 4): top, left, height, width; cut at the border, height 0 erases nothing.
+    """
+    rows, columns = _inside(boxes, images)
+    return images.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
+
+
+def cutmix(
+    images: Tensor, targets: Tensor, boxes: Tensor, permutation: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Paste a box of a partner image into each image and mix the targets by the pasted area.
+
+    Yun et al., "CutMix", ICCV 2019 (reference 39 of paper B): target = (1 - a) * own + a * partner,
+    where a is the share of pixels truly pasted, after the box is cut at the border.
+
+    Args:
+        images: float32 (B, C, H, W), any range.
+        targets: float32 (B, K), each row sums to 1.
+        boxes: int64 (B, 4): top, left, height, width; height 0 pastes nothing.
+        permutation: int64 (B,), the partner of each sample.
+
+    Returns:
+        Mixed images (B, C, H, W) and targets (B, K).
+    """
+    rows, columns = _inside(boxes, images)
+    inside = (rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1)
+    area = rows.sum(dim=1) * columns.sum(dim=1) / (rows.shape[1] * columns.shape[1])
+    mixed = torch.where(inside, images[permutation], images)
+    return mixed, torch.lerp(targets, targets[permutation], area.unsqueeze(1))
+
+
+def _per_sample(values: Tensor) -> Tensor:
+    """Shape (B,) as (B, 1, 1, 1), to multiply images."""
+    return values.view(-1, 1, 1, 1)
+
+
+def _luminance(images: Tensor) -> Tensor:
+    """Return the luminance (B, 1, H, W); a grey image is its own."""
+    if images.shape[1] == 1:
+        return images
+    return sum(weight * images[:, k : k + 1] for k, weight in enumerate(LUMA))
+
+
+def _inside(boxes: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which rows (B, H) and which columns (B, W) each box covers."""
+    top, left, height, width = boxes.unsqueeze(2).unbind(1)
+    row = torch.arange(images.shape[2], device=images.device)
+    column = torch.arange(images.shape[3], device=images.device)
+    return (row >= top) & (row < top + height), (column >= left) & (column < left + width)

@@ -1,0 +1,295 @@
+"""From uint8 batches to network input: resize, augment, normalise, mix.
+
+Paper B, section 4.1 (full augmentation, CutMix) and section 4.5 (the "normal" one of its
+ablation). Everything runs on the whole batch, on the device of the images, with parameters of its
+own for every sample and all randomness from one given generator.
+
+Order: resize, flip + affine + perspective, colour jitter, blur, normalise, erasing, CutMix.
+What differs from a chain of torchvision transforms:
+
+- Flip, affine and perspective are composed and sampled once: an image is interpolated once, not
+  twice (less blur), and what the affine step moves over the border can come back with the
+  perspective step. Outside the image is 0 before normalisation (black), torchvision's default.
+- Offsets and corners are drawn on a continuous scale, torchvision rounds them to whole pixels.
+- Colour jitter has a fixed order (brightness, contrast, saturation, hue), not a random one.
+- Grey images stay one channel until they are normalised; saturation and hue cannot change them.
+- Erasing sets 0 after normalisation, torchvision's default: the mean colour of ImageNet.
+- CutMix is decided, and its box drawn, for each sample, not once for the batch.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from helpers.data import batch_operators as ops
+
+AUGMENTATIONS = ("none", "normal", "full")
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of red, green and blue, for values in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+NORMALISE = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""ImageNet statistics, paper B section 4.1."""
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """How strong each step of the "full" augmentation is.
+
+    Paper B gives three of these numbers (marked "paper"). The rest are our choices, mild enough
+    that a lesion of a few pixels stays visible and inside the image.
+    """
+
+    flip_probability: float = 0.5  # torchvision's default
+    rotation: float = 10.0  # degrees either way: how a patient or a probe is tilted
+    translation: float = 0.1  # of the side, either way: paper
+    scale: tuple[float, float] = (0.9, 1.1)  # as much as the translation moves the border
+    shear: float = 5.0  # degrees along x: half the rotation
+    perspective_probability: float = 0.5  # torchvision's default
+    perspective_distortion: float = 0.2  # corners move <= 10 % of the side; torchvision's .5: 25 %
+    brightness: float = 0.2  # factor 0.8 to 1.2: exposure, without saturating the image
+    contrast: float = 0.2  # likewise
+    saturation: float = 0.2  # likewise; staining and skin tone
+    hue: float = 0.05  # of the colour circle: the stain's colour is evidence and must stay
+    blur_probability: float = 0.5  # half the images stay as sharp as in evaluation
+    blur_kernel: int = 3  # pixels: "minor smoothing"
+    blur_sigma: tuple[float, float] = (0.1, 1.0)  # pixels; torchvision's .1 to 2 is not minor
+    erasing_probability: float = 0.5  # paper
+    erasing_area: tuple[float, float] = (0.02, 0.2)  # torchvision's .33 may hide a whole lesion
+    erasing_ratio: tuple[float, float] = (0.3, 3.3)  # height / width, torchvision's default
+    cutmix_alpha: float = 1.0  # Yun et al.: Beta(1, 1), a uniform area. Paper: probability .5
+
+
+MAGNITUDES = Magnitudes()
+
+
+def preprocess(images: Tensor, *, image_size: int) -> Tensor:
+    """Prepare a batch for evaluation: resize, grey to three channels, ImageNet normalisation.
+
+    Args:
+        images: uint8 (B, C, H, W), C 1 or 3.
+        image_size: side S of the output in pixels; bilinear, with antialias when shrinking.
+
+    Returns:
+        float32 (B, 3, S, S).
+
+    Raises:
+        ValueError: `images` or `image_size` is not as said.
+    """
+    return _normalise(_resize(images, image_size=image_size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Training transform of a batch; build it with `make_augmentation`."""
+
+    kind: str
+    image_size: int
+    cutmix: float = 0.0
+
+    def __post_init__(self):
+        """Refuse unknown kinds and impossible numbers."""
+        if self.kind not in AUGMENTATIONS:
+            known = ", ".join(AUGMENTATIONS)
+            raise ValueError(f"unknown augmentation {self.kind!r}; known: {known}")
+        _check_image_size(self.image_size)
+        if not 0 <= self.cutmix <= 1:
+            raise ValueError(f"cutmix is a probability in [0, 1], got {self.cutmix!r}")
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, *, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Transform one batch.
+
+        Args:
+            images: uint8 (B, C, H, W), C 1 or 3.
+            labels: int64 (B,), in [0, num_classes), on the device of the images.
+            num_classes: K.
+            generator: source of all randomness. It may live on another device than the images:
+                a CPU generator draws the same parameters for every device.
+
+        Returns:
+            float32 (B, 3, S, S), normalised, and soft targets float32 (B, K), rows sum to 1
+            (one-hot without CutMix).
+
+        Raises:
+            ValueError: images or labels are not as said.
+        """
+        _check_labels(labels, images, num_classes=num_classes)
+        pixels = _resize(images, image_size=self.image_size)
+        targets = F.one_hot(labels, num_classes).float()
+        if self.kind == "none":
+            result = _normalise(pixels)
+        elif self.kind == "normal":
+            draws = _Draws(len(pixels), 1, generator=generator, device=pixels.device)
+            flip = draws.chance(MAGNITUDES.flip_probability)
+            result = _normalise(ops.horizontal_flip(pixels, flip))
+        else:
+            draws = _Draws(len(pixels), 26, generator=generator, device=pixels.device)
+            pixels = ops.warp(pixels, _draw_homography(draws, self.image_size))
+            pixels = _jitter(pixels, draws)
+            sigma = draws.uniform(*MAGNITUDES.blur_sigma) * draws.chance(
+                MAGNITUDES.blur_probability
+            )
+            pixels = ops.gaussian_blur(pixels, sigma, kernel_size=MAGNITUDES.blur_kernel)
+            result = ops.erase(_normalise(pixels), _draw_erasing(draws, self.image_size))
+        if self.cutmix > 0:
+            draws = _Draws(len(pixels), 4, generator=generator, device=pixels.device)
+            boxes = _draw_cutmix(draws, self.image_size, probability=self.cutmix)
+            partner = torch.randperm(len(pixels), generator=generator, device=generator.device)
+            result, targets = ops.cutmix(result, targets, boxes, partner.to(pixels.device))
+        return result, targets
+
+
+def make_augmentation(kind: str, *, image_size: int, cutmix: float = 0.0) -> Augmentation:
+    """Return the training transform of a batch by name.
+
+    Args:
+        kind: "none" (resize and normalise), "normal" (and random horizontal flip, paper B
+            section 4.5) or "full" (paper B section 4.1, with the numbers of `Magnitudes`).
+        image_size: side S of the output in pixels.
+        cutmix: probability in [0, 1] that a sample receives a box of another one; paper B: 0.5.
+
+    Returns:
+        A callable `(images, labels, *, num_classes, generator) -> (images, soft targets)`.
+
+    Raises:
+        ValueError: unknown kind, or a number out of range.
+    """
+    return Augmentation(kind=kind, image_size=image_size, cutmix=cutmix)
+
+
+class _Draws:
+    """Uniform numbers handed out column by column; row i is sample i's own."""
+
+    def __init__(self, rows: int, columns: int, *, generator: torch.Generator, device):
+        numbers = torch.rand((rows, columns), generator=generator, device=generator.device)
+        self._columns = iter(numbers.to(device).unbind(1))
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Return (B,) numbers in [low, high)."""
+        return low + (high - low) * next(self._columns)
+
+    def symmetric(self, largest: float) -> Tensor:
+        """Return (B,) numbers in [-largest, largest)."""
+        return self.uniform(-largest, largest)
+
+    def chance(self, probability: float) -> Tensor:
+        """Return (B,) booleans, each true with the given probability."""
+        return next(self._columns) < probability
+
+
+def _draw_homography(draws: _Draws, size: int) -> Tensor:
+    """Draw flip, affine and perspective and compose them: output point to input point."""
+    m = MAGNITUDES
+    flip = ops.flip_homography(draws.chance(m.flip_probability), width=size)
+    angle = draws.symmetric(m.rotation)
+    scale = draws.uniform(*m.scale)
+    shear_x = draws.symmetric(m.shear)
+    translate = torch.stack([draws.symmetric(m.translation * size) for _ in range(2)], dim=1)
+    shear = torch.stack([shear_x, torch.zeros_like(shear_x)], dim=1)
+    affine = ops.affine_homography(angle, translate, scale, shear, height=size, width=size)
+    # As RandomPerspective: every corner moves inwards, by at most distortion * half the side.
+    distorted = draws.chance(m.perspective_probability)
+    inwards = [draws.uniform(0, m.perspective_distortion * size / 2) for _ in range(8)]
+    inwards = torch.stack(inwards, dim=1).view(-1, 4, 2) * distorted.view(-1, 1, 1)
+    corners = inwards.new_tensor([[0, 0], [1, 0], [1, 1], [0, 1]])
+    start = (corners * size).expand_as(inwards)
+    perspective = ops.perspective_homography(start, start + inwards * (1 - 2 * corners))
+    # The last step comes first on the way back from the output to the input.
+    return flip @ affine @ perspective
+
+
+def _jitter(pixels: Tensor, draws: _Draws) -> Tensor:
+    """Vary brightness, contrast, saturation and hue."""
+    m = MAGNITUDES
+    pixels = ops.adjust_brightness(pixels, 1 + draws.symmetric(m.brightness))
+    pixels = ops.adjust_contrast(pixels, 1 + draws.symmetric(m.contrast))
+    pixels = ops.adjust_saturation(pixels, 1 + draws.symmetric(m.saturation))
+    return ops.adjust_hue(pixels, draws.symmetric(m.hue))
+
+
+def _draw_erasing(draws: _Draws, size: int) -> Tensor:
+    """Draw boxes (B, 4) as RandomErasing does; height 0 where a sample is not erased."""
+    m = MAGNITUDES
+    erased = draws.chance(m.erasing_probability)
+    area = draws.uniform(*m.erasing_area) * size**2
+    ratio = torch.exp(draws.uniform(*map(math.log, m.erasing_ratio)))
+    # The largest area at the longest ratio still fits (.2 * 3.3 < 1): nothing is drawn again.
+    height = torch.round(torch.sqrt(area * ratio)) * erased
+    width = torch.round(torch.sqrt(area / ratio))
+    top = torch.floor((size - height + 1) * draws.uniform(0, 1))
+    left = torch.floor((size - width + 1) * draws.uniform(0, 1))
+    return torch.stack([top, left, height, width], dim=1).long()
+
+
+def _draw_cutmix(draws: _Draws, size: int, *, probability: float) -> Tensor:
+    """Draw boxes (B, 4) as in Yun et al.; height 0 where a sample keeps its image."""
+    mixed = draws.chance(probability)
+    # A Beta(1, 1) share is uniform; the box has that share of the area and any centre.
+    half = torch.floor(torch.sqrt(draws.uniform(0, 1)) * size / 2)
+    centre_y, centre_x = (torch.floor(draws.uniform(0, size)) for _ in range(2))
+    top, bottom = (centre_y - half).clamp(min=0), (centre_y + half).clamp(max=size)
+    left, right = (centre_x - half).clamp(min=0), (centre_x + half).clamp(max=size)
+    return torch.stack([top, left, (bottom - top) * mixed, right - left], dim=1).long()
+
+
+def _resize(images: Tensor, *, image_size: int) -> Tensor:
+    """Check a uint8 batch and return it as float32 in [0, 1], resized to a square."""
+    _check_images(images)
+    _check_image_size(image_size)
+    pixels = images.float().div_(255)
+    height, width = pixels.shape[-2:]
+    if (height, width) == (image_size, image_size):
+        return pixels
+    return F.interpolate(
+        pixels,
+        size=(image_size, image_size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=image_size < max(height, width),
+    )
+
+
+def _normalise(pixels: Tensor) -> Tensor:
+    """Normalise (B, C, H, W) in [0, 1] to ImageNet statistics; grey becomes three channels."""
+    mean = pixels.new_tensor(NORMALISE.mean).view(1, 3, 1, 1)
+    std = pixels.new_tensor(NORMALISE.std).view(1, 3, 1, 1)
+    return (pixels - mean).div_(std)
+
+
+def _check_images(images: Tensor) -> None:
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        found = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"images must be a uint8 tensor in [0, 255], got {found}")
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(
+            f"images must be (B, C, H, W) with C 1 or 3 and no empty side, got "
+            f"{tuple(images.shape)}; (B, H, W, C) arrays need .permute(0, 3, 1, 2)"
+        )
+
+
+def _check_labels(labels: Tensor, images: Tensor, *, num_classes: int) -> None:
+    _check_images(images)
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"labels must be int64 ({len(images)},), one per image, got {labels.dtype} "
+            f"{tuple(labels.shape)}"
+        )
+    low, high = torch.aminmax(labels)
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"labels must lie in [0, {num_classes}), got {int(low)} to {int(high)}")
+
+
+def _check_image_size(image_size: int) -> None:
+    if not isinstance(image_size, int) or image_size < 2:
+        raise ValueError(f"image_size must be a whole number of pixels >= 2, got {image_size!r}")
