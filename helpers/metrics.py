@@ -11,7 +11,9 @@ Intervals:
 - DeLong, DeLong & Clarke-Pearson (1988), in the O(n log n) form of Sun & Xu (2014), for the AUC of
   two classes, on the logit scale (see `auc_interval`).
 - Stratified percentile bootstrap for the rest: images are drawn with replacement within each class,
-  so that each resample keeps the class sizes.
+  so that each resample keeps the class sizes. ECE alone has the basic (reflected) bootstrap: chance
+  adds to ECE, in a resample once more, so that percentiles of a well calibrated model lie above the
+  true value altogether; reflection takes the bias off (`benchmarks/metrics.py` measures both).
 
 What is undefined is None, never 0: no positive predictions means no PPV.
 """
@@ -82,7 +84,8 @@ def evaluate(
     points = _summarise(tables.statistics(np.ones((n, 1), np.float32)), y_true, num_classes)
     resampled = _summarise(_bootstrap(tables, y_true, n_resamples, seed), y_true, num_classes)
     estimates = {
-        name: _bootstrap_estimate(points[name][0], resampled[name], n=n) for name in points
+        name: _bootstrap_estimate(points[name][0], resampled[name], n=n, basic=name == "ece")
+        for name in points
     }
 
     matrix = confusion_matrix(y_true, probabilities.argmax(axis=1), num_classes=num_classes)
@@ -180,10 +183,10 @@ def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:
     """Return the AUC of a two-class problem with its DeLong interval.
 
     The interval is symmetric for logit(AUC), not for the AUC: it stays within 0 .. 1 and covers
-    better than the plain one for an AUC near 1 in a small set (Pepe 2003, section 5.2). Where the
-    DeLong variance is zero or unknown (perfect separation, all scores tied, one image in a class)
-    it would claim certainty; there the score-type interval of Newcombe (2006, method 5) takes its
-    place, which rests on the class sizes alone.
+    better than the plain one for an AUC near 1 in a small set (Perme & Manevski 2019, Stat. Methods
+    Med. Res. 28(12)). Where the DeLong variance is zero or unknown (perfect separation, all scores
+    tied, one image in a class) it would claim certainty; there the score-type interval of Newcombe
+    (2006, method 5) takes its place, which rests on the AUC and the class sizes alone.
 
     Args:
         positive: bool (n,), True for images of the positive class.
@@ -335,6 +338,7 @@ def _newcombe_interval(auc: float, n_positive: int, n_negative: int) -> tuple[fl
     inner = (n_positive + n_negative) / 2 - 1
     t = np.linspace(0, 1, 100_001)
     variance = t * (1 - t) * (1 + inner * (1 - t) / (2 - t) + inner * t / (1 + t))
+    # The set is one stretch of 0 .. 1 that holds `auc`; the grid is exact to 1e-5.
     inside = t[(auc - t) ** 2 <= z**2 * variance / (n_positive * n_negative)]
     return float(inside[0]), float(inside[-1])
 
@@ -494,18 +498,24 @@ def _summarise(
     return summary
 
 
-def _bootstrap_estimate(value: float, resampled: np.ndarray, *, n: int) -> Estimate:
-    """Return a value with the percentile interval of its resamples."""
-    method = "stratified bootstrap"
+def _bootstrap_estimate(
+    value: float, resampled: np.ndarray, *, n: int, basic: bool = False
+) -> Estimate:
+    """Return a value with the percentile (or basic) interval of its resamples."""
+    method = "stratified bootstrap, basic" if basic else "stratified bootstrap"
     if np.isnan(value):
         return Estimate(None, None, None, n, f"{method}: undefined")
+    value = float(value)
     defined = resampled[~np.isnan(resampled)]
     if len(resampled) == 0:
-        return Estimate(float(value), None, None, n, "no interval: no resamples asked for")
+        return Estimate(value, None, None, n, "no interval: no resamples asked for")
     # A perfect score is perfect in each resample: that is no evidence of certainty.
     if len(defined) == 0 or np.ptp(defined) < 1e-9:
-        return Estimate(float(value), None, None, n, f"{method}: no interval, no spread")
+        return Estimate(value, None, None, n, f"{method}: no interval, no spread")
     if len(defined) < len(resampled):
         method += f", {len(defined)} of {len(resampled)} resamples defined"
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(value), float(low), float(high), n, method)
+    if basic:
+        # Reflected at the value, kept at or above zero and around the value.
+        low, high = min(value, max(0.0, 2 * value - high)), max(value, 2 * value - low)
+    return Estimate(value, float(low), float(high), n, method)
