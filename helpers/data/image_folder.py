@@ -1,0 +1,480 @@
+"""Image folders under `REPRO_DATA/cag/`: PNG, JPEG or TIFF in class folders or with a labels.csv.
+
+Three layouts:
+
+- `<class>/*.png`: no split is given, so one is made (see `assign_splits`).
+- `{train,val,test}/<class>/*.png`: the folders are the splits.
+- `labels.csv` with the columns `file` and `label` (class index or class name) and, where known,
+  `class` (name), `split` (train, val, test), `group` (patient) and `box` (four numbers, x y width
+  height in pixels of the image). Several splits of one folder are columns `split_<name>`, chosen
+  by `cag:<folder>/<name>`; a column `in_<name>` (0 or 1) leaves rows out. Without a choice,
+  `split` is used, else `split_full`, else a split is made. Boxes may also be given as
+  `stenosis_box_xywh` in the whole frame with the patch's centre in `center_x` and `center_y`
+  (ARCADE patches); these are clipped to the patch.
+
+Pixels: 8-bit images stay as they are. 16-bit grey images are divided by one number for the whole
+folder, the smallest 2^b - 1 that holds the largest value, so 12-bit data fills the range too. RGB
+files whose three channels are equal in the whole folder are read as grey. Opaque alpha is dropped.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SPLIT_SEED = 0
+SPLIT_SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+_LABELS = "labels.csv"
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What is in the folder, before any image is read; all columns have one row an image."""
+
+    files: list[str]
+    labels: np.ndarray
+    splits: np.ndarray
+    class_names: tuple[str, ...]
+    groups: np.ndarray | None = None
+    boxes: pd.DataFrame | None = None
+    extra_bytes: bytes = field(default=b"", repr=False)
+
+
+def list_image_folders(root: Path) -> list[str]:
+    """Return the names under a folder `cag/`, with `/<name>` for each named split."""
+    names = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else ():
+        if folder.name.startswith("."):
+            continue
+        names.append(f"cag:{folder.name}")
+        if (folder / _LABELS).is_file():
+            names += [f"cag:{folder.name}/{split}" for split in _named_splits(_read_csv(folder))]
+    return names
+
+
+def load_image_folder(root: Path, name: str) -> Splits:
+    """Load an image folder.
+
+    Args:
+        root: the folder `cag/` that holds the data sets.
+        name: `cag:<folder>` or `cag:<folder>/<named split>`.
+
+    Returns:
+        Images as uint8, grey or RGB; `md5` is a digest of the files read and of labels.csv.
+
+    Raises:
+        DatasetUnavailable: there is no such folder.
+        DataError: whatever is wrong in it, naming the file.
+    """
+    folder_name, _, chosen = name.removeprefix("cag:").partition("/")
+    # One plain component each: a name never leads out of `cag/`.
+    if not folder_name or folder_name.startswith(".") or "\\" in name or "/" in chosen:
+        raise DataError(f"{name!r} is not of the form cag:<folder> or cag:<folder>/<split>.")
+    folder = root / folder_name
+    if not folder.is_dir():
+        known = ", ".join(list_image_folders(root)) or "none"
+        raise DatasetUnavailable(
+            f"no image folder {folder_name!r}: put it at {folder}. Known here: {known}."
+        )
+    index = _make_index(folder, chosen if "/" in name else None)
+    images, digest = _read_images(folder, index.files)
+    digest.update(index.extra_bytes)
+    boxes = None if index.boxes is None else _patch_boxes(index.boxes, images.shape[1])
+    splits = {}
+    for split in SPLIT_NAMES:
+        rows = np.flatnonzero(index.splits == split)
+        splits[split] = Split(
+            images=images[rows],
+            labels=index.labels[rows],
+            groups=None if index.groups is None else index.groups[rows],
+            boxes=None if boxes is None else boxes[rows],
+        )
+    return Splits(
+        name=name,
+        **splits,
+        class_names=index.class_names,
+        source=name.removeprefix("cag:"),
+        md5=digest.hexdigest(),
+    )
+
+
+def assign_splits(
+    labels: np.ndarray, groups: np.ndarray | None = None, *, seed: int = SPLIT_SEED
+) -> np.ndarray:
+    """Assign 70 / 15 / 15 % to train, val and test, stratified by class; groups stay whole.
+
+    Class by class, the groups (without groups: single images) are put into seeded random order,
+    largest first, and each goes where most is wanting. A class of three groups or more is in
+    every split; one of fewer is in training alone.
+
+    Args:
+        labels: int64 (N,), in an order that does not depend on the file system.
+        groups: str (N,), or None.
+        seed: of the random order.
+
+    Returns:
+        str (N,), "train", "val" or "test".
+    """
+    members = (
+        np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    )
+    n_groups = members.max() + 1
+    # A group of mixed labels counts for its most frequent one.
+    votes = np.zeros((n_groups, labels.max() + 1), dtype=np.int64)
+    np.add.at(votes, (members, labels), 1)
+    sizes, majority = votes.sum(1), votes.argmax(1)
+    of_group = np.full(n_groups, "train", dtype="<U5")
+    for label in np.unique(majority):
+        candidates = np.random.default_rng([seed, label]).permutation(
+            np.flatnonzero(majority == label)
+        )
+        if len(candidates) < 3:
+            continue
+        total = sizes[candidates].sum()
+        held_out = [max(1.0, SPLIT_SHARES[split] * total) for split in SPLIT_NAMES[1:]]
+        wanting = np.array([total - sum(held_out), *held_out])
+        for group in candidates[np.argsort(-sizes[candidates], kind="stable")]:
+            split = int(wanting.argmax())
+            wanting[split] -= sizes[group]
+            of_group[group] = SPLIT_NAMES[split]
+    return of_group[members]
+
+
+def _make_index(folder: Path, chosen: str | None) -> _Index:
+    if (folder / _LABELS).is_file():
+        return _index_csv(folder, chosen)
+    if chosen is not None:
+        raise DataError(
+            f"{folder.name}: no {_LABELS}, so there is no split named {chosen!r}; load "
+            f"cag:{folder.name}."
+        )
+    subfolders = {path.name: path for path in _visible(folder) if path.is_dir()}
+    if not subfolders:
+        loose = [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES]
+        state = f"{len(loose)} images but no class folders" if loose else "empty"
+        raise DataError(
+            f"{folder.name} is {state}; expected <class>/*.png, {{train,val,test}}/<class>/*.png "
+            f"or {_LABELS}."
+        )
+    if not set(SPLIT_NAMES) & set(subfolders):
+        files, labels, names = _list_classes(folder, folder)
+        return _Index(files, labels, assign_splits(labels), names)
+    if set(subfolders) != set(SPLIT_NAMES):
+        raise DataError(
+            f"{folder.name} has the folders {', '.join(sorted(subfolders))}; expected train, val "
+            "and test, or class folders alone."
+        )
+    names = sorted({c.name for s in subfolders.values() for c in _visible(s) if c.is_dir()})
+    parts = {s: _list_classes(folder, subfolders[s], tuple(names)) for s in SPLIT_NAMES}
+    return _Index(
+        files=[file for files, _, _ in parts.values() for file in files],
+        labels=np.concatenate([labels for _, labels, _ in parts.values()]),
+        splits=np.repeat(SPLIT_NAMES, [len(files) for files, _, _ in parts.values()]),
+        class_names=tuple(names),
+    )
+
+
+def _visible(folder: Path) -> list[Path]:
+    """List a folder in a fixed order, without what file managers leave behind."""
+    return sorted(
+        path for path in folder.iterdir() if path.name[0] != "." and path.name != "Thumbs.db"
+    )
+
+
+def _list_classes(
+    folder: Path, parent: Path, class_names: tuple[str, ...] | None = None
+) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
+    """Return files (relative to `folder`), labels and class names of the class folders."""
+    children = _visible(parent)
+    loose = [path for path in children if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if loose:
+        raise DataError(f"{loose[0].relative_to(folder)} lies beside the class folders, in none.")
+    found = {path.name: path for path in children if path.is_dir()}
+    class_names = class_names or tuple(sorted(found))
+    files, labels = [], []
+    for label, name in enumerate(class_names):
+        inside = _visible(found[name]) if name in found else []
+        if name in found and not inside:
+            raise DataError(
+                f"{folder.name}: the folder {found[name].relative_to(folder)} is empty."
+            )
+        files += [path.relative_to(folder).as_posix() for path in inside]
+        labels += [label] * len(inside)
+    return files, np.array(labels, dtype=np.int64), class_names
+
+
+def _read_csv(folder: Path) -> pd.DataFrame:
+    where = f"{folder.name}/{_LABELS}"
+    try:
+        table = pd.read_csv(
+            folder / _LABELS, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except ValueError as error:  # pandas' own parser errors, and text that is not UTF-8
+        raise DataError(f"{where} is not a readable table ({error}).") from error
+    table.columns = [column.strip() for column in table.columns]
+    missing = [column for column in ("file", "label") if column not in table.columns]
+    if missing:
+        raise DataError(
+            f"{where} lacks the column {' and '.join(missing)}; it has {', '.join(table.columns)}."
+        )
+    # A row with fewer fields than the header is padded with NaN despite keep_default_na.
+    return table.fillna("").apply(lambda column: column.str.strip())
+
+
+def _named_splits(table: pd.DataFrame) -> list[str]:
+    prefix = "split_"
+    return [column.removeprefix(prefix) for column in table.columns if column.startswith(prefix)]
+
+
+def _index_csv(folder: Path, chosen: str | None) -> _Index:
+    where = f"{folder.name}/{_LABELS}"
+    table = _read_csv(folder)
+    if table.empty:
+        raise DataError(f"{where} has no rows.")
+    labels, class_names = _csv_classes(where, table)
+    table = table.assign(label=labels, file=[_inside(where, file) for file in table["file"]])
+    repeated = table["file"][table["file"].duplicated()]
+    if len(repeated):
+        raise DataError(f"{where} lists {repeated.iloc[0]} twice ({len(repeated)} repeated rows).")
+    column = _split_column(folder.name, table, chosen)
+    table = _chosen_rows(where, table, column)
+    if "group" in table and (table["group"] == "").any():
+        raise DataError(f"{where}: {_first_file(table, table['group'] == '')} has no group.")
+    table = table.sort_values("file", kind="stable").reset_index(drop=True)
+    groups = np.array(table["group"].tolist(), dtype=str) if "group" in table else None
+    labels = table["label"].to_numpy(dtype=np.int64)
+    if column is None:
+        splits = assign_splits(labels, groups)
+    else:
+        splits = np.array(table[column].tolist(), dtype=str)
+    return _Index(
+        files=table["file"].tolist(),
+        labels=labels,
+        splits=splits,
+        class_names=class_names,
+        groups=groups,
+        boxes=_csv_boxes(where, table),
+        extra_bytes=(folder / _LABELS).read_bytes(),
+    )
+
+
+def _first_file(table: pd.DataFrame, rows: pd.Series) -> str:
+    return table["file"][rows].iloc[0]
+
+
+def _inside(where: str, file: str) -> str:
+    """Return a file name in plain form; refuse one that leads out of the folder."""
+    path = PurePosixPath(file)
+    if not file or "\\" in file or path.is_absolute() or ".." in path.parts:
+        raise DataError(
+            f"{where}: file {file!r}; expected a path inside the folder with / between its parts."
+        )
+    return path.as_posix()
+
+
+def _csv_classes(where: str, table: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return int64 labels and class names from `label` and, if there is one, `class`."""
+    empty = table["label"] == ""
+    if empty.any():
+        raise DataError(f"{where}: {_first_file(table, empty)} has no label.")
+    if not table["label"].str.fullmatch(r"-?\d+").all():
+        if table["label"].str.fullmatch(r"-?\d+").any():
+            raise DataError(f"{where}: label mixes class indices and class names; use one.")
+        names, labels = np.unique(table["label"].tolist(), return_inverse=True)
+        return labels.astype(np.int64), tuple(names.tolist())
+    labels = table["label"].astype(np.int64)
+    count = labels.nunique()
+    wrong = (labels < 0) | (labels >= count)
+    if wrong.any():
+        raise DataError(
+            f"{where}: label {labels[wrong].iloc[0]} of {_first_file(table, wrong)} is out of "
+            f"range; {count} classes need the labels 0 to {count - 1}."
+        )
+    if "class" not in table:
+        return labels.to_numpy(), tuple(f"class {k}" for k in range(count))
+    pairs = table.assign(label=labels)[["label", "class"]].drop_duplicates()
+    if len(pairs) != count or pairs["class"].nunique() != count:
+        raise DataError(
+            f"{where}: label and class disagree: "
+            f"{sorted(pairs.itertuples(index=False, name=None))}; one name a label is expected."
+        )
+    return labels.to_numpy(), tuple(pairs.sort_values("label")["class"])
+
+
+def _split_column(folder: str, table: pd.DataFrame, chosen: str | None) -> str | None:
+    named = _named_splits(table)
+    known = ", ".join(f"cag:{folder}/{name}" for name in named) or "none"
+    if chosen is not None:
+        if chosen not in named:
+            raise DataError(f"{folder}: no split named {chosen!r}; known: {known}.")
+        return f"split_{chosen}"
+    for column in ("split", "split_full"):
+        if column in table:
+            return column
+    if named:
+        raise DataError(f"{folder}: no default split (column split or split_full); use {known}.")
+    return None
+
+
+def _chosen_rows(where: str, table: pd.DataFrame, column: str | None) -> pd.DataFrame:
+    if column is None:
+        return table
+    flag = "in_" + column.removeprefix("split_")
+    if column != "split" and flag in table:
+        wrong = ~table[flag].isin(["0", "1"])
+        if wrong.any():
+            raise DataError(
+                f"{where}: {flag} is {table[flag][wrong].iloc[0]!r} for "
+                f"{_first_file(table, wrong)}; expected 0 or 1."
+            )
+        table = table[table[flag] == "1"]
+    wrong = ~table[column].isin(SPLIT_NAMES)
+    if wrong.any():
+        raise DataError(
+            f"{where}: {column} is {table[column][wrong].iloc[0]!r} for "
+            f"{_first_file(table, wrong)}; expected {', '.join(SPLIT_NAMES)}."
+        )
+    return table
+
+
+def _csv_boxes(where: str, table: pd.DataFrame) -> pd.DataFrame | None:
+    """Return x, y, width, height (NaN where none) and the patch centre, if frames are meant."""
+    column = next((c for c in ("box", "stenosis_box_xywh") if c in table), None)
+    if column is None or (table[column] == "").all():
+        return None
+    given = table[column] != ""
+    fields = ["x", "y", "width", "height"]
+    values = table[column][given].str.split(r"[\s,;]+", regex=True)
+    wrong = values.str.len() != 4
+    if not wrong.any():
+        numbers = values.apply(pd.Series).apply(pd.to_numeric, errors="coerce")
+        wrong = numbers.isna().any(axis=1)
+    if wrong.any():
+        first = wrong.idxmax()
+        raise DataError(
+            f"{where}: {column} is {table[column][first]!r} for {table['file'][first]}; expected "
+            "four numbers: x y width height."
+        )
+    boxes = pd.DataFrame(np.nan, index=table.index, columns=fields)
+    boxes.loc[given] = numbers.to_numpy(dtype=float)
+    if column == "box":
+        return boxes
+    for centre in ("center_x", "center_y"):
+        if centre not in table:
+            raise DataError(f"{where}: {column} is in the whole frame and needs {centre}.")
+        boxes[centre] = pd.to_numeric(table[centre], errors="coerce")
+        wrong = boxes[centre].isna() & given
+        if wrong.any():
+            raise DataError(f"{where}: {_first_file(table, wrong)} has no number in {centre}.")
+    return boxes
+
+
+def _patch_boxes(boxes: pd.DataFrame, image_size: int) -> np.ndarray:
+    """Return float32 (N, 4) boxes in pixels of the patch."""
+    corner = boxes[["x", "y"]].to_numpy()
+    extent = boxes[["width", "height"]].to_numpy()
+    if "center_x" in boxes:
+        # The patch covers centre +- half its size; a box may be larger than its patch.
+        first = corner - boxes[["center_x", "center_y"]].to_numpy() + image_size / 2
+        corner = np.clip(first, 0, image_size)
+        extent = np.clip(first + extent, 0, image_size) - corner
+    return np.concatenate([corner, extent], axis=1).astype(np.float32)
+
+
+def _read_images(folder: Path, files: list[str]) -> tuple[np.ndarray, "hashlib._Hash"]:
+    """Return uint8 (N, H, W, C) in the order of `files`, and the digest of names and bytes."""
+    digest = hashlib.md5(usedforsecurity=False)
+    contents: dict[str, bytes] = {}
+    images = []
+    for file in files:
+        content = _read_bytes(folder, file)
+        contents[file] = hashlib.md5(content, usedforsecurity=False).digest()
+        images.append(_decode(f"{folder.name}/{file}", content))
+    for file in sorted(contents):
+        digest.update(file.encode() + b"\0" + contents[file])
+    _check_alike(folder.name, files, images)
+    if images[0].shape[2] == 3 and all((im == im[..., :1]).all() for im in images):
+        images = [im[..., :1] for im in images]
+    stack = np.stack(images)
+    if stack.dtype == np.uint16:
+        bits = max(8, int(stack.max()).bit_length())
+        grey = np.round(np.arange(2**bits) * (255.0 / (2**bits - 1))).astype(np.uint8)
+        stack = grey[stack]
+    return np.ascontiguousarray(stack), digest
+
+
+def _read_bytes(folder: Path, file: str) -> bytes:
+    path = folder / file
+    if not path.is_file():
+        raise DataError(f"{folder.name}/{file} is not there, or is a folder; expected an image.")
+    suffix = path.suffix.lower()
+    if suffix in (".dcm", ".dicom"):
+        raise DataError(f"{folder.name}/{file}: DICOM is not read yet; save it as PNG.")
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"{folder.name}/{file} is no image of a known kind; expected {', '.join(SUFFIXES)}."
+        )
+    return path.read_bytes()
+
+
+def _decode(what: str, content: bytes) -> np.ndarray:
+    """Return uint8 (H, W, 1), uint8 (H, W, 3) or uint16 (H, W, 1)."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            frames = getattr(image, "n_frames", 1)
+            image.load()
+            if image.mode in ("P", "PA"):
+                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+            elif image.mode == "1":
+                image = image.convert("L")
+            mode, pixels = image.mode, np.asarray(image)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+    ) as error:
+        # Pillow's message may hold a memory address; the file's name is what helps.
+        raise DataError(f"{what} is unreadable: truncated, or no image.") from error
+    if frames != 1:
+        raise DataError(f"{what} has {frames} frames; expected one image a file.")
+    if mode in ("LA", "RGBA"):
+        if (pixels[..., -1] != 255).any():
+            raise DataError(f"{what} is partly transparent; save it without alpha.")
+        pixels = pixels[..., :-1]
+    elif mode == "I" and pixels.min() >= 0 and pixels.max() < 2**16:
+        pixels = pixels.astype(np.uint16)
+    elif mode not in ("L", "RGB") and not mode.startswith("I;16"):
+        raise DataError(f"{what} has pixel mode {mode}; expected grey (8 or 16 bit) or RGB.")
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
+        pixels = pixels.astype(np.uint16)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _check_alike(folder: str, files: list[str], images: list[np.ndarray]) -> None:
+    """Raise DataError unless all images have one size, one depth and one kind of colour."""
+    for file, image in zip(files, images, strict=True):
+        if image.shape[:2] != images[0].shape[:2]:
+            sizes = [f"{im.shape[1]} x {im.shape[0]}" for im in (images[0], image)]
+            raise DataError(
+                f"{folder}: mixed sizes: {files[0]} has {sizes[0]} pixels, {file} {sizes[1]}; "
+                "resize or crop them to one size first."
+            )
+        if image.dtype != images[0].dtype:
+            raise DataError(
+                f"{folder}: mixed depths: {files[0]} {images[0].dtype}, {file} "
+                f"{image.dtype}; save all with 8 or all with 16 bits."
+            )
+        if image.shape[2] != images[0].shape[2]:
+            raise DataError(
+                f"{folder}: mixed grey and colour: {files[0]} has {images[0].shape[2]} channel(s), "
+                f"{file} {image.shape[2]}; save all as grey or all as RGB."
+            )
