@@ -33,7 +33,7 @@ def data_root() -> Path | None:
 
 
 def cache_dir() -> Path:
-    """Return the folder for downloaded data (`XDG_CACHE_HOME` is honoured); it may not exist yet."""
+    """Return the folder for downloaded data, under `XDG_CACHE_HOME`; it may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "light-medical-classifiers"
 

@@ -1,0 +1,218 @@
+"""What defines a run: recipes, the frozen configuration, and checked notebook parameters."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from helpers import paths
+
+PROFILES = ("paper", "quick")
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
+SCHEDULES = ("one_cycle", "cosine", "warm_restarts", "step", "constant")
+PRECISIONS = ("fp32", "bf16")
+_IDENTITY_EXCLUDES = ("seed", "profile")  # the seed has its own place in the path
+
+
+class ConfigError(ValueError):
+    """A parameter is unknown, has the wrong type, or lies outside its range."""
+
+
+@cache
+def load_recipes() -> dict[str, dict[str, Any]]:
+    """Read `params/recipes.yaml`."""
+    return yaml.safe_load((paths.repo_root() / "params" / "recipes.yaml").read_text())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The configuration of one training run; equal configurations and seeds give equal runs.
+
+    Attributes:
+        recipe: Name in `params/recipes.yaml`.
+        dataset: Name for `load_dataset`.
+        model: Name for `build_model`.
+        seed: Seed of initial weights, batch order and augmentation; at least 0.
+        image_size: Side of the network's input in pixels.
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        learning_rate: Peak learning rate.
+        optimizer: One of `OPTIMIZERS`.
+        schedule: One of `SCHEDULES`, stepped once a batch.
+        augmentation: Kind for `make_augmentation`.
+        cutmix: Probability of CutMix a batch, 0 to 1.
+        pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
+        profile: "paper", or "quick" for small runs in a results tree of their own.
+        weight_decay: Decoupled for AdamW, L2 for the others.
+        label_smoothing: Share of the target spread over all classes, 0 to 1.
+        ema_decay: Decay a step of the averaged weights; None: no average.
+        flip_average: Whether probabilities are averaged over the image and its mirror image.
+        precision: One of `PRECISIONS`.
+        patience: Epochs without progress on validation data before an early stop; None: never.
+    """
+
+    recipe: str
+    dataset: str
+    model: str
+    seed: int
+    image_size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    schedule: str
+    augmentation: str
+    cutmix: float
+    pretrained: str
+    profile: str
+    weight_decay: float
+    label_smoothing: float
+    ema_decay: float | None
+    flip_average: bool
+    precision: str
+    patience: int | None
+
+    def __post_init__(self) -> None:
+        """Check types and ranges; all numbers of a kind are stored alike, so that hashes agree."""
+        for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
+        self._check_choices()
+        self._check_ranges()
+
+    def _check_choices(self) -> None:
+        choices = {
+            "recipe": tuple(load_recipes()),
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "pretrained": ("imagenet", "none"),
+            "profile": PROFILES,
+            "precision": PRECISIONS,
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
+                )
+
+    def _check_ranges(self) -> None:
+        at_least = {"seed": 0, "image_size": 28, "epochs": 1, "batch_size": 1, "patience": 1}
+        for name, low in at_least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ConfigError(f"{name} must be at least {low}, got {value}.")
+        if not 0 < self.learning_rate < float("inf"):
+            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}.")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ConfigError(f"weight_decay must not be negative, got {self.weight_decay}.")
+        for name in ("cutmix", "label_smoothing", "ema_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"{name} must lie between 0 and 1, got {value}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values as a JSON-ready dictionary."""
+        return asdict(self)
+
+    def hash(self) -> str:
+        """Return ten hexadecimal digits that identify everything but the seed and the profile."""
+        identity = {k: v for k, v in asdict(self).items() if k not in _IDENTITY_EXCLUDES}
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def check_type(name: str, value: Any, kind: Any) -> Any:
+    """Return `value` if it is of `kind` (an int passes as a float), else raise a `ConfigError`."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if type(value) in kinds:
+        return value
+    if float in kinds and type(value) is int:
+        return float(value)
+    expected = " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
+    hint = ""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        hint = " YAML reads 1e-4 as text: write 1.0e-4."
+    raise ConfigError(f"{name} must be {expected}, got {type(value).__name__} {value!r}.{hint}")
+
+
+def _epochs_for(rule: Mapping[str, int] | int, dataset: str) -> int:
+    """Look up a recipe's epochs; all sizes of a MedMNIST set share one entry."""
+    if isinstance(rule, int):
+        return rule
+    return rule.get(re.sub(r"_(64|128|224)$", "", dataset), rule["default"])
+
+
+def make_config(
+    *,
+    recipe: str,
+    dataset: str,
+    model: str,
+    seed: int,
+    pretrained: str,
+    profile: str = "paper",
+    **overrides: Any,
+) -> RunConfig:
+    """Fill a configuration from its recipe; an override that is None leaves the recipe's value.
+
+    Raises:
+        ConfigError: unknown recipe or name, wrong type, value outside its range.
+    """
+    recipes = load_recipes()
+    if recipe not in recipes:
+        raise ConfigError(f"unknown recipe {recipe!r}; known: {', '.join(recipes)}.")
+    known = {field.name for field in fields(RunConfig)}
+    unknown = sorted(set(overrides) - known)
+    if unknown:
+        raise ConfigError(
+            f"unknown parameter {', '.join(unknown)}; known: {', '.join(sorted(known))}."
+        )
+    values = dict(recipes[recipe])
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    check_type("dataset", dataset, str)
+    if not isinstance(values["epochs"], int):
+        values["epochs"] = _epochs_for(check_type("epochs", values["epochs"], dict), dataset)
+    return RunConfig(
+        recipe=recipe,
+        dataset=dataset,
+        model=model,
+        seed=seed,
+        pretrained=pretrained,
+        profile=profile,
+        **values,
+    )
+
+
+def notebook_parameters(
+    namespace: Mapping[str, Any], *, expected: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read a notebook's parameters from its `globals()` and refuse what was not foreseen.
+
+    Papermill only logs a parameter that the notebook does not know, and then runs for hours with
+    the default. So this is called right after the `parameters` cell, when the only plain literals
+    in the namespace are parameters: any other one is an error.
+
+    Args:
+        namespace: `globals()` of the notebook.
+        expected: Type of each parameter, for instance `{"seed": int, "epochs": int | None}`.
+
+    Raises:
+        ConfigError: an unknown, missing or ill-typed parameter; the message lists the known ones.
+    """
+    literals = {
+        name
+        for name, value in namespace.items()
+        if not name.startswith("_")
+        and name not in ("In", "Out", "exit", "quit")
+        and type(value) in (bool, int, float, str, list, tuple, dict, type(None))
+    }
+    known = ", ".join(expected)
+    if unknown := sorted(literals - set(expected)):
+        raise ConfigError(f"unknown parameter {', '.join(unknown)}; known: {known}.")
+    if missing := [name for name in expected if name not in literals]:
+        raise ConfigError(f"missing parameter {', '.join(missing)}; known: {known}.")
+    return {name: check_type(name, namespace[name], kind) for name, kind in expected.items()}

@@ -1,0 +1,144 @@
+"""One run from its configuration: load it if it is stored, else train, evaluate and store it."""
+
+import time
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from helpers.config import RunConfig
+from helpers.data.datasets import load_dataset
+from helpers.data.splits import Splits
+from helpers.efficiency import MACS_TOOL, count_macs, count_parameters
+from helpers.metrics import confusion_matrix, evaluate, per_class
+from helpers.models.registry import build_model, weights_label
+from helpers.paths import write_atomically
+from helpers.reproducibility import default_device, environment, epoch_generator, git_state
+from helpers.results import Run, RunError, load_run, lock, run_dir, save_run
+from helpers.training import SELECTION_RULE, FitResult, as_tensor, fit, predict
+
+# Grey images enter as three equal channels, so that ImageNet weights fit every data set.
+IN_CHANNELS = 3
+
+
+def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
+    """Return the run of a configuration and seed, training it only if it is not stored yet.
+
+    Of two processes that ask for the same run at once, one trains and the other waits and loads.
+
+    Args:
+        config: The run.
+        splits: Its data, if loaded already.
+
+    Raises:
+        RunError: the stored run saw other data than `splits`.
+        TrainingDiverged: the loss became NaN or infinite.
+    """
+    folder = run_dir(config)
+    if not (folder / "run.json").exists():
+        with lock(folder):
+            if not (folder / "run.json").exists():
+                return _train(config, splits or load_dataset(config.dataset))
+    run = load_run(folder)
+    if splits is not None and run.record["data"]["md5"] != splits.md5:
+        raise RunError(
+            f"the stored run {folder.name} saw {run.record['data']['source']} with MD5 "
+            f"{run.record['data']['md5']}, the data now has {splits.md5}; restore the data, or "
+            f"delete {folder} to train anew."
+        )
+    return run
+
+
+def _train(config: RunConfig, splits: Splits) -> Run:
+    device = default_device()
+    epoch_generator(config.seed, 0)
+    model = build_model(
+        config.model,
+        num_classes=splits.num_classes,
+        in_channels=IN_CHANNELS,
+        image_size=config.image_size,
+        pretrained=config.pretrained,
+    )
+    checkpoint = run_dir(config) / "checkpoint.pt"
+    result = fit(
+        model,
+        train=splits.train,
+        val=splits.val,
+        num_classes=splits.num_classes,
+        config=config,
+        device=device,
+        checkpoint=checkpoint,
+    )
+    start = time.perf_counter()
+    predictions = {}
+    for name in ("val", "test"):  # the only time that the test split is looked at
+        split = getattr(splits, name)
+        images, _ = as_tensor(split, device)
+        predictions[f"{name}_y_true"] = split.labels
+        predictions[f"{name}_probabilities"] = predict(
+            model, images, image_size=config.image_size, flip_average=config.flip_average
+        )
+    seconds = time.perf_counter() - start
+    record = _record(config, splits, model, result, predictions, device, eval_seconds=seconds)
+    with write_atomically(run_dir(config) / "model.safetensors") as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    run = save_run(config, record=record, predictions=predictions)
+    checkpoint.unlink(missing_ok=True)
+    return run
+
+
+def _record(
+    config: RunConfig,
+    splits: Splits,
+    model: torch.nn.Module,
+    result: FitResult,
+    predictions: dict[str, Any],
+    device: torch.device,
+    *,
+    eval_seconds: float,
+) -> dict[str, Any]:
+    val = (predictions["val_y_true"], predictions["val_probabilities"])
+    test = (predictions["test_y_true"], predictions["test_probabilities"])
+    return {
+        "data": {
+            "name": splits.name,
+            "source": splits.source,
+            "md5": splits.md5,
+            "licence": splits.licence,
+            "phantom": splits.is_phantom,
+            "image_size": splits.image_size,
+            "in_channels": splits.in_channels,
+            "num_classes": splits.num_classes,
+            "class_names": list(splits.class_names),
+            "n": {name: len(split) for name, split in splits.items()},
+        },
+        "model": {
+            "name": config.model,
+            "params": count_parameters(model),
+            "macs": count_macs(model, image_size=config.image_size, in_channels=IN_CHANNELS),
+            "macs_tool": MACS_TOOL,
+            "weights": weights_label(config.model, config.pretrained),
+        },
+        "selection": {
+            "rule": SELECTION_RULE,
+            "metric": "val_auc",
+            "epoch": result.epoch,
+            "value": result.value,
+        },
+        "metrics": {
+            name: {key: estimate.to_dict() for key, estimate in evaluate(*arrays).items()}
+            for name, arrays in (("val", val), ("test", test))
+        },
+        "per_class": per_class(*test, class_names=splits.class_names),
+        "confusion_matrix": confusion_matrix(
+            test[0], test[1].argmax(axis=1), num_classes=splits.num_classes
+        ).tolist(),
+        "history": result.history,
+        "timing": {
+            "train_seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+            "eval_seconds": eval_seconds,
+        },
+        "env": environment(device),
+        "git": git_state(),
+    }

@@ -1,0 +1,194 @@
+"""ImageNet backbones from torchvision: weights, input channels, stems and output strides."""
+
+from collections import OrderedDict
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+SMALLEST_IMAGE = 28
+SMALLEST_MAP = 4
+_WEIGHTS = {
+    "resnet18": torchvision.models.ResNet18_Weights.IMAGENET1K_V1,
+    "resnet34": torchvision.models.ResNet34_Weights.IMAGENET1K_V1,
+    "resnet50": torchvision.models.ResNet50_Weights.IMAGENET1K_V1,
+    "mobilenet_v2": torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1,
+}
+BACKBONES = tuple(_WEIGHTS)
+PRETRAINED = ("auto", "imagenet", "none")
+
+
+class WeightsUnavailable(RuntimeError):
+    """ImageNet weights were asked for and can be neither found nor downloaded."""
+
+
+def check_backbone(name: str) -> None:
+    """Raise a `ValueError` that lists the known backbones if `name` is not one of them."""
+    if name not in _WEIGHTS:
+        raise ValueError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}.")
+
+
+def weights_name(backbone: str) -> str:
+    """Return torchvision's name of the ImageNet weights of a backbone."""
+    check_backbone(backbone)
+    return str(_WEIGHTS[backbone])
+
+
+def imagenet_state(backbone: str) -> dict[str, Tensor]:
+    """Load ImageNet weights through torchvision's own loader and cache (`TORCH_HOME`).
+
+    Raises:
+        WeightsUnavailable: they are not in the cache and cannot be downloaded.
+    """
+    check_backbone(backbone)
+    weights = _WEIGHTS[backbone]
+    try:
+        return weights.get_state_dict(progress=False, weights_only=True)
+    except OSError as error:  # URLError and time-outs are OSErrors
+        file = weights.url.rsplit("/", 1)[-1]
+        raise WeightsUnavailable(
+            f"ImageNet weights of {backbone} ({weights}) cannot be had: {error}. Put {file} into "
+            f"{torch.hub.get_dir()}/checkpoints, or set TORCH_HOME to a folder whose "
+            "hub/checkpoints holds it, or train from scratch with pretrained='none'."
+        ) from error
+
+
+def resolve_pretrained(pretrained: str, *, backbone: str) -> str:
+    """Turn "auto" into "imagenet" where the weights can be had, else into "none".
+
+    Raises:
+        ValueError: `pretrained` is not one of auto, imagenet, none.
+    """
+    if pretrained not in PRETRAINED:
+        raise ValueError(f"pretrained must be one of {', '.join(PRETRAINED)}, got {pretrained!r}.")
+    if pretrained != "auto":
+        return pretrained
+    try:
+        imagenet_state(backbone)
+    except WeightsUnavailable:
+        return "none"
+    return "imagenet"
+
+
+def output_stride(image_size: int) -> int:
+    """Return the largest stride of 32, 16 and 8 that leaves a map of at least 4 x 4.
+
+    Both papers' backbones have stride 32, which turns a 28 px image into a 1 x 1 map, on which
+    neither a patch nor a Grad-CAM exists. From 97 px up the stride is torchvision's own 32.
+
+    Raises:
+        ValueError: the image is smaller than 28 px.
+    """
+    if image_size < SMALLEST_IMAGE:
+        raise ValueError(
+            f"image_size must be at least {SMALLEST_IMAGE} px, got {image_size}; enlarge the image."
+        )
+    return next(s for s in (32, 16, 8) if -(-image_size // s) >= SMALLEST_MAP)
+
+
+def _set_output_stride(model: nn.Module, stride: int) -> None:
+    """Drop strides from the deepest stage up; the weights keep their shapes and stay loadable."""
+    if stride not in (8, 16, 32):
+        raise ValueError(f"output stride must be 8, 16 or 32, got {stride!r}.")
+    is_resnet = isinstance(model, torchvision.models.ResNet)
+    if stride <= 16:
+        for module in (model.layer4[0] if is_resnet else model.features[14]).modules():
+            if isinstance(module, nn.Conv2d):
+                module.stride = (1, 1)
+    if stride <= 8 and is_resnet:
+        model.maxpool = nn.Identity()
+    elif stride <= 8:
+        model.features[2].conv[1][0].stride = (1, 1)
+
+
+def _set_in_channels(model: nn.Module, in_channels: int) -> None:
+    """Make the first convolution accept `in_channels`; a grey image gives what its copies gave."""
+    if in_channels == 3:
+        return
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
+    is_resnet = isinstance(model, torchvision.models.ResNet)
+    old = model.conv1 if is_resnet else model.features[0][0]
+    new = nn.Conv2d(
+        in_channels,
+        old.out_channels,
+        old.kernel_size,
+        stride=old.stride,
+        padding=old.padding,
+        bias=False,
+    )
+    mean = old.weight.data.mean(dim=1, keepdim=True)
+    new.weight.data.copy_(mean.expand_as(new.weight) * 3 / in_channels)
+    if is_resnet:
+        model.conv1 = new
+    else:
+        model.features[0][0] = new
+
+
+def build_backbone(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+    image_size: int = 224,
+    pretrained: str = "none",
+    stride: int | None = None,
+) -> nn.Module:
+    """Build torchvision's network, fitted to the image size, the channels and the classes.
+
+    Args:
+        name: One of `BACKBONES`.
+        num_classes: Number of logits.
+        in_channels: Channels of the input.
+        image_size: Side of the input in pixels; decides the output stride.
+        pretrained: "imagenet" or "none".
+        stride: Output stride 8, 16 or 32 instead of the one that the image size asks for; 32 is
+            torchvision's network unchanged.
+
+    Raises:
+        ValueError: unknown backbone, too small an image.
+        WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
+    """
+    check_backbone(name)
+    model = getattr(torchvision.models, name)(num_classes=num_classes)
+    if pretrained == "imagenet":
+        # The classifier stays new, also where the number of classes happens to be 1000.
+        trunk = {
+            key: value
+            for key, value in imagenet_state(name).items()
+            if not key.startswith(("fc.", "classifier."))
+        }
+        missing, unexpected = model.load_state_dict(trunk, strict=False)
+        if unexpected or any(not key.startswith(("fc.", "classifier.")) for key in missing):
+            raise RuntimeError(f"{name}: weights do not fit: {missing=}, {unexpected=}.")
+    _set_in_channels(model, in_channels)
+    _set_output_stride(model, stride or output_stride(image_size))
+    return model
+
+
+def build_trunk(name: str, **options) -> tuple[nn.Sequential, int]:
+    """Build a backbone without pooling and classifier; options as in `build_backbone`.
+
+    Returns:
+        The trunk, which maps (B, C_in, H, W) to (B, C, H/stride, W/stride), and C: 512 for
+        ResNet-18 and -34, 2048 for ResNet-50, 320 for MobileNetV2, whose last 1x1 convolution
+        (320 -> 1280) only serves its classifier and is left out.
+    """
+    model = build_backbone(name, num_classes=1, **options)
+    if isinstance(model, torchvision.models.ResNet):
+        layers = OrderedDict(list(model.named_children())[:-2])
+        return nn.Sequential(layers), model.fc.in_features
+    return model.features[:-1], model.features[-2].out_channels
+
+
+def build_resnet_28(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
+    """Build a ResNet with the 28 px stem of the MedMNIST v2 benchmark (Yang et al. 2023).
+
+    A 3 x 3 convolution of stride 1 in place of the 7 x 7 one of stride 2, and no max-pool, so that
+    28 px end as a 4 x 4 map. There are no ImageNet weights for this stem.
+    """
+    model = getattr(torchvision.models, name)(num_classes=num_classes)
+    model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+    return model

@@ -1,0 +1,58 @@
+"""ContextGate: a gated block around a SpectralFlow (paper B, section 3.3, Eq. 2-3).
+
+Paper: Afrin et al., "MedSpectralNet", PLOS ONE 21(4): e0346128, 2026. Written from the text; its
+ancestor is the gated CNN block of MambaOut (CVPR 2025).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from helpers.models.spectralflow import SpectralFlow
+
+
+class ContextGate(nn.Module):
+    """Refine a map by gated local and identity features, added to the map itself.
+
+    A depthwise convolution feeds three paths of C/3 channels: c, refined by a SpectralFlow; the
+    gate g = GELU(1x1); the identity path i = 1x1. Eq. (2): y = 1x1([c_out, i] * g) back to C
+    channels; Eq. (3): output = x + y.
+
+    Args:
+        channels: C of the input and output map (B, C, H, W); at least 3.
+        kernel_size: Patch side k of the inner SpectralFlow.
+        depthwise_size: Kernel of the depthwise convolution; odd.
+
+    Open choices of the paper:
+        - C/3 is rounded down (512 is not divisible by 3).
+        - g has C/3 channels but multiplies 2C/3: the same gate is applied to c_out and to i.
+        - c is reduced to C/3 by a 1x1 convolution before its SpectralFlow: the module keeps the
+          number of channels, and reducing first is the lighter order.
+        - The depthwise kernel size is lost from the text; 3 is used.
+
+    Raises:
+        ValueError: fewer than three channels.
+    """
+
+    def __init__(self, *, channels: int, kernel_size: int = 3, depthwise_size: int = 3) -> None:
+        super().__init__()
+        if channels < 3:
+            raise ValueError(f"channels must be at least 3 (three paths of C/3), got {channels}.")
+        third = channels // 3
+        self.depthwise = nn.Conv2d(
+            channels, channels, depthwise_size, padding=depthwise_size // 2, groups=channels
+        )
+        self.to_spatial = nn.Conv2d(channels, third, kernel_size=1)
+        self.refine = SpectralFlow(channels=third, kernel_size=kernel_size)
+        self.to_gate = nn.Conv2d(channels, third, kernel_size=1)
+        self.to_identity = nn.Conv2d(channels, third, kernel_size=1)
+        self.project = nn.Conv2d(2 * third, channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C, H, W)."""
+        local = self.depthwise(x)
+        c_out = self.refine(self.to_spatial(local))  # (B, C/3, H, W)
+        gate = functional.gelu(self.to_gate(local))  # (B, C/3, H, W)
+        identity = self.to_identity(local)  # (B, C/3, H, W)
+        gated = torch.cat([c_out * gate, identity * gate], dim=1)  # Eq. (2)
+        return x + self.project(gated)  # Eq. (3)

@@ -1,0 +1,132 @@
+"""All models by name: `build_model`, `list_models`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from helpers.models.backbones import (
+    build_backbone,
+    build_resnet_28,
+    build_trunk,
+    resolve_pretrained,
+    weights_name,
+)
+from helpers.models.medspectralnet import MedSpectralNet
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A line of the registry.
+
+    Attributes:
+        build: Builds the network from `num_classes`, `in_channels`, `image_size`, `pretrained`.
+        backbone: The torchvision network whose ImageNet weights it can start from, or None.
+        description: One line for tables.
+    """
+
+    build: Callable[..., nn.Module]
+    backbone: str | None
+    description: str
+
+
+def _plain(backbone: str) -> ModelEntry:
+    return ModelEntry(partial(build_backbone, backbone), backbone, f"{backbone}, torchvision's own")
+
+
+def _plain_28(backbone: str) -> ModelEntry:
+    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
+        del image_size, pretrained  # fully convolutional; no weights exist for this stem
+        return build_resnet_28(backbone, num_classes=num_classes, in_channels=in_channels)
+
+    return ModelEntry(build, None, f"{backbone} with the 28 px stem of the MedMNIST benchmark")
+
+
+def _medspectralnet(backbone: str, note: str) -> ModelEntry:
+    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
+        trunk, channels = build_trunk(
+            backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
+        )
+        return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)
+
+    return ModelEntry(build, backbone, f"MedSpectralNet on {backbone}{note}")
+
+
+_REGISTRY: dict[str, ModelEntry] = {
+    "medspectralnet": _medspectralnet("resnet18", ", as paper B's text says"),
+    "medspectralnet_light": _medspectralnet("mobilenet_v2", ", within 8.5 M parameters"),
+    "medspectralnet_resnet34": _medspectralnet("resnet34", ""),
+    "medspectralnet_resnet50": _medspectralnet("resnet50", ""),
+    **{name: _plain(name) for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v2")},
+    **{f"{name}_28": _plain_28(name) for name in ("resnet18", "resnet34", "resnet50")},
+}
+
+
+def list_models() -> tuple[str, ...]:
+    """Return the names that `build_model` knows."""
+    return tuple(_REGISTRY)
+
+
+def model_entry(name: str) -> ModelEntry:
+    """Return the registry's line of a model.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    if name not in _REGISTRY:
+        raise ValueError(f"unknown model {name!r}; known: {', '.join(_REGISTRY)}.")
+    return _REGISTRY[name]
+
+
+def resolve_weights(name: str, pretrained: str) -> str:
+    """Say what "auto", "imagenet" or "none" means for a model: "imagenet" or "none".
+
+    Raises:
+        ValueError: unknown model or word, or "imagenet" for a model that has no such weights.
+    """
+    backbone = model_entry(name).backbone
+    if backbone is None:
+        if pretrained == "imagenet":
+            raise ValueError(
+                f"{name} has no ImageNet weights: its stem is not ImageNet's; use pretrained='none'"
+            )
+        backbone, pretrained = "resnet18", "none" if pretrained == "auto" else pretrained
+    return resolve_pretrained(pretrained, backbone=backbone)
+
+
+def weights_label(name: str, pretrained: str) -> str | None:
+    """Return torchvision's name of the weights that a run started from, None from scratch."""
+    return weights_name(model_entry(name).backbone) if pretrained == "imagenet" else None
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+    image_size: int = 224,
+    pretrained: str = "auto",
+) -> nn.Module:
+    """Build a model that maps images (B, in_channels, H, W) float32 to logits (B, num_classes).
+
+    Args:
+        name: One of `list_models()`.
+        num_classes: At least 2.
+        in_channels: Channels of the input; grey images may enter as one channel or three copies.
+        image_size: Side of the input in pixels, at least 28; decides the output stride.
+        pretrained: "imagenet" (an error if the weights cannot be had), "none", or "auto".
+
+    Raises:
+        ValueError: unknown model or word, fewer than two classes, too small an image.
+        WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
+    """
+    entry = model_entry(name)
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
+    return entry.build(
+        num_classes=num_classes,
+        in_channels=in_channels,
+        image_size=image_size,
+        pretrained=resolve_weights(name, pretrained),
+    )

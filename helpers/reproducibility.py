@@ -1,0 +1,70 @@
+"""Seeds and the record of the software and hardware that a run used."""
+
+import platform
+import subprocess
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+
+from helpers.paths import repo_root
+
+
+def default_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """Seed everything that one epoch draws, and return the generator for order and augmentation.
+
+    Each epoch depends on (seed, epoch) alone, so an interrupted run need not save generator
+    states to continue as if it had never stopped.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 1; 0 is for the initial weights.
+    """
+    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+    torch.manual_seed(mixed)  # dropout, initial weights
+    return torch.Generator().manual_seed(mixed)
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a reader would call the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return versions, device and thread count; a thread count changes the last bits of a sum."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": np.__version__,
+        "platform": platform.system(),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git_state() -> dict[str, Any]:
+    """Return the commit and whether tracked files differ from it; None where there is no git."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(repo_root()), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"sha": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}

@@ -1,0 +1,173 @@
+"""The run store: one folder a run, written once and whole, found by what defines the run.
+
+`<results>/runs/<recipe>/<dataset>/<model>/<configuration hash>_s<seed>/` holds `run.json`,
+`predictions.npz` and `history.csv`. `run.json` is written last: where it exists, the run is done.
+"""
+
+import csv
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from helpers.config import RunConfig
+from helpers.paths import results_root, write_atomically
+
+SCHEMA = 1
+RECORD_KEYS = (
+    "schema",
+    "config",
+    "data",
+    "model",
+    "selection",
+    "metrics",
+    "per_class",
+    "confusion_matrix",
+    "history",
+    "timing",
+    "env",
+    "git",
+)
+
+
+class RunError(ValueError):
+    """A stored run is missing, damaged, or not the one that was asked for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run on disk.
+
+    Attributes:
+        path: Its folder.
+        record: The content of `run.json`.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration that defines the run."""
+        return self.record["config"]
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        file = self.path / "predictions.npz"
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path.name}: cannot read {file.name}: {error}") from error
+
+    def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels, int64 (n,), and probabilities, float32 (n, K), of "val" or "test"."""
+        if split not in ("val", "test"):
+            raise ValueError(f"split must be val or test, got {split!r}.")
+        return self._arrays[f"{split}_y_true"], self._arrays[f"{split}_probabilities"]
+
+
+def run_dir(config: RunConfig) -> Path:
+    """Return the folder of a run, which may not exist yet."""
+    dataset = config.dataset.replace(":", "_").replace("/", "_")
+    leaf = f"{config.hash()}_s{config.seed}"
+    root = results_root(config.profile) / "runs"
+    return root / config.recipe / dataset / config.model / leaf
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the only right to write a run; a second process waits. A killed one lets go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "run.lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def save_run(
+    config: RunConfig, *, record: dict[str, Any], predictions: dict[str, np.ndarray]
+) -> Run:
+    """Write a finished run; each file appears whole or not at all, `run.json` last.
+
+    Args:
+        config: What defines the run.
+        record: Content of `run.json` but for `schema` and `config`, which are added.
+        predictions: `val_y_true`, `val_probabilities`, `test_y_true`, `test_probabilities`.
+
+    Raises:
+        RunError: a key of the schema is missing or unknown.
+    """
+    record = {"schema": SCHEMA, "config": config.to_dict()} | record
+    if set(record) != set(RECORD_KEYS):
+        raise RunError(f"record keys differ: {sorted(set(record) ^ set(RECORD_KEYS))}.")
+    record = {key: record[key] for key in RECORD_KEYS}
+    text = json.dumps(record, indent=1, allow_nan=False)
+    folder = run_dir(config)
+    with write_atomically(folder / "predictions.npz") as temporary:
+        np.savez_compressed(temporary, **predictions)
+    with (
+        write_atomically(folder / "history.csv") as temporary,
+        open(temporary, "w", newline="") as handle,
+    ):
+        writer = csv.DictWriter(handle, fieldnames=list(record["history"][0]))
+        writer.writeheader()
+        writer.writerows(record["history"])
+    with write_atomically(folder / "run.json") as temporary:
+        temporary.write_text(text + "\n")
+    return load_run(folder)
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run.
+
+    Raises:
+        RunError: there is none, it is damaged, or of another schema version.
+    """
+    file = Path(folder) / "run.json"
+    try:
+        record = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise RunError(f"no run in {folder}: {file.name} is missing.") from None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{file} is not valid JSON ({error}); delete it and run again.") from error
+    if record.get("schema") != SCHEMA:
+        raise RunError(
+            f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; "
+            "delete the run and train again, or use the version that wrote it."
+        )
+    if missing := [key for key in RECORD_KEYS if key not in record]:
+        raise RunError(f"{file} lacks {', '.join(missing)}; delete it and run again.")
+    return Run(Path(folder), record)
+
+
+def list_runs(root: Path | None = None) -> list[Run]:
+    """Return all finished runs of a results tree (default: the paper profile's), by path."""
+    root = results_root() if root is None else Path(root)
+    return [load_run(file.parent) for file in sorted((root / "runs").glob("*/*/*/*/run.json"))]
+
+
+def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
+    """Return the finished runs whose configuration has the wanted values.
+
+    Raises:
+        RunError: there is none; the message lists what there is of that data set and model.
+    """
+    runs = list_runs(results_root(profile))
+    found = [run for run in runs if all(run.config.get(k) == v for k, v in wanted.items())]
+    if found:
+        return found
+    asked = ", ".join(f"{key}={value}" for key, value in wanted.items())
+    near = sorted(
+        {
+            f"{c['recipe']}/{c['dataset']}/{c['model']} ({c['pretrained']}, seed {c['seed']})"
+            for c in (run.config for run in runs)
+        },
+        key=lambda text: -sum(str(value) in text for value in wanted.values()),
+    )
+    raise RunError(f"no run with {asked}; the nearest of {len(near)}: {'; '.join(near[:5])}.")

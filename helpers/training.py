@@ -1,0 +1,298 @@
+"""The training loop: `fit` trains and selects on validation data, `predict` gives probabilities."""
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from helpers.config import RunConfig
+from helpers.data.splits import Split
+from helpers.data.transforms import make_augmentation, preprocess
+from helpers.metrics import evaluate
+from helpers.paths import write_atomically
+from helpers.reproducibility import epoch_generator
+from helpers.schedules import make_optimizer, make_schedule
+
+SELECTION_RULE = "highest validation AUC, then lowest validation loss, then earliest epoch"
+EVALUATION_BATCH = 256
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is not a finite number; the last good checkpoint is kept."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What `fit` leaves behind.
+
+    Attributes:
+        history: One dictionary an epoch: losses, accuracies, AUC, learning rate, seconds.
+        epoch: The selected epoch, from 1; the model holds its weights.
+        value: Its validation AUC, None where that is undefined.
+        seconds: Training time, epochs before an interruption included.
+        images_per_second: Training images through the loop, validation not counted.
+    """
+
+    history: list[dict[str, Any]]
+    epoch: int
+    value: float | None
+    seconds: float
+    images_per_second: float
+
+
+def as_tensor(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return a split's images, uint8 (N, C, H, W), and labels, int64 (N,), on the device."""
+    images = torch.from_numpy(np.ascontiguousarray(split.images.transpose(0, 3, 1, 2)))
+    return images.to(device), torch.from_numpy(split.labels).to(device)
+
+
+def predict(
+    model: nn.Module, images: Tensor, *, image_size: int, flip_average: bool = False
+) -> np.ndarray:
+    """Return class probabilities.
+
+    Args:
+        model: Maps (B, 3, S, S) to logits (B, K).
+        images: uint8 (N, C, H, W), on the model's device.
+        image_size: S.
+        flip_average: Average the probabilities of each image and its mirror image.
+
+    Returns:
+        float32 (N, K), rows summing to one.
+    """
+    was_training = model.training
+    model.eval()
+    batches = []
+    with torch.inference_mode():
+        for batch in images.split(EVALUATION_BATCH):
+            pixels = preprocess(batch, image_size=image_size)
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            probabilities = model(pixels).float().softmax(dim=1)
+            if flip_average:
+                mirrored = model(pixels.flip(-1)).float().softmax(dim=1)
+                probabilities = (probabilities + mirrored) / 2
+            batches.append(probabilities.cpu())
+    model.train(was_training)
+    return torch.cat(batches).numpy()
+
+
+class _State:
+    """Everything that changes while training, and its checkpoint."""
+
+    def __init__(self, model: nn.Module, config: RunConfig, *, total_steps: int) -> None:
+        self.model = model
+        self.average = (
+            None
+            if config.ema_decay is None
+            else AveragedModel(
+                model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+            )
+        )
+        self.optimizer = make_optimizer(
+            config.optimizer,
+            model.parameters(),
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        self.schedule = make_schedule(config.schedule, self.optimizer, total_steps=total_steps)
+        self.history: list[dict[str, Any]] = []
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is validated, selected and tested."""
+        return self.model if self.average is None else self.average.module
+
+    def keep_best(self) -> None:
+        """Remember the newest epoch's weights if no earlier epoch ranks at least as high."""
+        if self.best_epoch == 0 or _rank(self.history[-1]) > _rank(
+            self.history[self.best_epoch - 1]
+        ):
+            self.best_epoch = len(self.history)
+            self.best_weights = copy.deepcopy(self.evaluated.state_dict())
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
+        return parts if self.average is None else parts | {"average": self.average}
+
+    def save(self, path: Path, *, identity: str) -> None:
+        """Write a checkpoint; the one before stays whole until this one is."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {
+            "identity": identity,
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+        with write_atomically(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path, *, identity: str) -> None:
+        """Continue from a checkpoint of the same configuration and seed."""
+        device = next(self.model.parameters()).device
+        state = torch.load(path, map_location=device, weights_only=True)
+        if state["identity"] != identity:
+            raise ValueError(
+                f"{path.name} belongs to run {state['identity']}, not to {identity}; delete it or "
+                "give this run another folder."
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.history = state["history"]
+        self.best_epoch = state["best_epoch"]
+        self.best_weights = state["best_weights"]
+
+
+def _rank(record: dict[str, Any]) -> tuple[float, float]:
+    """Order epochs by `SELECTION_RULE`; an undefined AUC ranks below any."""
+    auc = record["val_auc"]
+    return (-math.inf if auc is None else auc, -record["val_loss"])
+
+
+@contextmanager
+def _autocast(device: torch.device, precision: str) -> Iterator[None]:
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
+
+
+def _train_epoch(
+    state: _State, images: Tensor, labels: Tensor, config: RunConfig, *, num_classes: int
+) -> dict[str, float]:
+    """Take one pass over the training split; return its mean loss and accuracy."""
+    model, device, epoch = state.model.train(), images.device, len(state.history) + 1
+    generator = epoch_generator(config.seed, epoch)
+    augment = make_augmentation(
+        config.augmentation, image_size=config.image_size, cutmix=config.cutmix
+    )
+    order = torch.randperm(len(labels), generator=generator).to(device)
+    total_loss = torch.zeros((), device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    for chosen in order.split(config.batch_size):
+        pixels, targets = augment(
+            images[chosen], labels[chosen], num_classes=num_classes, generator=generator
+        )
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with _autocast(device, config.precision):
+            logits = model(pixels)
+        loss = functional.cross_entropy(
+            logits.float(), targets, label_smoothing=config.label_smoothing
+        )
+        if not torch.isfinite(loss):
+            raise TrainingDiverged(
+                f"loss is {loss.item()} in epoch {epoch}; the last good checkpoint is kept. "
+                f"Lower learning_rate (now {config.learning_rate}) or use precision='fp32'."
+            )
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        state.optimizer.step()
+        state.schedule.step()
+        if state.average is not None:
+            state.average.update_parameters(model)
+        total_loss += loss.detach() * len(chosen)
+        correct += (logits.argmax(dim=1) == targets.argmax(dim=1)).sum()
+    return {
+        "train_loss": total_loss.item() / len(labels),
+        "train_accuracy": correct.item() / len(labels),
+    }
+
+
+def _validate(state: _State, images: Tensor, y_true: np.ndarray, config: RunConfig) -> dict:
+    """Return loss, accuracy and AUC on the validation split."""
+    probabilities = predict(
+        state.evaluated, images, image_size=config.image_size, flip_average=config.flip_average
+    )
+    points = evaluate(y_true, probabilities, n_resamples=0)
+    of_truth = probabilities[np.arange(len(y_true)), y_true]
+    return {
+        "val_loss": float(-np.log(np.maximum(of_truth, 1e-12)).mean()),
+        "val_accuracy": points["accuracy"].value,
+        "val_auc": points["auc"].value,
+    }
+
+
+def fit(
+    model: nn.Module,
+    *,
+    train: Split,
+    val: Split,
+    num_classes: int,
+    config: RunConfig,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 20.0,
+) -> FitResult:
+    """Train, select the best epoch on validation data, and leave its weights in the model.
+
+    Interrupted at any moment and called again with the same arguments, it ends with the weights
+    that it would have had without the interruption, bit for bit on one CPU and thread count.
+
+    Args:
+        model: Freshly built (initial weights from the run's seed); moved to the device.
+        train: Training split.
+        val: Validation split; the only one that selects.
+        num_classes: K.
+        config: The run's configuration.
+        device: Where to train.
+        checkpoint: File to write to and continue from; None: no checkpoint.
+        checkpoint_seconds: Least time between two checkpoints; 0: one an epoch.
+
+    Raises:
+        TrainingDiverged: the loss is NaN or infinite.
+        ValueError: the checkpoint belongs to another run.
+    """
+    model.to(device, memory_format=torch.channels_last)
+    images, labels = as_tensor(train, device)
+    val_images, _ = as_tensor(val, device)
+    steps = math.ceil(len(labels) / config.batch_size) * config.epochs
+    state = _State(model, config, total_steps=steps)
+    identity = f"{config.hash()}_s{config.seed}"
+    if checkpoint is not None and checkpoint.exists():
+        state.load(checkpoint, identity=identity)
+    last_saved = -math.inf
+    # disable=None: a bar on a terminal, silence under papermill and in log files.
+    with tqdm(total=config.epochs, initial=len(state.history), unit="epoch", disable=None) as bar:
+        while not _finished(state, config):
+            start = time.perf_counter()
+            learning_rate = state.optimizer.param_groups[0]["lr"]
+            record = _train_epoch(state, images, labels, config, num_classes=num_classes)
+            seconds = time.perf_counter() - start
+            record |= _validate(state, val_images, val.labels, config)
+            state.history.append(
+                {"epoch": len(state.history) + 1}
+                | record
+                | {"learning_rate": learning_rate, "seconds": seconds}
+            )
+            state.keep_best()
+            if checkpoint is not None and time.monotonic() - last_saved >= checkpoint_seconds:
+                state.save(checkpoint, identity=identity)
+                last_saved = time.monotonic()
+            bar.update()
+            bar.set_postfix(val_auc=record["val_auc"], loss=record["train_loss"])
+    model.load_state_dict(state.best_weights)
+    seconds = sum(record["seconds"] for record in state.history)
+    return FitResult(
+        history=state.history,
+        epoch=state.best_epoch,
+        value=state.history[state.best_epoch - 1]["val_auc"],
+        seconds=seconds,
+        images_per_second=len(labels) * len(state.history) / seconds,
+    )
+
+
+def _finished(state: _State, config: RunConfig) -> bool:
+    """Whether all epochs are done, or none of the last `patience` was an improvement."""
+    done = len(state.history)
+    waited = done - state.best_epoch
+    return done >= config.epochs or (config.patience is not None and waited >= config.patience)
