@@ -359,7 +359,7 @@ class _LinearTables:
         self.confusion = _indicator(y_true * num_classes + y_pred, num_classes**2)
         self.steps = [_roc_steps(y_true == k, probabilities[:, k]) for k in range(num_classes)]
         # Bins are open below, closed above, as in Guo et al. (2017).
-        bins = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+        bins = np.searchsorted(np.arange(1, ECE_BINS) / ECE_BINS, confidence, side="left")
         self.calibration_gap = _indicator(bins, ECE_BINS, values=(y_pred == y_true) - confidence)
         squared = ((probabilities - np.eye(num_classes)[y_true]) ** 2).sum(axis=1)
         if num_classes == 2:
