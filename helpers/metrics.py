@@ -60,8 +60,8 @@ def evaluate(
 ) -> dict[str, Estimate]:
     """Return all metrics with their intervals.
 
-    AUC and accuracy are those of `medmnist.Evaluator`. ECE (Guo et al. 2017) has 15 equal-width
-    bins of the top-class confidence. Brier is scikit-learn's: mean of (p1 - y)^2 with two classes
+    AUC and accuracy are those of `medmnist.Evaluator`. ECE has 15 equal-width bins of the top-class
+    confidence (`confidence_bins`). Brier is scikit-learn's: mean of (p1 - y)^2 with two classes
     (0 to 1), and Brier's own sum over the classes with more (0 to 2).
 
     Args:
@@ -168,6 +168,15 @@ def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray, *, num_classes: int
         raise ValueError(f"y_true has {len(y_true)} labels, y_pred has {len(y_pred)}.")
     cells = np.bincount(y_true * num_classes + y_pred, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)
+
+
+def confidence_bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the ECE bin, 0 .. 14, of each confidence (0 .. 1).
+
+    Bins are open below and closed above (Guo et al. 2017, "On calibration of modern neural
+    networks", section 2); the first one holds 0 as well.
+    """
+    return np.searchsorted(np.arange(1, ECE_BINS) / ECE_BINS, confidence, side="left")
 
 
 def proportion(successes: int, n: int) -> Estimate:
@@ -358,8 +367,7 @@ class _LinearTables:
         self.num_classes = num_classes
         self.confusion = _indicator(y_true * num_classes + y_pred, num_classes**2)
         self.steps = [_roc_steps(y_true == k, probabilities[:, k]) for k in range(num_classes)]
-        # Bins are open below, closed above, as in Guo et al. (2017).
-        bins = np.searchsorted(np.arange(1, ECE_BINS) / ECE_BINS, confidence, side="left")
+        bins = confidence_bins(confidence)
         self.calibration_gap = _indicator(bins, ECE_BINS, values=(y_pred == y_true) - confidence)
         squared = ((probabilities - np.eye(num_classes)[y_true]) ** 2).sum(axis=1)
         if num_classes == 2:
