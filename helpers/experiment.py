@@ -1,17 +1,18 @@
 """One run from its configuration: load it if it is stored, else train, evaluate and store it."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-from helpers.config import RunConfig
-from helpers.data.datasets import load_dataset
+from helpers.config import RunConfig, make_config
+from helpers.data.datasets import load_dataset, stand_in
 from helpers.data.splits import Splits
 from helpers.efficiency import MACS_TOOL, count_macs, count_parameters
 from helpers.metrics import confusion_matrix, evaluate, per_class
-from helpers.models.registry import build_model, weights_label
+from helpers.models.registry import build_model, resolve_weights, weights_label
 from helpers.paths import write_atomically
 from helpers.reproducibility import default_device, environment, epoch_generator, git_state
 from helpers.results import Run, RunError, load_run, lock, run_dir, save_run
@@ -19,6 +20,49 @@ from helpers.training import SELECTION_RULE, FitResult, as_tensor, fit, predict
 
 # Grey images enter as three equal channels, so that ImageNet weights fit every data set.
 IN_CHANNELS = 3
+
+# What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
+TRAIN_PARAMETERS = {
+    "recipe": str,
+    "dataset": str,
+    "model": str,
+    "seed": int,
+    "image_size": int | None,
+    "epochs": int | None,
+    "batch_size": int | None,
+    "learning_rate": float | None,
+    "optimizer": str | None,
+    "schedule": str | None,
+    "augmentation": str | None,
+    "cutmix": float | None,
+    "pretrained": str,
+    "profile": str,
+}
+# A run on the phantom where the data set cannot be had: short, and never among paper results.
+STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
+
+
+def config_from_parameters(parameters: Mapping[str, Any]) -> RunConfig:
+    """Make a configuration from the parameters of a notebook.
+
+    "auto" becomes "imagenet" where such a run is stored or its weights can be had, else "none".
+    With `REPRO_STAND_IN=phantom`, a data set that cannot be had is replaced by a short run on the
+    phantom, and a printed line says so.
+
+    Raises:
+        ConfigError: a parameter is unknown, ill-typed or out of range.
+        ValueError: unknown model.
+    """
+    values = dict(parameters)
+    dataset = stand_in(values["dataset"])
+    if dataset != values["dataset"]:
+        values |= STAND_IN_RUN | {"dataset": dataset}
+    if values["pretrained"] == "auto":
+        stored = make_config(**values | {"pretrained": "imagenet"})
+        if (run_dir(stored) / "run.json").exists():
+            return stored
+        values["pretrained"] = resolve_weights(values["model"], "auto")
+    return make_config(**values)
 
 
 def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
