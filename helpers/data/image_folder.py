@@ -73,17 +73,8 @@ def load_image_folder(root: Path, name: str) -> Splits:
         DatasetUnavailable: there is no such folder.
         DataError: whatever is wrong in it, naming the file.
     """
-    folder_name, _, chosen = name.removeprefix("cag:").partition("/")
-    # One plain component each: a name never leads out of `cag/`.
-    if not folder_name or folder_name.startswith(".") or "\\" in name or "/" in chosen:
-        raise DataError(f"{name!r} is not of the form cag:<folder> or cag:<folder>/<split>.")
-    folder = root / folder_name
-    if not folder.is_dir():
-        known = ", ".join(list_image_folders(root)) or "none"
-        raise DatasetUnavailable(
-            f"no image folder {folder_name!r}: put it at {folder}. Known here: {known}."
-        )
-    index = _make_index(folder, chosen if "/" in name else None)
+    folder, chosen = find_folder(root, name)
+    index = _make_index(folder, chosen)
     images, digest = _read_images(folder, index.files)
     digest.update(index.extra_bytes)
     boxes = None if index.boxes is None else _patch_boxes(index.boxes, images.shape[1])
@@ -103,6 +94,26 @@ def load_image_folder(root: Path, name: str) -> Splits:
         source=name.removeprefix("cag:"),
         md5=digest.hexdigest(),
     )
+
+
+def find_folder(root: Path, name: str) -> tuple[Path, str | None]:
+    """Return the folder and the named split (None if none is named) of a `cag:` name.
+
+    Raises:
+        DatasetUnavailable: there is no such folder.
+        DataError: the name is not of the form.
+    """
+    folder_name, slash, chosen = name.removeprefix("cag:").partition("/")
+    # One plain component each: a name never leads out of `cag/`.
+    if not folder_name or folder_name.startswith(".") or "\\" in name or "/" in chosen:
+        raise DataError(f"{name!r} is not of the form cag:<folder> or cag:<folder>/<split>.")
+    folder = root / folder_name
+    if not folder.is_dir():
+        known = ", ".join(list_image_folders(root)) or "none"
+        raise DatasetUnavailable(
+            f"no image folder {folder_name!r}: put it at {folder}. Known here: {known}."
+        )
+    return folder, chosen if slash else None
 
 
 def assign_splits(

@@ -104,9 +104,9 @@ def _draw(
 
     # The place of the stenosis; in a negative it is drawn too and stays open.
     place = between(-0.24, 0.24)
-    length, left_open = between(0.05, 0.08), between(0.22, 0.36)
+    length, left_open = between(0.08, 0.12), between(0.25, 0.40)
     left_open = np.where(labels[:, None] == 1, left_open, 1.0)
-    dip = np.exp(-0.5 * ((along - place) / (0.6 * length)) ** 4)
+    dip = np.exp(-0.5 * ((along - place) / (0.5 * length)) ** 2)
     trunk_radius = radius * (1 - (1 - left_open) * dip)
     lines = [(x, y, trunk_radius)]
 
@@ -134,16 +134,19 @@ def _draw(
 
     depth = _thickness(lines, size) / calibre[:, :, None]
     opacity = between(0.9, 1.3)[:, :, None]
-    vessels = between(85, 115)[:, :, None] * (1 - np.exp(-opacity * depth))
+    vessels = 100 * (1 - np.exp(-opacity * depth))
     background = np.stack([random.standard_normal((6, 6)) for random in randoms])
     grain = np.stack([random.standard_normal((size, size)) for random in randoms])
     scale = size / MIN_SIZE
-    image = _smooth_field(background, size) * between(6, 12)[:, :, None] - vessels
+    image = _smooth_field(background, size) * between(8, 14)[:, :, None] - vessels
     image = gaussian_filter(image, (0, 0.7 * scale, 0.7 * scale))
     # The grain too is of one size in the scene, whatever the sampling.
     grain = gaussian_filter(grain, (0, 0.5 * scale, 0.5 * scale))
-    image += grain / grain.std(axis=(1, 2), keepdims=True) * between(5, 8)[:, :, None]
-    image += between(135, 160)[:, :, None] - image.mean(axis=(1, 2), keepdims=True)
+    image += grain / grain.std(axis=(1, 2), keepdims=True) * between(4, 6)[:, :, None]
+    # Mean and spread are drawn, never a by-product: a narrowing leaves less vessel to darken them.
+    image -= image.mean(axis=(1, 2), keepdims=True)
+    image *= between(24, 30)[:, :, None] / image.std(axis=(1, 2), keepdims=True)
+    image += between(140, 165)[:, :, None]
     images = np.clip(np.round(image), 0, 255).astype(np.uint8)[..., None]
 
     boxes = _boxes(x, y, radius, np.abs(along - place) < 0.8 * length, size)
