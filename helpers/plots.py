@@ -33,10 +33,11 @@ from helpers.metrics import (
     stratified_counts,
 )
 
-# Okabe & Ito (2008), "Color universal design", without black and with yellow last (faint on white).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+# Okabe & Ito (2008), "Color universal design", without yellow, which is faint on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#666666"
 HALF_PAGE = (3.5, 3.2)  # inches
+TALL = (3.5, 4.4)  # for curves of many classes, whose legend stands below
 _LINES = ("-", "--", ":")
 # From so many classes on, a cell of the confusion matrix holds the count alone.
 _CROWDED = 6
@@ -111,7 +112,7 @@ def plot_confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], *, axe
             continue
         text = f"{count}" if crowded else f"{count}\n{share[row, column]:.1%}"
         colour = "white" if share[row, column] > 0.55 else "black"
-        size = 5 if crowded else 8
+        size = 5.5 if crowded else 8
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
     names = [_short(name) for name in class_names]
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if num_classes > 2 else {}
@@ -164,8 +165,8 @@ def plot_roc(
             auc = auc_interval(y_true == k, probabilities[:, k])
             false, true, _ = roc_curve(y_true == k, probabilities[:, k])
             axes.plot(false, true, label=f"{auc.value:.3f} {_short(name)}", **_line(k))
-        axes.set_title(f"ROC of each class against the rest, n = {len(y_true):,}")
-        axes.legend(loc="lower right", title="AUC, class")
+        axes.set_title(f"ROC, each class against the rest, n = {len(y_true):,}")
+        _legend_below(axes, title="AUC, class")
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set_aspect("equal")
     return axes
@@ -245,8 +246,8 @@ def plot_precision_recall(
         low, high = shares[shares > 0].min(), shares.max()
         label = f"prevalence {low:.2f} to {high:.2f}"
         axes.axhspan(low, high, color=GREY, alpha=0.2, linewidth=0, label=label)
-        axes.set_title(f"Precision-recall of each class against the rest, n = {len(y_true):,}")
-        axes.legend(loc="lower left", title="AP, class")
+        axes.set_title(f"Precision-recall, each class, n = {len(y_true):,}")
+        _legend_below(axes, title="AP, class")
     axes.set(
         xlabel="recall (sensitivity)",
         ylabel="precision (PPV)",
@@ -330,11 +331,12 @@ def plot_history(
         known = sorted({k.split("_", 1)[1] for k in history[0] if k.startswith(("train_", "val_"))})
         raise ValueError(f"The history has no {quantity!r}; known: {', '.join(known)}.")
     epochs = [entry["epoch"] for entry in history]
+    marker = "o" if len(epochs) <= 30 else None
     for split in splits:
         values = np.array([entry[f"{split}_{quantity}"] for entry in history], dtype=float)
         colour = COLOURS[("train", "val").index(split)]
         name = {"train": "training", "val": "validation"}[split]
-        axes.plot(epochs, values, marker="o", linestyle="-", color=colour, label=name)
+        axes.plot(epochs, values, marker=marker, linestyle="-", color=colour, label=name)
     if selected is not None:
         axes.axvline(selected, color=GREY, linestyle=":", linewidth=1, label="selected epoch")
     name = {"auc": "AUC"}.get(quantity, quantity)
@@ -357,6 +359,11 @@ def _present(y_true: np.ndarray, class_names: Sequence[str]) -> list[tuple[int, 
     """Return index and name of the classes that have images, and images of others beside them."""
     sizes = np.bincount(y_true, minlength=len(class_names))
     return [(k, class_names[k]) for k in np.flatnonzero((sizes > 0) & (sizes < len(y_true)))]
+
+
+def _legend_below(axes: Axes, *, title: str) -> None:
+    """Put the legend under the axes, where it cannot hide a curve."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2, title=title)
 
 
 def _line(k: int) -> dict[str, str]:

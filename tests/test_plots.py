@@ -1,0 +1,213 @@
+import importlib
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+from helpers import plots
+from helpers.metrics import confusion_matrix, evaluate, per_class
+
+TWO = ("malignant", "benign")
+MANY = ("liver", "spleen", "heart", "pancreas")
+
+
+@pytest.fixture
+def axes():
+    with plots.style():
+        figure, axes = plt.subplots()
+        yield axes
+        figure.canvas.draw()  # a picture that cannot be drawn fails its test
+        plt.close(figure)
+
+
+def sample(n, num_classes, *, seed=0):
+    rng = np.random.default_rng(seed)
+    y_true = np.arange(n) % num_classes
+    scores = np.exp(rng.normal(size=(n, num_classes)) + np.eye(num_classes)[y_true])
+    return y_true, scores / scores.sum(axis=1, keepdims=True)
+
+
+def legend_of(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def line_of(axes, label):
+    (line,) = [line for line in axes.lines if line.get_label().startswith(label)]
+    return line
+
+
+def test_import_leaves_the_style_of_others_alone():
+    before = dict(plt.rcParams)
+    importlib.reload(plots)
+    assert dict(plt.rcParams) == before
+
+
+def test_style_ends_with_its_context():
+    before = dict(plt.rcParams)
+    with plots.style():
+        assert plt.rcParams["figure.figsize"] == list(plots.HALF_PAGE)
+    assert dict(plt.rcParams) == before
+
+
+def test_confusion_matrix_shows_counts_and_row_shares(axes):
+    plots.plot_confusion_matrix(np.array([[3, 1], [0, 8]]), TWO, axes=axes)
+    cells = [text.get_text() for text in axes.texts]
+    assert cells == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "8\n100.0%"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == list(TWO)
+    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
+    assert "n = 12" in axes.get_title()
+
+
+def test_confusion_matrix_of_many_classes_shows_counts_and_leaves_empty_rows_empty(axes):
+    y_true, probabilities = sample(90, 7)
+    kept = y_true != 3
+    y_pred = probabilities.argmax(axis=1)
+    matrix = confusion_matrix(y_true[kept], y_pred[kept], num_classes=7)
+    plots.plot_confusion_matrix(matrix, list("abcdefg"), axes=axes)
+    assert [int(text.get_text()) for text in axes.texts] == np.delete(matrix, 3, 0).ravel().tolist()
+    assert np.ma.getmaskarray(axes.images[0].get_array())[3].all()
+
+
+def test_confusion_matrix_refuses_the_wrong_number_of_names(axes):
+    with pytest.raises(ValueError, match=r"\(2, 2\) for 4 class names"):
+        plots.plot_confusion_matrix(np.eye(2, dtype=int), MANY, axes=axes)
+
+
+def test_binary_roc_has_the_curve_its_band_and_the_auc_with_interval(axes):
+    y_true, probabilities = sample(80, 2)
+    plots.plot_roc(y_true, probabilities, TWO, axes=axes, n_resamples=50)
+    line = line_of(axes, "AUC")
+    false, true, _ = roc_curve(y_true, probabilities[:, 1])
+    assert line.get_xdata() == pytest.approx(false) and line.get_ydata() == pytest.approx(true)
+    auc = evaluate(y_true, probabilities, n_resamples=0)["auc"]
+    assert line.get_label() == f"AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
+    assert len(axes.collections) == 1 and "95% band (bootstrap)" in legend_of(axes)
+    assert "benign" in axes.get_title()
+
+
+def test_roc_band_holds_the_curve_and_grows_narrow():
+    widths = []
+    for n in (60, 600):
+        y_true, probabilities = sample(n, 2)
+        grid, low, high = plots.roc_band(y_true, probabilities[:, 1], n_resamples=200)
+        false, true, _ = roc_curve(y_true, probabilities[:, 1], drop_intermediate=False)
+        inside = np.interp(grid, false, true)
+        assert ((low <= inside + 1e-9) & (inside <= high + 1e-9)).all()
+        assert (np.diff(low) >= -1e-9).all() and high[-1] == low[-1] == 1
+        widths.append((high - low).mean())
+    assert widths[1] < widths[0] / 2
+
+
+def test_roc_band_equals_drawing_images_and_recomputing():
+    rng = np.random.default_rng(2)
+    y_true, score = np.arange(40) % 2, rng.integers(0, 6, 40) / 6  # with ties
+    grid, low, high = plots.roc_band(y_true, score, n_resamples=60, seed=3)
+    counts = plots.stratified_counts(y_true, 60, rng=np.random.default_rng(3)).astype(int)
+    curves = []
+    for column in counts.T:
+        images = np.repeat(np.arange(40), column)
+        false, true, _ = roc_curve(y_true[images], score[images], drop_intermediate=False)
+        curves.append(np.interp(grid, false, true))
+    expected = np.quantile(curves, [0.025, 0.975], axis=0)
+    assert low == pytest.approx(expected[0]) and high == pytest.approx(expected[1])
+
+
+def test_roc_of_one_class_is_refused(axes):
+    with pytest.raises(ValueError, match=r"classes 0 and 1, got \[0\]"):
+        plots.plot_roc(np.zeros(4, int), sample(4, 2)[1], TWO, axes=axes)
+
+
+def test_multi_class_roc_has_one_curve_a_class_present(axes):
+    y_true, probabilities = sample(120, 4)
+    kept = y_true != 2
+    y_true, probabilities = y_true[kept], probabilities[kept]
+    plots.plot_roc(y_true, probabilities, MANY, axes=axes)
+    rows = per_class(y_true, probabilities, MANY, n_resamples=0)
+    expected = [f"{row['auc']['value']:.3f} {row['class']}" for row in rows if row["n"]]
+    assert legend_of(axes) == expected
+    line = line_of(axes, expected[-1])
+    false, true, _ = roc_curve(y_true == 3, probabilities[:, 3])
+    assert line.get_xdata() == pytest.approx(false) and line.get_ydata() == pytest.approx(true)
+
+
+def test_eleven_classes_have_eleven_looks(axes):
+    names = [f"class {k}" for k in range(11)]
+    plots.plot_roc(*sample(220, 11), names, axes=axes)
+    looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines[1:]}
+    assert len(looks) == 11
+
+
+def test_binary_precision_recall_has_average_precision_and_prevalence(axes):
+    y_true, probabilities = sample(90, 2)
+    y_true[:15] = 1
+    plots.plot_precision_recall(y_true, probabilities, TWO, axes=axes)
+    ap = evaluate(y_true, probabilities)["average_precision"]
+    assert legend_of(axes)[0] == f"AP {ap.value:.3f} ({ap.low:.3f} to {ap.high:.3f})"
+    prevalence = line_of(axes, "prevalence")
+    assert set(prevalence.get_ydata()) == {y_true.mean()}
+    curve = line_of(axes, "AP")
+    # At full recall everything is called positive: precision is the prevalence.
+    assert curve.get_xdata()[0] == 1 and curve.get_ydata()[0] == pytest.approx(y_true.mean())
+
+
+def test_multi_class_precision_recall_lists_each_class_and_the_range_of_prevalence(axes):
+    y_true, probabilities = sample(100, 4)
+    y_true[:20] = 0
+    plots.plot_precision_recall(y_true, probabilities, MANY, axes=axes)
+    rows = per_class(y_true, probabilities, MANY, n_resamples=0)
+    expected = [f"{row['average_precision']['value']:.3f} {row['class']}" for row in rows]
+    assert legend_of(axes) == [*expected, "prevalence 0.20 to 0.40"]
+
+
+def test_reliability_points_carry_the_ece(axes):
+    y_true, probabilities = sample(300, 3)
+    plots.plot_reliability(y_true, probabilities, axes=axes)
+    ece = evaluate(y_true, probabilities)["ece"]
+    assert f"ECE {ece.value:.3f} ({ece.low:.3f} to {ece.high:.3f})" in axes.get_title()
+    shares = np.array([bar.get_height() for bar in axes.patches])
+    assert shares.sum() == pytest.approx(1) and len(shares) == 15
+    points = axes.containers[1].lines[0]
+    gaps = np.abs(points.get_ydata() - points.get_xdata())
+    assert (shares[shares > 0] * gaps).sum() == pytest.approx(ece.value)
+
+
+HISTORY = [
+    {"epoch": 1, "train_loss": 1.0, "val_loss": 1.2, "train_accuracy": None, "val_auc": 0.6},
+    {"epoch": 2, "train_loss": 0.7, "val_loss": 0.9, "train_accuracy": 0.8, "val_auc": 0.7},
+]
+
+
+def test_history_draws_both_splits_and_the_selected_epoch(axes):
+    plots.plot_history(HISTORY, axes=axes, selected=2)
+    assert line_of(axes, "training").get_ydata().tolist() == [1.0, 0.7]
+    assert line_of(axes, "validation").get_ydata().tolist() == [1.2, 0.9]
+    assert set(line_of(axes, "selected epoch").get_xdata()) == {2}
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "loss")
+
+
+def test_history_leaves_gaps_and_absent_splits_out(axes):
+    plots.plot_history(HISTORY, axes=axes, quantity="accuracy")
+    assert np.isnan(line_of(axes, "training").get_ydata()[0])
+    assert legend_of(axes) == ["training"]
+
+
+def test_history_lists_what_it_knows(axes):
+    with pytest.raises(ValueError, match="no 'f1'; known: accuracy, auc, loss"):
+        plots.plot_history(HISTORY, axes=axes, quantity="f1")
+
+
+def test_stamp_is_written_across_the_figure(axes):
+    text = plots.stamp(axes.figure, "phantom")
+    assert text in axes.figure.texts and text.get_text() == "phantom"
+    assert text.get_position() == (0.5, 0.5)
+
+
+def test_long_class_names_are_cut(axes):
+    names = ("actinic keratoses and intraepithelial carcinoma", "melanoma", "nevi")
+    plots.plot_roc(*sample(60, 3), names, axes=axes)
+    assert legend_of(axes)[0].endswith("actinic keratoses a…")
