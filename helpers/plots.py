@@ -37,7 +37,7 @@ from helpers.metrics import (
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#666666"
 HALF_PAGE = (3.5, 3.2)  # inches
-TALL = (3.5, 4.4)  # for curves of many classes, whose legend stands below
+TALL = (3.5, 4.7)  # for curves of many classes, whose legend stands below
 _LINES = ("-", "--", ":")
 # From so many classes on, a cell of the confusion matrix holds the count alone.
 _CROWDED = 6
@@ -363,7 +363,7 @@ def _present(y_true: np.ndarray, class_names: Sequence[str]) -> list[tuple[int, 
 
 def _legend_below(axes: Axes, *, title: str) -> None:
     """Put the legend under the axes, where it cannot hide a curve."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2, title=title)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.14), ncols=2, title=title)
 
 
 def _line(k: int) -> dict[str, str]:
