@@ -17,6 +17,23 @@ PROFILES = ("paper", "quick")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 SCHEDULES = ("one_cycle", "cosine", "warm_restarts", "step", "constant")
 PRECISIONS = ("fp32", "bf16")
+# What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
+TRAIN_PARAMETERS = {
+    "recipe": str,
+    "dataset": str,
+    "model": str,
+    "seed": int,
+    "image_size": int | None,
+    "epochs": int | None,
+    "batch_size": int | None,
+    "learning_rate": float | None,
+    "optimizer": str | None,
+    "schedule": str | None,
+    "augmentation": str | None,
+    "cutmix": float | None,
+    "pretrained": str,
+    "profile": str,
+}
 _IDENTITY_EXCLUDES = ("seed", "profile")  # the seed has its own place in the path
 
 

@@ -21,23 +21,6 @@ from helpers.training import SELECTION_RULE, FitResult, as_tensor, fit, predict
 # Grey images enter as three equal channels, so that ImageNet weights fit every data set.
 IN_CHANNELS = 3
 
-# What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
-TRAIN_PARAMETERS = {
-    "recipe": str,
-    "dataset": str,
-    "model": str,
-    "seed": int,
-    "image_size": int | None,
-    "epochs": int | None,
-    "batch_size": int | None,
-    "learning_rate": float | None,
-    "optimizer": str | None,
-    "schedule": str | None,
-    "augmentation": str | None,
-    "cutmix": float | None,
-    "pretrained": str,
-    "profile": str,
-}
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
 

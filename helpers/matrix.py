@@ -1,5 +1,6 @@
 """The matrix of runs: rows of `params/<profile>.yaml`, expanded into configurations."""
 
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,18 @@ import yaml
 from helpers.config import ConfigError, RunConfig, make_config
 from helpers.paths import repo_root
 
+# What names a run to a reader; 05_evaluate finds a stored run by these.
+RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 
-def load_matrix(profile: str) -> list[RunConfig]:
+
+def load_matrix(
+    profile: str, *, rename: Callable[[str], str] = lambda dataset: dataset
+) -> list[RunConfig]:
     """Read and expand the matrix of a profile.
+
+    Args:
+        profile: "paper", "quick" or any other file in `params/`.
+        rename: Maps the name of each data set, for instance to a stand-in.
 
     Returns:
         Configurations, all first seeds before all second ones, so that an unfinished sweep has
@@ -24,7 +34,11 @@ def load_matrix(profile: str) -> list[RunConfig]:
     if not file.exists():
         known = sorted(path.stem for path in file.parent.glob("*.yaml") if path.stem != "recipes")
         raise ConfigError(f"no matrix {file.name}; known profiles: {', '.join(known)}.")
-    return expand_matrix(yaml.safe_load(file.read_text()), file=file)
+    content = yaml.safe_load(file.read_text())
+    for row in content["rows"]:
+        names = row["dataset"] if isinstance(row["dataset"], list) else [row["dataset"]]
+        row["dataset"] = list(dict.fromkeys(rename(name) for name in names))
+    return expand_matrix(content, file=file)
 
 
 def expand_matrix(content: dict[str, Any], *, file: Path) -> list[RunConfig]:
@@ -43,3 +57,11 @@ def expand_matrix(content: dict[str, Any], *, file: Path) -> list[RunConfig]:
         twice = next(config for config in configs if configs.count(config) > 1)
         raise ConfigError(f"{file.name} asks twice for {twice}.")
     return sorted(configs, key=lambda config: config.seed)
+
+
+def papermill_yaml(config: RunConfig, *, names: Iterable[str]) -> str:
+    """Return the named values of a configuration as parameters for `papermill --parameters_yaml`.
+
+    Papermill hands YAML's types on; so 0.0001 is written with a dot, which YAML reads as a number.
+    """
+    return yaml.safe_dump({name: getattr(config, name) for name in names}, default_flow_style=True)

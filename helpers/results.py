@@ -171,3 +171,19 @@ def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
         key=lambda text: -sum(str(value) in text for value in wanted.values()),
     )
     raise RunError(f"no run with {asked}; the nearest of {len(near)}: {'; '.join(near[:5])}.")
+
+
+def summary_line(run: Run) -> str:
+    """Return a run's progress line: what it was, what it reached, how long it took."""
+    config, test = run.config, run.record["metrics"]["test"]
+
+    def text(name: str) -> str:
+        value = test[name]["value"]
+        return "undefined" if value is None else f"{value:.3f}"
+
+    stamp = "PHANTOM " if run.record["data"]["phantom"] else ""
+    return (
+        f"{stamp}{config['dataset']} {config['model']} {config['pretrained']} seed "
+        f"{config['seed']}: test accuracy {text('accuracy')}, AUC {text('auc')} "
+        f"({run.record['timing']['train_seconds']:.0f} s)"
+    )

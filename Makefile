@@ -1,0 +1,49 @@
+# Two commands: `make reproduce` and `make test`. Each sets up .venv first, once.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+CORES ?= 2
+PROFILE ?= paper
+BIN := .venv/bin
+# Threads that a torch process takes; the sweep gives each of its processes one.
+SWEEP := OMP_NUM_THREADS=1 $(BIN)/python -m snakemake --cores $(CORES) --quiet rules progress --keep-going --rerun-triggers mtime
+
+.PHONY: help setup reproduce test lab report sweep bench lint clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: .venv/.complete  ## create .venv with everything in it
+
+# Anew when the requirements change; a half-made environment has no such mark.
+.venv/.complete: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; call make PYTHON=python3.x"'
+	@echo "setting up .venv (about 6 GB; once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+reproduce: setup  ## the quick profile, headless: data, models, training, evaluation, report
+	@$(BIN)/python -m helpers.stand_in -- $(SWEEP) --config profile=quick -- quick
+
+test: setup  ## unit tests, then every notebook against its committed output
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m pytest
+	@$(BIN)/python tests/check_notebooks.py
+
+lab: setup  ## JupyterLab on the notebooks
+	@$(BIN)/python -m jupyter lab --notebook-dir notebooks
+
+report: setup  ## tables, README status and the report page from the stored runs
+	@$(BIN)/python -m helpers.tables
+	@$(BIN)/python -m helpers.report --profile $(PROFILE)
+
+sweep: setup  ## the matrix of params/$(PROFILE).yaml, resumed where it stopped
+	@$(SWEEP) --config profile=$(PROFILE) -- runs
+
+lint: setup
+	@$(BIN)/python -m ruff check --fix . && $(BIN)/python -m ruff format .
