@@ -1,0 +1,189 @@
+"""Does the test set hold images, nearly the same images, or patients of the training set?"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn import functional
+
+from helpers.data.splits import SPLIT_NAMES, Splits, groups_across
+
+NEAR_CORRELATION = 0.98
+_COARSE, _FINE = 8, 32  # pixels of the reduced images
+_CHUNK = 2048  # rows of the correlation matrix at once; bounds the memory
+
+
+@dataclass(frozen=True, eq=False)
+class LeakageReport:
+    """Pairs of images, and groups, that tie splits together.
+
+    Args:
+        name: of the data set.
+        n_images: split name -> number of images.
+        exact: pairs of equal images, columns split_a, index_a, split_b, index_b, correlation
+            (1.0) and same_label; a row a pair, within a split and across.
+        near: pairs of nearly equal images that are not equal, columns as above, most alike first.
+        groups: group -> the splits it lies in, if more than one; None if there are no groups.
+        method: how near duplicates were found.
+    """
+
+    name: str
+    n_images: dict[str, int]
+    exact: pd.DataFrame
+    near: pd.DataFrame
+    groups: dict[str, tuple[str, ...]] | None
+    method: str
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing crosses a split."""
+        return not (len(self.exact_across) or len(self.near_across) or self.groups)
+
+    @property
+    def exact_across(self) -> pd.DataFrame:
+        """Pairs of equal images in two splits."""
+        return self.exact[self.exact["split_a"] != self.exact["split_b"]]
+
+    @property
+    def near_across(self) -> pd.DataFrame:
+        """Pairs of nearly equal images in two splits."""
+        return self.near[self.near["split_a"] != self.near["split_b"]]
+
+    def leaked(self, split: str) -> np.ndarray:
+        """Return the indices of a split's images with an equal or near copy in an earlier split.
+
+        Earlier means train for "val", and train or val for "test".
+        """
+        pairs = pd.concat([self.exact_across, self.near_across])
+        return np.unique(pairs.loc[pairs["split_b"] == split, "index_b"].to_numpy(dtype=np.int64))
+
+    def summary(self) -> pd.DataFrame:
+        """Return the counts: one row for each pair of splits, and for each split with itself.
+
+        "images" counts the images of the later split that are in such a pair, "labels differ" the
+        pairs whose two labels disagree.
+        """
+        rows = {}
+        for place, first in enumerate(SPLIT_NAMES):
+            for second in SPLIT_NAMES[place:]:
+                exact, near = (
+                    pairs[(pairs["split_a"] == first) & (pairs["split_b"] == second)]
+                    for pairs in (self.exact, self.near)
+                )
+                both = pd.concat([exact, near])
+                images = set(both["index_b"]) | (set(both["index_a"]) if first == second else set())
+                rows[f"within {first}" if first == second else f"{first} - {second}"] = {
+                    "exact pairs": len(exact),
+                    "near pairs": len(near),
+                    "images": len(images),
+                    "labels differ": int(len(both) - both["same_label"].sum()),
+                }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION) -> LeakageReport:
+    """Find equal and nearly equal images and shared groups, across splits and within.
+
+    Equal: the same bytes. Nearly equal: both images, grey and averaged over areas to at most
+    32 x 32 pixels, have a Pearson correlation of at least `min_correlation` (so brightness and
+    contrast do not matter; flips and shifts are not searched). Candidates come from the same
+    measure at 8 x 8, in chunked matrix products: 10,000 images take a few seconds. An image of
+    one grey has no correlation and can only have equal copies.
+
+    Args:
+        splits: any data set.
+        min_correlation: 0 to 1. 0.98 is a strict bound: BreastMNIST's pairs above it are frames
+            of one examination, and some of those below are too.
+
+    Returns:
+        The report; its pairs are ordered train, val, test.
+    """
+    images = np.concatenate([split.images for _, split in splits.items()])
+    labels = np.concatenate([split.labels for _, split in splits.items()])
+    lengths = [len(split) for _, split in splits.items()]
+    place = np.repeat(np.arange(len(SPLIT_NAMES)), lengths)
+    index = np.concatenate([np.arange(n) for n in lengths])
+
+    def as_table(pairs: np.ndarray, correlation: np.ndarray) -> pd.DataFrame:
+        a, b = pairs.T
+        names = np.array(SPLIT_NAMES)
+        return pd.DataFrame(
+            {
+                "split_a": names[place[a]],
+                "index_a": index[a],
+                "split_b": names[place[b]],
+                "index_b": index[b],
+                "correlation": correlation,
+                "same_label": labels[a] == labels[b],
+            }
+        )
+
+    hashes = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
+    content = pd.factorize(np.array(hashes))[0]
+    exact = _equal_pairs(content)
+    near, correlation = _near_pairs(images, min_correlation)
+    other = content[near[:, 0]] != content[near[:, 1]]
+    near, correlation = near[other], correlation[other]
+    order = np.lexsort((near[:, 1], near[:, 0], -correlation))
+    groups = {name: split.groups for name, split in splits.items()}
+    return LeakageReport(
+        name=splits.name,
+        n_images=dict(zip(SPLIT_NAMES, lengths, strict=True)),
+        exact=as_table(exact, np.ones(len(exact))),
+        near=as_table(near[order], correlation[order]),
+        groups=None if splits.train.groups is None else groups_across(groups),
+        method=(
+            f"Pearson correlation of at least {min_correlation:g} between grey images averaged to "
+            f"at most {_FINE} x {_FINE} pixels"
+        ),
+    )
+
+
+def _equal_pairs(content: np.ndarray) -> np.ndarray:
+    """Return int64 (M, 2), i < j, of all pairs with one content number."""
+    order = np.argsort(content, kind="stable")
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    # Neighbours at distance 1, 2, ... in sorted order, until no two of them are equal.
+    for step in range(1, len(content)):
+        same = content[order[:-step]] == content[order[step:]]
+        if not same.any():
+            break
+        pairs.append(np.stack([order[:-step][same], order[step:][same]], axis=1))
+    merged = np.concatenate(pairs)
+    return merged[np.lexsort((merged[:, 1], merged[:, 0]))]
+
+
+def _near_pairs(images: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64 (M, 2), i < j, and their correlations, float64 (M,)."""
+    coarse = _standardised(images, _COARSE)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for start in range(0, len(coarse), _CHUNK):
+        # Columns from `start` on: the lower half of the matrix repeats the upper one.
+        product = coarse[start : start + _CHUNK] @ coarse[start:].T
+        row, column = np.nonzero(product >= least)
+        upper = column > row
+        found.append(np.stack([row[upper], column[upper]], axis=1) + start)
+    pairs = np.concatenate(found)
+    fine = _standardised(images, _FINE)
+    correlation = np.empty(len(pairs))
+    for start in range(0, len(pairs), _CHUNK):
+        a, b = pairs[start : start + _CHUNK].T
+        correlation[start : start + _CHUNK] = np.einsum("nd,nd->n", fine[a], fine[b])
+    kept = correlation >= least
+    return pairs[kept], np.minimum(correlation[kept], 1.0)
+
+
+def _standardised(images: np.ndarray, size: int) -> np.ndarray:
+    """Return float32 (N, size^2) of zero mean and unit length; zeros for an image of one grey."""
+    parts = []
+    for start in range(0, len(images), _CHUNK):
+        part = torch.from_numpy(images[start : start + _CHUNK]).float().mean(3)
+        if part.shape[1] > size:
+            part = functional.adaptive_avg_pool2d(part[:, None], size)
+        parts.append(part.flatten(1))
+    values = torch.cat(parts)
+    values = values - values.mean(1, keepdim=True)
+    length = values.norm(dim=1, keepdim=True)
+    return torch.where(length > 1e-3, values / length.clamp_min(1e-3), 0.0).numpy()
