@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -219,6 +220,29 @@ def test_cutmix_happens_as_often_as_asked(probability, generator):
     # A box has a half side of sqrt(u) * 4 pixels, rounded down: one in 16 is empty.
     assert abs(share - probability * 15 / 16) < 0.05
     assert_close(targets.sum(dim=1), torch.ones(600), atol=1e-6)
+
+
+def test_cutmix_boxes_are_those_of_yun_et_al(generator, monkeypatch):
+    spy, size, n = Spy(), 32, 4000
+    monkeypatch.setattr(transforms, "ops", spy)
+    augment = make_augmentation("none", image_size=size, cutmix=1.0)
+    images = uint8_batch(generator, n=n, height=size, width=size)
+    labels = torch.zeros(n, dtype=torch.long)
+    augment(images, labels, num_classes=1, generator=generator)
+    (_, _, boxes, permutation), _, _ = spy.calls["cutmix"]
+    assert torch.equal(permutation.sort().values, torch.arange(n))
+
+    first, side = boxes[:, :2], boxes[:, 2:]
+    assert first.min() == 0 and (first + side).max() == size
+    uncut = (first > 0).all(dim=1) & (first + side < size).all(dim=1)
+    assert (side[uncut, 0] == side[uncut, 1]).all() and 0.1 < uncut.float().mean() < 0.9
+
+    # rand_bbox of the authors' code, vectorised.
+    rng = np.random.default_rng(0)
+    cut = (size * np.sqrt(rng.beta(1, 1, n))).astype(int)
+    middle = rng.integers(size, size=(2, n))
+    ends = np.clip(middle + cut // 2, 0, size) - np.clip(middle - cut // 2, 0, size)
+    assert abs(side.prod(dim=1).float().mean() - ends.prod(axis=0).mean()) < 0.02 * size**2
 
 
 # Evaluation -----------------------------------------------------------------------------------
@@ -494,6 +518,15 @@ def test_works_with_deterministic_algorithms(generator):
         augment(images, torch.arange(8), num_classes=8, generator=generator)
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_autocast_does_not_move_pixels(generator):
+    augment = make_augmentation("full", image_size=24, cutmix=0.5)
+    images, labels = uint8_batch(generator, channels=3), torch.arange(8)
+    plain, _ = augment(images, labels, num_classes=8, generator=generator.manual_seed(1))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast, _ = augment(images, labels, num_classes=8, generator=generator.manual_seed(1))
+    assert torch.equal(cast, plain)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -137,13 +137,15 @@ class Augmentation:
         numbers, partner = numbers.to(images.device), partner.to(images.device)
         own, mixing = numbers.split((_STEP_DRAWS, _CUTMIX_DRAWS), dim=1)
 
+        targets = F.one_hot(labels, num_classes).float()
         count = self._samples_at_once(images)
         pieces = zip(images.split(count), own.split(count), strict=True)
-        result = torch.cat([self._augment(piece, _Draws(rows)) for piece, rows in pieces])
-        targets = F.one_hot(labels, num_classes).float()
-        if self.cutmix > 0:
-            boxes = _draw_cutmix(_Draws(mixing), self.image_size, probability=self.cutmix)
-            result, targets = ops.cutmix(result, targets, boxes, partner)
+        # The matrix products of the geometry must not become bfloat16: pixels would move.
+        with torch.autocast(images.device.type, enabled=False):
+            result = torch.cat([self._augment(piece, _Draws(rows)) for piece, rows in pieces])
+            if self.cutmix > 0:
+                boxes = _draw_cutmix(_Draws(mixing), self.image_size, probability=self.cutmix)
+                result, targets = ops.cutmix(result, targets, boxes, partner)
         return result, targets
 
     def _augment(self, images: Tensor, draws: "_Draws") -> Tensor:
