@@ -203,15 +203,17 @@ def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
     Raises:
         PublishedError: there is no such value; the message lists the nearest keys.
     """
-    published = _load(published_dir())
-    asked = {"paper": paper, "table": table, "row": row, "column": column}
-    found = published
-    for name, wanted in asked.items():
-        matching = found[found[name] == wanted]
-        if matching.empty:
-            raise PublishedError(_no_such(asked, name, found))
-        found = matching
-    return _as_published(next(found.itertuples()))
+    index = _index(published_dir())
+    key = (paper, table, row, column)
+    if key not in index:
+        raise PublishedError(_no_such(key, list(index)))
+    return index[key]
+
+
+@lru_cache(maxsize=4)
+def _index(folder: Path) -> dict[tuple[str, ...], Published]:
+    rows = _load(folder).itertuples()
+    return {(r.paper, r.table, r.row, r.column): _as_published(r) for r in rows}
 
 
 def _as_published(row) -> Published:
@@ -221,12 +223,15 @@ def _as_published(row) -> Published:
     )
 
 
-def _no_such(asked: dict[str, str], name: str, candidates: pd.DataFrame) -> str:
-    """Say which part of the key is unknown, and what is known at that place."""
-    known = list(dict.fromkeys(candidates[name]))
-    near = difflib.get_close_matches(asked[name], known, n=3, cutoff=0.4)
-    key = " | ".join(asked.values())
-    message = f"No published value {key}: unknown {name} {asked[name]!r}."
+def _no_such(asked: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
+    """Say which part of a key is unknown, and what is known at that place."""
+    place = 0
+    while fitting := [key for key in keys if key[place] == asked[place]]:
+        keys, place = fitting, place + 1
+    name, wanted = KEY[place], asked[place]
+    known = list(dict.fromkeys(key[place] for key in keys))
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
+    message = f"No published value {' | '.join(asked)}: unknown {name} {wanted!r}."
     if near:
         message += f" Did you mean {_listing(near)}?"
     return f"{message} Known here: {_listing(known[:20])}{', ...' if len(known) > 20 else '.'}"
@@ -245,9 +250,9 @@ def comparators(dataset: str, metric: str) -> pd.DataFrame:
         metric: "accuracy" or "auc"; for "cag" also "f1".
 
     Returns:
-        One row per system, highest first: paper, table, row, printed, unit, `value` (float, 0 to
-        1, NaN where not given), mark, source, note, `pretrained` ("imagenet", "none" or
-        "not given"). Derived values, claims and quotations are left out.
+        One row per system, highest first: paper, table, row, column, printed, unit, `value`
+        (float, 0 to 1, NaN where not given), mark, source, note, `pretrained` ("imagenet", "none"
+        or "not given"). Derived values, claims and quotations are left out.
 
     Raises:
         PublishedError: nothing is published for this dataset and metric.
@@ -266,20 +271,23 @@ def comparators(dataset: str, metric: str) -> pd.DataFrame:
             f"Nothing is published for {dataset!r} and {metric!r}; known: {_listing(near)}."
         )
     share = found["number"].where(found["unit"] == "fraction", found["number"] / 100)
-    table = found[["paper", "table", "row", "value", "unit", "mark", "source", "note"]]
+    table = found[[*KEY, "value", "unit", "mark", "source", "note"]]
     table = table.rename(columns={"value": "printed"}).assign(value=share)
-    table["pretrained"] = [_pretrained(p, r) for p, r in zip(table.paper, table.row, strict=True)]
+    starts = {
+        (paper, row): value.printed
+        for (paper, _, row, column), value in _index(published_dir()).items()
+        if column == "pretrained"
+    }
+    systems = zip(table["paper"], table["row"], strict=True)
+    table["pretrained"] = [_start(paper, row, starts) for paper, row in systems]
     return table.sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def _pretrained(paper: str, system: str) -> str:
-    """Return how a published system was initialised, from its paper's recipe rows.
+def _start(paper: str, system: str, starts: dict[tuple[str, ...], str]) -> str:
+    """Return how a published system was initialised.
 
-    A recipe row names one system ("MedViT-T") or the family its name begins with ("ResNet-18",
-    "ResNet"); the longest name wins.
+    `starts` maps a paper and a system ("MedViT-T"), or what the system's name begins with
+    ("ResNet-18", "ResNet"), to a word; the longest name wins.
     """
-    published = _load(published_dir())
-    rows = published[(published["paper"] == paper) & (published["column"] == "pretrained")]
-    named = {r.row: r.value for r in rows.itertuples()}
-    fitting = [name for name in named if system.startswith(name)]
-    return named[max(fitting, key=len)] if fitting else NOT_GIVEN
+    fitting = [name for source, name in starts if source == paper and system.startswith(name)]
+    return starts[paper, max(fitting, key=len)] if fitting else NOT_GIVEN
