@@ -1,0 +1,157 @@
+"""The checks every data set goes through, and the leakage report."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+
+from helpers.data.leakage import leakage_report
+from helpers.data.splits import DataError, DatasetUnavailable, Split, Splits, groups_across
+
+
+def make_split(n=6, size=8, channels=1, seed=0, **changes):
+    images = np.random.default_rng(seed).integers(0, 256, (n, size, size, channels), np.uint8)
+    split = Split(images=images, labels=np.arange(n, dtype=np.int64) % 2)
+    return dataclasses.replace(split, **changes)
+
+
+def make_splits(**changes):
+    parts = {name: make_split(seed=i) for i, name in enumerate(("train", "val", "test"))}
+    return Splits(**{"name": "x", "class_names": ("a", "b"), "source": "x", **parts, **changes})
+
+
+def nan_boxes(n=6):
+    return np.full((n, 4), np.nan, dtype=np.float32)
+
+
+def test_properties():
+    splits = make_splits()
+    assert (splits.num_classes, splits.in_channels, splits.image_size) == (2, 1, 8)
+    assert not splits.is_phantom
+    assert [name for name, _ in splits.items()] == ["train", "val", "test"]
+    assert len(splits.train) == 6
+    assert issubclass(DatasetUnavailable, DataError) and issubclass(DataError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((6, 8, 8, 1))}, r"val: images are float64"),
+        ({"images": np.zeros((6, 8, 8), np.uint8)}, r"val: images are uint8 \(6, 8, 8\)"),
+        ({"images": np.zeros((6, 8, 8, 2), np.uint8)}, r"C = 1 or 3"),
+        ({"images": np.zeros((6, 8, 9, 1), np.uint8)}, r"9 x 8 pixels .*square"),
+        ({"images": np.zeros((0, 8, 8, 1), np.uint8)}, r"val: no images"),
+        ({"labels": np.zeros(6, np.int32)}, r"labels are int32"),
+        ({"labels": np.zeros((6, 1), np.int64)}, r"labels are int64 \(6, 1\)"),
+        ({"labels": np.zeros(5, np.int64)}, r"labels are int64 \(5,\); expected int64 \(6,\)"),
+        ({"labels": np.array([0, 1, 2, 0, 1, 1])}, r"label 2 of image 2 .* expected 0 to 1"),
+        ({"labels": np.array([0, 1, -1, 0, 1, 1])}, r"label -1 of image 2"),
+        ({"groups": np.arange(6)}, r"groups are int64"),
+        ({"boxes": np.zeros((6, 4))}, r"boxes are float64"),
+    ],
+)
+def test_a_wrong_split_is_named(changes, message):
+    with pytest.raises(DataError, match=message):
+        make_splits(val=make_split(**changes))
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 0, 3), (-1, 0, 3, 3), (6, 0, 3, 3), (0, 0, 3, 9), (0, np.nan, 3, 3)]
+)
+def test_a_wrong_box_is_named(box):
+    boxes = nan_boxes()
+    boxes[2] = (1, 1, 7, 7)
+    parts = {name: make_split(boxes=nan_boxes()) for name in ("train", "val")}
+    make_splits(**parts, test=make_split(boxes=boxes))
+    boxes[4] = box
+    with pytest.raises(DataError, match=r"test: box .* of image 4; expected x, y, width, height"):
+        make_splits(**parts, test=make_split(boxes=boxes))
+
+
+def test_every_class_needs_a_training_image_but_no_test_image():
+    all_zero = np.zeros(6, dtype=np.int64)
+    make_splits(test=make_split(labels=all_zero))
+    with pytest.raises(DataError, match=r"no training image of class 'b'"):
+        make_splits(train=make_split(labels=all_zero))
+
+
+def test_splits_must_be_alike():
+    with pytest.raises(DataError, match="differ in image shape"):
+        make_splits(test=make_split(channels=3))
+    with pytest.raises(DataError, match=r"groups in \['train'\] only"):
+        make_splits(train=make_split(groups=np.array(list("abcdef"))))
+    with pytest.raises(DataError, match="at least two"):
+        make_splits(class_names=("a",))
+    with pytest.raises(DataError, match="class names repeat"):
+        make_splits(class_names=("a", "a"))
+
+
+def test_a_group_in_two_splits_is_refused():
+    groups = {"train": list("aabbcc"), "val": list("ddeeff"), "test": list("gghhbb")}
+    groups = {name: np.array(members) for name, members in groups.items()}
+    with pytest.raises(DataError, match=r"1 group\(s\) cross splits.*'b' in train and test"):
+        make_splits(**{name: make_split(groups=members) for name, members in groups.items()})
+    assert groups_across(groups) == {"b": ("train", "test")}
+    assert groups_across({"train": groups["train"], "test": None}) == {}
+
+
+def test_leakage_finds_exact_and_near_pairs():
+    splits = make_splits(
+        train=make_split(20, 28), val=make_split(8, 28, seed=1), test=make_split(10, 28, seed=2)
+    )
+    assert leakage_report(splits).is_clean
+    train, val, test = (split.images for _, split in splits.items())
+    test[3] = train[5]
+    val[2] = val[6]
+    # The same picture, darker and with less contrast: near, not exact.
+    test[7] = (train[4] * 0.5 + 20).astype(np.uint8)
+    report = leakage_report(splits)
+    assert not report.is_clean
+    columns = ["split_a", "index_a", "split_b", "index_b", "same_label"]
+    assert sorted(report.exact[columns].values.tolist()) == [
+        ["train", 5, "test", 3, True],
+        ["val", 2, "val", 6, True],
+    ]
+    assert report.exact_across[columns].values.tolist() == [["train", 5, "test", 3, True]]
+    assert report.near_across[columns].values.tolist() == [["train", 4, "test", 7, False]]
+    assert report.leaked("test").tolist() == [3, 7] and report.leaked("val").tolist() == []
+    summary = report.summary()
+    assert summary.loc["train - test"].tolist() == [1, 1, 2, 1]
+    assert summary.loc["within val"].tolist() == [1, 0, 2, 0]
+    assert summary["exact pairs"].sum() == 2 and summary["near pairs"].sum() == 1
+    assert report.groups is None and "32 x 32" in report.method
+
+
+def test_leakage_counts_all_pairs_of_many_copies_and_ignores_flat_images():
+    splits = make_splits(
+        train=make_split(20, 28), test=make_split(10, 28, seed=2), val=make_split(8, 28, seed=1)
+    )
+    splits.train.images[:4] = splits.train.images[0]
+    # Two greys without structure have no correlation; only equal ones are copies.
+    splits.test.images[0], splits.test.images[1] = 0, 90
+    report = leakage_report(splits)
+    assert report.exact[["index_a", "index_b"]].values.tolist() == [
+        [a, b] for a in range(4) for b in range(a + 1, 4)
+    ]
+    assert len(report.near) == 0
+
+
+def test_leakage_correlations_agree_with_scikit_learn():
+    random = np.random.default_rng(0)
+    base = random.integers(0, 256, (1, 28, 28, 1))
+    noisy = np.clip(base + random.normal(0, 12, (30, 28, 28, 1)), 0, 255).astype(np.uint8)
+    labels = np.arange(10, dtype=np.int64) % 2
+    parts = {
+        name: Split(noisy[10 * i : 10 * i + 10], labels)
+        for i, name in enumerate(("train", "val", "test"))
+    }
+    report = leakage_report(make_splits(**parts), min_correlation=0.9)
+    flat = noisy.reshape(30, -1).astype(float)
+    expected = cosine_similarity(flat - flat.mean(1, keepdims=True))
+    offset = {"train": 0, "val": 10, "test": 20}
+    rows = report.near["split_a"].map(offset) + report.near["index_a"]
+    columns = report.near["split_b"].map(offset) + report.near["index_b"]
+    assert len(report.near) == 30 * 29 / 2
+    np.testing.assert_allclose(report.near["correlation"], expected[rows, columns], atol=1e-5)
+    assert report.near["correlation"].is_monotonic_decreasing
