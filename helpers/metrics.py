@@ -50,6 +50,13 @@ class Estimate:
     n: int
     method: str
 
+    def __str__(self) -> str:
+        """Return "0.912 (0.861 to 0.946)", or say what is missing."""
+        if self.value is None:
+            return "undefined"
+        interval = "no interval" if self.low is None else f"{self.low:.3f} to {self.high:.3f}"
+        return f"{self.value:.3f} ({interval})"
+
     def to_dict(self) -> dict:
         """Return the fields as a dictionary that JSON can hold."""
         return asdict(self)
@@ -521,7 +528,7 @@ def _bootstrap_estimate(
     if len(defined) == 0 or np.ptp(defined) < 1e-9:
         return Estimate(value, None, None, n, f"{method}: no interval, no spread")
     if len(defined) < len(resampled):
-        method += f", {len(defined)} of {len(resampled)} resamples defined"
+        method += f", {len(defined)} of {len(resampled)} defined"
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if basic:
         # Reflected at the value, kept at or above zero and around the value.

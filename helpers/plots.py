@@ -24,7 +24,6 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from helpers.metrics import (
     ECE_BINS,
     LEVEL,
-    Estimate,
     auc_interval,
     check_predictions,
     confidence_bins,
@@ -157,7 +156,7 @@ def plot_roc(
         label = f"{LEVEL:.0%} band (bootstrap)"
         axes.fill_between(grid, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label=label)
         auc = auc_interval(y_true == 1, score)
-        axes.plot(*roc_curve(y_true, score)[:2], color=COLOURS[0], label=f"AUC {_interval(auc)}")
+        axes.plot(*roc_curve(y_true, score)[:2], color=COLOURS[0], label=f"AUC {auc}")
         axes.set_title(f"ROC for {_short(class_names[1])}, n = {len(y_true):,}")
         axes.legend(loc="lower right")
     else:
@@ -231,7 +230,7 @@ def plot_precision_recall(
         score = probabilities[:, 1]
         estimate = evaluate(y_true, probabilities)["average_precision"]
         precision, recall, _ = precision_recall_curve(y_true, score)
-        label = f"AP {_interval(estimate)}"
+        label = f"AP {estimate}"
         axes.plot(recall, precision, drawstyle="steps-post", color=COLOURS[0], label=label)
         label = f"prevalence {shares[1]:.2f}"
         axes.axhline(shares[1], color=GREY, linestyle=":", linewidth=1, label=label)
@@ -296,7 +295,7 @@ def plot_reliability(y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axe
         label=f"images of a bin, {LEVEL:.0%}",
     )
     ece = evaluate(y_true, probabilities)["ece"]
-    axes.set_title(f"Reliability, ECE {_interval(ece)}, n = {len(y_true):,}")
+    axes.set_title(f"Reliability, ECE {ece}, n = {len(y_true):,}")
     axes.set(xlabel="confidence in the predicted class", ylabel="share that is right")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.legend(loc="upper left")
@@ -344,15 +343,6 @@ def plot_history(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return axes
-
-
-def _interval(estimate: Estimate) -> str:
-    """Return "0.912 (0.861 to 0.946)", or the value alone where there is no interval."""
-    if estimate.value is None:
-        return "undefined"
-    if estimate.low is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
 def _present(y_true: np.ndarray, class_names: Sequence[str]) -> list[tuple[int, str]]:

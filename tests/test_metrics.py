@@ -147,6 +147,12 @@ def test_bootstrap_equals_drawing_images_and_recomputing(num_classes):
             assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=1e-6), name
 
 
+def test_estimates_read_as_value_and_interval():
+    assert str(Estimate(0.9123, 0.8611, 0.9462, 120, "")) == "0.912 (0.861 to 0.946)"
+    assert str(Estimate(1.0, None, None, 120, "")) == "1.000 (no interval)"
+    assert str(Estimate(None, None, None, 0, "")) == "undefined"
+
+
 def test_bootstrap_follows_its_seed():
     data = sample(90, 3)
     first = evaluate(*data, n_resamples=100, seed=1)
