@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.groups import Group, group_runs, is_real
+from helpers.metrics import aggregate_seeds
 from helpers.paths import repo_root, results_root, write_atomically
 from helpers.published import Published, PublishedError, comparators, lookup
 from helpers.results import list_runs
@@ -224,13 +225,13 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f}"
 
 
-def mean_sd(values: Sequence[float], *, scale: float = 1, digits: int = 3) -> str:
+def mean_sd(values: Sequence[float | None], *, scale: float = 1, digits: int = 3) -> str:
     """Write mean ± sd (ddof = 1); one value stands alone, since it has no deviation."""
-    if not values:
+    seeds = aggregate_seeds(list(values))
+    if seeds["mean"] is None:
         return "undefined"
-    series = pd.Series(values, dtype="float64") * scale
-    mean = f"{series.mean():.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {series.std(ddof=1):.{digits}f}"
+    mean = f"{scale * seeds['mean']:.{digits}f}"
+    return mean if seeds["sd"] is None else f"{mean} ± {scale * seeds['sd']:.{digits}f}"
 
 
 def _as_percent(published: Published) -> str:
@@ -249,8 +250,9 @@ def _cell_published(row: Row) -> str:
 
 
 def _cell_ours(row: Row) -> str:
-    values = row.group.values("accuracy") if row.group else []
-    return mean_sd(values, scale=100, digits=1) if values else NOT_RUN
+    if row.group is None:
+        return NOT_RUN
+    return mean_sd(row.group.values("accuracy"), scale=100, digits=1)
 
 
 def _cell_interval(row: Row) -> str:
@@ -360,7 +362,7 @@ def _flat(row: Row, metrics: Iterable[str]) -> dict[str, Any]:
             "published_source": row.published.source,
         }
     if row.group:
-        accuracy, model = row.group.accuracy, row.group.records[0]["model"]
+        accuracy, model = row.group.accuracy, row.group.record["model"]
         flat |= {
             "seeds": " ".join(map(str, row.group.seeds)),
             "n_test_images": row.group.n_test,
@@ -372,8 +374,8 @@ def _flat(row: Row, metrics: Iterable[str]) -> dict[str, Any]:
             "macs": model["macs"],
         }
         for metric in metrics:
-            values = pd.Series(row.group.values(metric), dtype="float64")
-            flat |= {f"{metric}_mean": values.mean(), f"{metric}_sd": values.std(ddof=1)}
+            seeds = aggregate_seeds(row.group.values(metric))
+            flat |= {f"{metric}_mean": seeds["mean"], f"{metric}_sd": seeds["sd"]}
     return flat
 
 
@@ -388,7 +390,7 @@ def _csv(rows: Sequence[Row], metrics: Iterable[str]) -> str:
 
 def origin(groups: Sequence[Group]) -> str:
     """Say from how many runs a table was made, with which code and on what."""
-    records = [record for group in groups for record in group.records]
+    records = [run.record for group in groups for run in group.runs]
     if not records:
         return "No run of the paper profile on real images is stored yet"
     shas = [
@@ -498,7 +500,7 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
         Path -> content. Nothing is written.
     """
     rules = load_rules()
-    groups = group_runs(filter(is_real, (run.record for run in list_runs(root))))
+    groups = group_runs(filter(is_real, list_runs(root)))
     tables = medmnist_files(groups, rules) | cag_files(groups, rules)
     files = {root / "tables" / name: text for name, text in tables.items()}
     if readme is not None:

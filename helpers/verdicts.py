@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from scipy import stats
 
-from helpers.metrics import LEVEL
+from helpers.metrics import LEVEL, aggregate_seeds
 from helpers.paths import repo_root
 from helpers.published import Published
 
@@ -67,16 +67,14 @@ def seed_mean(values: Sequence[float], *, n_images: int) -> SeedMean:
         raise ValueError(f"expected proportions between 0 and 1, got {list(values)}.")
     if n_images < 1:
         raise ValueError(f"n_images must be at least 1, got {n_images}.")
-    n = len(values)
-    mean = math.fsum(values) / n
+    seeds = aggregate_seeds(list(values))
+    mean = seeds["mean"]
     low, high = _wilson(mean, n_images)
-    if n == 1:
-        return SeedMean(mean, None, low, high, n, n_images)
-    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    by_seeds = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / math.sqrt(n)
-    low = max(0.0, mean - math.hypot(mean - low, by_seeds))
-    high = min(1.0, mean + math.hypot(high - mean, by_seeds))
-    return SeedMean(mean, sd, low, high, n, n_images)
+    if seeds["sd"] is not None:
+        by_seeds = seeds["high"] - mean
+        low = max(0.0, mean - math.hypot(mean - low, by_seeds))
+        high = min(1.0, mean + math.hypot(high - mean, by_seeds))
+    return SeedMean(mean, seeds["sd"], low, high, len(values), n_images)
 
 
 def _wilson(p: float, n: int) -> tuple[float, float]:

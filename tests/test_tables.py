@@ -1,6 +1,5 @@
 """Verdicts, grouping of runs, generated tables, and that what is committed is not stale."""
 
-import copy
 import io
 import math
 import statistics
@@ -8,7 +7,6 @@ import statistics
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated import fabricate_run
 from scipy import stats
 
 from helpers import tables
@@ -33,6 +31,7 @@ from helpers.verdicts import (
     load_rules,
     seed_mean,
 )
+from tests.fabricated import fabricate_run
 
 README = f"# Title\n\nBefore.\n\n{STATUS_BEGIN}\nold\n{STATUS_END}\n\nAfter.\n"
 
@@ -45,7 +44,7 @@ def store(tmp_path, monkeypatch):
 
 
 def real_groups(store):
-    return group_runs(filter(is_real, (run.record for run in list_runs(store))))
+    return group_runs(filter(is_real, list_runs(store)))
 
 
 def page(store, name="medmnist_accuracy.md"):
@@ -235,23 +234,21 @@ def test_runs_of_another_protocol_have_a_row_of_their_own(store, other, differen
     assert len(groups) == 2
     labels = tables.protocol_labels(groups)
     assert len(set(labels)) == 2
-    mine = [g.records[0]["config"]["seed"] for g in groups].index(run.config["seed"])
+    mine = [g.seeds[0] for g in groups].index(run.config["seed"])
     assert difference in labels[mine]
 
 
 def test_a_seed_that_stands_twice_is_an_error(store):
-    record = fabricate_run(seed=0).record
+    run = fabricate_run(seed=0)
     with pytest.raises(GroupError, match=r"common/breastmnist/medspectralnet.*seeds \[0, 0\]"):
-        group_runs([record, record])
+        group_runs([run, run])
 
 
 def test_test_sets_of_different_size_are_an_error(store):
-    record = fabricate_run(seed=0).record
-    other = copy.deepcopy(record)
-    other["config"]["seed"] = 1
-    other["data"]["n"]["test"] = 157
+    run, other = fabricate_run(seed=0), fabricate_run(seed=1)
+    other.record["data"]["n"]["test"] = 157
     with pytest.raises(GroupError, match=r"test sets of \[156, 157\]"):
-        group_runs([record, other])
+        group_runs([run, other])
 
 
 # --- tables ------------------------------------------------------------------------------------
