@@ -157,13 +157,6 @@ def check_type(name: str, value: Any, kind: Any) -> Any:
     raise ConfigError(f"{name} must be {expected}, got {type(value).__name__} {value!r}.{hint}")
 
 
-def _epochs_for(rule: Mapping[str, int] | int, dataset: str) -> int:
-    """Look up a recipe's epochs; all sizes of a MedMNIST set share one entry."""
-    if isinstance(rule, int):
-        return rule
-    return rule.get(re.sub(r"_(64|128|224)$", "", dataset), rule["default"])
-
-
 def make_config(
     *,
     recipe: str,
@@ -191,8 +184,10 @@ def make_config(
     values = dict(recipes[recipe])
     values.update({name: value for name, value in overrides.items() if value is not None})
     check_type("dataset", dataset, str)
-    if not isinstance(values["epochs"], int):
-        values["epochs"] = _epochs_for(check_type("epochs", values["epochs"], dict), dataset)
+    if isinstance(values["epochs"], dict):
+        # All sizes of a MedMNIST set share one entry.
+        base = re.sub(r"_(64|128|224)$", "", dataset)
+        values["epochs"] = values["epochs"].get(base, values["epochs"]["default"])
     return RunConfig(
         recipe=recipe,
         dataset=dataset,

@@ -1,0 +1,130 @@
+"""Recipes, configurations and notebook parameters."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.config import (
+    TRAIN_PARAMETERS,
+    ConfigError,
+    RunConfig,
+    load_recipes,
+    make_config,
+    notebook_parameters,
+)
+
+BASE = {
+    "recipe": "common",
+    "dataset": "breastmnist",
+    "model": "medspectralnet",
+    "seed": 0,
+    "pretrained": "none",
+}
+
+
+def test_every_recipe_fills_every_field():
+    for recipe in load_recipes():
+        assert make_config(**BASE | {"recipe": recipe}).recipe == recipe
+
+
+def test_epochs_follow_the_data_set_whatever_its_size():
+    epochs = load_recipes()["common"]["epochs"]
+    assert make_config(**BASE | {"dataset": "breastmnist_64"}).epochs == epochs["breastmnist"]
+    assert make_config(**BASE | {"dataset": "pneumoniamnist"}).epochs == epochs["pneumoniamnist"]
+    assert make_config(**BASE | {"dataset": "bloodmnist_224"}).epochs == epochs["default"]
+
+
+def test_an_override_wins_and_none_leaves_the_recipe():
+    assert make_config(**BASE, epochs=3, cutmix=None).epochs == 3
+    assert make_config(**BASE, cutmix=None).cutmix == load_recipes()["common"]["cutmix"]
+
+
+def test_hash_ignores_the_seed_and_the_profile_and_nothing_else():
+    config = make_config(**BASE)
+    same = {"seed": 7, "profile": "quick"}
+    other = {
+        "recipe": "medmnist_v2",
+        "dataset": "phantom",
+        "model": "resnet18",
+        "image_size": 96,
+        "epochs": 99,
+        "batch_size": 7,
+        "learning_rate": 0.5,
+        "optimizer": "sgd",
+        "schedule": "cosine",
+        "augmentation": "normal",
+        "cutmix": 0.25,
+        "pretrained": "imagenet",
+        "weight_decay": 0.5,
+        "label_smoothing": 0.25,
+        "ema_decay": None,
+        "flip_average": False,
+        "precision": "bf16",
+        "patience": 5,
+    }
+    assert set(same) | set(other) == {field.name for field in dataclasses.fields(RunConfig)}
+    for name, value in same.items():
+        assert dataclasses.replace(config, **{name: value}).hash() == config.hash()
+    hashes = {dataclasses.replace(config, **{name: value}).hash() for name, value in other.items()}
+    assert len(hashes | {config.hash()}) == len(other) + 1
+
+
+def test_an_int_for_a_float_gives_the_same_run():
+    config = make_config(**BASE)
+    assert make_config(**BASE, cutmix=1).hash() == dataclasses.replace(config, cutmix=1.0).hash()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"learning_rate": "1e-4"}, "write 1.0e-4"),
+        ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+        ({"epochs": 2.5}, "epochs must be int, got float 2.5"),
+        ({"epochs": True}, "epochs must be int, got bool True"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"image_size": 27}, "image_size must be at least 28"),
+        ({"optimizer": "lion"}, "optimizer must be one of adamw, adam, sgd, rmsprop"),
+        ({"schedule": "linear"}, "schedule must be one of one_cycle"),
+        ({"pretrained": "auto"}, "pretrained must be one of imagenet, none"),
+        ({"cutmix": 1.5}, "cutmix must lie between 0 and 1"),
+        ({"recipe": "comon"}, "unknown recipe 'comon'; known: common"),
+        ({"sede": 3}, "unknown parameter sede; known: .*seed"),
+        ({"model": None}, "model must be str, got NoneType"),
+    ],
+)
+def test_what_is_wrong_is_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        make_config(**BASE | override)
+
+
+def test_notebook_parameters_are_returned_checked():
+    values = dict.fromkeys(TRAIN_PARAMETERS) | BASE | {"profile": "paper", "_hidden": 1, "In": []}
+    read = notebook_parameters(values, expected=TRAIN_PARAMETERS)
+    assert read["dataset"] == "breastmnist"
+    assert "_hidden" not in read
+
+
+def test_a_misspelt_notebook_parameter_fails_and_lists_the_known_ones():
+    values = dict.fromkeys(TRAIN_PARAMETERS) | BASE | {"profile": "paper", "sede": 3}
+    with pytest.raises(ConfigError, match=r"unknown parameter sede; known: recipe, dataset, model"):
+        notebook_parameters(values, expected=TRAIN_PARAMETERS)
+
+
+def test_a_missing_or_ill_typed_notebook_parameter_fails():
+    values = dict.fromkeys(TRAIN_PARAMETERS) | BASE | {"profile": "paper"}
+    with pytest.raises(ConfigError, match="missing parameter cutmix"):
+        notebook_parameters(
+            {k: v for k, v in values.items() if k != "cutmix"}, expected=TRAIN_PARAMETERS
+        )
+    with pytest.raises(ConfigError, match="seed must be int, got str '3'"):
+        notebook_parameters(values | {"seed": "3"}, expected=TRAIN_PARAMETERS)
+
+
+@given(st.text(min_size=1))
+def test_no_unknown_recipe_gets_through(name):
+    if name not in load_recipes():
+        with pytest.raises(ConfigError):
+            make_config(**BASE | {"recipe": name})

@@ -1,0 +1,350 @@
+"""The training loop: learning, selecting, stopping, and resuming bit for bit."""
+
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import training
+from helpers.config import OPTIMIZERS, SCHEDULES, make_config
+from helpers.reproducibility import epoch_generator
+from helpers.schedules import make_optimizer, make_schedule
+from helpers.training import TrainingDiverged, as_tensor, fit, predict
+from tests.conftest import toy_split
+
+CPU = torch.device("cpu")
+QUICK = make_config(
+    recipe="common",
+    dataset="phantom",
+    model="resnet18",
+    seed=0,
+    pretrained="none",
+    image_size=28,
+    epochs=3,
+    batch_size=16,
+    augmentation="normal",
+    cutmix=0.5,
+    ema_decay=0.5,
+)
+
+
+def small_net(seed: int = 0, num_classes: int = 2) -> nn.Module:
+    """A network with batch norm and dropout, which both have a state of their own."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 5, stride=4),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(32, num_classes),
+    )
+
+
+def train(model, splits, config=QUICK, **options):
+    return fit(
+        model,
+        train=splits.train,
+        val=splits.val,
+        num_classes=splits.num_classes,
+        config=config,
+        device=CPU,
+        **options,
+    )
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(left, right):
+    return all(torch.equal(left[name], right[name]) for name in left | right)
+
+
+def test_it_learns_what_can_be_learnt(toy_splits):
+    model = small_net()
+    config = dataclasses.replace(QUICK, epochs=15, learning_rate=0.01, cutmix=0.0)
+    result = train(model, toy_splits, config)
+    assert result.history[-1]["val_accuracy"] == 1.0
+    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+
+
+def test_one_batch_overfits():
+    split = toy_split(8)
+    labels = np.array([0, 1, 1, 0, 1, 0, 0, 1])  # nothing to do with brightness
+    split = dataclasses.replace(split, labels=labels)
+    config = dataclasses.replace(
+        *(QUICK,),
+        epochs=150,
+        learning_rate=0.02,
+        augmentation="none",
+        cutmix=0.0,
+        label_smoothing=0.0,
+        ema_decay=None,
+        schedule="constant",
+    )
+    model = small_net()
+    model[5].p = 0.0
+    result = fit(model, train=split, val=split, num_classes=2, config=config, device=CPU)
+    assert result.history[-1]["train_accuracy"] == 1.0
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(toy_splits):
+    runs = []
+    for seed in (0, 0, 1):
+        model = small_net()
+        train(model, toy_splits, dataclasses.replace(QUICK, seed=seed))
+        runs.append(weights(model))
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
+
+
+def test_the_model_ends_with_the_weights_of_the_selected_epoch(toy_splits):
+    model = small_net()
+    result = train(model, toy_splits)
+    rows = result.history
+    best = max(rows, key=lambda row: (row["val_auc"], -row["val_loss"], -row["epoch"]))
+    assert result.epoch == best["epoch"]
+    images, _ = as_tensor(toy_splits.val, CPU)
+    probabilities = predict(model, images, image_size=28, flip_average=QUICK.flip_average)
+    of_truth = probabilities[np.arange(len(images)), toy_splits.val.labels]
+    assert -np.log(of_truth).mean() == pytest.approx(best["val_loss"], rel=1e-5)
+
+
+def test_interrupted_after_any_epoch_it_ends_with_the_same_weights(toy_splits, tmp_path):
+    whole = small_net()
+    expected = train(whole, toy_splits)
+    for stop_after in (1, 2, 3):
+        file = tmp_path / f"{stop_after}.pt"
+
+        class Stop(Exception):
+            pass
+
+        validate, calls = training._validate, []
+
+        def stopping(*arguments, calls=calls, stop_after=stop_after, validate=validate, stop=Stop):
+            if len(calls) == stop_after:
+                raise stop
+            calls.append(1)
+            return validate(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "_validate", stopping)
+            if stop_after < QUICK.epochs:
+                with pytest.raises(Stop):
+                    train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
+            else:
+                train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
+        resumed = small_net(seed=99)  # its own weights must not matter
+        result = train(resumed, toy_splits, checkpoint=file, checkpoint_seconds=0)
+        assert same(weights(resumed), weights(whole))
+        drop = {"seconds"}
+        assert [{k: v for k, v in row.items() if k not in drop} for row in result.history] == [
+            {k: v for k, v in row.items() if k not in drop} for row in expected.history
+        ]
+
+
+KILLED = """
+import sys
+import torch
+from helpers.config import make_config
+from helpers.experiment import run_experiment
+from helpers.data.phantom import make_phantom
+torch.set_num_threads(1)
+config = make_config(recipe="common", dataset="phantom", model="mobilenet_v2", seed=3,
+                     pretrained="none", image_size=28, epochs=4, batch_size=16, profile="quick")
+splits = make_phantom(n_train=48, n_val=16, n_test=16)
+import helpers.experiment
+import functools
+helpers.experiment.fit = functools.partial(helpers.experiment.fit, checkpoint_seconds=0)
+run = run_experiment(config, splits=splits)
+print(run.path)
+"""
+
+
+def test_kill_9_and_a_rerun_give_the_same_run(tmp_path):
+    """The whole way: another process, SIGKILL while it trains, the same command again."""
+
+    def start(tree):
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED],
+            env=os.environ | {"REPRO_RESULTS": str(tmp_path / tree)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    killed = start("killed")
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("killed/**/checkpoint.pt")):
+        assert killed.poll() is None, "it ended before it wrote a checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not list(tmp_path.glob("killed/**/run.json"))
+
+    both = [start("killed"), start("whole")]
+    assert [process.wait(timeout=180) for process in both] == [0, 0]
+    from safetensors.torch import load_file
+
+    again, whole = (
+        load_file(next(tmp_path.glob(f"{tree}/**/model.safetensors")))
+        for tree in ("killed", "whole")
+    )
+    assert same(again, whole)
+    assert not list(tmp_path.glob("**/checkpoint.pt"))
+
+
+def test_a_checkpoint_of_another_run_is_refused(toy_splits, tmp_path):
+    file = tmp_path / "c.pt"
+    train(small_net(), toy_splits, checkpoint=file)
+    with pytest.raises(ValueError, match="belongs to run"):
+        train(small_net(), toy_splits, dataclasses.replace(QUICK, seed=1), checkpoint=file)
+
+
+def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(toy_splits, tmp_path, monkeypatch):
+    file = tmp_path / "c.pt"
+    model = small_net()
+    train(model, toy_splits, dataclasses.replace(QUICK, epochs=3), checkpoint=file)
+    good = torch.load(file, weights_only=True)["history"]
+
+    file = tmp_path / "d.pt"
+    validate = training._validate
+
+    def poisoned(state, *arguments):
+        record = validate(state, *arguments)
+        if len(state.history) == 1:  # the second epoch is validated; the third diverges
+            with torch.no_grad():
+                state.model[0].weight.fill_(math.nan)
+        return record
+
+    monkeypatch.setattr(training, "_validate", poisoned)
+    # The poison enters after the second epoch, but before its checkpoint: keep the first one only.
+    monkeypatch.setattr(training._State, "save", _save_once(training._State.save))
+    with pytest.raises(TrainingDiverged, match=r"epoch 3.*Lower learning_rate"):
+        train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
+    kept = torch.load(file, weights_only=True)
+    assert len(kept["history"]) == 1
+    assert kept["history"][0]["train_loss"] == good[0]["train_loss"]
+    assert all(torch.isfinite(value).all() for value in kept["model"].values())
+
+
+def _save_once(save):
+    calls = []
+
+    def once(self, *arguments, **options):
+        if not calls:
+            save(self, *arguments, **options)
+        calls.append(1)
+
+    return once
+
+
+def test_it_stops_early_when_validation_does_not_improve(toy_splits):
+    config = dataclasses.replace(QUICK, epochs=30, learning_rate=1e-9, patience=2, ema_decay=None)
+    model = small_net()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.0  # nothing changes, so nothing improves
+    assert len(train(model, toy_splits, config).history) < 30
+
+
+def test_averaged_weights_are_those_of_the_recursion(toy_splits):
+    """EMA after n steps against its definition, computed step by step."""
+    config = dataclasses.replace(QUICK, epochs=1, ema_decay=0.9)
+    seen = []
+    update = torch.optim.swa_utils.AveragedModel.update_parameters
+
+    def recording(self, model):
+        update(self, model)
+        seen.append(model[6].weight.detach().clone())
+
+    model = small_net()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.swa_utils.AveragedModel, "update_parameters", recording)
+        train(model, toy_splits, config)
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = 0.9 * expected + 0.1 * weight
+    torch.testing.assert_close(model[6].weight, expected)
+
+
+def test_predict_averages_the_mirror_image_and_leaves_the_mode():
+    model = small_net().train()
+    images, _ = as_tensor(toy_split(5), CPU)
+    images[:, :, :, :10] = 255  # not symmetric
+    plain = predict(model, images, image_size=28)
+    mirrored = predict(model, images.flip(-1), image_size=28)
+    averaged = predict(model, images, image_size=28, flip_average=True)
+    assert model.training
+    assert not np.allclose(plain, mirrored)
+    np.testing.assert_allclose(averaged, (plain + mirrored) / 2, rtol=1e-5)
+    np.testing.assert_allclose(averaged.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_precision_bf16_trains(toy_splits):
+    result = train(small_net(), toy_splits, dataclasses.replace(QUICK, precision="bf16"))
+    assert math.isfinite(result.history[-1]["train_loss"])
+
+
+def test_epochs_draw_different_numbers_and_the_same_again():
+    draws = [torch.rand(3, generator=epoch_generator(0, epoch)) for epoch in (1, 2, 1)]
+    assert torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], draws[1])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_lowers_a_quadratic(name):
+    x = nn.Parameter(torch.ones(4))
+    optimizer = make_optimizer(name, [x], learning_rate=0.05, weight_decay=0.0)
+    for _ in range(50):
+        optimizer.zero_grad()
+        (x**2).sum().backward()
+        optimizer.step()
+    assert x.abs().max() < 0.2
+
+
+def rates(name, steps, peak=0.1):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=peak)
+    schedule = make_schedule(name, optimizer, total_steps=steps)
+    values = []
+    for _ in range(steps):
+        values.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return np.array(values)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [1, 2, 7, 40])
+def test_every_schedule_lasts_its_steps_within_the_peak(name, steps):
+    values = rates(name, steps)
+    assert (values > 0).all()
+    assert values.max() <= 0.1 * (1 + 1e-9)
+
+
+def test_schedules_have_their_shapes():
+    assert rates("one_cycle", 100)[0] == pytest.approx(0.1 / 25)
+    assert rates("one_cycle", 100).argmax() == 29
+    assert rates("cosine", 100)[50] == pytest.approx(0.05)
+    np.testing.assert_allclose(rates("step", 8), [0.1] * 4 + [0.01] * 2 + [0.001] * 2)
+    np.testing.assert_allclose(rates("warm_restarts", 70)[[0, 10, 30]], 0.1)
+    np.testing.assert_allclose(rates("constant", 5), 0.1)
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="known: adamw, adam, sgd, rmsprop"):
+        make_optimizer("lion", [nn.Parameter(torch.zeros(1))], learning_rate=1, weight_decay=0)
+    with pytest.raises(ValueError, match="known: one_cycle"):
+        make_schedule("x", torch.optim.SGD([nn.Parameter(torch.zeros(1))]), total_steps=1)
+    with pytest.raises(ValueError, match="total_steps must be at least 1"):
+        make_schedule("cosine", torch.optim.SGD([nn.Parameter(torch.zeros(1))]), total_steps=0)
