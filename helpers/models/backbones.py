@@ -15,6 +15,7 @@ _WEIGHTS = {
     "mobilenet_v2": torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1,
 }
 BACKBONES = tuple(_WEIGHTS)
+_RESNETS = tuple(name for name in BACKBONES if name.startswith("resnet"))
 PRETRAINED = ("auto", "imagenet", "none")
 
 
@@ -39,11 +40,12 @@ def imagenet_state(backbone: str) -> dict[str, Tensor]:
 
     Raises:
         WeightsUnavailable: they are not in the cache and cannot be downloaded.
+        RuntimeError: the file is damaged.
     """
     check_backbone(backbone)
     weights = _WEIGHTS[backbone]
     try:
-        return weights.get_state_dict(progress=False, weights_only=True)
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except OSError as error:  # URLError and time-outs are OSErrors
         file = weights.url.rsplit("/", 1)[-1]
         raise WeightsUnavailable(
@@ -70,6 +72,14 @@ def resolve_pretrained(pretrained: str, *, backbone: str) -> str:
     return "imagenet"
 
 
+def check_image_size(image_size: int) -> None:
+    """Raise a `ValueError` if an image is smaller than 28 px."""
+    if image_size < SMALLEST_IMAGE:
+        raise ValueError(
+            f"image_size must be at least {SMALLEST_IMAGE} px, got {image_size}; enlarge the image."
+        )
+
+
 def output_stride(image_size: int) -> int:
     """Return the largest stride of 32, 16 and 8 that leaves a map of at least 4 x 4.
 
@@ -79,15 +89,16 @@ def output_stride(image_size: int) -> int:
     Raises:
         ValueError: the image is smaller than 28 px.
     """
-    if image_size < SMALLEST_IMAGE:
-        raise ValueError(
-            f"image_size must be at least {SMALLEST_IMAGE} px, got {image_size}; enlarge the image."
-        )
+    check_image_size(image_size)
     return next(s for s in (32, 16, 8) if -(-image_size // s) >= SMALLEST_MAP)
 
 
 def _set_output_stride(model: nn.Module, stride: int) -> None:
-    """Drop strides from the deepest stage up; the weights keep their shapes and stay loadable."""
+    """Drop the stride of the deepest stage, then an early one; the weights stay loadable.
+
+    For 8, ResNet loses its max-pool and MobileNetV2 the stride of its second stage: the detail of a
+    small image is kept from the start.
+    """
     if stride not in (8, 16, 32):
         raise ValueError(f"output stride must be 8, 16 or 32, got {stride!r}.")
     is_resnet = isinstance(model, torchvision.models.ResNet)
@@ -101,12 +112,16 @@ def _set_output_stride(model: nn.Module, stride: int) -> None:
         model.features[2].conv[1][0].stride = (1, 1)
 
 
-def _set_in_channels(model: nn.Module, in_channels: int) -> None:
-    """Make the first convolution accept `in_channels`; a grey image gives what its copies gave."""
-    if in_channels == 3:
-        return
+def _check_in_channels(in_channels: int) -> None:
     if in_channels < 1:
         raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
+
+
+def _set_in_channels(model: nn.Module, in_channels: int) -> None:
+    """Make the first convolution accept `in_channels`; a grey image gives what its copies gave."""
+    _check_in_channels(in_channels)
+    if in_channels == 3:
+        return
     is_resnet = isinstance(model, torchvision.models.ResNet)
     old = model.conv1 if is_resnet else model.features[0][0]
     new = nn.Conv2d(
@@ -146,7 +161,7 @@ def build_backbone(
             torchvision's network unchanged.
 
     Raises:
-        ValueError: unknown backbone, too small an image.
+        ValueError: unknown backbone, too small an image, another stride, no input channels.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
     """
     check_backbone(name)
@@ -162,7 +177,7 @@ def build_backbone(
         if unexpected or any(not key.startswith(("fc.", "classifier.")) for key in missing):
             raise RuntimeError(f"{name}: weights do not fit: {missing=}, {unexpected=}.")
     _set_in_channels(model, in_channels)
-    _set_output_stride(model, stride or output_stride(image_size))
+    _set_output_stride(model, output_stride(image_size) if stride is None else stride)
     return model
 
 
@@ -185,8 +200,15 @@ def build_resnet_28(name: str, *, num_classes: int, in_channels: int = 3) -> nn.
     """Build a ResNet with the 28 px stem of the MedMNIST v2 benchmark (Yang et al. 2023).
 
     A 3 x 3 convolution of stride 1 in place of the 7 x 7 one of stride 2, and no max-pool, so that
-    28 px end as a 4 x 4 map. There are no ImageNet weights for this stem.
+    28 px end as a 4 x 4 map. There are no ImageNet weights for this stem. Layers and parameters are
+    the benchmark's; the initial weights are torchvision's, not PyTorch's defaults as there.
+
+    Raises:
+        ValueError: unknown backbone, or no input channels.
     """
+    if name not in _RESNETS:
+        raise ValueError(f"unknown ResNet {name!r}; known: {', '.join(_RESNETS)}.")
+    _check_in_channels(in_channels)
     model = getattr(torchvision.models, name)(num_classes=num_classes)
     model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")

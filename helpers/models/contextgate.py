@@ -21,23 +21,27 @@ class ContextGate(nn.Module):
     Args:
         channels: C of the input and output map (B, C, H, W); at least 3.
         kernel_size: Patch side k of the inner SpectralFlow.
-        depthwise_size: Kernel of the depthwise convolution; odd.
+        depthwise_size: Side of the depthwise kernel; odd.
 
     Open choices of the paper:
         - C/3 is rounded down (512 is not divisible by 3).
         - g has C/3 channels but multiplies 2C/3: the same gate is applied to c_out and to i.
         - c is reduced to C/3 by a 1x1 convolution before its SpectralFlow: the module keeps the
           number of channels, and reducing first is the lighter order.
-        - The depthwise kernel size is lost from the text; 3 is used.
+        - All three paths start from the depthwise convolution, as section 3.3 says first; section
+          4.4.1 names it for c alone, and "from the input" for i may mean x.
+        - The depthwise kernel size is lost from the text; 3 is used, the smallest that sees neighbours.
 
     Raises:
-        ValueError: fewer than three channels.
+        ValueError: fewer than three channels, or an even `depthwise_size`.
     """
 
     def __init__(self, *, channels: int, kernel_size: int = 3, depthwise_size: int = 3) -> None:
         super().__init__()
         if channels < 3:
             raise ValueError(f"channels must be at least 3 (three paths of C/3), got {channels}.")
+        if depthwise_size % 2 == 0:
+            raise ValueError(f"depthwise_size must be odd, got {depthwise_size}.")
         third = channels // 3
         self.depthwise = nn.Conv2d(
             channels, channels, depthwise_size, padding=depthwise_size // 2, groups=channels

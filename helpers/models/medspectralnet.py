@@ -29,8 +29,13 @@ class MedSpectralNet(nn.Module):
           second SpectralFlow, 3 x 3, so that f_b itself stays in the sum as section 3.1 says.
         - ContextGate already adds its input (Eq. 3), so f_b enters the sum twice. Both sentences
           of the text are kept.
+        - k = 3, the smaller of the two; new layers start from PyTorch's own initial weights, as the
+          text gives none. The bias of the last convolution before batch norm has no effect.
+        - Small images keep a map of at least 4 x 4 (see `output_stride`): H/32 of 28 px is one
+          position, which has no patches.
         - The printed 8.5 M parameters cannot be met: ResNet-18 without classifier has 11.18 M.
-          `medspectralnet` is what the text describes; `medspectralnet_light` meets the number.
+          `medspectralnet` is what the text describes (13.0 M); `medspectralnet_light`, on
+          MobileNetV2, stays below the number (2.5 M).
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from helpers.models.backbones import (
     build_backbone,
     build_resnet_28,
     build_trunk,
+    check_image_size,
     resolve_pretrained,
     weights_name,
 )
@@ -118,12 +119,14 @@ def build_model(
         pretrained: "imagenet" (an error if the weights cannot be had), "none", or "auto".
 
     Raises:
-        ValueError: unknown model or word, fewer than two classes, too small an image.
+        ValueError: unknown model or word, fewer than two classes, no input channels, too
+            small an image.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
     """
     entry = model_entry(name)
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
+    check_image_size(image_size)
     return entry.build(
         num_classes=num_classes,
         in_channels=in_channels,

@@ -38,6 +38,9 @@ class DynamicLowPass(nn.Module):
         - "Applied to" is read as the weighted *sum* over a patch, not as a mask: the text calls it
           a dynamic convolution that "aggregates information over non-overlapping patches", and only
           an aggregate is low-pass, which Eq. (1) needs for its residue to be high-frequency.
+        - The sum fills its patch, since Eq. (1) subtracts it from a map of full resolution and the
+          text names no upsampling.
+        - The pool is 1 x 1: the text calls its result a global receptive field.
         - One filter for all channels: the text gives k^2 coefficients, not k^2 a group.
         - A map whose side k does not divide is padded by repeating its border (7 x 7 at 224 px),
           so that a weighted mean never mixes in zeros.
@@ -77,12 +80,16 @@ class SpectralFlow(nn.Module):
         channels: C of the input and output map (B, C, H, W).
         kernel_size: Patch side k; the text says 3 or 5.
         reduction: r of the channel reduction and of the attention blocks. The paper leaves it open;
-            4 makes the whole network 13.0 M parameters and 1.9 GMACs at 224 px, the nearest of
-            {2, 4, 8, 16} to the printed 2.00 GMACs is not told apart by it (all within 0.2).
+            its numbers do not settle it: 2, 4, 8 and 16 make a whole network of 13.9, 13.0, 12.6
+            and 12.4 M parameters and 1.87 to 1.89 GMACs at 224 px, none the printed 8.5 M or 2.00.
 
-    Open choices: the attention blocks pool first, since the text calls a_l and a_h vectors; they
-    are normalised by a softmax over the two streams, channel by channel, as in selective-kernel
-    fusion; no batch norm inside the module, since the text names none.
+    Open choices of the paper:
+        - The attention blocks pool first, since the text calls a_l and a_h vectors, and are a
+          bottleneck with a ReLU, as in selective-kernel fusion.
+        - They are normalised by a softmax over the two streams, channel by channel, likewise.
+        - The final convolution is said to "restore the original channel dimension", which Eq. (1)
+          needs restored before: it maps C to C.
+        - No batch norm inside the module, since the text names none.
 
     Raises:
         ValueError: `channels`, `kernel_size` or `reduction` is not a positive integer.
