@@ -11,9 +11,11 @@ Intervals:
 - DeLong, DeLong & Clarke-Pearson (1988), in the O(n log n) form of Sun & Xu (2014), for the AUC of
   two classes, on the logit scale (see `auc_interval`).
 - Stratified percentile bootstrap for the rest: images are drawn with replacement within each class,
-  so that each resample keeps the class sizes. ECE alone has the basic (reflected) bootstrap: chance
-  adds to ECE, in a resample once more, so that percentiles of a well calibrated model lie above the
-  true value altogether; reflection takes the bias off (`benchmarks/metrics.py` measures both).
+  so that each resample keeps the class sizes: the intervals take the prevalence as known, and a
+  model that gives all images to one class has no spread in F1 or balanced accuracy.
+- For ECE the same resamples, reflected (basic bootstrap): chance adds to ECE, in a resample once
+  more, so that percentiles of a well calibrated model lie above the true value altogether;
+  reflection takes the bias off (`benchmarks/metrics.py` measures both).
 
 What is undefined is None, never 0: no positive predictions means no PPV.
 """

@@ -36,7 +36,7 @@ from helpers.metrics import (
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#666666"
 HALF_PAGE = (3.5, 3.2)  # inches
-TALL = (3.5, 4.7)  # for curves of many classes, whose legend stands below
+TALL = (3.5, 5.0)  # for curves of many classes, whose legend stands below
 _LINES = ("-", "--", ":")
 # From so many classes on, a cell of the confusion matrix holds the count alone.
 _CROWDED = 6
@@ -292,13 +292,13 @@ def plot_reliability(y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axe
         fmt="o",
         color=COLOURS[0],
         elinewidth=1,
-        label=f"images of a bin, {LEVEL:.0%}",
+        label=f"bin, {LEVEL:.0%} interval",
     )
     ece = evaluate(y_true, probabilities)["ece"]
     axes.set_title(f"Reliability, ECE {ece}, n = {len(y_true):,}")
     axes.set(xlabel="confidence in the predicted class", ylabel="share that is right")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.legend(loc="upper left")
+    _legend_below(axes, ncols=3)
     axes.set_aspect("equal")
     return axes
 
@@ -351,9 +351,11 @@ def _present(y_true: np.ndarray, class_names: Sequence[str]) -> list[tuple[int, 
     return [(k, class_names[k]) for k in np.flatnonzero((sizes > 0) & (sizes < len(y_true)))]
 
 
-def _legend_below(axes: Axes, *, title: str) -> None:
-    """Put the legend under the axes, where it cannot hide a curve."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.14), ncols=2, title=title)
+def _legend_below(axes: Axes, *, title: str | None = None, ncols: int = 2) -> None:
+    """Put the legend under the axes, where it can hide nothing."""
+    place = {"loc": "upper center", "bbox_to_anchor": (0.45, -0.14)}
+    axes.set_anchor("N")  # a square in a tall figure would else leave its room above
+    axes.legend(**place, ncols=ncols, title=title, columnspacing=1.2, handlelength=1.6)
 
 
 def _line(k: int) -> dict[str, str]:
