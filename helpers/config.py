@@ -220,6 +220,7 @@ def notebook_parameters(
         for name, value in namespace.items()
         if not name.startswith("_")
         and name not in ("In", "Out", "exit", "quit")
+        and value is not expected
         and type(value) in (bool, int, float, str, list, tuple, dict, type(None))
     }
     known = ", ".join(expected)

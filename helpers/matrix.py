@@ -10,6 +10,8 @@ import yaml
 from helpers.config import ConfigError, RunConfig, make_config
 from helpers.paths import repo_root
 
+# What else lies in params/.
+NOT_MATRICES = {"recipes", "verdicts"}
 # What names a run to a reader; 05_evaluate finds a stored run by these.
 RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 
@@ -32,7 +34,7 @@ def load_matrix(
     """
     file = repo_root() / "params" / f"{profile}.yaml"
     if not file.exists():
-        known = sorted(path.stem for path in file.parent.glob("*.yaml") if path.stem != "recipes")
+        known = sorted({path.stem for path in file.parent.glob("*.yaml")} - NOT_MATRICES)
         raise ConfigError(f"no matrix {file.name}; known profiles: {', '.join(known)}.")
     content = yaml.safe_load(file.read_text())
     for row in content["rows"]:
