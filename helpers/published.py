@@ -210,6 +210,17 @@ def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
     return index[key]
 
 
+def proposed_accuracy(dataset: str) -> Published | None:
+    """Return paper B's accuracy of MedSpectralNet on a data set, None if it prints none.
+
+    Args:
+        dataset: as for `load_dataset`; all sizes of a MedMNIST set are one data set.
+    """
+    base = re.sub(r"_(64|128|224)$", "", dataset)
+    key = ("B", "Table 3", "MedSpectralNet", f"{base}/accuracy")
+    return _index(published_dir()).get(key)
+
+
 @lru_cache(maxsize=4)
 def _index(folder: Path) -> dict[tuple[str, ...], Published]:
     rows = _load(folder).itertuples()

@@ -17,6 +17,7 @@ from helpers.published import (
     load_published,
     lookup,
     parse_printed,
+    proposed_accuracy,
 )
 
 SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
@@ -371,3 +372,10 @@ def test_splits_are_those_of_the_medmnist_package(dataset):
 def test_blood_counts_of_paper_b():
     parts = [value("medmnist", "splits", "bloodmnist", s) for s in ("train", "val", "test")]
     assert sum(parts) == value("B", "section 4.1", "bloodmnist", "images")
+
+
+def test_the_proposed_networks_accuracy_is_one_for_all_sizes_of_a_set():
+    small, large = (proposed_accuracy(name) for name in ("breastmnist", "breastmnist_64"))
+    assert small == large
+    assert small.printed == "86.5"
+    assert proposed_accuracy("phantom") is None
