@@ -9,7 +9,7 @@ BIN := .venv/bin
 # Threads that a torch process takes; the sweep gives each of its processes one.
 SWEEP := OMP_NUM_THREADS=1 $(BIN)/python -m snakemake --cores $(CORES) --quiet rules progress --keep-going --rerun-triggers mtime
 
-.PHONY: help setup reproduce test lab report sweep bench lint clean
+.PHONY: help setup reproduce test lab report sweep lint
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,7 +27,8 @@ setup: .venv/.complete  ## create .venv with everything in it
 	@touch $@
 
 reproduce: setup  ## the quick profile, headless: data, models, training, evaluation, report
-	@$(BIN)/python -m helpers.stand_in -- $(SWEEP) --config profile=quick -- quick
+	@REPRO_STAND_IN=phantom $(SWEEP) --config profile=quick -- quick
+	@echo "report: $${REPRO_RESULTS:-results}/quick/report/index.html"
 
 test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
