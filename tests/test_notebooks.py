@@ -66,7 +66,7 @@ def test_no_class_no_long_function_no_shell(notebook):
         for node in ast.walk(ast.parse(cell.source)):
             assert not isinstance(node, ast.ClassDef), "a class belongs in helpers"
             if isinstance(node, ast.FunctionDef):
-                assert node.end_lineno - node.lineno < 10, f"{node.name} belongs in helpers"
+                assert node.end_lineno - node.lineno <= 12, f"{node.name} belongs in helpers"
 
 
 def test_outputs_are_short_and_name_no_machine(notebook):
