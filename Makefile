@@ -6,8 +6,8 @@ PYTHON ?= python3
 CORES ?= 2
 PROFILE ?= paper
 BIN := .venv/bin
-# Threads that a torch process takes; the sweep gives each of its processes one.
-SWEEP := OMP_NUM_THREADS=1 $(BIN)/python -m snakemake --cores $(CORES) --quiet rules progress --keep-going --rerun-triggers mtime
+# One thread a process: the sweep runs as many processes as there are cores.
+SWEEP := $(BIN)/python -m snakemake --cores $(CORES) --quiet all --keep-going --rerun-triggers mtime
 
 .PHONY: help setup reproduce test lab report sweep lint
 

@@ -17,7 +17,9 @@ PROFILE = config.get("profile", "paper")
 ROOT = results_root(PROFILE)
 EXECUTED = ROOT / "executed"
 # The interpreter of this process, whatever is on PATH; seaborn and papermill talk too much.
-PAPERMILL = f"{sys.executable} -m papermill --log-level ERROR --no-progress-bar"
+PAPERMILL = f"{sys.executable} -m papermill --no-progress-bar"
+# A kernel talks much; its words are shown only where it fails.
+LOGGED = "> {log} 2>&1 || {{ tail -n 40 {log} >&2; exit 1; }}"
 
 
 def planned_runs():
@@ -54,6 +56,7 @@ rule quick:
 
 rule train:
     output: ROOT / "runs" / "{run}" / "run.json"
+    log: EXECUTED / "logs" / "{run}.log"
     params:
         options=lambda w: parameters_of(RUNS[str(ROOT / "runs" / w.run)], TRAIN_PARAMETERS),
         notebook=lambda w: EXECUTED / f"04_train__{w.run.replace('/', '__')}.ipynb",
@@ -61,29 +64,31 @@ rule train:
     threads: 1
     resources: mem_mb=1800
     shell:
-        "mkdir -p {EXECUTED}"
-        " && OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook} {params.options}"
-        " && {sys.executable} -m helpers.progress {output}"
+        "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook}"
+        " {params.options} " + LOGGED + "; {sys.executable} -m helpers.progress {output}"
 
 
 rule show_data:
     output: EXECUTED / "01_data.ipynb"
+    log: EXECUTED / "logs" / "01_data.log"
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/01_data.ipynb {output} -p dataset {SHOWN.dataset}"
+    shell: "{PAPERMILL} notebooks/01_data.ipynb {output} -p dataset {SHOWN.dataset} " + LOGGED
 
 
 rule show_models:
     output: EXECUTED / "02_models.ipynb"
+    log: EXECUTED / "logs" / "02_models.log"
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/02_models.ipynb {output}"
+    shell: "{PAPERMILL} notebooks/02_models.ipynb {output} " + LOGGED
 
 
 rule show_evaluation:
     input: f"{run_dir(SHOWN)}/run.json"
     output: EXECUTED / "05_evaluate.ipynb"
+    log: EXECUTED / "logs" / "05_evaluate.log"
     params: options=parameters_of(SHOWN, matrix.RUN_KEYS)
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/05_evaluate.ipynb {output} {params.options}"
+    shell: "{PAPERMILL} notebooks/05_evaluate.ipynb {output} {params.options} " + LOGGED
 
 
 rule report:
