@@ -128,7 +128,7 @@ def test_a_small_network_passes_95(splits):
 
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    network, epochs, size = make_network(12), 10, 32
+    network, epochs, size = make_network(12), 16, 32
     images, labels = as_input(splits.train), torch.from_numpy(splits.train.labels)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
