@@ -47,6 +47,11 @@ def load_recipes() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((paths.repo_root() / "params" / "recipes.yaml").read_text())
 
 
+def without_size(dataset: str) -> str:
+    """Return a data set's name without a MedMNIST size: all sizes are one set of images."""
+    return re.sub(r"_(28|64|128|224)$", "", dataset)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """The configuration of one training run; equal configurations and seeds give equal runs.
@@ -185,9 +190,8 @@ def make_config(
     values.update({name: value for name, value in overrides.items() if value is not None})
     check_type("dataset", dataset, str)
     if isinstance(values["epochs"], dict):
-        # All sizes of a MedMNIST set share one entry.
-        base = re.sub(r"_(64|128|224)$", "", dataset)
-        values["epochs"] = values["epochs"].get(base, values["epochs"]["default"])
+        rule = values["epochs"]
+        values["epochs"] = rule.get(without_size(dataset), rule["default"])
     return RunConfig(
         recipe=recipe,
         dataset=dataset,

@@ -1,11 +1,11 @@
 """Stored runs grouped by protocol: the seeds of a group are repetitions of one experiment."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.config import without_size
 from helpers.results import Run
 from helpers.verdicts import SeedMean, seed_mean
 
@@ -88,7 +88,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
         _check_members(members)
         config = {k: v for k, v in members[0].config.items() if k != "seed"}
         data = members[0].record["data"]
-        dataset = re.sub(r"_(28|64|128|224)$", "", config["dataset"])
+        dataset = without_size(config["dataset"])
         groups.append(Group(dataset, data["image_size"], config, data["md5"], tuple(members)))
     return sorted(groups, key=lambda g: (str(g.config), str(g.md5)))
 

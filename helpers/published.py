@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from helpers.config import without_size
 from helpers.paths import published_dir
 
 COLUMNS = ("paper", "table", "row", "column", "value", "unit", "mark", "source", "note")
@@ -216,8 +217,7 @@ def proposed_accuracy(dataset: str) -> Published | None:
     Args:
         dataset: as for `load_dataset`; all sizes of a MedMNIST set are one data set.
     """
-    base = re.sub(r"_(64|128|224)$", "", dataset)
-    key = ("B", "Table 3", "MedSpectralNet", f"{base}/accuracy")
+    key = ("B", "Table 3", "MedSpectralNet", f"{without_size(dataset)}/accuracy")
     return _index(published_dir()).get(key)
 
 

@@ -30,7 +30,8 @@ class ContextGate(nn.Module):
           number of channels, and reducing first is the lighter order.
         - All three paths start from the depthwise convolution, as section 3.3 says first; section
           4.4.1 names it for c alone, and "from the input" for i may mean x.
-        - The depthwise kernel size is lost from the text; 3 is used, the smallest that sees neighbours.
+        - The depthwise kernel size is lost from the text; 3 is used, the smallest that sees
+          neighbours.
 
     Raises:
         ValueError: fewer than three channels, or an even `depthwise_size`.
