@@ -120,7 +120,7 @@ def test_two_processes_at_once_train_once(results_tree, toy_splits):
     for process in both:
         process.start()
     for process in both:
-        process.join(timeout=120)
+        process.join(timeout=600)
     assert [process.exitcode for process in both] == [0, 0]
     assert trained.value == 1
     assert len(list_runs()) == 1
