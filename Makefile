@@ -28,7 +28,6 @@ setup: .venv/.complete  ## create .venv with everything in it
 
 reproduce: setup  ## the quick profile, headless: data, models, training, evaluation, report
 	@REPRO_STAND_IN=phantom $(SWEEP) --config profile=quick -- quick
-	@echo "report: $${REPRO_RESULTS:-results}/quick/report/index.html"
 
 test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
