@@ -6,6 +6,8 @@ PYTHON ?= python3
 CORES ?= 2
 PROFILE ?= paper
 BIN := .venv/bin
+# In a container the only user is often root, whom Jupyter refuses unasked.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # One thread a process: the sweep runs as many processes as there are cores.
 SWEEP := $(BIN)/python -m snakemake --cores $(CORES) --quiet all --keep-going --rerun-triggers mtime
 
@@ -36,7 +38,7 @@ test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python tests/check_notebooks.py
 
 lab: setup  ## JupyterLab on the notebooks
-	@$(BIN)/python -m jupyter lab --notebook-dir notebooks
+	@$(BIN)/python -m jupyter lab --notebook-dir notebooks $(ALLOW_ROOT)
 
 report: setup  ## tables, README status and the report page from the stored runs
 	@$(BIN)/python -m helpers.tables
