@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 MACS_TOOL = "torch.utils.flop_counter / 2"
@@ -107,7 +108,8 @@ def _counting(model: nn.Module) -> Iterator[FlopCounterMode]:
     try:
         model.eval()
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.enable_grad(), counter:
+        # Older counters do not know every fused kernel; plain matrix products all of them do.
+        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
             yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fused_attention)
