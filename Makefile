@@ -8,8 +8,10 @@ PROFILE ?= paper
 BIN := .venv/bin
 # In a container the only user is often root, whom Jupyter refuses unasked.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-# One thread a process: the sweep runs as many processes as there are cores.
-SWEEP := $(BIN)/python -m snakemake --cores $(CORES) --quiet all --keep-going --rerun-triggers mtime
+# After a kill Snakemake would ask for its folder to be unlocked and its half-made files to be
+# named; the run store has locks of its own, and what is half made is made again.
+SWEEP := $(BIN)/python -m snakemake --cores $(CORES) --quiet host progress reason rules \
+	--nolock --rerun-incomplete --keep-going --rerun-triggers mtime
 
 .PHONY: help setup reproduce test lab report sweep lint
 
