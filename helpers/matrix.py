@@ -11,7 +11,7 @@ from helpers.config import ConfigError, RunConfig, make_config
 from helpers.paths import repo_root
 
 # What else lies in params/.
-NOT_MATRICES = {"recipes", "verdicts"}
+NOT_MATRICES = {"comparisons", "recipes", "verdicts"}
 # What names a run to a reader; 05_evaluate finds a stored run by these.
 RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 
