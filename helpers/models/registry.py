@@ -14,6 +14,8 @@ from helpers.models.backbones import (
     resolve_pretrained,
     weights_name,
 )
+from helpers.models.brain_inspired import HeadedNet
+from helpers.models.heads import build_head
 from helpers.models.medspectralnet import MedSpectralNet
 
 
@@ -54,6 +56,18 @@ def _medspectralnet(backbone: str, note: str) -> ModelEntry:
     return ModelEntry(build, backbone, f"MedSpectralNet on {backbone}{note}")
 
 
+def _headed(backbone: str, head: str, description: str) -> ModelEntry:
+    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
+        trunk, channels = build_trunk(
+            backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
+        )
+        return HeadedNet(
+            trunk=trunk, head=build_head(head, in_features=channels, num_classes=num_classes)
+        )
+
+    return ModelEntry(build, backbone, description)
+
+
 _REGISTRY: dict[str, ModelEntry] = {
     "medspectralnet": _medspectralnet("resnet18", ", as paper B's text says"),
     "medspectralnet_light": _medspectralnet("mobilenet_v2", ", within 8.5 M parameters"),
@@ -61,6 +75,18 @@ _REGISTRY: dict[str, ModelEntry] = {
     "medspectralnet_resnet50": _medspectralnet("resnet50", ""),
     **{name: _plain(name) for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v2")},
     **{f"{name}_28": _plain_28(name) for name in ("resnet18", "resnet34", "resnet50")},
+    "linear_resnet18": _headed("resnet18", "linear", "resnet18, one linear unit (paper A, Eq. 4)"),
+    "linear_resnet50": _headed("resnet50", "linear", "resnet50, one linear unit: paper A's method"),
+    "brain_inspired_resnet18": _headed(
+        "resnet18", "spiking", "resnet18, spiking head: paper A's results"
+    ),
+    "brain_inspired_mlp_resnet18": _headed(
+        "resnet18", "spiking_control", "resnet18, the spiking head's layers with ReLU"
+    ),
+    "quantum_resnet18": _headed("resnet18", "quantum", "resnet18, quantum circuit in the head"),
+    "quantum_mlp_resnet18": _headed(
+        "resnet18", "quantum_control", "resnet18, the quantum head's layers with tanh"
+    ),
 }
 
 

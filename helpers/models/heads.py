@@ -1,0 +1,281 @@
+"""Classification heads on pooled features, and a control of equal size for each mechanism.
+
+Paper A: Xia & Wang, "A Lightweight Brain-Inspired Machine Learning Framework for Coronary
+Angiography", 2026. It writes a linear head (Eq. 4) and credits a "spiking neural network
+integration" and a "quantum-enhanced" rival that it does not describe; see `brain_inspired.py`.
+
+Parameters for 512 features and two classes, and with ResNet-18's 11,176,512:
+
+    linear            513         11.18 M
+    spiking           197,377     11.37 M  (spiking_control the same)
+    quantum           198,945     11.38 M  (quantum_control 198,941)
+"""
+
+import math
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from helpers.models.circuit import QuantumCircuit
+
+
+class Head(nn.Module):
+    """Map features (B, in_features) to logits (B, num_classes), in the precision of the weights.
+
+    Two classes have one output unit s, as Eq. 4 of paper A has, and the logits (0, s): their
+    softmax is (1 - sigmoid(s), sigmoid(s)). An outer autocast ends here: spikes and phases are
+    compared and added in float32, features of half precision are widened.
+
+    Args:
+        in_features: Width of the features.
+        num_classes: At least 2.
+    """
+
+    def __init__(self, *, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        for name, value, least in [
+            ("in_features", in_features, 1),
+            ("num_classes", num_classes, 2),
+        ]:
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+        self.in_features = in_features
+        self.num_units = 1 if num_classes == 2 else num_classes
+
+    def score(self, features: Tensor) -> Tensor:
+        """Map features (B, in_features) to the output units (B, num_units)."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, in_features) to logits (B, num_classes)."""
+        if features.ndim != 2 or features.shape[1] != self.in_features:
+            raise ValueError(
+                f"features must be (B, {self.in_features}), got {tuple(features.shape)}; "
+                "pool and flatten feature maps first."
+            )
+        device = features.device.type
+        known = torch.amp.is_autocast_available(device)  # not on the meta device
+        with torch.autocast(device, enabled=False) if known else nullcontext():
+            units = self.score(features.to(next(self.parameters()).dtype))
+        return functional.pad(units, (1, 0)) if self.num_units == 1 else units
+
+
+class LinearHead(Head):
+    """w.z + b, Eq. 4 of paper A; its weights are theta_0 (Eq. 16)."""
+
+    def __init__(self, *, in_features: int, num_classes: int) -> None:
+        super().__init__(in_features=in_features, num_classes=num_classes)
+        self.fc = nn.Linear(in_features, self.num_units)
+
+    def score(self, features: Tensor) -> Tensor:
+        """Map features to the output units."""
+        return self.fc(features)
+
+
+class _ThreeLayers(Head):
+    """Linear layers in_features -> hidden -> hidden -> units, whose neurons the subclasses add."""
+
+    def __init__(self, *, in_features: int, num_classes: int, hidden: int = 256) -> None:
+        super().__init__(in_features=in_features, num_classes=num_classes)
+        self.fc1 = nn.Linear(in_features, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc3 = nn.Linear(hidden, self.num_units)
+
+
+class SpikingControl(_ThreeLayers):
+    """The layers of `SpikingHead` with ReLU in place of its neurons: the same parameters."""
+
+    def score(self, features: Tensor) -> Tensor:
+        """Map features to the output units."""
+        return self.fc3(self.fc2(self.fc1(features).relu()).relu())
+
+
+class SpikingHead(_ThreeLayers):
+    """Two layers of leaky integrate-and-fire neurons over `steps` steps, then a linear read-out.
+
+    The features are a constant input current (direct coding). A neuron's membrane follows
+    u[t] = beta u[t-1] + i[t] - threshold s[t-1] and fires, s[t] = 1, above the threshold; the
+    gradient of the firing is snnTorch's arc tangent surrogate (Fang et al. 2021). Every call starts
+    from rest. The neurons have no parameters.
+
+    The paper names the mechanism and nothing else, so all of this is our choice:
+        - beta 0.9 and threshold 1: PyTorch's own initial weights then let about a third of the
+          neurons fire on pooled ResNet features, without a normalisation layer.
+        - `readout="membrane"`: the output units are leaky integrators that never fire, and the
+          score is their mean membrane. It weighs when a spike came, where "rate", the linear map
+          of each neuron's mean spikes, knows steps + 1 values a neuron.
+
+    Args:
+        in_features: Width of the features.
+        num_classes: At least 2.
+        hidden: Neurons of each layer; 256 gives the paper's 11.4 M on ResNet-18.
+        steps: Time steps T, at least 1.
+        readout: "membrane" or "rate".
+
+    Raises:
+        ValueError: less than one step, or an unknown read-out.
+        ImportError: snnTorch is not installed.
+    """
+
+    BETA = 0.9
+    READOUTS = ("membrane", "rate")
+
+    def __init__(
+        self,
+        *,
+        in_features: int,
+        num_classes: int,
+        hidden: int = 256,
+        steps: int = 8,
+        readout: str = "membrane",
+    ) -> None:
+        super().__init__(in_features=in_features, num_classes=num_classes, hidden=hidden)
+        if not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps must be a positive integer, got {steps!r}.")
+        if readout not in self.READOUTS:
+            raise ValueError(f"unknown readout {readout!r}; known: {', '.join(self.READOUTS)}.")
+        self.steps, self.readout = steps, readout
+        self.lif1, self.lif2 = _leaky(self.BETA), _leaky(self.BETA)
+
+    def spikes(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the spikes, 0 or 1, of both layers, each (steps, B, hidden)."""
+        current = self.fc1(features)
+        first = _fire(self.lif1, current.expand(self.steps, *current.shape))
+        return first, _fire(self.lif2, self.fc2(first))
+
+    def score(self, features: Tensor) -> Tensor:
+        """Map features to the output units."""
+        _, spikes = self.spikes(features)
+        if self.readout == "rate":
+            return self.fc3(spikes.mean(dim=0))
+        currents = self.fc3(spikes)  # (steps, B, units)
+        membrane = total = torch.zeros_like(currents[0])
+        for current in currents:
+            membrane = self.BETA * membrane + current
+            total = total + membrane
+        return total / self.steps
+
+
+def _leaky(beta: float) -> nn.Module:
+    """Return a layer of snnTorch's neurons, whose state is kept outside of it."""
+    try:
+        import snntorch
+    except ImportError as error:
+        raise ImportError("snnTorch is missing: pip install -r requirements.txt") from error
+    with torch.device("cpu"):  # it reads its own buffers while it is built
+        neuron = snntorch.Leaky(beta=beta, threshold=1.0, spike_grad=snntorch.surrogate.atan())
+    neuron.instances.remove(neuron)  # snnTorch's list would keep every model alive
+    return neuron
+
+
+def _fire(neuron: nn.Module, currents: Tensor) -> Tensor:
+    """Run neurons from rest on currents (steps, B, hidden); return their spikes, same shape."""
+    membrane, spikes = torch.zeros_like(currents[0]), []
+    for current in currents:
+        spike, membrane = neuron(current, membrane)
+        spikes.append(spike)
+    neuron.mem = torch.zeros(0, device=currents.device)  # or it would hold this call's graph
+    return torch.stack(spikes).to(currents.dtype)
+
+
+class _CircuitHead(Head):
+    """Hidden layer h, n angles of it, a map of the angles to n values, and both read out."""
+
+    def __init__(
+        self, *, in_features: int, num_classes: int, core: nn.Module, num_qubits: int, hidden: int
+    ) -> None:
+        super().__init__(in_features=in_features, num_classes=num_classes)
+        self.fc1 = nn.Linear(in_features, hidden)
+        self.to_angles = nn.Linear(hidden, num_qubits)
+        self.core = core
+        self.read_core = nn.Linear(num_qubits, self.num_units)
+        self.residual = nn.Linear(hidden, self.num_units, bias=False)
+
+    def score(self, features: Tensor) -> Tensor:
+        """Map features to the output units."""
+        hidden = self.fc1(features).relu()
+        angles = math.pi * self.to_angles(hidden).tanh()
+        return self.read_core(self.core(angles)) + self.residual(hidden)
+
+
+class QuantumHead(_CircuitHead):
+    """Angles for a re-uploading circuit, its <Z> read out beside a residual path.
+
+    h = ReLU(W z); angles pi tanh(W_a h); circuit of `circuit.py`; logits W_q <Z> + W_r h + b.
+    Paper A does not describe its "Quantum-Enhanced ResNet18". The parts are those that the same
+    authors name in a sister paper (LQER, arXiv 2601.18814): pretrained ResNet-18, parametrised
+    circuit, data re-uploading, residual fusion. Sizes are ours: 384 hidden units for the printed
+    11.4 M, four qubits and three layers for speed.
+
+    Args:
+        in_features: Width of the features.
+        num_classes: At least 2.
+        num_qubits: At least 1; memory and time double with each.
+        num_layers: Re-uploading layers, at least 1.
+        hidden: Width of h.
+
+    Raises:
+        ValueError: too few qubits or layers, or more than memory holds.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_features: int,
+        num_classes: int,
+        num_qubits: int = 4,
+        num_layers: int = 3,
+        hidden: int = 384,
+    ) -> None:
+        super().__init__(
+            in_features=in_features,
+            num_classes=num_classes,
+            core=QuantumCircuit(num_qubits=num_qubits, num_layers=num_layers),
+            num_qubits=num_qubits,
+            hidden=hidden,
+        )
+
+
+class QuantumControl(_CircuitHead):
+    """`QuantumHead` with tanh(W x + b), n -> n, in place of the circuit: 20 parameters, not 24."""
+
+    def __init__(
+        self, *, in_features: int, num_classes: int, num_qubits: int = 4, hidden: int = 384
+    ) -> None:
+        super().__init__(
+            in_features=in_features,
+            num_classes=num_classes,
+            core=nn.Sequential(nn.Linear(num_qubits, num_qubits), nn.Tanh()),
+            num_qubits=num_qubits,
+            hidden=hidden,
+        )
+
+
+_HEADS: dict[str, type[Head]] = {
+    "linear": LinearHead,
+    "spiking": SpikingHead,
+    "spiking_control": SpikingControl,
+    "quantum": QuantumHead,
+    "quantum_control": QuantumControl,
+}
+HEADS = tuple(_HEADS)
+
+
+def build_head(name: str, *, in_features: int, num_classes: int, **options) -> Head:
+    """Build a head that maps features (B, in_features) float32 to logits (B, num_classes).
+
+    Args:
+        name: One of `HEADS`.
+        in_features: Width of the features.
+        num_classes: At least 2.
+        options: Of the head's class, such as `steps` or `num_qubits`.
+
+    Raises:
+        ValueError: unknown name, or sizes out of range.
+        ImportError: the library of the head is not installed.
+    """
+    if name not in _HEADS:
+        raise ValueError(f"unknown head {name!r}; known: {', '.join(HEADS)}.")
+    return _HEADS[name](in_features=in_features, num_classes=num_classes, **options)
