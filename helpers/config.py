@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -17,6 +17,10 @@ PROFILES = ("paper", "quick")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 SCHEDULES = ("one_cycle", "cosine", "warm_restarts", "step", "constant")
 PRECISIONS = ("fp32", "bf16")
+LOSSES = ("cross_entropy", "focal")
+ALPHAS = ("none", "balanced")
+SAMPLINGS = ("shuffle", "balanced")
+PLASTICITIES = ("all", "high", "head", "staged")
 # What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
 TRAIN_PARAMETERS = {
     "recipe": str,
@@ -77,6 +81,15 @@ class RunConfig:
         flip_average: Whether probabilities are averaged over the image and its mirror image.
         precision: One of `PRECISIONS`.
         patience: Epochs without progress on validation data before an early stop; None: never.
+        loss: One of `LOSSES`.
+        focal_gamma: Focusing parameter of the focal loss, at least 0.
+        focal_alpha: Class weights of the focal loss: "none", or "balanced" by training counts.
+        sampling: "shuffle": each image once an epoch; "balanced": each class equally often.
+        plasticity: Who is trained when, see `plasticity.make_plan`.
+        warmup_epochs: Epochs of the head alone, where `plasticity` is "staged".
+        stop_at_accuracy: Validation accuracy at which training ends at once; None: never.
+        imbalance: r thins the training split of a binary set to one positive for r negatives.
+        label_noise: Share of training labels replaced by another class, 0 to .5.
     """
 
     recipe: str
@@ -99,6 +112,16 @@ class RunConfig:
     flip_average: bool
     precision: str
     patience: int | None
+    # Newer fields have a default, which stays out of the hash: older runs keep their place.
+    loss: str = "cross_entropy"
+    focal_gamma: float = 0.0
+    focal_alpha: str = "none"
+    sampling: str = "shuffle"
+    plasticity: str = "all"
+    warmup_epochs: int = 0
+    stop_at_accuracy: float | None = None
+    imbalance: float | None = None
+    label_noise: float = 0.0
 
     def __post_init__(self) -> None:
         """Check types and ranges; all numbers of a kind are stored alike, so that hashes agree."""
@@ -115,6 +138,10 @@ class RunConfig:
             "pretrained": ("imagenet", "none"),
             "profile": PROFILES,
             "precision": PRECISIONS,
+            "loss": LOSSES,
+            "focal_alpha": ALPHAS,
+            "sampling": SAMPLINGS,
+            "plasticity": PLASTICITIES,
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -136,6 +163,30 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {value}.")
+        self._check_paper_a()
+
+    def _check_paper_a(self) -> None:
+        if not 0 <= self.focal_gamma < float("inf"):
+            raise ConfigError(f"focal_gamma must not be negative, got {self.focal_gamma}.")
+        if self.loss != "focal" and (self.focal_gamma or self.focal_alpha != "none"):
+            raise ConfigError("focal_gamma and focal_alpha belong to loss='focal'.")
+        if self.plasticity == "staged" and not 1 <= self.warmup_epochs < self.epochs:
+            raise ConfigError(
+                f"plasticity='staged' needs warmup_epochs from 1 to epochs - 1 "
+                f"({self.epochs - 1}), got {self.warmup_epochs}."
+            )
+        if self.plasticity != "staged" and self.warmup_epochs:
+            raise ConfigError(
+                f"warmup_epochs belongs to plasticity='staged', not {self.plasticity!r}."
+            )
+        if self.stop_at_accuracy is not None and not 0 < self.stop_at_accuracy <= 1:
+            raise ConfigError(
+                f"stop_at_accuracy must lie in (0, 1], got {self.stop_at_accuracy}; 90 % is 0.9."
+            )
+        if self.imbalance is not None and not 1 <= self.imbalance < float("inf"):
+            raise ConfigError(f"imbalance must be at least 1 (1:r), got {self.imbalance}.")
+        if not 0 <= self.label_noise <= 0.5:
+            raise ConfigError(f"label_noise must lie between 0 and 0.5, got {self.label_noise}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values as a JSON-ready dictionary."""
@@ -143,9 +194,21 @@ class RunConfig:
 
     def hash(self) -> str:
         """Return ten hexadecimal digits that identify everything but the seed and the profile."""
-        identity = {k: v for k, v in asdict(self).items() if k not in _IDENTITY_EXCLUDES}
+        defaults = field_defaults()
+        identity = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _IDENTITY_EXCLUDES and not (name in defaults and value == defaults[name])
+        }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def field_defaults() -> dict[str, Any]:
+    """Return the fields that older runs do not record, with the value those runs had."""
+    return {
+        field.name: field.default for field in fields(RunConfig) if field.default is not MISSING
+    }
 
 
 def check_type(name: str, value: Any, kind: Any) -> Any:

@@ -2,21 +2,25 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
 from helpers.config import RunConfig, make_config
+from helpers.data.damage import damage_training_split
 from helpers.data.datasets import load_dataset, stand_in
 from helpers.data.splits import Splits
 from helpers.efficiency import MACS_TOOL, count_macs, count_parameters
 from helpers.metrics import confusion_matrix, evaluate, per_class
 from helpers.models.registry import build_model, resolve_weights, weights_label
 from helpers.paths import write_atomically
+from helpers.plasticity import make_plan, trainable_by_stage
 from helpers.reproducibility import default_device, environment, epoch_generator, git_state
 from helpers.results import Run, RunError, load_run, lock, run_dir, save_run
-from helpers.training import SELECTION_RULE, FitResult, as_tensor, fit, predict
+from helpers.training import FitResult, as_tensor, fit, predict, selection_rule
 
 # Grey images enter as three equal channels, so that ImageNet weights fit every data set.
 IN_CHANNELS = 3
@@ -76,8 +80,23 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
     return run
 
 
-def _train(config: RunConfig, splits: Splits) -> Run:
-    device = default_device()
+def fit_from_config(
+    config: RunConfig, splits: Splits, *, checkpoint: Path | None = None
+) -> tuple[torch.nn.Module, FitResult, Splits]:
+    """Build and train the network of a configuration; the test split is not touched.
+
+    Returns:
+        The network with the selected weights, how training went, and the splits with the training
+        split as it was used (thinned and mislabelled where the configuration says so).
+    """
+    damaged = damage_training_split(
+        splits.train,
+        num_classes=splits.num_classes,
+        imbalance=config.imbalance,
+        label_noise=config.label_noise,
+        seed=config.seed,
+    )
+    splits = replace(splits, train=damaged)
     epoch_generator(config.seed, 0)
     model = build_model(
         config.model,
@@ -86,16 +105,22 @@ def _train(config: RunConfig, splits: Splits) -> Run:
         image_size=config.image_size,
         pretrained=config.pretrained,
     )
-    checkpoint = run_dir(config) / "checkpoint.pt"
     result = fit(
         model,
         train=splits.train,
         val=splits.val,
         num_classes=splits.num_classes,
         config=config,
-        device=device,
+        device=default_device(),
         checkpoint=checkpoint,
     )
+    return model, result, splits
+
+
+def _train(config: RunConfig, splits: Splits) -> Run:
+    device = default_device()
+    checkpoint = run_dir(config) / "checkpoint.pt"
+    model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint)
     start = time.perf_counter()
     predictions = {}
     for name in ("val", "test"):  # the only time that the test split is looked at
@@ -145,9 +170,15 @@ def _record(
             "macs": count_macs(model, image_size=config.image_size, in_channels=IN_CHANNELS),
             "macs_tool": MACS_TOOL,
             "weights": weights_label(config.model, config.pretrained),
+            "trainable": trainable_by_stage(
+                model,
+                make_plan(
+                    config.plasticity, epochs=config.epochs, warmup_epochs=config.warmup_epochs
+                ),
+            ),
         },
         "selection": {
-            "rule": SELECTION_RULE,
+            "rule": selection_rule(config),
             "metric": "val_auc",
             "epoch": result.epoch,
             "value": result.value,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.config import RunConfig
+from helpers.config import RunConfig, field_defaults
 from helpers.paths import results_root, write_atomically
 
 SCHEMA = 1
@@ -52,10 +52,10 @@ class Run:
     path: Path
     record: dict[str, Any]
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
-        """The configuration that defines the run."""
-        return self.record["config"]
+        """The configuration that defines the run; fields newer than the run have their default."""
+        return field_defaults() | self.record["config"]
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -17,15 +17,20 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from helpers.config import RunConfig
+from helpers.data.sampling import epoch_order
 from helpers.data.splits import Split
 from helpers.data.transforms import make_augmentation, preprocess
+from helpers.losses import Loss, make_loss
 from helpers.metrics import evaluate
 from helpers.paths import write_atomically
+from helpers.plasticity import ActiveStage, enter_stage, make_plan, stage_at
 from helpers.reproducibility import epoch_generator
 from helpers.schedules import make_optimizer, make_schedule
 
 SELECTION_RULE = "highest validation AUC, then lowest validation loss, then earliest epoch"
 EVALUATION_BATCH = 256
+# Frozen features are kept up to this size; above it they are computed anew for each batch.
+LARGEST_KEPT_BYTES = 2 * 2**30
 
 
 class TrainingDiverged(RuntimeError):
@@ -57,6 +62,16 @@ def as_tensor(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     return images.to(device), torch.from_numpy(split.labels).to(device)
 
 
+def selection_rule(config: RunConfig) -> str:
+    """Say in words how a run's epoch is selected."""
+    if config.stop_at_accuracy is None:
+        return SELECTION_RULE
+    return (
+        f"first epoch with a validation accuracy of {config.stop_at_accuracy:g}, where training "
+        f"stops; if there is none: {SELECTION_RULE}"
+    )
+
+
 def predict(
     model: nn.Module, images: Tensor, *, image_size: int, flip_average: bool = False
 ) -> np.ndarray:
@@ -76,8 +91,7 @@ def predict(
     batches = []
     with torch.inference_mode():
         for batch in images.split(EVALUATION_BATCH):
-            pixels = preprocess(batch, image_size=image_size)
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            pixels = _prepare(batch, image_size)
             probabilities = model(pixels).float().softmax(dim=1)
             if flip_average:
                 mirrored = model(pixels.flip(-1)).float().softmax(dim=1)
@@ -92,6 +106,7 @@ class _State:
 
     def __init__(self, model: nn.Module, config: RunConfig, *, total_steps: int) -> None:
         self.model = model
+        self.stop_at_accuracy = config.stop_at_accuracy
         self.average = (
             None
             if config.ema_decay is None
@@ -115,10 +130,18 @@ class _State:
         """The network that is validated, selected and tested."""
         return self.model if self.average is None else self.average.module
 
+    @property
+    def reached_target(self) -> bool:
+        """Whether the newest epoch has the validation accuracy at which training ends."""
+        target = self.stop_at_accuracy
+        return target is not None and self.history[-1]["val_accuracy"] >= target
+
     def keep_best(self) -> None:
         """Remember the newest epoch's weights if no earlier epoch ranks at least as high."""
-        if self.best_epoch == 0 or _rank(self.history[-1]) > _rank(
-            self.history[self.best_epoch - 1]
+        if (
+            self.best_epoch == 0
+            or self.reached_target
+            or _rank(self.history[-1]) > _rank(self.history[self.best_epoch - 1])
         ):
             self.best_epoch = len(self.history)
             self.best_weights = copy.deepcopy(self.evaluated.state_dict())
@@ -167,28 +190,81 @@ def _autocast(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
+class _StageInputs:
+    """What enters the plastic part of a network in one stage of training.
+
+    The frozen part never sees a gradient. Where no augmentation changes the images between epochs,
+    its features are computed once and kept.
+    """
+
+    def __init__(self, active: ActiveStage, images: Tensor, config: RunConfig) -> None:
+        self._active, self._images, self._config = active, images, config
+        self._augment = make_augmentation(
+            config.augmentation, image_size=config.image_size, cutmix=config.cutmix
+        )
+        self._kept = None
+        fixed = config.augmentation == "none" and config.cutmix == 0
+        if fixed and len(active.frozen) and self._size_of(images) <= LARGEST_KEPT_BYTES:
+            self._kept = self.features(images, precision=config.precision)
+
+    def _size_of(self, images: Tensor) -> int:
+        one = self.features(images[:1], precision=self._config.precision)
+        return one.numel() * one.element_size() * len(images)
+
+    def features(self, images: Tensor, *, precision: str) -> Tensor:
+        """Return the frozen part's features of uint8 images (N, C, H, W), in evaluation mode."""
+        self._active.frozen.eval()
+        with torch.no_grad(), _autocast(images.device, precision):
+            batches = [
+                self._active.frozen(_prepare(batch, self._config.image_size))
+                for batch in images.split(EVALUATION_BATCH)
+            ]
+        return torch.cat(batches)
+
+    def batch(
+        self, chosen: Tensor, labels: Tensor, *, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return inputs of the plastic part and soft targets (B, K) of the chosen images."""
+        if self._kept is not None:
+            targets = functional.one_hot(labels[chosen], num_classes).float()
+            return self._kept[chosen], targets
+        pixels, targets = self._augment(
+            self._images[chosen], labels[chosen], num_classes=num_classes, generator=generator
+        )
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with torch.no_grad(), _autocast(pixels.device, self._config.precision):
+            return self._active.frozen(pixels), targets
+
+
+def _prepare(images: Tensor, image_size: int) -> Tensor:
+    pixels = preprocess(images, image_size=image_size)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
 def _train_epoch(
-    state: _State, images: Tensor, labels: Tensor, config: RunConfig, *, num_classes: int
+    state: _State,
+    active: ActiveStage,
+    inputs: _StageInputs,
+    labels: Tensor,
+    config: RunConfig,
+    *,
+    num_classes: int,
+    loss_function: Loss,
 ) -> dict[str, float]:
     """Take one pass over the training split; return its mean loss and accuracy."""
-    model, device, epoch = state.model.train(), images.device, len(state.history) + 1
+    device, epoch = labels.device, len(state.history) + 1
+    active.train_mode()
     generator = epoch_generator(config.seed, epoch)
-    augment = make_augmentation(
-        config.augmentation, image_size=config.image_size, cutmix=config.cutmix
-    )
-    order = torch.randperm(len(labels), generator=generator).to(device)
+    order = epoch_order(config.sampling, labels, generator=generator).to(device)
     total_loss = torch.zeros((), device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     for chosen in order.split(config.batch_size):
-        pixels, targets = augment(
-            images[chosen], labels[chosen], num_classes=num_classes, generator=generator
+        features, targets = inputs.batch(
+            chosen, labels, num_classes=num_classes, generator=generator
         )
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
         with _autocast(device, config.precision):
-            logits = model(pixels)
-        loss = functional.cross_entropy(
-            logits.float(), targets, label_smoothing=config.label_smoothing
-        )
+            logits = active.plastic(features)
+        loss = loss_function(logits.float(), targets)
         if not torch.isfinite(loss):
             raise TrainingDiverged(
                 f"loss is {loss.item()} in epoch {epoch}; the last good checkpoint is kept. "
@@ -199,7 +275,7 @@ def _train_epoch(
         state.optimizer.step()
         state.schedule.step()
         if state.average is not None:
-            state.average.update_parameters(model)
+            state.average.update_parameters(state.model)
         total_loss += loss.detach() * len(chosen)
         correct += (logits.argmax(dim=1) == targets.argmax(dim=1)).sum()
     return {
@@ -208,11 +284,26 @@ def _train_epoch(
     }
 
 
-def _validate(state: _State, images: Tensor, y_true: np.ndarray, config: RunConfig) -> dict:
-    """Return loss, accuracy and AUC on the validation split."""
-    probabilities = predict(
-        state.evaluated, images, image_size=config.image_size, flip_average=config.flip_average
-    )
+def _validate(
+    network: nn.Module, inputs: Tensor, y_true: np.ndarray, config: RunConfig
+) -> dict[str, Any]:
+    """Return loss, accuracy and AUC on the validation split.
+
+    Args:
+        network: the whole network, or its plastic part where `inputs` are kept features.
+        inputs: uint8 images or float features of the validation split.
+        y_true: its labels.
+        config: the run.
+    """
+    if inputs.is_floating_point():
+        network.eval()
+        with torch.inference_mode():
+            batches = [network(batch).float() for batch in inputs.split(EVALUATION_BATCH)]
+        probabilities = torch.cat(batches).softmax(dim=1).cpu().numpy()
+    else:
+        probabilities = predict(
+            network, inputs, image_size=config.image_size, flip_average=config.flip_average
+        )
     points = evaluate(y_true, probabilities, n_resamples=0)
     of_truth = probabilities[np.arange(len(y_true)), y_true]
     return {
@@ -260,19 +351,44 @@ def fit(
     identity = f"{config.hash()}_s{config.seed}"
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, identity=identity)
+    plan = make_plan(config.plasticity, epochs=config.epochs, warmup_epochs=config.warmup_epochs)
+    loss_function = make_loss(config, counts=torch.bincount(labels, minlength=num_classes))
+    # Kept features serve validation too, unless it looks at other weights or at mirrored images.
+    val_features = state.average is None and not config.flip_average
+    active = None
     last_saved = -math.inf
     # disable=None: a bar on a terminal, silence under papermill and in log files.
     with tqdm(total=config.epochs, initial=len(state.history), unit="epoch", disable=None) as bar:
         while not _finished(state, config):
             start = time.perf_counter()
+            stage = stage_at(plan, len(state.history))
+            if active is None or active.stage is not stage:
+                active = enter_stage(model, stage)
+                inputs = _StageInputs(active, images, config)
+                network, val_inputs = state.evaluated, val_images
+                if val_features and len(active.frozen):
+                    network = active.plastic
+                    val_inputs = inputs.features(val_images, precision="fp32")
             learning_rate = state.optimizer.param_groups[0]["lr"]
-            record = _train_epoch(state, images, labels, config, num_classes=num_classes)
+            record = _train_epoch(
+                state,
+                active,
+                inputs,
+                labels,
+                config,
+                num_classes=num_classes,
+                loss_function=loss_function,
+            )
             seconds = time.perf_counter() - start
-            record |= _validate(state, val_images, val.labels, config)
+            record |= _validate(network, val_inputs, val.labels, config)
             state.history.append(
-                {"epoch": len(state.history) + 1}
+                {"epoch": len(state.history) + 1, "stage": stage.name}
                 | record
-                | {"learning_rate": learning_rate, "seconds": seconds}
+                | {
+                    "learning_rate": learning_rate,
+                    "learning_rate_end": state.optimizer.param_groups[0]["lr"],
+                    "seconds": seconds,
+                }
             )
             state.keep_best()
             if checkpoint is not None and time.monotonic() - last_saved >= checkpoint_seconds:
@@ -292,7 +408,9 @@ def fit(
 
 
 def _finished(state: _State, config: RunConfig) -> bool:
-    """Whether all epochs are done, or none of the last `patience` was an improvement."""
+    """Whether all epochs are done, the target is reached, or `patience` epochs brought nothing."""
     done = len(state.history)
+    if done and state.reached_target:
+        return True
     waited = done - state.best_epoch
     return done >= config.epochs or (config.patience is not None and waited >= config.patience)

@@ -1,6 +1,8 @@
 """Recipes, configurations and notebook parameters."""
 
 import dataclasses
+import hashlib
+import json
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from helpers.config import (
     TRAIN_PARAMETERS,
     ConfigError,
     RunConfig,
+    field_defaults,
     load_recipes,
     make_config,
     notebook_parameters,
@@ -63,12 +66,33 @@ def test_hash_ignores_the_seed_and_the_profile_and_nothing_else():
         "flip_average": False,
         "precision": "bf16",
         "patience": 5,
+        "stop_at_accuracy": 0.9,
+        "sampling": "balanced",
+        "imbalance": 4.0,
+        "label_noise": 0.1,
     }
-    assert set(same) | set(other) == {field.name for field in dataclasses.fields(RunConfig)}
+    together = {  # fields that only go with one another
+        "loss": {"loss": "focal"},
+        "focal_gamma": {"loss": "focal", "focal_gamma": 2.0},
+        "focal_alpha": {"loss": "focal", "focal_alpha": "balanced"},
+        "plasticity": {"plasticity": "high"},
+        "warmup_epochs": {"plasticity": "staged", "warmup_epochs": 1},
+    }
+    every = {field.name for field in dataclasses.fields(RunConfig)}
+    assert set(same) | set(other) | set(together) == every
     for name, value in same.items():
         assert dataclasses.replace(config, **{name: value}).hash() == config.hash()
-    hashes = {dataclasses.replace(config, **{name: value}).hash() for name, value in other.items()}
-    assert len(hashes | {config.hash()}) == len(other) + 1
+    changes = [*({name: value} for name, value in other.items()), *together.values()]
+    hashes = {dataclasses.replace(config, **change).hash() for change in changes}
+    assert len(hashes | {config.hash()}) == len(changes) + 1
+
+
+def test_a_field_at_its_default_leaves_the_hash_of_older_runs_alone():
+    config = make_config(**BASE)
+    identity = {k: v for k, v in config.to_dict().items() if k not in ("seed", "profile")}
+    older = {k: v for k, v in identity.items() if k not in field_defaults()}
+    text = json.dumps(older, sort_keys=True, separators=(",", ":"))
+    assert config.hash() == hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def test_an_int_for_a_float_gives_the_same_run():

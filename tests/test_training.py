@@ -218,20 +218,21 @@ def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(toy_splits, tmp_pat
     good = torch.load(file, weights_only=True)["history"]
 
     file = tmp_path / "d.pt"
-    validate = training._validate
+    validate, victim, calls = training._validate, small_net(), []
 
-    def poisoned(state, *arguments):
-        record = validate(state, *arguments)
-        if len(state.history) == 1:  # the second epoch is validated; the third diverges
+    def poisoned(*arguments):
+        record = validate(*arguments)
+        calls.append(record)
+        if len(calls) == 2:  # the second epoch is validated; the third diverges
             with torch.no_grad():
-                state.model[0].weight.fill_(math.nan)
+                victim[0].weight.fill_(math.nan)
         return record
 
     monkeypatch.setattr(training, "_validate", poisoned)
     # The poison enters after the second epoch, but before its checkpoint: keep the first one only.
     monkeypatch.setattr(training._State, "save", _save_once(training._State.save))
     with pytest.raises(TrainingDiverged, match=r"epoch 3.*Lower learning_rate"):
-        train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
+        train(victim, toy_splits, checkpoint=file, checkpoint_seconds=0)
     kept = torch.load(file, weights_only=True)
     assert len(kept["history"]) == 1
     assert kept["history"][0]["train_loss"] == good[0]["train_loss"]

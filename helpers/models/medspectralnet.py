@@ -54,6 +54,22 @@ class MedSpectralNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C_in, H, W) to logits (B, num_classes)."""
         base = self.backbone(images)  # f_b (B, C, H', W')
-        fused = base + self.spectralflow1(base) + self.contextgate(base)
-        refined = self.norm(self.spectralflow2(self.depthwise(fused)))
-        return self.fc(self.pool(refined).flatten(1))
+        return self.fc(self.pool(_refine(self, base)).flatten(1))
+
+
+class Neck(nn.Module):
+    """MedSpectralNet between backbone and pooling, as a module that shares its blocks."""
+
+    def __init__(self, model: MedSpectralNet) -> None:
+        super().__init__()
+        for name in ("spectralflow1", "contextgate", "depthwise", "spectralflow2", "norm"):
+            self.add_module(name, getattr(model, name))
+
+    def forward(self, base: Tensor) -> Tensor:
+        """Map f_b (B, C, H', W') to the refined map of the same shape."""
+        return _refine(self, base)
+
+
+def _refine(blocks: nn.Module, base: Tensor) -> Tensor:
+    fused = base + blocks.spectralflow1(base) + blocks.contextgate(base)
+    return blocks.norm(blocks.spectralflow2(blocks.depthwise(fused)))

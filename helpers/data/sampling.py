@@ -1,0 +1,33 @@
+"""The order in which training images are seen in an epoch."""
+
+import torch
+from torch import Tensor
+
+from helpers.config import SAMPLINGS
+
+
+def epoch_order(sampling: str, labels: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Draw the images of one epoch; an epoch has as many draws as there are images.
+
+    Args:
+        sampling: "shuffle" (each image once) or "balanced" (each class equally likely at every
+            draw, with replacement: paper A's class-imbalance-aware sampling).
+        labels: int64 (N,).
+        generator: on the CPU; decides the draws.
+
+    Returns:
+        int64 (N,), indices of images, on the CPU.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    match sampling:
+        case "shuffle":
+            return torch.randperm(len(labels), generator=generator)
+        case "balanced":
+            labels = labels.cpu()
+            weights = 1 / torch.bincount(labels).double()
+            return torch.multinomial(
+                weights[labels], len(labels), replacement=True, generator=generator
+            )
+    raise ValueError(f"unknown sampling {sampling!r}; known: {', '.join(SAMPLINGS)}.")
