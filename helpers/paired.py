@@ -12,6 +12,7 @@ from scipy import stats
 
 from helpers.metrics import LEVEL, check_predictions, delong_components
 from helpers.statistical_tests import McnemarResult, mcnemar_test
+from helpers.verdicts import SeedMean
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,25 @@ def auc_difference(y_true: np.ndarray, a: np.ndarray, b: np.ndarray) -> Differen
         ValueError: arrays that do not fit, or too few images or classes.
     """
     y_true, a, b = _check(y_true, a, b)
-    present, counts = np.unique(y_true, return_counts=True)
-    if len(present) < 2 or counts.min() < 2:
-        raise ValueError(
-            "An AUC difference needs two classes with two test images each, got "
-            f"{dict(zip(present.tolist(), counts.tolist(), strict=True))} images by class."
-        )
     auc_a, shares_a = _auc_shares(y_true, a)
     auc_b, shares_b = _auc_shares(y_true, b)
-    shares = (shares_a - shares_b).mean(axis=0)
-    # The AUC is a sum over the images, drawn class by class.
-    by_images = sum(
-        count * shares[y_true == label].var(ddof=1)
-        for label, count in zip(present, counts, strict=True)
-    )
+    by_images = _variance(y_true, (shares_a - shares_b).mean(axis=0))
     return _difference(auc_a, auc_b, by_images, n_images=len(y_true))
+
+
+def mean_auc(y_true: np.ndarray, probabilities: np.ndarray) -> SeedMean:
+    """Average the AUC of one protocol over its seeds, with the interval of images and seeds.
+
+    Made as for `auc_difference`, and kept within 0 .. 1; arguments as there. The ends are the value
+    itself where nothing varies.
+    """
+    y_true, probabilities, _ = _check(y_true, probabilities, probabilities)
+    aucs, shares = _auc_shares(y_true, probabilities)
+    error, df = _error(aucs, _variance(y_true, shares.mean(axis=0)))
+    mean, half_width = float(aucs.mean()), float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    sd = float(aucs.std(ddof=1)) if len(aucs) > 1 else None
+    low, high = max(0.0, mean - half_width), min(1.0, mean + half_width)
+    return SeedMean(mean, sd, low, high, len(aucs), len(y_true))
 
 
 def accuracy_difference(y_true: np.ndarray, a: np.ndarray, b: np.ndarray) -> Difference:
@@ -119,8 +124,14 @@ def _auc_shares(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarr
 
     The shares are DeLong's components over the size of their class.
     """
+    present, counts = np.unique(y_true, return_counts=True)
+    if len(present) < 2 or counts.min() < 2:
+        raise ValueError(
+            "The variance of an AUC needs two classes with two test images each, got "
+            f"{dict(zip(present.tolist(), counts.tolist(), strict=True))} images by class."
+        )
     num_classes = probabilities.shape[2]
-    problems = [1] if num_classes == 2 else np.unique(y_true).tolist()
+    problems = [1] if num_classes == 2 else present.tolist()
     aucs, shares = np.zeros(len(probabilities)), np.zeros(probabilities.shape[:2])
     for label in problems:
         positive = y_true == label
@@ -131,30 +142,39 @@ def _auc_shares(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarr
     return aucs, shares
 
 
-def _difference(a: np.ndarray, b: np.ndarray, by_images: float, *, n_images: int) -> Difference:
-    """Join both parts; the degrees of freedom follow Welch and Satterthwaite.
+def _variance(y_true: np.ndarray, shares: np.ndarray) -> float:
+    """Return the variance of a sum of shares, of images drawn class by class."""
+    groups = [shares[y_true == label] for label in np.unique(y_true)]
+    return float(sum(len(group) * group.var(ddof=1) for group in groups))
 
-    The images' part has none of its own (DeLong's test is a normal one), the seeds' part has one
-    less than there are seeds. With one seed that part is unknown and left out.
-    """
+
+def _difference(a: np.ndarray, b: np.ndarray, by_images: float, *, n_images: int) -> Difference:
     differences = a - b
-    n_seeds = len(differences)
     value, sd = float(differences.mean()), None
-    by_seeds = 0.0
-    if n_seeds > 1:
+    if len(differences) > 1:
         sd = float(differences.std(ddof=1))
-        by_seeds = sd**2 / n_seeds
-    error = math.sqrt(by_images + by_seeds)
+    error, df = _error(differences, by_images)
     low = high = p_value = None
     if error > 1e-12:
-        df = math.inf
-        # Rounding alone is no scatter: sums of equal components differ in the last digits.
-        if by_seeds > 1e-24:
-            df = (by_images + by_seeds) ** 2 * (n_seeds - 1) / by_seeds**2
         half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
         low, high = value - half_width, value + half_width
         p_value = float(2 * stats.t.sf(abs(value) / error, df))
     elif abs(value) < 1e-12:
         value, low, high, p_value = 0.0, 0.0, 0.0, 1.0
     means = float(a.mean()), float(b.mean())
-    return Difference(*means, value, sd, low, high, p_value, n_seeds, n_images)
+    return Difference(*means, value, sd, low, high, p_value, len(differences), n_images)
+
+
+def _error(values: np.ndarray, by_images: float) -> tuple[float, float]:
+    """Return the standard error of a mean over seeds and its degrees of freedom.
+
+    These follow Welch and Satterthwaite: the images' part has none of its own (DeLong's test is a
+    normal one), the seeds' part has one less than there are seeds. With one seed that part is
+    unknown and left out.
+    """
+    by_seeds = float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
+    # Rounding alone is no scatter: sums of equal components differ in the last digits.
+    if by_seeds < 1e-24:
+        return math.sqrt(by_images), math.inf
+    df = (by_images + by_seeds) ** 2 * (len(values) - 1) / by_seeds**2
+    return math.sqrt(by_images + by_seeds), df

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from helpers.paired import accuracy_difference, auc_difference, majority_mcnemar
+from helpers.paired import accuracy_difference, auc_difference, majority_mcnemar, mean_auc
 from helpers.statistical_tests import delong_test
 
 
@@ -143,6 +143,15 @@ def test_accuracy_part_of_the_images_and_majority_decision():
     decided = [p.mean(axis=0)[:, 1] > 0.5 for p in (a, b)]
     only_a = ((decided[0] == y_true) & (decided[1] != y_true)).sum()
     assert mcnemar.only_a == only_a
+
+
+def test_mean_auc_is_the_difference_to_a_coin():
+    y_true, a = fabricate(signal=0.3)
+    ours, coin = mean_auc(y_true, a), auc_difference(y_true, a, np.full_like(a, 0.5))
+    assert (ours.mean - 0.5, ours.sd) == pytest.approx((coin.value, coin.sd))
+    assert (ours.low - 0.5, ours.high - 0.5) == pytest.approx((coin.low, coin.high))
+    _, certain = fabricate(signal=9)
+    assert mean_auc(y_true, certain).high == 1
 
 
 def test_the_level_is_held_where_seeds_and_images_scatter():
