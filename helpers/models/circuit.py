@@ -22,6 +22,13 @@ from torch import Tensor, nn
 MEMORY_LIMIT = 4 * 2**30  # bytes of state vectors a forward pass may keep
 
 
+def check_positive(**sizes: int) -> None:
+    """Raise a `ValueError` that names the first size that is not a positive integer."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+
+
 def pennylane_circuit(*, num_qubits: int, num_layers: int) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the circuit as PennyLane's own QNode, exact and differentiable.
 
@@ -65,9 +72,7 @@ class QuantumCircuit(nn.Module):
 
     def __init__(self, *, num_qubits: int, num_layers: int) -> None:
         super().__init__()
-        for name, value in [("num_qubits", num_qubits), ("num_layers", num_layers)]:
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+        check_positive(num_qubits=num_qubits, num_layers=num_layers)
         self.num_qubits, self.num_layers = num_qubits, num_layers
         self._check_memory(batch=1, itemsize=8)
         self.weights = nn.Parameter(torch.empty(num_layers, num_qubits, 2))
