@@ -1,8 +1,9 @@
-"""Settings chosen on validation data: `python -m helpers.tuning params/tuning.yaml`.
+"""A setting chosen on validation data: `python -m helpers.tuning params/tuning_<recipe>.yaml`.
 
-A tuning matrix has the rows of any other matrix. Each configuration is trained and its best
-validation AUC goes into a table; the test split is never predicted. The table says which setting of
-each group has the highest mean, and a person writes it into `params/recipes.yaml`.
+A tuning matrix has the rows of any other matrix. Each configuration is trained and the validation
+scores of its selected epoch go into a table; the test split is never predicted. The setting with
+the highest mean validation AUC over the models of a recipe is what `params/recipes.yaml` should
+hold; a test compares the two.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from helpers.matrix import expand_matrix
 from helpers.paths import results_root, write_atomically
 
 COLUMNS = (
-    "group",
+    "recipe",
+    "model",
+    "pretrained",
     "setting",
     "seed",
     "epoch",
@@ -29,6 +32,7 @@ COLUMNS = (
     "val_loss",
     "seconds",
 )
+KEY = ("recipe", "model", "pretrained", "setting", "seed")
 
 
 def load_tuning(file: Path) -> tuple[str, list[RunConfig]]:
@@ -50,11 +54,6 @@ def load_tuning(file: Path) -> tuple[str, list[RunConfig]]:
     return parameter, expand_matrix(content, file=file)
 
 
-def group_name(config: RunConfig) -> str:
-    """Return what shares a setting: recipe, model and start."""
-    return f"{config.recipe}/{config.model}/{config.pretrained}"
-
-
 def tune(file: Path, *, table: Path) -> pd.DataFrame:
     """Train what the table does not hold yet; it is written anew after each run.
 
@@ -63,42 +62,41 @@ def tune(file: Path, *, table: Path) -> pd.DataFrame:
     """
     parameter, configs = load_tuning(file)
     rows = pd.read_csv(table).to_dict("records") if table.exists() else []
-    done = {(row["group"], float(row["setting"]), row["seed"]) for row in rows}
+    done = {tuple(row[key] for key in KEY) for row in rows}
     for config in configs:
-        setting = float(getattr(config, parameter))
-        if (group_name(config), setting, config.seed) in done:
+        key = {
+            "recipe": config.recipe,
+            "model": config.model,
+            "pretrained": config.pretrained,
+            "setting": float(getattr(config, parameter)),
+            "seed": config.seed,
+        }
+        if tuple(key[name] for name in KEY) in done:
             continue
         _, result, _ = fit_from_config(config, load_dataset(config.dataset))
         best = result.history[result.epoch - 1]
-        rows.append(
-            {
-                "group": group_name(config),
-                "setting": setting,
-                "seed": config.seed,
-                "epoch": result.epoch,
-                **{key: round(best[key], 6) for key in ("val_auc", "val_accuracy", "val_loss")},
-                "seconds": round(result.seconds, 1),
-            }
-        )
-        print(f"{group_name(config)} {parameter} {setting:g}: {rows[-1]['val_auc']:.3f}")
-        frame = pd.DataFrame(rows, columns=COLUMNS).sort_values(["group", "setting", "seed"])
+        scores = {name: round(best[name], 6) for name in ("val_auc", "val_accuracy", "val_loss")}
+        rows.append(key | {"epoch": result.epoch, "seconds": round(result.seconds, 1)} | scores)
+        print(f"{config.model} {parameter} {key['setting']:g}: {best['val_auc']:.3f}", flush=True)
+        frame = pd.DataFrame(rows, columns=COLUMNS).sort_values(list(KEY))
         with write_atomically(table) as temporary:
             frame.to_csv(temporary, index=False)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return mean validation AUC and loss over seeds of each group and setting, best first."""
-    means = frame.groupby(["group", "setting"]).agg(
-        val_auc=("val_auc", "mean"), val_loss=("val_loss", "mean"), seeds=("seed", "count")
+    """Return the mean validation AUC of each recipe, start and setting, best setting first."""
+    means = frame.groupby(["recipe", "pretrained", "setting"]).agg(
+        val_auc=("val_auc", "mean"), val_loss=("val_loss", "mean"), runs=("seed", "count")
     )
-    return means.reset_index().sort_values(["group", "val_auc"], ascending=[True, False])
+    order = ["recipe", "pretrained", "val_auc"]
+    return means.reset_index().sort_values(order, ascending=[True, True, False])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m helpers.tuning", description=__doc__)
-    parser.add_argument("file", type=Path, help="a tuning matrix, params/tuning*.yaml")
+    parser.add_argument("file", type=Path, help="a tuning matrix, params/tuning_<recipe>.yaml")
     options = parser.parse_args(arguments)
     table = results_root() / "tuning" / f"{options.file.stem}.csv"
     print(summary(tune(options.file, table=table)).to_string(index=False))
