@@ -34,7 +34,11 @@ def load_matrix(
     """
     file = repo_root() / "params" / f"{profile}.yaml"
     if not file.exists():
-        known = sorted({path.stem for path in file.parent.glob("*.yaml")} - NOT_MATRICES)
+        known = sorted(
+            name
+            for name in {path.stem for path in file.parent.glob("*.yaml")} - NOT_MATRICES
+            if not name.startswith("tuning_")
+        )
         raise ConfigError(f"no matrix {file.name}; known profiles: {', '.join(known)}.")
     content = yaml.safe_load(file.read_text())
     for row in content["rows"]:
