@@ -2,11 +2,17 @@
 
 import numpy as np
 
-from helpers.config import make_config
+from helpers.config import RunConfig, make_config
 from helpers.metrics import confusion_matrix, evaluate, per_class
 from helpers.results import Run, save_run
 
-SIZES = {"breastmnist": 156, "pneumoniamnist": 624, "phantom": 40, "cag:patches": 120}
+SIZES = {
+    "breastmnist": 156,
+    "pneumoniamnist": 624,
+    "phantom": 40,
+    "cag:patches": 120,
+    "cag:arcade_patches/subset800": 120,
+}
 
 
 def fabricate_run(
@@ -33,6 +39,20 @@ def fabricate_run(
         epochs=epochs,
         **overrides,
     )
+    return fabricate_from(config, wrong=wrong, md5=md5, source_size=source_size, classes=classes)
+
+
+def fabricate_from(
+    config: RunConfig,
+    *,
+    wrong=20,
+    md5="0" * 32,
+    source_size=128,
+    classes=("negative", "positive"),
+    history=None,
+) -> Run:
+    """Store a run of a configuration; `history` stands for the course of training."""
+    dataset, model, seed = config.dataset, config.model, config.seed
     n = SIZES.get(dataset.removesuffix("_64"), 100)
     predictions = {}
     for split, size in (("val", 50), ("test", n)):
@@ -47,15 +67,17 @@ def fabricate_run(
         predictions[f"{split}_probabilities"] = scores / scores.sum(axis=1, keepdims=True)
     val = (predictions["val_y_true"], predictions["val_probabilities"])
     test = (predictions["test_y_true"], predictions["test_probabilities"])
-    history = [
+    history = history or [
         {
             "epoch": e,
+            "stage": "all",
             "train_loss": 1 / e,
             "train_accuracy": 1 - 0.5 / e,
             "val_loss": 1.1 / e,
             "val_accuracy": 1 - 0.6 / e,
             "val_auc": 1 - 0.4 / e,
             "learning_rate": 1e-3,
+            "learning_rate_end": 2e-3,
             "seconds": 1.0,
         }
         for e in range(1, config.epochs + 1)
@@ -79,13 +101,14 @@ def fabricate_run(
             "macs": 1_860_000_000,
             "macs_tool": "torch.utils.flop_counter / 2",
             "weights": None,
+            "trainable": {"all": 12_345_678},
         },
         "selection": {"rule": "highest", "metric": "val_auc", "epoch": 2, "value": 0.8},
         "metrics": {
             split: {k: v.to_dict() for k, v in evaluate(*arrays, n_resamples=20).items()}
             for split, arrays in (("val", val), ("test", test))
         },
-        "per_class": per_class(*test, class_names=classes),
+        "per_class": per_class(*test, class_names=classes, n_resamples=20),
         "confusion_matrix": confusion_matrix(
             test[0], test[1].argmax(axis=1), num_classes=len(classes)
         ).tolist(),
