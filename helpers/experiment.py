@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from helpers.config import RunConfig, make_config
+from helpers.config import RunConfig, load_recipes, make_config
 from helpers.data.damage import damage_training_split
 from helpers.data.datasets import load_dataset, stand_in
 from helpers.data.splits import Splits
@@ -43,7 +43,8 @@ def config_from_parameters(parameters: Mapping[str, Any]) -> RunConfig:
     values = dict(parameters)
     dataset = stand_in(values["dataset"])
     if dataset != values["dataset"]:
-        values |= STAND_IN_RUN | {"dataset": dataset}
+        staged = load_recipes().get(values["recipe"], {}).get("plasticity") == "staged"
+        values |= STAND_IN_RUN | {"dataset": dataset} | ({"warmup_epochs": 1} if staged else {})
     if values["pretrained"] == "auto":
         stored = make_config(**values | {"pretrained": "imagenet"})
         if (run_dir(stored) / "run.json").exists():

@@ -62,6 +62,29 @@ def as_tensor(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     return images.to(device), torch.from_numpy(split.labels).to(device)
 
 
+def select_epoch(history: list[dict[str, Any]], stop_at_accuracy: float | None = None) -> int:
+    """Apply the selection rule to a history; return the number of an epoch, from 1.
+
+    Args:
+        history: as in `FitResult`; only its validation columns are read.
+        stop_at_accuracy: validation accuracy whose first epoch is selected, None for none.
+    """
+    for record in history:
+        if _reaches(record, stop_at_accuracy):
+            return record["epoch"]
+    return max(history, key=_rank)["epoch"]  # the earliest of equals
+
+
+def _reaches(record: dict[str, Any], target: float | None) -> bool:
+    return target is not None and record["val_accuracy"] >= target
+
+
+def _rank(record: dict[str, Any]) -> tuple[float, float]:
+    """Order epochs by `SELECTION_RULE`; an undefined AUC ranks below any."""
+    auc = record["val_auc"]
+    return (-math.inf if auc is None else auc, -record["val_loss"])
+
+
 def selection_rule(config: RunConfig) -> str:
     """Say in words how a run's epoch is selected."""
     if config.stop_at_accuracy is None:
@@ -130,19 +153,9 @@ class _State:
         """The network that is validated, selected and tested."""
         return self.model if self.average is None else self.average.module
 
-    @property
-    def reached_target(self) -> bool:
-        """Whether the newest epoch has the validation accuracy at which training ends."""
-        target = self.stop_at_accuracy
-        return target is not None and self.history[-1]["val_accuracy"] >= target
-
     def keep_best(self) -> None:
-        """Remember the newest epoch's weights if no earlier epoch ranks at least as high."""
-        if (
-            self.best_epoch == 0
-            or self.reached_target
-            or _rank(self.history[-1]) > _rank(self.history[self.best_epoch - 1])
-        ):
+        """Remember the newest epoch's weights if it is the selected one so far."""
+        if select_epoch(self.history, self.stop_at_accuracy) == len(self.history):
             self.best_epoch = len(self.history)
             self.best_weights = copy.deepcopy(self.evaluated.state_dict())
 
@@ -176,12 +189,6 @@ class _State:
         self.history = state["history"]
         self.best_epoch = state["best_epoch"]
         self.best_weights = state["best_weights"]
-
-
-def _rank(record: dict[str, Any]) -> tuple[float, float]:
-    """Order epochs by `SELECTION_RULE`; an undefined AUC ranks below any."""
-    auc = record["val_auc"]
-    return (-math.inf if auc is None else auc, -record["val_loss"])
 
 
 @contextmanager
@@ -410,7 +417,7 @@ def fit(
 def _finished(state: _State, config: RunConfig) -> bool:
     """Whether all epochs are done, the target is reached, or `patience` epochs brought nothing."""
     done = len(state.history)
-    if done and state.reached_target:
+    if done and _reaches(state.history[-1], config.stop_at_accuracy):
         return True
     waited = done - state.best_epoch
     return done >= config.epochs or (config.patience is not None and waited >= config.patience)

@@ -66,6 +66,13 @@ def test_papermill_reads_back_what_was_written(learning_rate):
     assert make_config(**read) == config
 
 
+def test_every_shipped_run_reaches_papermill_whole():
+    """A row may override only what 04_train takes; the rest would be lost on the way."""
+    for config in load_matrix("paper"):
+        read = yaml.safe_load(papermill_yaml(config, names=TRAIN_PARAMETERS))
+        assert make_config(**read) == config
+
+
 def test_the_dry_run_plans_every_run(tmp_path):
     done = subprocess.run(
         f"{sys.executable} -m snakemake --dry-run --cores 2 --quiet rules "

@@ -377,5 +377,12 @@ def test_blood_counts_of_paper_b():
 def test_the_proposed_networks_accuracy_is_one_for_all_sizes_of_a_set():
     small, large = (proposed_accuracy(name) for name in ("breastmnist", "breastmnist_64"))
     assert small == large
-    assert small.printed == "86.5"
+    system, published = small
+    assert (system, published.printed) == ("paper B, MedSpectralNet", "86.5")
     assert proposed_accuracy("phantom") is None
+
+
+def test_the_claim_on_angiograms_is_paper_as_and_says_that_its_images_are_others():
+    system, published = proposed_accuracy("cag:arcade_patches/subset800")
+    assert published.printed == "85.00"
+    assert "paper A" in system and "not public" in system

@@ -15,9 +15,11 @@ from torch import nn
 
 from helpers import training
 from helpers.config import OPTIMIZERS, SCHEDULES, make_config
+from helpers.models.registry import build_model
+from helpers.published import lookup
 from helpers.reproducibility import epoch_generator
 from helpers.schedules import make_optimizer, make_schedule
-from helpers.training import TrainingDiverged, as_tensor, fit, predict
+from helpers.training import TrainingDiverged, as_tensor, fit, predict, select_epoch, selection_rule
 from tests.conftest import toy_split
 
 CPU = torch.device("cpu")
@@ -349,3 +351,137 @@ def test_unknown_names_are_answered_with_the_known_ones():
         make_schedule("x", torch.optim.SGD([nn.Parameter(torch.zeros(1))]), total_steps=1)
     with pytest.raises(ValueError, match="total_steps must be at least 1"):
         make_schedule("cosine", torch.optim.SGD([nn.Parameter(torch.zeros(1))]), total_steps=0)
+
+
+def history(*rows):
+    keys = ("val_auc", "val_loss", "val_accuracy")
+    return [{"epoch": e, **dict(zip(keys, row, strict=True))} for e, row in enumerate(rows, 1)]
+
+
+def test_selection_takes_the_highest_auc_then_the_lowest_loss_then_the_earliest():
+    rows = [(0.7, 0.5, 0.9), (0.8, 0.6, 0.5), (0.8, 0.4, 0.6), (0.8, 0.4, 0.7), (None, 0.1, 1.0)]
+    assert select_epoch(history(*rows)) == 3
+    assert select_epoch(history((None, 0.5, 0.5), (None, 0.4, 0.5))) == 2
+
+
+def test_a_target_selects_the_first_epoch_that_reaches_it():
+    rows = [(0.9, 0.5, 0.7), (0.7, 0.5, 0.9), (0.8, 0.5, 0.95)]
+    assert select_epoch(history(*rows), 0.9) == 2
+    assert select_epoch(history(*rows), 0.99) == 1  # never reached: the rule
+
+
+def test_training_stops_at_the_target_and_keeps_that_epoch(toy_splits):
+    config = dataclasses.replace(QUICK, epochs=30, ema_decay=None, stop_at_accuracy=0.9)
+    model = small_net()
+    result = train(model, toy_splits, config)
+    reached = [row["val_accuracy"] >= 0.9 for row in result.history]
+    assert len(result.history) < 30
+    assert reached == [False] * (len(reached) - 1) + [True]
+    assert result.epoch == len(result.history)
+    assert "0.9" in selection_rule(config) and "0.9" not in selection_rule(QUICK)
+
+
+def staged(**overrides):
+    return make_config(
+        recipe="brain_inspired",
+        dataset="phantom",
+        model="brain_inspired_resnet18",
+        seed=3,
+        pretrained="none",
+        image_size=28,
+        epochs=3,
+        warmup_epochs=1,
+        batch_size=16,
+        precision="fp32",
+        **overrides,
+    )
+
+
+def spiking_net():
+    torch.manual_seed(0)
+    return build_model("brain_inspired_resnet18", num_classes=2, image_size=28, pretrained="none")
+
+
+@pytest.mark.parametrize("augmentation", ["none", "normal"])
+@pytest.mark.parametrize("stopped_after", [1, 2])
+def test_a_staged_run_resumes_bit_for_bit(
+    toy_splits, tmp_path, monkeypatch, augmentation, stopped_after
+):
+    config = staged(augmentation=augmentation)
+    whole = spiking_net()
+    train(whole, toy_splits, config)
+    file = tmp_path / "c.pt"
+    finished = training._finished
+    monkeypatch.setattr(
+        training,
+        "_finished",
+        lambda state, c: len(state.history) >= stopped_after or finished(state, c),
+    )
+    train(spiking_net(), toy_splits, config, checkpoint=file, checkpoint_seconds=0)
+    monkeypatch.setattr(training, "_finished", finished)
+    resumed = spiking_net()
+    train(resumed, toy_splits, config, checkpoint=file, checkpoint_seconds=0)
+    assert same(weights(whole), weights(resumed))
+
+
+def test_kept_features_train_as_computed_ones(toy_splits, monkeypatch):
+    """Nothing but speed depends on whether frozen features are kept."""
+    kept = spiking_net()
+    history = train(kept, toy_splits, staged()).history
+    monkeypatch.setattr(training, "LARGEST_KEPT_BYTES", 0)
+    computed = spiking_net()
+    other = train(computed, toy_splits, staged()).history
+    for one, two in zip(history, other, strict=True):
+        assert math.isclose(one["train_loss"], two["train_loss"], rel_tol=1e-3)
+
+
+def test_the_warm_up_asks_the_backbone_for_no_gradient_and_sees_it_once(toy_splits):
+    model, calls = spiking_net(), []
+    model.trunk[0].register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    train(model, toy_splits, dataclasses.replace(staged(), plasticity="head", warmup_epochs=0))
+    assert not any(calls)
+    # One image to measure, 48 training images in one batch, 24 validation images in one batch.
+    assert len(calls) == 3
+
+
+def test_validation_on_kept_features_is_that_of_the_whole_network(toy_splits):
+    model = spiking_net()
+    result = train(model, toy_splits, staged())
+    images, _ = as_tensor(toy_splits.val, CPU)
+    whole = training._validate(model, images, toy_splits.val.labels, staged())
+    best = result.history[result.epoch - 1]
+    assert math.isclose(best["val_loss"], whole["val_loss"], rel_tol=1e-4)
+
+
+def test_one_cycle_prints_table_1s_learning_rates():
+    """559 images in batches of 16 are 35 steps an epoch; 20 epochs, peak 5e-3 (recovered)."""
+    config = make_config(
+        recipe="table1", dataset="phantom", model="resnet18", seed=0, pretrained="none"
+    )
+    steps = math.ceil(559 / config.batch_size)
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = make_optimizer(
+        config.optimizer, [parameter], learning_rate=config.learning_rate, weight_decay=0.0
+    )
+    schedule = make_schedule(config.schedule, optimizer, total_steps=steps * config.epochs)
+    for epoch in range(1, 5):
+        for _ in range(steps):
+            optimizer.step()
+            schedule.step()
+        printed = lookup(paper="A", table="Table 1", row=f"epoch {epoch}", column="learning_rate")
+        assert f"{schedule.get_last_lr()[0]:.2e}" == f"{printed.value:.2e}"
+
+
+def test_warm_restarts_return_to_the_peak_when_the_warm_up_ends():
+    config = make_config(
+        recipe="brain_inspired", dataset="phantom", model="resnet18", seed=0, pretrained="none"
+    )
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
+    schedule = make_schedule(config.schedule, optimizer, total_steps=35 * config.epochs)
+    rates = []
+    for _ in range(35 * config.epochs):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    peaks = [step / 35 for step, rate in enumerate(rates) if rate == config.learning_rate]
+    assert peaks == [0, config.warmup_epochs, 3 * config.warmup_epochs]
