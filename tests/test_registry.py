@@ -19,7 +19,10 @@ from helpers.models.registry import (
 from helpers.models.spectralflow import SpectralFlow
 from helpers.published import lookup
 
-SMALL = ("medspectralnet", "medspectralnet_light", "resnet18", "mobilenet_v2", "resnet18_28")
+SMALL = (
+    *("medspectralnet", "medspectralnet_light", "resnet18", "mobilenet_v2", "resnet18_28"),
+    *("brain_inspired_resnet18", "quantum_resnet18"),
+)
 each_model = pytest.mark.parametrize("name", list_models())
 each_small = pytest.mark.parametrize("name", SMALL)
 
@@ -135,7 +138,11 @@ def test_state_survives_safetensors(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("medspectralnet", "backbone.layer4.1.conv2.weight"), ("resnet18", "layer4.1.conv2.weight")],
+    [
+        ("medspectralnet", "backbone.layer4.1.conv2.weight"),
+        ("resnet18", "layer4.1.conv2.weight"),
+        ("brain_inspired_resnet18", "trunk.layer4.1.conv2.weight"),
+    ],
 )
 def test_auto_starts_from_imagenet_where_it_can_be_had(name, key, monkeypatch):
     torch.manual_seed(5)

@@ -101,8 +101,9 @@ class SpikingHead(_ThreeLayers):
     The paper names the mechanism and nothing else, so all of this is our choice:
         - beta 0.9 and threshold 1. With PyTorch's own initial weights both layers then fire on
           pooled ResNet features, without a normalisation layer that the control would need too:
-          of all neurons and steps about 15 % and 3 % at a mean feature of 0.5 (ImageNet weights,
-          angiogram patches), half and 40 % at 0.9; training raises the former.
+          in about 15 % and 3 % of all steps on angiogram patches (ImageNet weights, mean feature
+          0.5), more where features are larger. Training raises both; a Kaiming start, which
+          fires in 27 % and 19 %, ended alike.
         - `readout="membrane"`: the output units are leaky integrators that never fire, and the
           score is their mean membrane. It weighs when a spike came, where "rate", the linear map
           of each neuron's mean spikes, knows steps + 1 values a neuron. On fixed features both
