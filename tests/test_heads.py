@@ -252,11 +252,9 @@ def test_both_paths_reach_the_logits(name):
         angles = torch.pi * torch.tanh(head.to_angles(hidden))
         expected = head.read_core(head.core(angles)) + hidden @ head.residual.weight.T
         assert torch.allclose(head(z), expected, atol=1e-6)
-        for layer in (head.read_core, head.residual):
+        for path in ("read_core", "residual"):
             silenced = copy.deepcopy(head)
-            silenced.get_parameter(
-                "read_core.weight" if layer is head.read_core else "residual.weight"
-            ).zero_()
+            silenced.get_parameter(f"{path}.weight").zero_()
             assert not torch.allclose(silenced(z), expected, atol=1e-3)
 
 
