@@ -372,6 +372,8 @@ def sentence(compared: Compared) -> str:
         return f"{title}: {verdict}."
     if auc.low is None:
         return f"{title} changes AUC by {signed(auc.value)}: {verdict}, nothing varies."
+    if auc.low == auc.high:
+        return f"{title} leaves the AUC of each seed as it is: {verdict}."
     seeds = f"{auc.n_seeds} seed{'s' if auc.n_seeds > 1 else ''}"
     found = f"{title} changes AUC by {signed(auc.value)} ({signed(auc.low)} to {signed(auc.high)})"
     if verdict == TOO_FEW_SEEDS:
@@ -454,5 +456,9 @@ def gain_sentence(compared: Compared) -> str:
     gains = judge_gains(compared)
     if not gains or compared.verdict == NOT_RUN:
         return ""
-    said = [f"{GAINS[g.metric]} +{g.published.printed} {g.verdict}" for g in gains]
-    return f"Printed: {', '.join(said)}."
+    units = {"points": " points", "fraction": ""}
+    said = [
+        f"{GAINS[g.metric]} +{g.published.printed}{units[g.published.unit]}, {g.verdict}"
+        for g in gains
+    ]
+    return f"Printed gains: {'; '.join(said)}."

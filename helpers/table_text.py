@@ -41,9 +41,9 @@ def markdown_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     )
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """Write a table as CSV, numbers with four decimals."""
-    return table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+def csv_text(table: pd.DataFrame, *, float_format: str = "%.4f") -> str:
+    """Write a table as CSV, numbers with four decimals unless told otherwise."""
+    return table.to_csv(index=False, float_format=float_format, lineterminator="\n")
 
 
 def origin(groups: Sequence[Group]) -> str:

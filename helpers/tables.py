@@ -1,6 +1,6 @@
 """Tables of results, and the README's status, made from the run store and the published values.
 
-`python -m helpers.tables` writes `results/tables/*.md`, `*.csv` and the README's status block;
+`python -m helpers.tables` writes `results/tables/*.md`, `*.csv` and the README's generated blocks;
 `python -m helpers.tables --check` only compares, and ends with 1 where something is stale.
 
 Only runs of the paper profile on real images enter. One row is one protocol: runs that differ in
@@ -20,6 +20,8 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.cag_tables import comparison_files, readme_block
+from helpers.comparisons import load_plan
 from helpers.groups import Group, group_runs, is_real
 from helpers.metrics import aggregate_seeds
 from helpers.paths import repo_root, results_root, write_atomically
@@ -46,6 +48,8 @@ from helpers.verdicts import (
 
 STATUS_BEGIN = "<!-- status:begin -->"
 STATUS_END = "<!-- status:end -->"
+CAG_BEGIN = "<!-- cag:begin -->"
+CAG_END = "<!-- cag:end -->"
 
 # The sets of paper B, in its order.
 MEDMNIST = {
@@ -78,7 +82,7 @@ LEGEND = (
 
 
 class TablesError(ValueError):
-    """The rules are ambiguous, or the README has no place for the status."""
+    """The rules are ambiguous, or the README has no place for a generated block."""
 
 
 # --- groups -> rows ----------------------------------------------------------------------------
@@ -431,19 +435,19 @@ def status_block(groups: Sequence[Group], rules: Rules) -> str:
     return "\n\n".join(parts)
 
 
-def with_status(readme: str, block: str) -> str:
-    """Return a README's text with the block between the status markers.
+def with_block(readme: str, block: str, *, begin: str = STATUS_BEGIN, end: str = STATUS_END) -> str:
+    """Return a README's text with the block between two markers, by default those of the status.
 
     Raises:
         TablesError: the markers are missing, doubled or the wrong way round.
     """
-    if readme.count(STATUS_BEGIN) != 1 or readme.count(STATUS_END) != 1:
-        raise TablesError(f"The README needs {STATUS_BEGIN} and {STATUS_END}, each once.")
-    before, rest = readme.split(STATUS_BEGIN)
-    if STATUS_END not in rest:
-        raise TablesError(f"In the README {STATUS_END} stands before {STATUS_BEGIN}.")
-    after = rest.split(STATUS_END)[1]
-    return f"{before}{STATUS_BEGIN}\n\n{block}\n\n{STATUS_END}{after}"
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise TablesError(f"The README needs {begin} and {end}, each once.")
+    before, rest = readme.split(begin)
+    if end not in rest:
+        raise TablesError(f"In the README {end} stands before {begin}.")
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 
 def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
@@ -451,17 +455,21 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
 
     Args:
         root: a results tree; its `runs/` are read.
-        readme: a README with status markers, None to leave it out.
+        readme: a README with markers for both blocks, None to leave it out.
 
     Returns:
         Path -> content. Nothing is written.
     """
     rules = load_rules()
     groups = group_runs(filter(is_real, list_runs(root)))
+    plan = load_plan()
     tables = medmnist_files(groups, rules) | cag_files(groups, rules)
+    tables |= comparison_files(groups, plan)
     files = {root / "tables" / name: text for name, text in tables.items()}
     if readme is not None:
-        files[readme] = with_status(readme.read_text(encoding="utf-8"), status_block(groups, rules))
+        text = with_block(readme.read_text(encoding="utf-8"), status_block(groups, rules))
+        cag = readme_block(groups, plan)
+        files[readme] = with_block(text, cag, begin=CAG_BEGIN, end=CAG_END)
     return files
 
 
@@ -503,7 +511,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(difference)
         print(f"Stale; run `{COMMAND}`.")
         return 1
-    print("Tables and README status are up to date.")
+    print("Tables and README are up to date.")
     return 0
 
 

@@ -16,7 +16,7 @@ from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.published import Published, lookup
 from helpers.results import list_runs
-from helpers.tables import STATUS_BEGIN, STATUS_END, TablesError
+from helpers.tables import CAG_BEGIN, CAG_END, STATUS_BEGIN, STATUS_END, TablesError
 from helpers.verdicts import (
     NO_VERDICT,
     NOT_RUN,
@@ -33,7 +33,9 @@ from helpers.verdicts import (
 )
 from tests.fabricated import fabricate_run
 
-README = f"# Title\n\nBefore.\n\n{STATUS_BEGIN}\nold\n{STATUS_END}\n\nAfter.\n"
+README = (
+    f"# Title\n\nBefore.\n\n{STATUS_BEGIN}\nold\n{STATUS_END}\n\n{CAG_BEGIN}\n{CAG_END}\n\nAfter.\n"
+)
 
 
 @pytest.fixture
@@ -357,9 +359,9 @@ def test_a_set_beyond_the_six_has_its_own_section(store):
 
 
 def test_the_status_replaces_what_stands_between_the_markers():
-    changed = tables.with_status(README, "new")
+    changed = tables.with_block(README, "new")
     assert changed == README.replace("\nold\n", "\n\nnew\n\n")
-    assert tables.with_status(changed, "new") == changed
+    assert tables.with_block(changed, "new") == changed
 
 
 @pytest.mark.parametrize(
@@ -367,7 +369,7 @@ def test_the_status_replaces_what_stands_between_the_markers():
 )
 def test_a_readme_without_a_place_for_the_status_is_refused(readme):
     with pytest.raises(TablesError, match="status:begin"):
-        tables.with_status(readme, "new")
+        tables.with_block(readme, "new")
 
 
 def test_check_shows_a_diff_and_writes_nothing(store, capsys):
