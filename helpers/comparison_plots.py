@@ -1,0 +1,130 @@
+"""Pictures of paper A's comparisons: differences with intervals, systems, robustness, Table 1.
+
+As in `plots`, every function draws into the axes it is given, within `plots.style()`. What is not
+run leaves its line in the picture, marked so.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from helpers.cag_tables import group_auc
+from helpers.comparisons import A_BETTER, B_BETTER, Compared, System, find_group
+from helpers.groups import Group
+from helpers.plots import COLOURS, GREY
+from helpers.published import lookup
+from helpers.verdicts import NOT_RUN
+
+_VERDICT_COLOURS = {A_BETTER: COLOURS[2], B_BETTER: COLOURS[1]}
+
+
+def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
+    """Draw the AUC differences of a family, one line a comparison, with 95 % intervals.
+
+    Args:
+        compared: comparisons of a family.
+        axes: to draw into; about .35 inch of height a comparison.
+    """
+    for y, c in enumerate(compared):
+        colour = _VERDICT_COLOURS.get(c.verdict, GREY)
+        if c.auc is None or c.auc.low is None:
+            axes.text(0, y, f" {c.verdict}", va="center", color=GREY, fontsize=7)
+            continue
+        axes.plot([c.auc.low, c.auc.high], [y, y], color=colour, linewidth=2)
+        axes.plot(c.auc.value, y, "o", color=colour, markersize=5)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(
+        xlabel="AUC with less AUC without (95 % interval: images and seeds)",
+        yticks=range(len(compared)),
+        yticklabels=[c.pair.title for c in compared],
+        ylim=(len(compared) - 0.5, -0.5),
+    )
+    return axes
+
+
+def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Axes) -> Axes:
+    """Draw each system's test AUC: every seed, the mean with its 95 % interval, the paper's value.
+
+    Args:
+        systems: rows of Table 4.
+        groups: stored runs.
+        axes: to draw into.
+    """
+    for y, system in enumerate(systems):
+        group = find_group(groups, system.config)
+        if group is None:
+            axes.text(0.5, y, f" {NOT_RUN}", va="center", color=GREY, fontsize=7)
+        else:
+            mean = group_auc(group)
+            axes.plot([mean.low, mean.high], [y, y], color=COLOURS[0], linewidth=2)
+            axes.plot(mean.mean, y, "o", color=COLOURS[0], markersize=6, label="ours, mean")
+            values = group.values("auc")
+            axes.plot(values, [y + 0.2] * len(values), "|", color=GREY, label="ours, each seed")
+        if system.published:
+            printed = lookup(paper="A", table="Table 4", row=system.published, column="auc").value
+            axes.plot(printed, y, "D", color=COLOURS[1], markersize=5, label="paper, other images")
+    axes.set(
+        xlabel="test AUC (95 % interval: images and seeds)",
+        yticks=range(len(systems)),
+        yticklabels=[system.title for system in systems],
+        ylim=(len(systems) - 0.5, -0.5),
+    )
+    handles, names = axes.get_legend_handles_labels()
+    labels = dict(zip(names, handles, strict=True))
+    axes.legend(labels.values(), labels, loc="upper center", bbox_to_anchor=(0.4, -0.2), ncols=3)
+    return axes
+
+
+def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axes) -> Axes:
+    """Draw the test AUC of both sides of the robustness comparisons, with 95 % intervals.
+
+    Args:
+        compared: comparisons of the family "robustness".
+        names: a short label for each.
+        axes: to draw into.
+    """
+    sides = (("a", "focal, smoothed, balanced", -0.1, "o"), ("b", "cross-entropy", 0.1, "s"))
+    for k, (side, label, shift, marker) in enumerate(sides):
+        found = [(x, getattr(c, side)) for x, c in enumerate(compared)]
+        means = [(x, group_auc(group)) for x, group in found if group is not None]
+        axes.errorbar(
+            [x + shift for x, _ in means],
+            [m.mean for _, m in means],
+            yerr=np.array([[m.mean - m.low, m.high - m.mean] for _, m in means]).reshape(-1, 2).T,
+            fmt=marker,
+            color=COLOURS[k],
+            label=label,
+        )
+    axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set(
+        ylabel="test AUC (95 % interval)",
+        xticks=range(len(names)),
+        xticklabels=names,
+        xlim=(-0.5, len(names) - 0.5),
+    )
+    axes.legend()
+    return axes
+
+
+def plot_dynamics(group: Group | None, quantity: str, *, epochs: int, axes: Axes) -> Axes:
+    """Draw a column of Table 1 over the epochs: each seed of ours, and the paper's four points.
+
+    Args:
+        group: runs of the recipe without the stop; None draws the paper alone.
+        quantity: "train_accuracy", "val_accuracy" or "val_auc".
+        epochs: of ours to show.
+        axes: to draw into.
+    """
+    for i, run in enumerate(group.runs if group else ()):
+        history = run.record["history"][:epochs]
+        values = [row[quantity] for row in history]
+        label = "ours, each seed" if i == 0 else None
+        axes.plot(range(1, len(values) + 1), values, color=COLOURS[0], alpha=0.6, label=label)
+    printed = [
+        lookup(paper="A", table="Table 1", row=f"epoch {e}", column=quantity).fraction
+        for e in range(1, 5)
+    ]
+    axes.plot(range(1, 5), printed, "o", color=COLOURS[1], label="paper, other images")
+    axes.set(xlabel="epoch", title=quantity.replace("_", " "), ylim=(0.4, 1.02))
+    return axes
