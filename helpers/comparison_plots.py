@@ -31,7 +31,7 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
         if c.auc is None or c.auc.low is None:
             axes.text(0, y, f" {c.verdict}", va="center", color=GREY, fontsize=7)
             continue
-        axes.plot([c.auc.low, c.auc.high], [y, y], color=colour, linewidth=2)
+        axes.hlines(y, c.auc.low, c.auc.high, color=colour, linewidth=2)
         axes.plot(c.auc.value, y, "o", color=colour, markersize=5)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(
@@ -57,7 +57,7 @@ def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Ax
             axes.text(0.5, y, f" {NOT_RUN}", va="center", color=GREY, fontsize=7)
         else:
             mean = group_auc(group)
-            axes.plot([mean.low, mean.high], [y, y], color=COLOURS[0], linewidth=2)
+            axes.hlines(y, mean.low, mean.high, color=COLOURS[0], linewidth=2)
             axes.plot(mean.mean, y, "o", color=COLOURS[0], markersize=6, label="ours, mean")
             values = group.values("auc")
             axes.plot(values, [y + 0.2] * len(values), "|", color=GREY, label="ours, each seed")
@@ -120,7 +120,7 @@ def plot_dynamics(group: Group | None, quantity: str, *, epochs: int, axes: Axes
         history = run.record["history"][:epochs]
         values = [row[quantity] for row in history]
         label = "ours, each seed" if i == 0 else None
-        axes.plot(range(1, len(values) + 1), values, color=COLOURS[0], alpha=0.6, label=label)
+        axes.plot(range(1, len(values) + 1), values, "-", color=COLOURS[0], alpha=0.6, label=label)
     printed = [
         lookup(paper="A", table="Table 1", row=f"epoch {e}", column=quantity).fraction
         for e in range(1, 5)
