@@ -35,7 +35,10 @@ RUNS = {str(run_dir(run)): run for run in planned_runs()}
 RECORDS = [f"{folder}/run.json" for folder in RUNS]
 # The first run of the matrix is the one whose evaluation is shown.
 SHOWN = next(iter(RUNS.values()))
-NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in ("01_data", "02_models", "05_evaluate")]
+SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity", "05_evaluate"]
+# These two compare the runs of the paper profile; quick runs never stand among them.
+COMPARISONS = ["07_ablations", "08_compare"] if PROFILE == "paper" else []
+NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + COMPARISONS]
 
 
 def parameters_of(config, names):
@@ -80,6 +83,24 @@ rule show_models:
     log: EXECUTED / "logs" / "02_models.log"
     resources: mem_mb=1800
     shell: "{PAPERMILL} notebooks/02_models.ipynb {output} " + LOGGED
+
+
+rule show_losses:
+    output: EXECUTED / "03_losses_and_plasticity.ipynb"
+    log: EXECUTED / "logs" / "03_losses_and_plasticity.log"
+    resources: mem_mb=1800
+    shell:
+        "{PAPERMILL} notebooks/03_losses_and_plasticity.ipynb {output} -p dataset {SHOWN.dataset} "
+        + LOGGED
+
+
+rule show_comparisons:
+    input: RECORDS
+    output: EXECUTED / "{name}.ipynb"
+    log: EXECUTED / "logs" / "{name}.log"
+    wildcard_constraints: name="07_ablations|08_compare"
+    resources: mem_mb=1800
+    shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} " + LOGGED
 
 
 rule show_evaluation:
