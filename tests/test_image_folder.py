@@ -202,6 +202,14 @@ def test_assign_splits_of_few_images(n, expected):
     assert [(splits == s).sum() for s in SPLITS] == expected
 
 
+@pytest.mark.parametrize("sizes", [[4, 4, 4, 4], [30, 2, 1], [9, 9, 9, 1, 1], [80, 80, 80]])
+def test_a_class_of_three_groups_is_in_every_split(sizes):
+    groups = np.repeat(np.arange(len(sizes)).astype(str), sizes)
+    splits = assign_splits(np.zeros(len(groups), dtype=np.int64), groups)
+    assert set(splits) == set(SPLITS)
+    assert all(len(set(splits[groups == g])) == 1 for g in groups)
+
+
 def all_images(splits):
     return np.concatenate([split.images for _, split in splits.items()])
 
@@ -339,6 +347,10 @@ def test_a_wrong_folder_is_named(tmp_path, classes):
     (root / "void").mkdir()
     with pytest.raises(DataError, match="void is empty; expected <class>"):
         load(root / "void")
+    for split in SPLITS:
+        (root / "hollow" / split).mkdir(parents=True)
+    with pytest.raises(DataError, match="hollow has no images"):
+        load(root / "hollow")
     save(root / "loose" / "a.png", grey())
     with pytest.raises(DataError, match="loose is 1 images but no class folders"):
         load(root / "loose")
@@ -360,7 +372,7 @@ def test_a_wrong_folder_is_named(tmp_path, classes):
     [
         ("x.png", b"no image", r"set/benign/x\.png is unreadable"),
         ("x.png", b"", "unreadable"),
-        ("x.dcm", b"DICM", "DICOM is not read yet; save it as PNG"),
+        ("x.dcm", b"DICM", "x.dcm is no DICOM file"),
         ("x.txt", b"text", r"no image of a known kind; expected \.png, \.jpg"),
         ("x", b"text", "no image of a known kind"),
     ],

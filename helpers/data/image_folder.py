@@ -1,47 +1,51 @@
-"""Image folders under `REPRO_DATA/cag/`: PNG, JPEG or TIFF in class folders or with a labels.csv.
+"""Image folders under `REPRO_DATA/cag/`: images in class folders or with a labels.csv.
+
+PNG, JPEG, TIFF, and DICOM with one frame or many: every frame is an image (`helpers.data.dicom`).
 
 Three layouts:
 
 - `<class>/*.png`: no split is given, so one is made (see `assign_splits`).
 - `{train,val,test}/<class>/*.png`: the folders are the splits.
 - `labels.csv` with the columns `file` and `label` (class index or class name) and, where known,
-  `class` (name), `split` (train, val, test), `group` (patient) and `box` (four numbers, x y width
-  height in pixels of the image). Several splits of one folder are columns `split_<name>`, chosen
-  by `cag:<folder>/<name>`; a column `in_<name>` (0 or 1) leaves rows out. Without a choice,
-  `split` is used, else `split_full`, else a split is made. Boxes may also be given as
-  `stenosis_box_xywh` in the whole frame with the patch's centre in `center_x` and `center_y`
-  (ARCADE patches); these are clipped to the patch.
+  `class` (name), `split` (train, val, test), `group` (patient), `frame` (one frame of a DICOM file,
+  from 0; empty for all) and `box` (four numbers, x y width height in pixels of the image). Several
+  splits of one folder are columns `split_<name>`, chosen by `cag:<folder>/<name>`; a column
+  `in_<name>` (0 or 1) leaves rows out. Without a choice, `split` is used, else `split_full`, else a
+  split is made. Boxes may also be given as `stenosis_box_xywh` in the whole frame with the patch's
+  centre in `center_x` and `center_y` (ARCADE patches); these are clipped to the patch.
 
-Pixels: 8-bit images stay as they are. 16-bit grey images are divided by one number for the whole
-folder, the smallest 2^b - 1 that holds the largest value, so 12-bit data fills the range too. RGB
-files whose three channels are equal in the whole folder are read as grey. Opaque alpha is dropped.
+Groups are never split. Those of DICOM files are pseudonyms of the patients in the headers (else of
+the study, else of the series, else of the file), unless labels.csv has its own. Pixels become uint8
+as `helpers.data.image_files` says.
 """
 
-import hashlib
-import io
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
+from helpers.data.image_files import ImageFiles, is_image, read_images
 from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 SPLIT_SEED = 0
 SPLIT_SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+_ALL_FRAMES = -1
 _LABELS = "labels.csv"
 
 
 @dataclass(frozen=True)
 class _Index:
-    """What is in the folder, before any image is read; all columns have one row an image."""
+    """What is in the folder, before any image is read; a row is a file or one frame of it.
+
+    `frames` None: all frames of each file; `splits` None: not given, so to be made.
+    """
 
     files: list[str]
     labels: np.ndarray
-    splits: np.ndarray
+    splits: np.ndarray | None
     class_names: tuple[str, ...]
+    frames: list[int | None] | None = None
     groups: np.ndarray | None = None
     boxes: pd.DataFrame | None = None
     extra_bytes: bytes = field(default=b"", repr=False)
@@ -75,16 +79,23 @@ def load_image_folder(root: Path, name: str) -> Splits:
     """
     folder, chosen = find_folder(root, name)
     index = _make_index(folder, chosen)
-    images, digest = _read_images(folder, index.files)
-    digest.update(index.extra_bytes)
-    boxes = None if index.boxes is None else _patch_boxes(index.boxes, images.shape[1])
+    read = read_images(folder, index.files, index.frames or [None] * len(index.files))
+    read.digest.update(index.extra_bytes)
+    labels = index.labels[read.rows]
+    groups = read.groups if index.groups is None else index.groups[read.rows]
+    boxes = None if index.boxes is None else _boxes_of_images(folder.name, index, read)
+    if index.splits is not None:
+        assigned = index.splits[read.rows]
+    else:
+        _check_enough(folder.name, groups)
+        assigned = assign_splits(labels, groups)
     splits = {}
     for split in SPLIT_NAMES:
-        rows = np.flatnonzero(index.splits == split)
+        rows = np.flatnonzero(assigned == split)
         splits[split] = Split(
-            images=images[rows],
-            labels=index.labels[rows],
-            groups=None if index.groups is None else index.groups[rows],
+            images=read.images[rows],
+            labels=labels[rows],
+            groups=None if groups is None else groups[rows],
             boxes=None if boxes is None else boxes[rows],
         )
     return Splits(
@@ -92,7 +103,7 @@ def load_image_folder(root: Path, name: str) -> Splits:
         **splits,
         class_names=index.class_names,
         source=name.removeprefix("cag:"),
-        md5=digest.hexdigest(),
+        md5=read.digest.hexdigest(),
     )
 
 
@@ -122,8 +133,8 @@ def assign_splits(
     """Assign 70 / 15 / 15 % to train, val and test, stratified by class; groups stay whole.
 
     Class by class, the groups (without groups: single images) are put into seeded random order,
-    largest first, and each goes where most is wanting. A class of three groups or more is in
-    every split; one of fewer is in training alone.
+    largest first, and each goes where most is wanting; the last ones go where nothing is yet. A
+    class of three groups or more is in every split; one of fewer is in training alone.
 
     Args:
         labels: int64 (N,), in an order that does not depend on the file system.
@@ -151,9 +162,13 @@ def assign_splits(
         total = sizes[candidates].sum()
         held_out = [max(1.0, SPLIT_SHARES[split] * total) for split in SPLIT_NAMES[1:]]
         wanting = np.array([total - sum(held_out), *held_out])
-        for group in candidates[np.argsort(-sizes[candidates], kind="stable")]:
-            split = int(wanting.argmax())
+        empty = np.full(len(SPLIT_NAMES), True)
+        largest_first = candidates[np.argsort(-sizes[candidates], kind="stable")]
+        for left, group in zip(range(len(candidates), 0, -1), largest_first, strict=True):
+            open_to_it = empty | (left > empty.sum())
+            split = int(np.where(open_to_it, wanting, -np.inf).argmax())
             wanting[split] -= sizes[group]
+            empty[split] = False
             of_group[group] = SPLIT_NAMES[split]
     return of_group[members]
 
@@ -168,7 +183,7 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
         )
     subfolders = {path.name: path for path in _visible(folder) if path.is_dir()}
     if not subfolders:
-        loose = [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES]
+        loose = [path for path in _visible(folder) if path.is_file() and is_image(path)]
         state = f"{len(loose)} images but no class folders" if loose else "empty"
         raise DataError(
             f"{folder.name} is {state}; expected <class>/*.png, {{train,val,test}}/<class>/*.png "
@@ -176,7 +191,7 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
         )
     if not set(SPLIT_NAMES) & set(subfolders):
         files, labels, names = _list_classes(folder, folder)
-        return _Index(files, labels, assign_splits(labels), names)
+        return _Index(files, labels, None, names)
     if set(subfolders) != set(SPLIT_NAMES):
         raise DataError(
             f"{folder.name} has the folders {', '.join(sorted(subfolders))}; expected train, val "
@@ -193,9 +208,10 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """List a folder in a fixed order, without what file managers leave behind."""
+    """List a folder in a fixed order, without what file managers and DICOM exports add to it."""
+    added = ("Thumbs.db", "DICOMDIR")
     return sorted(
-        path for path in folder.iterdir() if path.name[0] != "." and path.name != "Thumbs.db"
+        path for path in folder.iterdir() if path.name[0] != "." and path.name not in added
     )
 
 
@@ -204,7 +220,7 @@ def _list_classes(
 ) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
     """Return files (relative to `folder`), labels and class names of the class folders."""
     children = _visible(parent)
-    loose = [path for path in children if path.suffix.lower() in SUFFIXES and path.is_file()]
+    loose = [path for path in children if path.is_file() and is_image(path)]
     if loose:
         raise DataError(f"{loose[0].relative_to(folder)} lies beside the class folders, in none.")
     found = {path.name: path for path in children if path.is_dir()}
@@ -251,25 +267,29 @@ def _index_csv(folder: Path, chosen: str | None) -> _Index:
         raise DataError(f"{where} has no rows.")
     labels, class_names = _csv_classes(where, table)
     table = table.assign(label=labels, file=[_inside(where, file) for file in table["file"]])
-    repeated = table["file"][table["file"].duplicated()]
-    if len(repeated):
-        raise DataError(f"{where} lists {repeated.iloc[0]} twice ({len(repeated)} repeated rows).")
+    table = table.assign(frame=_csv_frames(where, table))
+    # A row without a frame is about all of them, so it must be its file's only one.
+    repeated = table.duplicated(["file", "frame"]) | (
+        table.duplicated("file", keep=False) & (table["frame"] == _ALL_FRAMES)
+    )
+    if repeated.any():
+        raise DataError(
+            f"{where} lists {_first_file(table, repeated)} twice ({repeated.sum()} repeated rows)."
+        )
     column = _split_column(folder.name, table, chosen)
     table = _chosen_rows(where, table, column)
     if "group" in table and (table["group"] == "").any():
         raise DataError(f"{where}: {_first_file(table, table['group'] == '')} has no group.")
-    table = table.sort_values("file", kind="stable").reset_index(drop=True)
+    table = table.sort_values(["file", "frame"], kind="stable").reset_index(drop=True)
     groups = np.array(table["group"].tolist(), dtype=str) if "group" in table else None
     labels = table["label"].to_numpy(dtype=np.int64)
-    if column is None:
-        splits = assign_splits(labels, groups)
-    else:
-        splits = np.array(table[column].tolist(), dtype=str)
+    splits = None if column is None else np.array(table[column].tolist(), dtype=str)
     return _Index(
         files=table["file"].tolist(),
         labels=labels,
         splits=splits,
         class_names=class_names,
+        frames=[None if frame == _ALL_FRAMES else frame for frame in table["frame"].tolist()],
         groups=groups,
         boxes=_csv_boxes(where, table),
         extra_bytes=(folder / _LABELS).read_bytes(),
@@ -288,6 +308,19 @@ def _inside(where: str, file: str) -> str:
             f"{where}: file {file!r}; expected a path inside the folder with / between its parts."
         )
     return path.as_posix()
+
+
+def _csv_frames(where: str, table: pd.DataFrame) -> pd.Series:
+    """Return the frame of each row, int64; _ALL_FRAMES where none is given."""
+    if "frame" not in table:
+        return pd.Series(_ALL_FRAMES, index=table.index)
+    wrong = ~table["frame"].str.fullmatch("[0-9]{0,9}")
+    if wrong.any():
+        raise DataError(
+            f"{where}: frame is {table['frame'][wrong].iloc[0]!r} for {_first_file(table, wrong)}; "
+            "expected a whole number from 0, or nothing for all frames."
+        )
+    return table["frame"].replace("", str(_ALL_FRAMES)).astype(np.int64)
 
 
 def _csv_classes(where: str, table: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -387,6 +420,29 @@ def _csv_boxes(where: str, table: pd.DataFrame) -> pd.DataFrame | None:
     return boxes
 
 
+def _check_enough(folder: str, groups: np.ndarray | None) -> None:
+    """Refuse fewer groups than splits: anonymised headers often give all files one patient ID."""
+    n_groups = 3 if groups is None else len(np.unique(groups))
+    if n_groups < len(SPLIT_NAMES):
+        raise DataError(
+            f"{folder}: {n_groups} group(s) (patients) in all, too few for train, val and test, as "
+            f"a group is never split. If the files are of more patients, say so in {_LABELS} "
+            "(column group)."
+        )
+
+
+def _boxes_of_images(folder: str, index: _Index, read: ImageFiles) -> np.ndarray:
+    boxes = _patch_boxes(index.boxes, read.images.shape[1])
+    count = np.bincount(read.rows, minlength=len(boxes))
+    spread = np.flatnonzero((count > 1) & np.isfinite(boxes[:, 0]))
+    if len(spread):
+        raise DataError(
+            f"{folder}: {index.files[spread[0]]} has a box and {count[spread[0]]} frames; say in "
+            f"{_LABELS} (column frame) which frame the box is in."
+        )
+    return boxes[read.rows]
+
+
 def _patch_boxes(boxes: pd.DataFrame, image_size: int) -> np.ndarray:
     """Return float32 (N, 4) boxes in pixels of the patch."""
     corner = boxes[["x", "y"]].to_numpy()
@@ -397,95 +453,3 @@ def _patch_boxes(boxes: pd.DataFrame, image_size: int) -> np.ndarray:
         corner = np.clip(first, 0, image_size)
         extent = np.clip(first + extent, 0, image_size) - corner
     return np.concatenate([corner, extent], axis=1).astype(np.float32)
-
-
-def _read_images(folder: Path, files: list[str]) -> tuple[np.ndarray, "hashlib._Hash"]:
-    """Return uint8 (N, H, W, C) in the order of `files`, and the digest of names and bytes."""
-    digest = hashlib.md5(usedforsecurity=False)
-    contents: dict[str, bytes] = {}
-    images = []
-    for file in files:
-        content = _read_bytes(folder, file)
-        contents[file] = hashlib.md5(content, usedforsecurity=False).digest()
-        images.append(_decode(f"{folder.name}/{file}", content))
-    for file in sorted(contents):
-        digest.update(file.encode() + b"\0" + contents[file])
-    _check_alike(folder.name, files, images)
-    if images[0].shape[2] == 3 and all((im == im[..., :1]).all() for im in images):
-        images = [im[..., :1] for im in images]
-    stack = np.stack(images)
-    if stack.dtype == np.uint16:
-        bits = max(8, int(stack.max()).bit_length())
-        grey = np.round(np.arange(2**bits) * (255.0 / (2**bits - 1))).astype(np.uint8)
-        stack = grey[stack]
-    return np.ascontiguousarray(stack), digest
-
-
-def _read_bytes(folder: Path, file: str) -> bytes:
-    path = folder / file
-    if not path.is_file():
-        raise DataError(f"{folder.name}/{file} is not there, or is a folder; expected an image.")
-    suffix = path.suffix.lower()
-    if suffix in (".dcm", ".dicom"):
-        raise DataError(f"{folder.name}/{file}: DICOM is not read yet; save it as PNG.")
-    if suffix not in SUFFIXES:
-        raise DataError(
-            f"{folder.name}/{file} is no image of a known kind; expected {', '.join(SUFFIXES)}."
-        )
-    return path.read_bytes()
-
-
-def _decode(what: str, content: bytes) -> np.ndarray:
-    """Return uint8 (H, W, 1), uint8 (H, W, 3) or uint16 (H, W, 1)."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            frames = getattr(image, "n_frames", 1)
-            image.load()
-            if image.mode in ("P", "PA"):
-                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-            elif image.mode == "1":
-                image = image.convert("L")
-            mode, pixels = image.mode, np.asarray(image)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-    ) as error:
-        # Pillow's message may hold a memory address; the file's name is what helps.
-        raise DataError(f"{what} is unreadable: truncated, or no image.") from error
-    if frames != 1:
-        raise DataError(f"{what} has {frames} frames; expected one image a file.")
-    if mode in ("LA", "RGBA"):
-        if (pixels[..., -1] != 255).any():
-            raise DataError(f"{what} is partly transparent; save it without alpha.")
-        pixels = pixels[..., :-1]
-    elif mode == "I" and pixels.min() >= 0 and pixels.max() < 2**16:
-        pixels = pixels.astype(np.uint16)
-    elif mode not in ("L", "RGB") and not mode.startswith("I;16"):
-        raise DataError(f"{what} has pixel mode {mode}; expected grey (8 or 16 bit) or RGB.")
-    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
-        pixels = pixels.astype(np.uint16)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
-
-
-def _check_alike(folder: str, files: list[str], images: list[np.ndarray]) -> None:
-    """Raise DataError unless all images have one size, one depth and one kind of colour."""
-    for file, image in zip(files, images, strict=True):
-        if image.shape[:2] != images[0].shape[:2]:
-            sizes = [f"{im.shape[1]} x {im.shape[0]}" for im in (images[0], image)]
-            raise DataError(
-                f"{folder}: mixed sizes: {files[0]} has {sizes[0]} pixels, {file} {sizes[1]}; "
-                "resize or crop them to one size first."
-            )
-        if image.dtype != images[0].dtype:
-            raise DataError(
-                f"{folder}: mixed depths: {files[0]} {images[0].dtype}, {file} "
-                f"{image.dtype}; save all with 8 or all with 16 bits."
-            )
-        if image.shape[2] != images[0].shape[2]:
-            raise DataError(
-                f"{folder}: mixed grey and colour: {files[0]} has {images[0].shape[2]} channel(s), "
-                f"{file} {image.shape[2]}; save all as grey or all as RGB."
-            )
