@@ -16,7 +16,7 @@ from helpers.models.heads import HEADS, build_head
 from helpers.models.registry import build_model
 from helpers.published import lookup
 
-CONTROLS = {"spiking": "spiking_control", "quantum": "quantum_control"}
+CONTROLS = {"spiking": "mlp", "quantum": "quantum_control"}
 each_head = pytest.mark.parametrize("name", HEADS)
 
 
@@ -77,7 +77,7 @@ def test_parameters():
     assert sizes == {
         "linear": 513,  # theta_0 = {w, b}
         "spiking": 197_377,
-        "spiking_control": 197_377,
+        "mlp": 197_377,
         "quantum": 198_945,
         "quantum_control": 198_941,
     }
@@ -211,7 +211,7 @@ def test_the_first_layer_runs_once():
 
 
 def test_the_control_is_the_same_layers_with_relu():
-    head, z = make("spiking_control"), features()
+    head, z = make("mlp"), features()
     layers = nn.Sequential(head.fc1, nn.ReLU(), head.fc2, nn.ReLU(), head.fc3)
     assert torch.allclose(head(z)[:, 1:], layers(z))
 

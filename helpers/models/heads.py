@@ -7,7 +7,8 @@ integration" and a "quantum-enhanced" rival that it does not describe; see `brai
 Parameters for 512 features and two classes, and with ResNet-18's 11,176,512:
 
     linear            513         11.18 M
-    spiking           197,377     11.37 M  (spiking_control the same)
+    mlp               197,377     11.37 M  (two hidden layers of 256; the control of spiking)
+    spiking           197,377     11.37 M
     quantum           198,945     11.38 M  (quantum_control 198,941)
 """
 
@@ -82,8 +83,8 @@ class _ThreeLayers(Head):
         self.fc3 = nn.Linear(hidden, self.num_units)
 
 
-class SpikingControl(_ThreeLayers):
-    """The layers of `SpikingHead` with ReLU in place of its neurons: the same parameters."""
+class MlpHead(_ThreeLayers):
+    """Two hidden layers with ReLU: `SpikingHead` without its neurons, the same parameters."""
 
     def score(self, features: Tensor) -> Tensor:
         """Map features to the output units."""
@@ -255,7 +256,7 @@ class QuantumControl(_CircuitHead):
 _HEADS: dict[str, type[Head]] = {
     "linear": LinearHead,
     "spiking": SpikingHead,
-    "spiking_control": SpikingControl,
+    "mlp": MlpHead,
     "quantum": QuantumHead,
     "quantum_control": QuantumControl,
 }

@@ -81,7 +81,7 @@ _REGISTRY: dict[str, ModelEntry] = {
         "resnet18", "spiking", "resnet18, spiking head: paper A's results"
     ),
     "brain_inspired_mlp_resnet18": _headed(
-        "resnet18", "spiking_control", "resnet18, the spiking head's layers with ReLU"
+        "resnet18", "mlp", "resnet18, the spiking head's layers with ReLU"
     ),
     "quantum_resnet18": _headed("resnet18", "quantum", "resnet18, quantum circuit in the head"),
     "quantum_mlp_resnet18": _headed(
