@@ -3,8 +3,6 @@
 import copy
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from helpers.config import RunConfig
 from helpers.data.sampling import epoch_order
 from helpers.data.splits import Split
-from helpers.data.transforms import make_augmentation, preprocess
 from helpers.losses import Loss, make_loss
 from helpers.metrics import evaluate
 from helpers.paths import write_atomically
 from helpers.plasticity import ActiveStage, enter_stage, make_plan, stage_at
 from helpers.reproducibility import epoch_generator
 from helpers.schedules import make_optimizer, make_schedule
+from helpers.stage_inputs import EVALUATION_BATCH, StageInputs, autocast, prepare
 
 SELECTION_RULE = "highest validation AUC, then lowest validation loss, then earliest epoch"
-EVALUATION_BATCH = 256
-# Frozen features are kept up to this size; above it they are computed anew for each batch.
-LARGEST_KEPT_BYTES = 2 * 2**30
 
 
 class TrainingDiverged(RuntimeError):
@@ -114,7 +108,7 @@ def predict(
     batches = []
     with torch.inference_mode():
         for batch in images.split(EVALUATION_BATCH):
-            pixels = _prepare(batch, image_size)
+            pixels = prepare(batch, image_size)
             probabilities = model(pixels).float().softmax(dim=1)
             if flip_average:
                 mirrored = model(pixels.flip(-1)).float().softmax(dim=1)
@@ -191,67 +185,10 @@ class _State:
         self.best_weights = state["best_weights"]
 
 
-@contextmanager
-def _autocast(device: torch.device, precision: str) -> Iterator[None]:
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        yield
-
-
-class _StageInputs:
-    """What enters the plastic part of a network in one stage of training.
-
-    The frozen part never sees a gradient. Where no augmentation changes the images between epochs,
-    its features are computed once and kept.
-    """
-
-    def __init__(self, active: ActiveStage, images: Tensor, config: RunConfig) -> None:
-        self._active, self._images, self._config = active, images, config
-        self._augment = make_augmentation(
-            config.augmentation, image_size=config.image_size, cutmix=config.cutmix
-        )
-        self._kept = None
-        fixed = config.augmentation == "none" and config.cutmix == 0
-        if fixed and len(active.frozen) and self._size_of(images) <= LARGEST_KEPT_BYTES:
-            self._kept = self.features(images, precision=config.precision)
-
-    def _size_of(self, images: Tensor) -> int:
-        one = self.features(images[:1], precision=self._config.precision)
-        return one.numel() * one.element_size() * len(images)
-
-    def features(self, images: Tensor, *, precision: str) -> Tensor:
-        """Return the frozen part's features of uint8 images (N, C, H, W), in evaluation mode."""
-        self._active.frozen.eval()
-        with torch.no_grad(), _autocast(images.device, precision):
-            batches = [
-                self._active.frozen(_prepare(batch, self._config.image_size))
-                for batch in images.split(EVALUATION_BATCH)
-            ]
-        return torch.cat(batches)
-
-    def batch(
-        self, chosen: Tensor, labels: Tensor, *, num_classes: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return inputs of the plastic part and soft targets (B, K) of the chosen images."""
-        if self._kept is not None:
-            targets = functional.one_hot(labels[chosen], num_classes).float()
-            return self._kept[chosen], targets
-        pixels, targets = self._augment(
-            self._images[chosen], labels[chosen], num_classes=num_classes, generator=generator
-        )
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(), _autocast(pixels.device, self._config.precision):
-            return self._active.frozen(pixels), targets
-
-
-def _prepare(images: Tensor, image_size: int) -> Tensor:
-    pixels = preprocess(images, image_size=image_size)
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
 def _train_epoch(
     state: _State,
     active: ActiveStage,
-    inputs: _StageInputs,
+    inputs: StageInputs,
     labels: Tensor,
     config: RunConfig,
     *,
@@ -269,7 +206,7 @@ def _train_epoch(
         features, targets = inputs.batch(
             chosen, labels, num_classes=num_classes, generator=generator
         )
-        with _autocast(device, config.precision):
+        with autocast(device, config.precision):
             logits = active.plastic(features)
         loss = loss_function(logits.float(), targets)
         if not torch.isfinite(loss):
@@ -371,7 +308,7 @@ def fit(
             stage = stage_at(plan, len(state.history))
             if active is None or active.stage is not stage:
                 active = enter_stage(model, stage)
-                inputs = _StageInputs(active, images, config)
+                inputs = StageInputs(active, images, config)
                 network, val_inputs = state.evaluated, val_images
                 if val_features and len(active.frozen):
                     network = active.plastic

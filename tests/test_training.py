@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import training
+from helpers import stage_inputs, training
 from helpers.config import OPTIMIZERS, SCHEDULES, make_config
 from helpers.models.registry import build_model
 from helpers.published import lookup
@@ -428,7 +428,7 @@ def test_kept_features_train_as_computed_ones(toy_splits, monkeypatch):
     """Nothing but speed depends on whether frozen features are kept."""
     kept = spiking_net()
     history = train(kept, toy_splits, staged()).history
-    monkeypatch.setattr(training, "LARGEST_KEPT_BYTES", 0)
+    monkeypatch.setattr(stage_inputs, "LARGEST_KEPT_BYTES", 0)
     computed = spiking_net()
     other = train(computed, toy_splits, staged()).history
     for one, two in zip(history, other, strict=True):
