@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from helpers.cag_tables import group_auc
 from helpers.comparisons import A_BETTER, B_BETTER, Compared, System, find_group
@@ -22,16 +23,19 @@ _VERDICT_COLOURS = {A_BETTER: COLOURS[2], B_BETTER: COLOURS[1]}
 def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
     """Draw the AUC differences of a family, one line a comparison, with 95 % intervals.
 
+    The verdict stands at the end of its line, in its colour.
+
     Args:
         compared: comparisons of a family.
         axes: to draw into; about .35 inch of height a comparison.
     """
     for y, c in enumerate(compared):
         colour = _VERDICT_COLOURS.get(c.verdict, GREY)
-        if c.auc is None or c.auc.low is None:
-            axes.text(0, y, f" {c.verdict}", va="center", color=GREY, fontsize=7)
+        _mark_line(axes, y, c.verdict, colour=colour)
+        if c.auc is None:
             continue
-        axes.hlines(y, c.auc.low, c.auc.high, color=colour, linewidth=2)
+        if c.auc.low is not None:
+            axes.hlines(y, c.auc.low, c.auc.high, color=colour, linewidth=2)
         axes.plot(c.auc.value, y, "o", color=colour, markersize=5)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(
@@ -41,6 +45,12 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
         ylim=(len(compared) - 0.5, -0.5),
     )
     return axes
+
+
+def _mark_line(axes: Axes, y: float, text: str, *, colour: str) -> None:
+    """Write at the right end of a line, outside the axes, whatever their limits become."""
+    place = axes.get_yaxis_transform()
+    axes.text(1.01, y, text, transform=place, va="center", color=colour, fontsize=7)
 
 
 def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Axes) -> Axes:
@@ -54,7 +64,7 @@ def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Ax
     for y, system in enumerate(systems):
         group = find_group(groups, system.config)
         if group is None:
-            axes.text(0.5, y, f" {NOT_RUN}", va="center", color=GREY, fontsize=7)
+            _mark_line(axes, y, NOT_RUN, colour=GREY)
         else:
             mean = group_auc(group)
             axes.hlines(y, mean.low, mean.high, color=COLOURS[0], linewidth=2)
@@ -83,11 +93,18 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
         compared: comparisons of the family "robustness".
         names: a short label for each.
         axes: to draw into.
+
+    Raises:
+        ValueError: more or fewer names than comparisons.
     """
     sides = (("a", "focal, smoothed, balanced", -0.1, "o"), ("b", "cross-entropy", 0.1, "s"))
     for k, (side, label, shift, marker) in enumerate(sides):
         found = [(x, getattr(c, side)) for x, c in enumerate(compared)]
         means = [(x, group_auc(group)) for x, group in found if group is not None]
+        for x in (x for x, group in found if group is None):
+            # From the line at .5, which is always in view; the space keeps it off the line.
+            place = {"rotation": 90, "ha": "center", "va": "bottom"}
+            axes.text(x + shift, 0.5, f" {NOT_RUN}", **place, color=COLOURS[k], fontsize=6)
         axes.errorbar(
             [x + shift for x, _ in means],
             [m.mean for _, m in means],
@@ -99,9 +116,9 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
     axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
     axes.set(
         ylabel="test AUC (95 % interval)",
-        xticks=range(len(names)),
+        xticks=range(len(compared)),
         xticklabels=names,
-        xlim=(-0.5, len(names) - 0.5),
+        xlim=(-0.5, len(compared) - 0.5),
     )
     axes.legend()
     return axes
@@ -126,5 +143,9 @@ def plot_dynamics(group: Group | None, quantity: str, *, epochs: int, axes: Axes
         for e in range(1, 5)
     ]
     axes.plot(range(1, 5), printed, "o", color=COLOURS[1], label="paper, other images")
-    axes.set(xlabel="epoch", title=quantity.replace("_", " "), ylim=(0.4, 1.02))
+    if group is None:
+        corner = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
+        axes.text(0.98, 0.02, f"ours {NOT_RUN}", **corner, color=GREY, fontsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", title=quantity.replace("_", " "))
     return axes
