@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.config import make_config
 from helpers.metrics import Estimate, aggregate_seeds, evaluate, per_class
-from helpers.results import Run, RunError, find_runs
+from helpers.results import Run, RunError, find_runs, load_run, run_dir
 
 # What 05_evaluate takes from its `parameters` cell.
 PARAMETERS = {
@@ -22,7 +23,7 @@ TOLERANCE = 1e-6
 
 
 def open_run(parameters: Mapping[str, Any]) -> Run:
-    """Return the one stored run that has these values.
+    """Return the one stored run that has these values; of several, the recipe's own protocol.
 
     With `REPRO_STAND_IN=phantom`, where there is neither such a run nor its data set, a short run
     on the phantom takes its place; it is trained if it is not stored.
@@ -32,7 +33,7 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
             configuration.
 
     Raises:
-        RunError: no such run, or several.
+        RunError: no such run, or several of which none has the recipe unchanged.
     """
     try:
         runs = find_runs(**parameters)
@@ -45,6 +46,9 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
             raise
         return run_experiment(config)
     if len(runs) > 1:
+        unchanged = run_dir(make_config(**parameters))
+        if unchanged in (run.path for run in runs):
+            return load_run(unchanged)
         differing = [
             f"{key} ({', '.join(sorted({str(run.config[key]) for run in runs}))})"
             for key in runs[0].config

@@ -49,6 +49,15 @@ def test_two_runs_that_fit_are_told_apart(results_tree):
     assert evaluation.open_run(WANTED | {"epochs": 5}).path == run.path
 
 
+def test_of_several_the_recipe_unchanged_is_meant(results_tree):
+    wanted = WANTED | {"recipe": "brain_inspired", "model": "brain_inspired_resnet18"}
+    common = {"recipe": "brain_inspired", "model": "brain_inspired_resnet18", "epochs": None}
+    fabricate_run(**common, focal_gamma=0.0)
+    run = fabricate_run(**common)
+    fabricate_run(**common, sampling="shuffle")
+    assert evaluation.open_run(wanted).path == run.path
+
+
 def test_a_missing_run_is_an_error_that_names_what_there_is(results_tree, monkeypatch):
     monkeypatch.delenv("REPRO_STAND_IN", raising=False)
     fabricate_run(seed=3)
