@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 MACS_TOOL = "torch.utils.flop_counter / 2"
 # Children under these names hold a network's stages, so a table shows their children.
-_CONTAINERS = ("backbone", "features")
+_CONTAINERS = ("backbone", "features", "trunk")
 
 
 def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:

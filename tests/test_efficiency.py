@@ -106,7 +106,15 @@ def test_a_failed_count_leaves_no_trace_either(count):
 
 
 @pytest.mark.parametrize(
-    "name", ["medspectralnet", "medspectralnet_light", "resnet18_28", "mobilenet_v2"]
+    "name",
+    [
+        "medspectralnet",
+        "medspectralnet_light",
+        "resnet18_28",
+        "mobilenet_v2",
+        "brain_inspired_resnet18",
+        "quantum_resnet18",
+    ],
 )
 def test_stages_add_up_to_the_model(name):
     model = on_meta(name)
@@ -129,6 +137,14 @@ def test_stages_of_medspectralnet():
         paper="torchvision", table="sizes", row="ResNet-18 layer4", column="params"
     ).printed
     assert f"{table.loc['backbone.layer4', 'parameters'] / 1e6:.2f}" == published
+
+
+def test_stages_of_a_network_with_a_head():
+    table = stage_table(on_meta("brain_inspired_resnet18"), image_size=224).set_index("stage")
+    assert list(table.index[-3:]) == ["trunk.layer4", "pool", "head"]
+    assert table.loc["trunk.layer4", "output"] == "512 x 7 x 7"
+    # The first layer once an image, the others at each of eight steps; the neurons are free.
+    assert table.loc["head", "macs"] == 512 * 256 + 8 * (256 * 256 + 256)
 
 
 # --- cost over image size ---
