@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from helpers.config import OPTIMIZERS, SCHEDULES
+from helpers.config import OPTIMIZERS, SCHEDULES, RunConfig
 
 
 def make_optimizer(
@@ -75,3 +76,21 @@ def make_schedule(
         case "constant":
             return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
     raise ValueError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}.")
+
+
+def learning_rates(config: RunConfig, *, steps_per_epoch: int) -> np.ndarray:
+    """Return the learning rate of every step of a run, float64 (epochs x steps_per_epoch,)."""
+    total = config.epochs * steps_per_epoch
+    optimizer = make_optimizer(
+        "sgd",
+        [nn.Parameter(torch.zeros(1))],
+        learning_rate=config.learning_rate,
+        weight_decay=0.0,
+    )
+    schedule = make_schedule(config.schedule, optimizer, total_steps=total)
+    rates = [schedule.get_last_lr()[0]]
+    for _ in range(total - 1):
+        optimizer.step()
+        schedule.step()
+        rates.append(schedule.get_last_lr()[0])
+    return np.array(rates)

@@ -18,7 +18,7 @@ from helpers.config import OPTIMIZERS, SCHEDULES, make_config
 from helpers.models.registry import build_model
 from helpers.published import lookup
 from helpers.reproducibility import epoch_generator
-from helpers.schedules import make_optimizer, make_schedule
+from helpers.schedules import learning_rates, make_optimizer, make_schedule
 from helpers.training import TrainingDiverged, as_tensor, fit, predict, select_epoch, selection_rule
 from tests.conftest import toy_split
 
@@ -459,29 +459,17 @@ def test_one_cycle_prints_table_1s_learning_rates():
         recipe="table1", dataset="phantom", model="resnet18", seed=0, pretrained="none"
     )
     steps = math.ceil(559 / config.batch_size)
-    parameter = nn.Parameter(torch.zeros(1))
-    optimizer = make_optimizer(
-        config.optimizer, [parameter], learning_rate=config.learning_rate, weight_decay=0.0
-    )
-    schedule = make_schedule(config.schedule, optimizer, total_steps=steps * config.epochs)
+    rates = learning_rates(config, steps_per_epoch=steps)
+    assert len(rates) == steps * config.epochs
     for epoch in range(1, 5):
-        for _ in range(steps):
-            optimizer.step()
-            schedule.step()
         printed = lookup(paper="A", table="Table 1", row=f"epoch {epoch}", column="learning_rate")
-        assert f"{schedule.get_last_lr()[0]:.2e}" == f"{printed.value:.2e}"
+        assert f"{rates[epoch * steps]:.2e}" == f"{printed.value:.2e}"
 
 
 def test_warm_restarts_return_to_the_peak_when_the_warm_up_ends():
     config = make_config(
         recipe="brain_inspired", dataset="phantom", model="resnet18", seed=0, pretrained="none"
     )
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
-    schedule = make_schedule(config.schedule, optimizer, total_steps=35 * config.epochs)
-    rates = []
-    for _ in range(35 * config.epochs):
-        rates.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
+    rates = learning_rates(config, steps_per_epoch=35)
     peaks = [step / 35 for step, rate in enumerate(rates) if rate == config.learning_rate]
     assert peaks == [0, config.warmup_epochs, 3 * config.warmup_epochs]
