@@ -25,7 +25,7 @@ PRINTED_EPOCHS = 4
 
 def table1_files(results: Results) -> dict[str, str]:
     """Return the course of training beside Table 1, and what the stop at 90 % does."""
-    (stopping,) = results.compared["stopping"]
+    stopping, *others = results.compared["stopping"]
     target = stopping.pair.a.stop_at_accuracy
     intro = (
         f"{OTHER_IMAGES} Means ± sd over seeds. The learning rate is that at the end of an epoch. "
@@ -38,13 +38,19 @@ def table1_files(results: Results) -> dict[str, str]:
         "## The target, by seed",
         _target_table(stopping) if stopping.a else "Not run.",
         _epoch_seconds_text(stopping),
+        *(text for other in others for text in _other_target(other)),
         *family_sections(results, "stopping"),
     ]
     used = results.of_families("stopping")
     return {
         "cag_table1.md": page("Paper A, Table 1", intro, used, sections),
-        "cag_table1.csv": csv_text(table1_frame(stopping), float_format="%.6g"),
+        "cag_table1.csv": csv_text(table1_frame([stopping, *others]), float_format="%.6g"),
     }
+
+
+def _other_target(stopping: Compared) -> list[str]:
+    heading = f"## A target of {100 * stopping.pair.a.stop_at_accuracy:g} %, by seed"
+    return [heading, _seed_table(stopping) if stopping.a else "Not run."]
 
 
 def _epoch_values(group: Group | None, epoch: int, name: str) -> list[float]:
@@ -119,17 +125,21 @@ def _by_seed(stopping: Compared) -> Iterator[tuple[int, Reached, float, float | 
 
 
 def _target_table(stopping: Compared) -> str:
-    head = ["seed", "epochs", "seconds", "device", "test accuracy, %", "the same without the stop"]
-    cells = [
-        [
-            "paper",
-            lookup(paper="A", table="section 3.5", row="training", column="epochs").printed,
-            "{:.0f}".format(60 * _paper_training("total_time").value),
-            "Intel CPU",
-            lookup(paper="A", table="Table 2", row="test", column="accuracy").printed,
-            "",
-        ]
+    paper = [
+        "paper",
+        lookup(paper="A", table="section 3.5", row="training", column="epochs").printed,
+        "{:.0f}".format(60 * _paper_training("total_time").value),
+        "Intel CPU",
+        lookup(paper="A", table="Table 2", row="test", column="accuracy").printed,
+        "",
     ]
+    return _seed_table(stopping, first=[paper])
+
+
+def _seed_table(stopping: Compared, *, first: Sequence[list[str]] = ()) -> str:
+    """Write a line for each seed that stops at the target, after the given ones."""
+    head = ["seed", "epochs", "seconds", "device", "test accuracy, %", "the same without the stop"]
+    cells = [*first]
     for seed, when, accuracy, without, device in _by_seed(stopping):
         took = ["not reached", ""]
         if when.epochs is not None and when.seconds is not None:
@@ -158,12 +168,13 @@ def _epoch_seconds_text(stopping: Compared) -> str:
     return f"{printed}, ours {mean_sd(seconds, digits=1)} ({', '.join(devices)})."
 
 
-def table1_frame(stopping: Compared) -> pd.DataFrame:
+def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
     """Return Table 1 as a tidy table: one quantity a line, published beside ours.
 
-    Rows "epoch 1" .. "epoch 4" are means over the seeds, rows "seed s" single runs.
+    Rows "epoch 1" .. "epoch 4" are means over the seeds, rows "seed s" single runs; of a target
+    other than the first, its size is named.
     """
-    rows = []
+    stopping, rows = stoppings[0], []
     for epoch in range(1, PRINTED_EPOCHS + 1):
         for name in DYNAMICS:
             printed = _printed(epoch, name)
@@ -171,15 +182,18 @@ def table1_frame(stopping: Compared) -> pd.DataFrame:
             rows.append((f"epoch {epoch}", name, value, _epoch_values(stopping.b, epoch, name)))
     seconds = _paper_training("seconds_per_epoch").value
     rows.append(("training", "seconds_per_epoch", seconds, _seconds(stopping)))
-    for seed, when, accuracy, without, _ in _by_seed(stopping):
-        quantities = {
-            "epochs_to_target": when.epochs,
-            "seconds_to_target": when.seconds,
-            "test_accuracy": accuracy,
-            "test_accuracy_without_stop": without,
-        }
-        for name, value in quantities.items():
-            rows.append((f"seed {seed}", name, None, [] if value is None else [value]))
+    for comparison in stoppings:
+        target = comparison.pair.a.stop_at_accuracy
+        suffix = "" if comparison is stopping else f", target {target:g}"
+        for seed, when, accuracy, without, _ in _by_seed(comparison):
+            quantities = {
+                "epochs_to_target": when.epochs,
+                "seconds_to_target": when.seconds,
+                "test_accuracy": accuracy,
+                "test_accuracy_without_stop": without,
+            }
+            for name, value in quantities.items():
+                rows.append((f"seed {seed}{suffix}", name, None, [] if value is None else [value]))
     flat = []
     for row, name, published, values in rows:
         seeds = aggregate_seeds(values) if values else {"mean": None, "sd": None}
