@@ -120,7 +120,7 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
         xticklabels=names,
         xlim=(-0.5, len(compared) - 0.5),
     )
-    axes.legend()
+    axes.legend(loc="lower left")
     return axes
 
 

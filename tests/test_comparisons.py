@@ -109,7 +109,8 @@ def test_families_compare_what_they_say():
     scratch = [side for p in plan.family("table4_scratch").pairs for side in (p.a, p.b)]
     assert {side.pretrained for side in scratch} == {"none"}
     assert {p.a.plasticity for p in plan.family("table4_scratch").pairs} == {"all"}
-    (stop,) = plan.family("stopping").pairs
+    stop, reachable = plan.family("stopping").pairs
+    assert reachable.a.stop_at_accuracy < stop.a.stop_at_accuracy and reachable.b == stop.b
     assert (stop.a.stop_at_accuracy, stop.b.stop_at_accuracy) == (0.9, None)
     # But for the name of its recipe, the run that goes on differs in the stop alone.
     assert replace(stop.b, recipe=stop.a.recipe, stop_at_accuracy=0.9) == stop.a
