@@ -32,8 +32,8 @@ RULE = (
     "over the seeds; their 95 % intervals cover test images (for the AUC DeLong) and seeds (t). "
     "p values are corrected by Holm over the family as planned. The verdict is on the AUC. "
     "McNemar's exact test compares the majority decisions of all seeds. The rule and the "
-    "comparisons (`params/comparisons.yaml`) were fixed before any test split was read, but for one "
-    "that is marked there."
+    "comparisons (`params/comparisons.yaml`) were fixed before any test split was read, but for "
+    "one that is marked there."
 )
 
 
