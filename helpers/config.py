@@ -13,7 +13,8 @@ import yaml
 
 from helpers import paths
 
-PROFILES = ("paper", "quick")
+# "quick": small runs; "phantom": synthetic images with a known lesion. Each has its own tree.
+PROFILES = ("paper", "quick", "phantom")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 SCHEDULES = ("one_cycle", "cosine", "warm_restarts", "step", "constant")
 PRECISIONS = ("fp32", "bf16")
@@ -84,7 +85,7 @@ class RunConfig:
         augmentation: Kind for `make_augmentation`.
         cutmix: Probability of CutMix a batch, 0 to 1.
         pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
-        profile: "paper", or "quick" for small runs in a results tree of their own.
+        profile: One of `PROFILES`; all but "paper" have a results tree of their own.
         weight_decay: Decoupled for AdamW, L2 for the others.
         label_smoothing: Share of the target spread over all classes, 0 to 1.
         ema_decay: Decay a step of the averaged weights; None: no average.

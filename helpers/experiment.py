@@ -72,13 +72,19 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
             if not (folder / "run.json").exists():
                 return _train(config, splits or load_dataset(config.dataset))
     run = load_run(folder)
-    if splits is not None and run.record["data"]["md5"] != splits.md5:
-        raise RunError(
-            f"the stored run {folder.name} saw {run.record['data']['source']} with MD5 "
-            f"{run.record['data']['md5']}, the data now has {splits.md5}; restore the data, or "
-            f"delete {folder} to train anew."
-        )
+    if splits is not None:
+        check_data(run, splits)
     return run
+
+
+def check_data(run: Run, splits: Splits) -> None:
+    """Raise a `RunError` unless `splits` is what a stored run saw (by MD5)."""
+    if run.record["data"]["md5"] != splits.md5:
+        raise RunError(
+            f"the stored run {run.path.name} saw {run.record['data']['source']} with MD5 "
+            f"{run.record['data']['md5']}, the data now has {splits.md5}; restore the data, or "
+            f"delete {run.path} to train anew."
+        )
 
 
 def fit_from_config(

@@ -11,7 +11,7 @@ from helpers.config import ConfigError, RunConfig, make_config
 from helpers.paths import repo_root
 
 # What else lies in params/.
-NOT_MATRICES = {"comparisons", "recipes", "verdicts"}
+NOT_MATRICES = {"comparisons", "localisation", "recipes", "verdicts"}
 # What names a run to a reader; 05_evaluate finds a stored run by these.
 RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 
@@ -22,7 +22,7 @@ def load_matrix(
     """Read and expand the matrix of a profile.
 
     Args:
-        profile: "paper", "quick" or any other file in `params/`.
+        profile: One of `config.PROFILES`, or any other file in `params/`.
         rename: Maps the name of each data set, for instance to a stand-in.
 
     Returns:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.config import TRAIN_PARAMETERS, ConfigError, make_config
+from helpers.config import PROFILES, TRAIN_PARAMETERS, ConfigError, make_config
 from helpers.matrix import expand_matrix, load_matrix, papermill_yaml
 from helpers.paths import repo_root
 
@@ -27,7 +27,7 @@ def test_a_row_is_the_product_of_its_lists_first_seeds_first():
     assert len(set(configs)) == 8
 
 
-@pytest.mark.parametrize("profile", ["paper", "quick"])
+@pytest.mark.parametrize("profile", PROFILES)
 def test_the_shipped_matrices_are_valid_and_of_their_profile(profile):
     assert {config.profile for config in load_matrix(profile)} == {profile}
 
@@ -45,7 +45,7 @@ def test_a_wrong_row_is_named():
 
 
 def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"known profiles: paper, quick"):
+    with pytest.raises(ConfigError, match=r"known profiles: paper, phantom, quick"):
         load_matrix("full")
 
 
