@@ -67,7 +67,7 @@ class MeanScore:
 
 @dataclass(frozen=True)
 class ScoreDifference:
-    """A's score less B's on the same images.
+    """A's mean score less B's.
 
     Attributes:
         value: the mean difference, -1 to 1.
@@ -76,7 +76,7 @@ class ScoreDifference:
         high: upper end, likewise.
         p_value: two-sided, likewise.
         sd: standard deviation of the difference over seeds (ddof = 1), None for one seed or none.
-        n_images: images scored in both.
+        n_images: images compared.
         n_groups: groups of them; the images themselves if none are given.
         n_seeds: runs, or pairs of them; None if neither side has seeds.
     """
@@ -374,24 +374,71 @@ def difference(
     (a, seeds_a), (b, seeds_b) = _check_scores(scores_a), _check_scores(scores_b)
     if a.shape[1] != b.shape[1] or (seeds_a and seeds_b and seeds_a != seeds_b):
         raise LocalisationError(
-            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; a comparison is paired, over "
-            "the same images, and over the same seeds unless one side is a control (N,)."
+            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; a comparison is paired: "
+            "over the same images, and over the same seeds unless one side is a control, (N,)."
         )
-    differences = a - b
-    if np.isnan(differences).all():
+    if np.isnan(a - b).all():
         raise LocalisationError("no image has a score on both sides.")
-    units, n_images = _average_groups(differences, groups)
-    value, n_groups = float(units.mean()), units.shape[1]
-    sd = float(units.mean(axis=1).std(ddof=1)) if len(units) > 1 else None
+    units, n_images = _average_groups(a - b, groups)
+    return _difference(
+        units.mean(axis=1), [units.mean(axis=0)], n_images=n_images, n_seeds=seeds_a or seeds_b
+    )
+
+
+def class_difference(scores_a: np.ndarray, scores_b: np.ndarray) -> ScoreDifference:
+    """Compare one score on two sets of images, say two classes, under the same networks.
+
+    As `difference`, but the images are not paired: each set has its own variance (Welch). The seeds
+    are: the same network saw both.
+
+    Args:
+        scores_a: float (seeds, N), or (N,) without seeds; NaN for an image left out (in every
+            seed).
+        scores_b: likewise, over other images, by the same seeds.
+
+    Returns:
+        A's mean less B's; `n_images` and `n_groups` count both sets. No interval and no p value if
+        a set has a single image.
+
+    Raises:
+        LocalisationError: scores that do not fit, or no image with a score.
+    """
+    (a, seeds_a), (b, seeds_b) = _check_scores(scores_a), _check_scores(scores_b)
+    if seeds_a != seeds_b:
+        raise LocalisationError(
+            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; both sets of images need "
+            "the same seeds, or none."
+        )
+    (a, n_a), (b, n_b) = _average_groups(a, None), _average_groups(b, None)
+    by_seed = a.mean(axis=1) - b.mean(axis=1)
+    images = [side.mean(axis=0) for side in (a, b)]
+    return _difference(by_seed, images, n_images=n_a + n_b, n_seeds=seeds_a)
+
+
+def _difference(
+    by_seed: np.ndarray, by_image: list[np.ndarray], *, n_images: int, n_seeds: int | None
+) -> ScoreDifference:
+    """Return the mean of `by_seed` with its interval and test.
+
+    Args:
+        by_seed: float (seeds,), the difference of each seed.
+        by_image: for each set of images its values averaged over seeds, float (groups,).
+        n_images: images in all.
+        n_seeds: None for scores without seeds.
+    """
+    value = float(by_seed.mean())
+    sd = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     low = high = p_value = None
-    error, df = _error(units)
-    if n_groups > 1 and error > 1e-12:
-        half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
-        low, high = value - half_width, value + half_width
-        p_value = float(2 * stats.t.sf(abs(value) / error, df))
-    elif n_groups > 1 and abs(value) < 1e-12:
-        value, low, high, p_value = 0.0, 0.0, 0.0, 1.0
-    return ScoreDifference(value, low, high, p_value, sd, n_images, n_groups, seeds_a or seeds_b)
+    if all(len(part) > 1 for part in by_image):
+        error, df = _error([by_seed, *by_image])
+        if error > 0:
+            half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+            low, high = value - half_width, value + half_width
+            p_value = float(2 * stats.t.sf(abs(value) / error, df))
+        elif abs(value) < 1e-12:
+            value, low, high, p_value = 0.0, 0.0, 0.0, 1.0
+    n_groups = sum(len(part) for part in by_image)
+    return ScoreDifference(value, low, high, p_value, sd, n_images, n_groups, n_seeds)
 
 
 def _clipped(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -494,15 +541,17 @@ def _half_width(values: np.ndarray) -> float:
     return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
 
 
-def _error(units: np.ndarray) -> tuple[float, float]:
-    """Return the standard error of a mean over seeds and groups, and its degrees of freedom."""
-    parts = [units.mean(axis=axis) for axis in (0, 1)]
+def _error(parts: list[np.ndarray]) -> tuple[float, float]:
+    """Return the standard error of the sum of the parts' means, and its degrees of freedom.
+
+    A part of one value has an unknown error, which is left out.
+    """
     parts = [
-        (float(part.var(ddof=1)) / len(part), len(part) - 1) for part in parts if len(part) > 1
+        (float(part.var(ddof=1)) / len(part), len(part) - 1) for part in parts if part.size > 1
     ]
     # Rounding alone is no scatter: sums of equal components differ in the last digits.
     parts = [(variance, df) for variance, df in parts if variance > 1e-24]
-    total = sum(variance for variance, _ in parts)
     if not parts:
         return 0.0, math.inf
+    total = sum(variance for variance, _ in parts)
     return math.sqrt(total), total**2 / sum(variance**2 / df for variance, df in parts)
