@@ -7,17 +7,18 @@
 import csv
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helpers.config import RunConfig, field_defaults
-from helpers.paths import results_root, write_atomically
+from helpers.config import RunConfig, field_defaults, load_recipes, make_config
+from helpers.paths import repo_root, results_root, write_atomically
 
 SCHEMA = 1
 RECORD_KEYS = (
@@ -34,6 +35,11 @@ RECORD_KEYS = (
     "env",
     "git",
 )
+# How much more than a seed or a start these say about which run was meant.
+_WEIGHTS = {"dataset": 3, "model": 2}
+# What `make_config` cannot do without.
+_NAMING = ("recipe", "dataset", "model", "seed", "pretrained")
+_LISTED = 8
 
 
 class RunError(ValueError):
@@ -156,21 +162,94 @@ def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
     """Return the finished runs whose configuration has the wanted values.
 
     Raises:
-        RunError: there is none; the message lists what there is of that data set and model.
+        RunError: there is none; the message lists the nearest ones.
     """
     runs = list_runs(results_root(profile))
     found = [run for run in runs if all(run.config.get(k) == v for k, v in wanted.items())]
     if found:
         return found
+
+    def likeness(run: Run) -> float:
+        return sum(
+            _WEIGHTS.get(key, 1) * _likeness(value, run.config.get(key))
+            for key, value in wanted.items()
+        )
+
     asked = ", ".join(f"{key}={value}" for key, value in wanted.items())
-    near = sorted(
-        {
-            f"{c['recipe']}/{c['dataset']}/{c['model']} ({c['pretrained']}, seed {c['seed']})"
-            for c in (run.config for run in runs)
-        },
-        key=lambda text: -sum(str(value) in text for value in wanted.values()),
-    )
-    raise RunError(f"no run with {asked}; the nearest of {len(near)}: {'; '.join(near[:5])}.")
+    raise RunError(f"no run with {asked}; {_nearest(runs, likeness)}")
+
+
+def find_run(name: str, *, profile: str = "paper") -> Run:
+    """Return the finished run of this name.
+
+    Args:
+        name: `<recipe>/<dataset>/<model>/<hash>_s<seed>`, any part of that which one run alone
+            has, or the run's folder (a relative one is taken from the repository's root).
+        profile: Whose results tree is searched.
+
+    Raises:
+        RunError: no run has this name, or several have; the message lists them or the nearest.
+    """
+    folder = repo_root() / Path(name).expanduser()
+    if (folder / "run.json").exists():
+        return load_run(folder)
+    runs = list_runs(results_root(profile))
+    # "cag:x" is cag_x in a folder's name; a whole part ("..._s1") goes before a piece ("..._s10").
+    part = name.replace(":", "_").strip("/")
+    whole = [run for run in runs if f"/{part}/" in f"/{run_id(run)}/"]
+    found = whole or [run for run in runs if part and part in run_id(run)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunError(f"{name!r} is part of {len(found)} runs: {_listed(found)}.")
+    nearest = _nearest(runs, lambda run: SequenceMatcher(None, part, run_id(run)).ratio())
+    raise RunError(f"no run is called {name!r}; {nearest}")
+
+
+def run_id(run: Run) -> str:
+    """Return `<recipe>/<dataset>/<model>/<hash>_s<seed>`, which names a run in its tree."""
+    return "/".join(run.path.parts[-4:])
+
+
+def _likeness(wanted: Any, value: Any) -> float:
+    """Say how near a value is to the wanted one, 0 to 1; near names count in part."""
+    if isinstance(wanted, str) and isinstance(value, str):
+        return SequenceMatcher(None, wanted, value).ratio()
+    return float(wanted == value)
+
+
+def _nearest(runs: list[Run], likeness: Callable[[Run], float]) -> str:
+    if not runs:
+        return "there is no finished run in this results tree."
+    # Of equally near ones, a recipe's own protocol first.
+    ordered = sorted(runs, key=lambda run: (-likeness(run), len(_changes(run))))
+    return f"the nearest: {_listed(ordered)}."
+
+
+def _listed(runs: list[Run]) -> str:
+    """List the first runs, those that differ in the seed alone as one."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run_id(run).rsplit("_s", 1)[0], []).append(run)
+    lines = [_line(name, group) for name, group in list(groups.items())[:_LISTED]]
+    more = len(groups) - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more else "")
+
+
+def _line(name: str, group: list[Run]) -> str:
+    """Describe runs that differ in the seed alone."""
+    seeds = ", ".join(str(seed) for seed in sorted(run.config["seed"] for run in group))
+    words = [group[0].config["pretrained"], *_changes(group[0])]
+    return f"{name} ({', '.join(words)}, seed{'s' if len(group) > 1 else ''} {seeds})"
+
+
+def _changes(run: Run) -> list[str]:
+    """Return what differs from the recipe, as "name value"; nothing for a recipe that is gone."""
+    config = run.config
+    if config["recipe"] not in load_recipes():
+        return []
+    recipe = make_config(**{key: config[key] for key in (*_NAMING, "profile")}).to_dict()
+    return [f"{key} {value}" for key, value in config.items() if value != recipe.get(key)]
 
 
 def summary_line(run: Run) -> str:

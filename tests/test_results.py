@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import experiment
+from helpers import experiment, results
 from helpers.config import make_config
 from helpers.data.splits import Split, Splits
 from helpers.experiment import config_from_parameters, run_experiment
@@ -18,13 +18,16 @@ from helpers.paths import write_atomically
 from helpers.results import (
     RECORD_KEYS,
     RunError,
+    find_run,
     find_runs,
     list_runs,
     load_run,
     run_dir,
+    run_id,
     save_run,
     summary_line,
 )
+from tests.fabricated import fabricate_run
 
 CONFIG = make_config(
     recipe="common",
@@ -168,6 +171,79 @@ def test_find_runs_lists_the_nearest(run):
     assert [found.path for found in find_runs(dataset="phantom", seed=0)] == [run.path]
     with pytest.raises(RunError, match=r"no run with model=resnet18; .*mobilenet_v2"):
         find_runs(model="resnet18")
+
+
+@pytest.fixture
+def store(results_tree):
+    """Seeds of one experiment, a variant of it, another model and another start."""
+    for seed in (0, 1, 10):
+        fabricate_run(seed=seed, epochs=None)
+    fabricate_run(label_smoothing=0.2, epochs=None)
+    fabricate_run(model="resnet18", epochs=None)
+    fabricate_run(pretrained="none", epochs=None)
+    return list_runs()
+
+
+def test_a_missing_seed_is_answered_with_the_seeds_there_are(store):
+    wanted = {"dataset": "breastmnist", "model": "medspectralnet", "pretrained": "imagenet"}
+    with pytest.raises(RunError) as error:
+        find_runs(**wanted, seed=7)
+    nearest = str(error.value).split("the nearest: ")[1].split("; ")
+    assert nearest[0].startswith("common/breastmnist/medspectralnet/")
+    # Seeds of one experiment are one line; what a variant has changed is said.
+    assert nearest[0].endswith("(imagenet, seeds 0, 1, 10)")
+    assert nearest[1].endswith("(imagenet, label_smoothing 0.2, seed 0)")
+    assert len(nearest) == 4
+
+
+def test_a_misspelt_model_is_answered_with_its_neighbour(store):
+    with pytest.raises(RunError, match=r"the nearest: common/breastmnist/resnet18/"):
+        find_runs(model="resnet81", seed=0)
+
+
+def test_at_most_eight_neighbours_are_listed(results_tree):
+    for size in range(28, 38):
+        fabricate_run(image_size=size)
+    with pytest.raises(RunError, match=r"; and 2 more\.") as error:
+        find_runs(model="resnet18")
+    assert str(error.value).count("image_size") == 8
+
+
+def test_an_empty_tree_says_so(results_tree):
+    with pytest.raises(RunError, match="no finished run in this results tree"):
+        find_runs(model="resnet18")
+    with pytest.raises(RunError, match="no finished run in this results tree"):
+        find_run("anything")
+
+
+def test_a_run_is_found_by_name_by_part_and_by_folder(store):
+    run = next(r for r in store if r.config["seed"] == 1)
+    folder = str(run.path)
+    for name in (run_id(run), run.path.name, "medspectralnet/" + run.path.name, folder):
+        assert find_run(name).path == run.path
+    # "_s1" is a piece of "_s10" too; the run of that very name is meant.
+    assert find_run(run.path.name.replace("_s1", "_s10")).config["seed"] == 10
+
+
+def test_a_part_of_several_runs_is_an_error_that_lists_them(store):
+    with pytest.raises(RunError, match=r"is part of 6 runs: .*resnet18"):
+        find_run("breastmnist")
+    with pytest.raises(RunError, match="no run is called ''"):
+        find_run("")
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(store):
+    run = next(r for r in store if r.config["model"] == "resnet18")
+    wrong = run_id(run).replace("resnet18", "resnet19")
+    with pytest.raises(RunError, match=f"no run is called '{wrong}'; the nearest: .*") as error:
+        find_run(wrong)
+    assert str(error.value).split("the nearest: ")[1].startswith("common/breastmnist/resnet18/")
+
+
+def test_the_line_of_a_recipe_that_is_gone_still_names_the_run(store, monkeypatch):
+    monkeypatch.setattr(results, "load_recipes", dict)
+    with pytest.raises(RunError, match=r"resnet18/\w+ \(imagenet, seed 0\)"):
+        find_runs(model="resnet1")
 
 
 def test_the_progress_line_stamps_phantom_data(run):
