@@ -20,6 +20,7 @@ Intervals:
 What is undefined is None, never 0: no positive predictions means no PPV.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ def evaluate(
     points = _summarise(tables.statistics(np.ones((n, 1), np.float32)), y_true, num_classes)
     resampled = _summarise(_bootstrap(tables, y_true, n_resamples, seed), y_true, num_classes)
     estimates = {
-        name: _bootstrap_estimate(points[name][0], resampled[name], n=n, basic=name == "ece")
+        name: bootstrap_estimate(points[name][0], resampled[name], n=n, basic=name == "ece")
         for name in points
     }
 
@@ -149,7 +150,7 @@ def per_class(
             "ppv": proportion(hits, predicted),
             "auc": auc_interval(y_true == k, probabilities[:, k]),
         } | {
-            key: _bootstrap_estimate(points[key][k, 0], resampled[key][k], n=n)
+            key: bootstrap_estimate(points[key][k, 0], resampled[key][k], n=n)
             for key in ("f1", "average_precision")
         }
         row = {"class": name, "n": int(truth), "predicted": int(predicted)}
@@ -467,15 +468,21 @@ def _bootstrap(
     tables: _LinearTables, y_true: np.ndarray, n_resamples: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Return the statistics of all resamples, blockwise to bound the memory."""
+    blocks = [tables.statistics(np.empty((len(y_true), 0), np.float32))]
+    blocks += [
+        tables.statistics(counts) for counts in stratified_blocks(y_true, n_resamples, seed=seed)
+    ]
+    return {name: np.concatenate([b[name] for b in blocks], axis=-1) for name in blocks[0]}
+
+
+def stratified_blocks(y_true: np.ndarray, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
+    """Yield `n_resamples` stratified resamples as counts, float32 (n, R), in blocks of R."""
     if n_resamples < 0:
         raise ValueError(f"n_resamples is {n_resamples}; expected 0 (no bootstrap) or more.")
     rng = np.random.default_rng(seed)
     size = max(1, min(n_resamples, _BLOCK // len(y_true)))
-    blocks = [tables.statistics(np.empty((len(y_true), 0), np.float32))]
     for start in range(0, n_resamples, size):
-        counts = stratified_counts(y_true, min(size, n_resamples - start), rng=rng)
-        blocks.append(tables.statistics(counts))
-    return {name: np.concatenate([b[name] for b in blocks], axis=-1) for name in blocks[0]}
+        yield stratified_counts(y_true, min(size, n_resamples - start), rng=rng)
 
 
 def stratified_counts(
@@ -515,10 +522,10 @@ def _summarise(
     return summary
 
 
-def _bootstrap_estimate(
+def bootstrap_estimate(
     value: float, resampled: np.ndarray, *, n: int, basic: bool = False
 ) -> Estimate:
-    """Return a value with the percentile (or basic) interval of its resamples."""
+    """Return a value with the percentile (or basic) interval of its resamples; NaN is undefined."""
     method = "stratified bootstrap, basic" if basic else "stratified bootstrap"
     if np.isnan(value):
         return Estimate(None, None, None, n, f"{method}: undefined")
