@@ -1,0 +1,156 @@
+"""A stored run, opened to predict with: found by name, weights loaded, temperature fitted."""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from helpers.paths import results_root
+from helpers.prediction.calibration import Calibration, fit_temperature
+from helpers.reproducibility import default_device
+from helpers.results import Run, RunError, load_run
+from helpers.weights import load_model
+
+_SHOWN = 5  # runs that an error lists
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A run that can predict.
+
+    Attributes:
+        run: The stored run.
+        model: Its network with the selected weights, in evaluation mode.
+        calibration: Temperature from its validation predictions; None if it has none of these.
+    """
+
+    run: Run
+    model: nn.Module
+    calibration: Calibration | None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class, in the order of the probabilities."""
+        return tuple(self.run.record["data"]["class_names"])
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's input in pixels."""
+        return self.run.config["image_size"]
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the run was trained on grey images."""
+        return self.run.record["data"]["in_channels"] == 1
+
+    def probabilities(self, pixels: Tensor) -> np.ndarray:
+        """Return what the network says, as `helpers.training.predict` does after training.
+
+        Args:
+            pixels: float32 (B, 3, S, S), from `helpers.stage_inputs.prepare`.
+
+        Returns:
+            float32 (B, K), not calibrated; with `flip_average` the mean of image and mirror image.
+        """
+        pixels = pixels.to(next(self.model.parameters()).device)
+        with torch.inference_mode():
+            probabilities = self.model(pixels).float().softmax(dim=1)
+            if self.run.config["flip_average"]:
+                mirrored = self.model(pixels.flip(-1)).float().softmax(dim=1)
+                probabilities = (probabilities + mirrored) / 2
+        return probabilities.cpu().numpy()
+
+
+def open_checkpoint(run: Run, *, device: torch.device | None = None) -> Checkpoint:
+    """Load a run's weights and fit its temperature.
+
+    Nothing is unpickled: weights are safetensors, predictions are read with `allow_pickle=False`.
+
+    Args:
+        run: from `find_run` or `helpers.evaluation.open_run`.
+        device: where to compute; by default the GPU if there is one.
+
+    Raises:
+        RunError: weights that are missing, damaged or of another network; damaged predictions.
+    """
+    model = load_model(run).to(device or default_device(), memory_format=torch.channels_last)
+    return Checkpoint(run, model, calibration_of(run))
+
+
+def calibration_of(run: Run) -> Calibration | None:
+    """Fit the temperature on a run's stored validation predictions; None if it has none.
+
+    Raises:
+        RunError: the predictions are damaged or of other classes.
+    """
+    if not (run.path / "predictions.npz").exists():
+        return None
+    num_classes = run.record["data"]["num_classes"]
+    try:
+        y_true, probabilities = run.predictions("val")
+    except KeyError:
+        return None
+    except BadZipFile as error:
+        raise RunError(f"{run.path.name}: cannot read predictions.npz: {error}") from error
+    if probabilities.ndim != 2 or probabilities.shape[1] != num_classes:
+        raise RunError(
+            f"{run.path.name}: validation probabilities have shape {probabilities.shape}; expected "
+            f"one column for each of {num_classes} classes."
+        )
+    return fit_temperature(y_true, probabilities)
+
+
+def find_run(name: str | Path, *, profile: str = "paper") -> Run:
+    """Find a run by its folder, or by its place in the run store.
+
+    Args:
+        name: a folder that holds `run.json` and `model.safetensors` (or one of these two files), a
+            store id "<recipe>/<dataset>/<model>/<hash>_s<seed>", or any part of an id that only one
+            run has.
+        profile: whose store.
+
+    Raises:
+        RunError: no such run (the message lists the nearest), or several.
+    """
+    path = Path(name).expanduser()
+    if path.is_file() and path.name in ("run.json", "model.safetensors"):
+        path = path.parent
+    if path.is_dir():
+        return load_run(path)
+    root = results_root(profile) / "runs"
+    folders = {run_id(file.parent): file.parent for file in sorted(root.glob("*/*/*/*/run.json"))}
+    wanted = str(name).strip().strip("/")
+    if wanted in folders:
+        return load_run(folders[wanted])
+    found = [known for known in folders if wanted and wanted in known]
+    if len(found) == 1:
+        return load_run(folders[found[0]])
+    if found:
+        raise RunError(
+            f"{len(found)} stored runs have {wanted!r} in their id: {_listed(found)}; give a whole "
+            "id."
+        )
+    near = sorted(folders, key=lambda known: -_likeness(wanted, known))
+    raise RunError(
+        f"{wanted!r} is neither a folder nor part of the id of a stored run; "
+        + (f"the nearest of {len(near)}: {_listed(near)}." if near else "no run is stored yet.")
+    )
+
+
+def run_id(folder: Path) -> str:
+    """Return a run's place in the store; of a folder elsewhere its own name, never its path."""
+    parts = folder.resolve().parts
+    return "/".join(parts[-4:]) if parts[-5:-4] == ("runs",) else parts[-1]
+
+
+def _likeness(wanted: str, known: str) -> float:
+    return SequenceMatcher(None, wanted, known).ratio()
+
+
+def _listed(ids: list[str]) -> str:
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return ", ".join(ids[:_SHOWN]) + more
