@@ -261,9 +261,10 @@ def half_energy_area(maps: np.ndarray) -> np.ndarray:
 def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) -> tuple[View, ...]:
     """Return the whole images, and four square crops in which a lesion in the middle is not.
 
-    Patches cut around their lesions reward a map that always points to the middle. A crop from the
-    upper left corner moves the middle towards its lower right, and so on; a map that follows the
-    lesion follows, one that stays in the middle does not.
+    Patches cut around their lesions reward a map that always points to the middle. The crop of the
+    upper left corner has that middle at its lower right, and so on: a map that knows the lesion
+    follows it, one that stays in the middle does not. (Of a longer image, its middle square is
+    cropped.)
 
     Args:
         images: uint8 (N, H, W, C).
@@ -288,28 +289,30 @@ def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) 
     if not 0.5 < crop < 1:
         raise LocalisationError(f"crop is {crop}; expected a share above 0.5 and below 1.")
     height, width = images.shape[1:3]
-    side = round(crop * min(height, width))
-    if side < 2 or side == min(height, width):
+    shorter = min(height, width)
+    side = round(crop * shorter)
+    if side < 2 or side == shorter:
         raise LocalisationError(
             f"a crop of {side} pixels from images of {width} x {height}: too small to shift."
         )
+    left, top = (width - shorter) // 2, (height - shorter) // 2
+    far_left, far_top = left + shorter - side, top + shorter - side
     corners = {
-        "lesion lower right": (0, 0),
-        "lesion lower left": (width - side, 0),
-        "lesion upper right": (0, height - side),
-        "lesion upper left": (width - side, height - side),
+        "lesion lower right": (left, top),
+        "lesion lower left": (far_left, top),
+        "lesion upper right": (left, far_top),
+        "lesion upper left": (far_left, far_top),
     }
-    x, y, right, bottom = _clipped(boxes, height, width).T
+    visible = _clipped(boxes, height, width)
     views = [View("whole", images, boxes, np.ones(len(images), dtype=bool))]
     for name, (left, top) in corners.items():
-        seen = np.minimum(right, left + side) - np.maximum(x, left)
-        seen = seen.clip(0) * (np.minimum(bottom, top + side) - np.maximum(y, top)).clip(0)
+        window = np.array([left, top, left + side, top + side])
         views.append(
             View(
                 name,
                 images[:, top : top + side, left : left + side],
                 boxes - np.array([left, top, 0, 0], dtype=boxes.dtype),
-                seen >= (right - x) * (bottom - y) / 2,
+                _area_inside(visible, window) >= _area_inside(visible, visible) / 2,
             )
         )
     return tuple(views)
@@ -458,6 +461,13 @@ def _clipped(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
             first = int(wrong.argmax())
             raise LocalisationError(f"box {boxes[first].tolist()} of image {first} {what}.")
     return np.concatenate([start, end], axis=1)
+
+
+def _area_inside(corners: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Return the area that each box, (N, 4) as left, top, right, bottom, shares with a window."""
+    start = np.maximum(corners[:, :2], window[..., :2])
+    end = np.minimum(corners[:, 2:], window[..., 2:])
+    return (end - start).clip(0).prod(axis=1)
 
 
 def _covered(start: np.ndarray, end: np.ndarray, size: int) -> np.ndarray:

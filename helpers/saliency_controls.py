@@ -9,7 +9,7 @@ from skimage.filters import sato
 
 from helpers.localisation import LocalisationError, check_maps
 
-# Luminance of ITU-R 601, as `helpers.data` turns colour files to grey.
+# ITU-R 601. Torchvision's (in `helpers.data`) do not quite sum to one; white must have no darkness.
 _LUMINANCE = (0.299, 0.587, 0.114)
 _VESSEL_SCALES = (1 / 64, 1 / 32, 3 / 64)
 
@@ -52,7 +52,7 @@ def centred_gaussian(n: int, size: int | tuple[int, int], *, sigma: float = 0.25
     rows, columns = (((np.arange(s) + 0.5) / s - 0.5) / sigma for s in (height, width))
     gaussian = np.exp(-(rows[:, None] ** 2 + columns**2) / 2)
     gaussian /= gaussian.max()  # an even size has no pixel in the very middle
-    return np.broadcast_to(gaussian.astype(np.float32), (n, height, width))
+    return np.repeat(gaussian[None].astype(np.float32), n, axis=0)
 
 
 def brightness(images: np.ndarray) -> np.ndarray:
@@ -92,7 +92,8 @@ def vesselness(images: np.ndarray) -> np.ndarray:
     """
     grey = brightness(images)
     sigmas = np.unique(np.maximum(np.array(_VESSEL_SCALES) * min(grey.shape[1:]), 1.0))
-    return np.stack([sato(image, sigmas=sigmas, black_ridges=True) for image in grey])
+    maps = [sato(image, sigmas=sigmas, black_ridges=True) for image in grey]
+    return np.stack(maps).astype(np.float32)
 
 
 def at_resolution(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
