@@ -21,11 +21,16 @@ package's own way of running them:
       stretches every map to 0..1 from its own minimum, which turns a map of nothing into one like
       any other.
     - A ReLU that overwrites its input does not overwrite the map.
-    - Eigen-CAM's component has no sign of its own; the package keeps what the numerical library
-      gives. Here it points to where the channels' mean is larger.
+    - Eigen-CAM's component has no sign of its own, and the package keeps what the numerical library
+      gives. Here its larger extreme is positive, as in Seg-Eigen-CAM (Chung & Ying, Applied
+      Sciences 2025, Eq. 13). Of MedSpectralNet's maps on BreastMNIST 95 % then keep their sign
+      when the image is mirrored, 86 % with the library's.
+
+Kept as it is: the package adds 1e-6 to the denominator of Grad-CAM++'s weights. Squared gradients
+of our maps lie far below (1e-7 to 1e-12), where it turns the weights into sums of cubed gradients.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -56,7 +61,7 @@ _MEDSPECTRALNET = {
     "ContextGate": "contextgate",
     "Second SpectralFlow": "spectralflow2",
 }
-_PROBE_SIZE = 128  # pixels; a map of 4 x 4 at the usual stride of 32
+_PROBE_SIZE = 96  # pixels; a map of 3 x 3 at the usual stride of 32
 
 
 class ExplainError(ValueError):
@@ -149,12 +154,11 @@ def explain(
                 with_gradients=any(cam.uses_gradients for cam in package.values()),
             )
             for layer, method in parts:
-                activations, gradients = captured[layer]
-                maps = package[method].get_cam_image(
-                    None, None, None, activations, gradients, False
-                )
+                maps = package[method].get_cam_image(None, None, None, *captured[layer], False)
+                if not np.isfinite(maps).all():
+                    raise ExplainError(f"{method} of layer {layer!r} is not finite: it overflows.")
                 if method == "eigencam":
-                    maps = _orient(maps, activations)
+                    maps = _orient(maps)
                 parts[layer, method].append(np.maximum(maps, 0).astype(np.float32))
     return {key: np.concatenate(maps) for key, maps in parts.items()}
 
@@ -173,7 +177,7 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         ExplainError: another shape, or a size below one pixel.
     """
     maps = _check_maps(maps)
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = (size, size) if np.ndim(size) == 0 else size
     if min(height, width) < 1:
         raise ExplainError(f"size must be at least one pixel, got {size}.")
     resized = functional.interpolate(
@@ -253,7 +257,9 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _hooks(model: nn.Module, names: Sequence[str], see) -> Iterator[None]:
+def _hooks(
+    model: nn.Module, names: Sequence[str], see: Callable[[str, object], Tensor | None]
+) -> Iterator[None]:
     """Call `see(name, output)` after each of the modules; what it returns replaces the output."""
     handles = []
     try:
@@ -342,12 +348,10 @@ def _score(model: nn.Module, logits: Tensor, classes: np.ndarray) -> Tensor:
     return logits.gather(1, index[:, None]).sum()
 
 
-def _orient(maps: np.ndarray, activations: np.ndarray) -> np.ndarray:
-    """Give each component (B, h, w) the sign that correlates with the channels' mean."""
-    means = activations.mean(axis=1)
-    means = means - means.mean(axis=(1, 2), keepdims=True)
-    agreement = (maps * means).sum(axis=(1, 2), keepdims=True)
-    return np.where(agreement < 0, -maps, maps)
+def _orient(maps: np.ndarray) -> np.ndarray:
+    """Give each component (B, h, w) the sign that makes its larger extreme positive."""
+    lowest, highest = (extreme(maps, axis=(1, 2), keepdims=True) for extreme in (np.min, np.max))
+    return np.where(-lowest > highest, -maps, maps)
 
 
 def _device(model: nn.Module) -> torch.device:
