@@ -35,10 +35,11 @@ RUNS = {str(run_dir(run)): run for run in planned_runs()}
 RECORDS = [f"{folder}/run.json" for folder in RUNS]
 # The first run of the matrix is the one whose evaluation is shown.
 SHOWN = next(iter(RUNS.values()))
-SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity", "05_evaluate"]
+SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity"]
+ABOUT_ONE_RUN = ["05_evaluate", "06_gradcam", "11_predict"]
 # These two compare the runs of the paper profile; quick runs never stand among them.
 COMPARISONS = ["07_ablations", "08_compare"] if PROFILE == "paper" else []
-NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + COMPARISONS]
+NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_RUN + COMPARISONS]
 
 
 def parameters_of(config, names):
@@ -103,13 +104,14 @@ rule show_comparisons:
     shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} " + LOGGED
 
 
-rule show_evaluation:
+rule show_run:
     input: f"{run_dir(SHOWN)}/run.json"
-    output: EXECUTED / "05_evaluate.ipynb"
-    log: EXECUTED / "logs" / "05_evaluate.log"
+    output: EXECUTED / "{name}.ipynb"
+    log: EXECUTED / "logs" / "{name}.log"
     params: options=parameters_of(SHOWN, matrix.RUN_KEYS)
+    wildcard_constraints: name="|".join(ABOUT_ONE_RUN)
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/05_evaluate.ipynb {output} {params.options} " + LOGGED
+    shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} {params.options} " + LOGGED
 
 
 rule report:

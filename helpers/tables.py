@@ -23,6 +23,8 @@ import pandas as pd
 from helpers.cag_tables import comparison_files, readme_block
 from helpers.comparisons import load_plan
 from helpers.groups import Group, group_runs, is_real
+from helpers.localisation_plan import load_plan as load_localisation_plan
+from helpers.localisation_tables import localisation_files, readme_localisation
 from helpers.metrics import aggregate_seeds
 from helpers.paths import repo_root, results_root, write_atomically
 from helpers.published import Published, PublishedError, comparators, lookup
@@ -50,6 +52,8 @@ STATUS_BEGIN = "<!-- status:begin -->"
 STATUS_END = "<!-- status:end -->"
 CAG_BEGIN = "<!-- cag:begin -->"
 CAG_END = "<!-- cag:end -->"
+LOCALISATION_BEGIN = "<!-- localisation:begin -->"
+LOCALISATION_END = "<!-- localisation:end -->"
 
 # The sets of paper B, in its order.
 MEDMNIST = {
@@ -455,7 +459,7 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
 
     Args:
         root: a results tree; its `runs/` are read.
-        readme: a README with markers for both blocks, None to leave it out.
+        readme: a README with markers for all blocks, None to leave it out.
 
     Returns:
         Path -> content. Nothing is written.
@@ -466,10 +470,16 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     tables = medmnist_files(groups, rules) | cag_files(groups, rules)
     tables |= comparison_files(groups, plan)
     files = {root / "tables" / name: text for name, text in tables.items()}
+    for study in load_localisation_plan().studies:
+        folder = results_root(study.profile) / "tables"
+        files |= {folder / n: text for n, text in localisation_files(study.name).items()}
     if readme is not None:
         text = with_block(readme.read_text(encoding="utf-8"), status_block(groups, rules))
         cag = readme_block(groups, plan)
-        files[readme] = with_block(text, cag, begin=CAG_BEGIN, end=CAG_END)
+        text = with_block(text, cag, begin=CAG_BEGIN, end=CAG_END)
+        files[readme] = with_block(
+            text, readme_localisation(), begin=LOCALISATION_BEGIN, end=LOCALISATION_END
+        )
     return files
 
 

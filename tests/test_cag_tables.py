@@ -21,7 +21,8 @@ from tests.fabricated import fabricate_from, fabricate_run
 DATASET = "cag:arcade_patches/subset800"
 README = "# T\n" + "".join(
     f"{mark}\n"
-    for mark in (tables.STATUS_BEGIN, tables.STATUS_END, tables.CAG_BEGIN, tables.CAG_END)
+    for block in ("STATUS", "CAG", "LOCALISATION")
+    for mark in (getattr(tables, f"{block}_BEGIN"), getattr(tables, f"{block}_END"))
 )
 
 

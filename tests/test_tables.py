@@ -16,7 +16,15 @@ from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.published import Published, lookup
 from helpers.results import list_runs
-from helpers.tables import CAG_BEGIN, CAG_END, STATUS_BEGIN, STATUS_END, TablesError
+from helpers.tables import (
+    CAG_BEGIN,
+    CAG_END,
+    LOCALISATION_BEGIN,
+    LOCALISATION_END,
+    STATUS_BEGIN,
+    STATUS_END,
+    TablesError,
+)
 from helpers.verdicts import (
     NO_VERDICT,
     NOT_RUN,
@@ -34,7 +42,8 @@ from helpers.verdicts import (
 from tests.fabricated import fabricate_run
 
 README = (
-    f"# Title\n\nBefore.\n\n{STATUS_BEGIN}\nold\n{STATUS_END}\n\n{CAG_BEGIN}\n{CAG_END}\n\nAfter.\n"
+    f"# Title\n\nBefore.\n\n{STATUS_BEGIN}\nold\n{STATUS_END}\n\n{CAG_BEGIN}\n{CAG_END}\n\n"
+    f"{LOCALISATION_BEGIN}\n{LOCALISATION_END}\n\nAfter.\n"
 )
 
 
