@@ -80,8 +80,6 @@ def fit_temperature(y_true: np.ndarray, probabilities: np.ndarray) -> Calibratio
         ValueError: arrays that do not fit, or no images.
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
-    if len(y_true) == 0:
-        raise ValueError("a temperature needs validation images, got none.")
     low, high = np.log(LIMITS)
     found = minimize_scalar(
         lambda log_t: negative_log_likelihood(
