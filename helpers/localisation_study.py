@@ -85,6 +85,8 @@ def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
 def _measured(view: localisation.View, maps: np.ndarray, plan: Plan, best: float) -> np.ndarray:
     """Return measures (measures, N) of coarse maps of a view, NaN where it left an image out."""
     scores = np.full((len(plan.measures), len(view.images)), np.nan)
+    if not view.inside.any():
+        return scores
     large = upsample(maps[view.inside], view.images.shape[1:3])
     scores[:, view.inside] = measure(
         large, _masks(view)[view.inside], fixed=plan.threshold, best=best
@@ -243,15 +245,22 @@ def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
 
     Returns:
         The files that were written.
+
+    Raises:
+        RunError: runs of a network are missing; the other networks were measured all the same.
     """
     splits = load_dataset(study.dataset)
     val, test = with_boxes(splits.val), with_boxes(splits.test)
-    written = []
+    written, failed = [], []
     for network in study.networks:
         path = study.folder / f"{study.name}_{network.id}.npz"
         if path.exists() and not anew:
             continue
-        runs = runs_of(study, network)
+        try:
+            runs = runs_of(study, network)
+        except RunError as error:  # the others are measured first
+            failed.append(str(error))
+            continue
         measured = []
         for run in runs:
             size = run.config["image_size"]
@@ -271,6 +280,8 @@ def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
             entry = measure_controls(val=val, test=test, resolution=resolution, plan=plan)
             save_scores(controls, [entry], methods=["input"], **shared)
             written.append(controls)
+    if failed:
+        raise RunError(" ".join(failed))
     return written
 
 
