@@ -354,6 +354,42 @@ def test_a_module_called_twice_counts_with_its_last_call(pixels, name):
     np.testing.assert_allclose(maps, one(model, pixels, layer="last"), rtol=1e-5)
 
 
+class Overwrites(nn.Module):
+    """Overwrites its input, and what a layer handed on unchanged."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.same, self.fc = nn.Conv2d(3, 8, 3), nn.Identity(), nn.Linear(8, 2)
+
+    def forward(self, images):
+        maps = self.conv(images.mul_(2))
+        same = self.same(maps)
+        maps.relu_()
+        return self.fc((maps + same).mean(dim=(2, 3)))
+
+
+def test_what_overwrites_its_input_overwrites_neither_pixels_nor_maps(pixels):
+    model, copy = Overwrites(), pixels.clone()
+    expected = np.einsum(
+        "k,bkij->bij", model.fc.weight[1].detach().numpy(), model.conv(2 * pixels).detach().numpy()
+    )
+    maps = one(model, pixels, layer="same")
+    assert torch.equal(pixels, copy)
+    np.testing.assert_allclose(maps, np.maximum(expected, 0) / 14**2, rtol=1e-4, atol=1e-7)
+
+
+def test_no_graph_is_kept_where_no_gradient_is_wanted(pooled, pixels):
+    kept = {}
+    for name in ("trunk.0", "trunk.3", "head"):
+        pooled.get_submodule(name).register_forward_hook(
+            lambda layer, given, output, name=name: kept.update({name: output.requires_grad})
+        )
+    one(pooled, pixels, layer="trunk.2")
+    assert kept == {"trunk.0": False, "trunk.3": True, "head": True}
+    one(pooled, pixels, layer="trunk.2", method="eigencam")
+    assert not any(kept.values())
+
+
 def test_channels_last_images_and_weights_give_the_same_maps(spectral, pixels):
     expected = explain(spectral, pixels, layers=["backbone"], classes=1, methods=METHODS)
     spectral.to(memory_format=torch.channels_last)
