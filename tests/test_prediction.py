@@ -228,6 +228,29 @@ def test_large_files_wait_for_their_turn(checkpoint, mixed, monkeypatch):
     np.testing.assert_array_equal(got.probabilities, expected.probabilities)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 9])
+def test_the_processors_are_shared_and_given_back(checkpoint, mixed, threads):
+    found, _ = list_folder(mixed)
+    expected = predict_files(checkpoint, found)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        got = predict_files(checkpoint, found, batch_size=2, workers=3)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert got.lines == expected.lines
+    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
+
+
+def test_weights_that_are_no_numbers(results_tree, mixed):
+    run = stored()
+    damaged = weights(2) | {"fc.bias": torch.tensor([0.0, torch.nan])}
+    save_file(damaged, run.path / WEIGHTS)
+    with pytest.raises(RunError, match="answers are not finite"):
+        predict_files(open_checkpoint(run), list_folder(mixed)[0])
+
+
 def test_numbers_out_of_range(checkpoint, mixed, tmp_path):
     found, _ = list_folder(mixed)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
@@ -539,12 +562,6 @@ def test_the_command_line_does_the_same(checkpoint, mixed, tmp_path, capsys):
     assert command.main([*options, "--overwrite", "--overlays", "0"]) == 0
     assert command.main([*options[:2], "--images", str(tmp_path / "no"), *options[4:]]) == 1
     assert "there is no folder" in capsys.readouterr().err
-
-
-def test_threads_of_the_network_are_as_before(checkpoint, mixed):
-    threads = torch.get_num_threads()
-    predict_files(checkpoint, list_folder(mixed)[0], workers=3)
-    assert torch.get_num_threads() == threads
 
 
 def test_a_dicom_that_fails_midway_names_no_person(checkpoint, tmp_path):

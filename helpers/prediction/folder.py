@@ -53,7 +53,7 @@ def predict_folder(
         overwrite: whether an output folder that is not empty may be written to. Only the files of
             an earlier prediction are replaced.
         batch_size: frames that go through the network together.
-        workers: threads that read; by default one for each processor, at most 4.
+        workers: threads that read, see `predict_files`.
 
     Raises:
         DataError: no such folder, or no file in it that can be read.

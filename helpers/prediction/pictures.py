@@ -8,8 +8,7 @@ holds the file's largest value, so that 12-bit data fills the range too; the fil
 asked for more. An orientation in the EXIF data is applied. Opaque alpha is dropped.
 """
 
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,6 +21,8 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k")
 MAX_PIXELS = 2**26  # of one picture: 8,192 x 8,192; a few kilobytes can claim any size
 _ORIENTATION = 0x0112
+# Where Pillow finds an orientation; that of a TIFF it applies itself.
+_EXIF = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 
 
 class Picture(NamedTuple):
@@ -36,14 +37,18 @@ class Picture(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_pictures(path: Path) -> list[Picture]:
+def read_pictures(file: BinaryIO, *, suffix: str) -> list[Picture]:
     """Read the picture in a file, or all pages of a TIFF.
+
+    Args:
+        file: the open file.
+        suffix: of its name, for the reason of one that is no picture.
 
     Raises:
         DataError: no picture, damaged, or of a kind that is not read; says why, not where.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return [_page(image, number) for number in range(_count(image))]
     except (DataError, MemoryError):
         raise
@@ -52,10 +57,10 @@ def read_pictures(path: Path) -> list[Picture]:
     except Image.DecompressionBombError:
         raise DataError(f"more than {MAX_PIXELS:,} pixels") from None
     except Exception:
-        # Damaged files make Pillow raise nearly every kind of error; some texts hold the path.
+        # Damaged files make Pillow raise nearly every kind of error.
         raise DataError("damaged or truncated picture") from None
-    if path.suffix.lower() in SUFFIXES:
-        raise DataError(f"no picture inside, though its name ends in {path.suffix}")
+    if suffix.lower() in SUFFIXES:
+        raise DataError(f"no picture inside, though its name ends in {suffix}")
     raise DataError("no image of a known kind")
 
 
@@ -83,7 +88,8 @@ def _page(image: Image.Image, number: int) -> Picture:
     image.load()
     notes: tuple[str, ...] = ()
     upright: Image.Image = image
-    if image.getexif().get(_ORIENTATION, 1) != 1:
+    # Asking for EXIF data takes as long as decoding a small picture, and most have none.
+    if _EXIF & image.info.keys() and image.getexif().get(_ORIENTATION, 1) != 1:
         upright = ImageOps.exif_transpose(image)
         notes = ("turned upright as its EXIF data say",)
     pixels = _values(upright)

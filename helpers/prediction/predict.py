@@ -1,4 +1,7 @@
-"""Many images through one network: worker threads read and resize while the network computes.
+"""Many images through one network: threads read and resize while the network computes.
+
+On a CPU the network takes several batches at once, on one or a few processors each, rather than one
+batch on all of them: its small layers are not worth the handing out, and reading can fill the gaps.
 
 An image of any size is resized as a whole to the square that the network takes, like the images it
 was trained on (`helpers.data.transforms.preprocess`, bilinear with antialias). Nothing is cropped,
@@ -8,10 +11,12 @@ trained on colour sees grey as three equal channels.
 """
 
 import os
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -25,11 +30,14 @@ from tqdm import tqdm
 from helpers.prediction.calibration import apply_temperature
 from helpers.prediction.checkpoint import Checkpoint
 from helpers.prediction.reading import Found, Frame, Skipped, read_file, to_grey
+from helpers.results import RunError
 from helpers.stage_inputs import prepare
 
 BATCH_SIZE = 32
+_CALLS = 4  # batches that a CPU computes at once, at most: bounds the memory they take
 _BYTES_AHEAD = 2**26  # of files being read ahead: bounds the memory that large pictures take
 
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 
 
@@ -81,30 +89,40 @@ def predict_files(
         checkpoint: the network.
         files: from `reading.list_folder`.
         batch_size: frames that go through the network together; does not change the result.
-        workers: threads that read; by default one for each processor, at most 4.
+        workers: threads that read; by default as many as leave the network its processors.
 
     Raises:
         ValueError: `batch_size` or `workers` below 1.
+        RunError: the network's answers are not finite.
     """
-    workers = min(4, os.cpu_count() or 1) if workers is None else workers
+    calls, threads = _share_processors(checkpoint)
+    workers = _readers(calls * threads) if workers is None else workers
     for name, value in (("batch_size", batch_size), ("workers", workers)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
     lines: list[Line] = []
     skipped: list[Skipped] = []
     raw = [np.empty((0, len(checkpoint.class_names)), np.float32)]
-    # A worker resizes its own images on one thread; several would contend with the network's.
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
-    with pool, warnings.catch_warnings():
+    # Reading is many small steps: on several threads each they would contend with the network.
+    readers = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    network = ThreadPoolExecutor(calls, initializer=torch.set_num_threads, initargs=(threads,))
+    with network, readers, _quick_turns(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of files that it reads or refuses anyway
-        job = partial(_read_and_prepare, checkpoint=checkpoint)
-        results = _in_order(pool, job, files, ahead=batch_size + workers)
+        read = partial(_read_and_prepare, checkpoint=checkpoint)
+        results = _in_order(readers, read, files, ahead=batch_size + workers, size=_bytes)
         # disable=None: a bar on a terminal, silence in notebooks and log files.
         results = tqdm(results, total=len(files), unit="file", disable=None)
-        for batch in _batches(_readable(results, skipped), batch_size):
-            lines += [line for line, _ in batch]
-            raw.append(checkpoint.probabilities(torch.cat([pixels for _, pixels in batch])))
+        batches = _batches(_readable(results, skipped), batch_size)
+        compute = partial(_compute, checkpoint=checkpoint)
+        for some_lines, probabilities in _in_order(network, compute, batches, ahead=calls):
+            lines += some_lines
+            raw.append(probabilities)
     uncalibrated = np.concatenate(raw)
+    if not np.isfinite(uncalibrated).all():
+        raise RunError(
+            f"{checkpoint.run.path.name}: the network's answers are not finite numbers; its "
+            "weights are damaged, or its training diverged."
+        )
     calibration = checkpoint.calibration
     return Predictions(
         lines=lines,
@@ -152,20 +170,64 @@ def _readable(
             yield from result
 
 
+def _compute(
+    batch: Sequence[tuple[Line, Tensor]], *, checkpoint: Checkpoint
+) -> tuple[list[Line], np.ndarray]:
+    pixels = torch.cat([pixels for _, pixels in batch])
+    return [line for line, _ in batch], checkpoint.probabilities(pixels)
+
+
+def _share_processors(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Return how many batches to compute at once, and on how many threads each."""
+    if next(checkpoint.model.parameters()).device.type != "cpu":
+        return 1, torch.get_num_threads()
+    calls = min(_CALLS, torch.get_num_threads())
+    return calls, torch.get_num_threads() // calls
+
+
+def _readers(busy: int) -> int:
+    """Return how many threads should read: few enough to leave `busy` processors to the network."""
+    processors = os.cpu_count() or 1
+    return min(8, max(1, processors - busy, processors // 2))
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let threads take turns in the interpreter every half millisecond.
+
+    By Python's own 5 ms the network waits for a reader longer than many of its layers take.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _bytes(found: Found) -> int:
+    return found.size
+
+
 def _in_order(
-    pool: ThreadPoolExecutor, job: Callable[[Found], _T], files: Sequence[Found], *, ahead: int
+    pool: ThreadPoolExecutor,
+    job: Callable[[_S], _T],
+    items: Iterable[_S],
+    *,
+    ahead: int,
+    size: Callable[[_S], int] = lambda item: 0,
 ) -> Iterator[_T]:
-    """Yield the job's result for each file in their order, with some files begun ahead."""
+    """Yield the job's result for each item in their order, with some items begun ahead."""
     waiting: deque[tuple[int, Future[_T]]] = deque()
     begun = 0
     try:
-        for found in files:
-            while len(waiting) > ahead or (waiting and begun + found.size > _BYTES_AHEAD):
-                size, future = waiting.popleft()
-                begun -= size
+        for item in items:
+            while len(waiting) > ahead or (waiting and begun + size(item) > _BYTES_AHEAD):
+                weight, future = waiting.popleft()
+                begun -= weight
                 yield future.result()
-            waiting.append((found.size, pool.submit(job, found)))
-            begun += found.size
+            waiting.append((size(item), pool.submit(job, item)))
+            begun += size(item)
         while waiting:
             yield waiting.popleft()[1].result()
     finally:

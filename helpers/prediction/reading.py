@@ -151,15 +151,17 @@ def folder_content(found: list[Found], skipped: list[Skipped]) -> str:
 
 
 def _pictures(found: Found) -> list[Picture]:
+    suffix = found.path.suffix
     with found.path.open("rb") as file:
         head = file.read(132)
-    if not head:
-        raise DataError("empty file")
-    if not is_dicom(head) and found.path.suffix.lower() not in (".dcm", ".dicom"):
-        return read_pictures(found.path)
-    if found.size > MAX_BYTES:
-        raise DataError(f"DICOM file of more than {MAX_BYTES:,} bytes; split it into parts")
-    content = found.path.read_bytes()
+        if not head:
+            raise DataError("empty file")
+        file.seek(0)
+        if not is_dicom(head) and suffix.lower() not in (".dcm", ".dicom"):
+            return read_pictures(file, suffix=suffix)
+        if found.size > MAX_BYTES:
+            raise DataError(f"DICOM file of more than {MAX_BYTES:,} bytes; split it into parts")
+        content = file.read()
     try:
         with _ONE_DICOM_AT_A_TIME:
             images = read_dicom("the file", content).images
