@@ -10,6 +10,7 @@ from sklearn.metrics import roc_curve
 
 from helpers import plots
 from helpers.metrics import confusion_matrix, evaluate, per_class
+from helpers.operating_points import operating_points
 
 TWO = ("malignant", "benign")
 MANY = ("liver", "spleen", "heart", "pancreas")
@@ -60,7 +61,7 @@ def test_confusion_matrix_shows_counts_and_row_shares(axes):
     assert [tick.get_text() for tick in axes.get_yticklabels()] == list(TWO)
     assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
-    assert "n = 12" in axes.get_title()
+    assert "12 images" in axes.get_title()
 
 
 def test_confusion_matrix_of_many_classes_shows_counts_and_leaves_empty_rows_empty(axes):
@@ -71,6 +72,19 @@ def test_confusion_matrix_of_many_classes_shows_counts_and_leaves_empty_rows_emp
     plots.plot_confusion_matrix(matrix, list("abcdefg"), axes=axes)
     assert [int(text.get_text()) for text in axes.texts] == np.delete(matrix, 3, 0).ravel().tolist()
     assert np.ma.getmaskarray(axes.images[0].get_array())[3].all()
+    # Columns have the numbers that stand beside the names.
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list("0123456")
+    assert axes.get_yticklabels()[6].get_text() == "g  6"
+
+
+def test_confusion_matrix_of_shares_shows_percent_of_the_row(axes):
+    matrix = np.diag([3, 5, 7, 2, 2, 8])
+    matrix[0, 1] = 1
+    plots.plot_confusion_matrix(matrix, list("abcdef"), axes=axes, cells="shares")
+    assert [text.get_text() for text in axes.texts[:3]] == ["75", "25", "0"]
+    assert axes.get_title(loc="right") == "Confusion matrix, % of the true class"
+    with pytest.raises(ValueError, match="one of counts, shares, both, got 'percent'"):
+        plots.plot_confusion_matrix(matrix, list("abcdef"), axes=axes, cells="percent")
 
 
 def test_confusion_matrix_refuses_the_wrong_number_of_names(axes):
@@ -142,6 +156,64 @@ def test_eleven_classes_have_eleven_looks(axes):
     assert len(looks) == 11
 
 
+def insets_of(axes):
+    return axes.child_axes
+
+
+def test_a_crowded_corner_is_enlarged_and_no_other(axes):
+    y_true, probabilities = sample(220, 11)
+    good = 0.1 * probabilities + 0.9 * np.eye(11)[y_true]
+    flipped = np.arange(220) % 20 == 0
+    good[flipped] = good[flipped][:, ::-1]
+    names = [f"class {k}" for k in range(11)]
+    plots.plot_roc(y_true, probabilities, names, axes=axes)
+    plots.plot_roc(y_true, np.eye(11)[y_true], names, axes=axes)
+    assert not insets_of(axes)  # far from the corner, and nothing to see in it
+    axes.clear()
+    plots.plot_roc(y_true, good, names, axes=axes)
+    (inset,) = insets_of(axes)
+    assert (inset.get_xlim(), inset.get_ylim()) == ((0, 0.2), (0.8, 1))
+    assert len(inset.lines) == 12 and len(axes.lines) == 12  # eleven classes and the diagonal
+    for curve, enlarged in zip(axes.lines, inset.lines, strict=True):
+        assert (curve.get_xydata() == enlarged.get_xydata()).all()
+        assert curve.get_color() == enlarged.get_color()
+
+
+def test_curves_of_more_classes_are_taller_for_their_legend():
+    assert plots.curve_size(2) == plots.HALF_PAGE
+    heights = [plots.curve_size(k)[1] for k in (3, 11, 20)]
+    assert heights == sorted(heights) and len(set(heights)) == 3
+    assert {plots.curve_size(k)[0] for k in (2, 3, 20)} == {plots.HALF_WIDTH}
+
+
+def test_thresholds_stand_where_they_land_on_the_test_curve(axes):
+    val, test = sample(120, 2, seed=1), sample(90, 2)
+    points = operating_points(val, test, n_resamples=0)
+    plots.plot_operating_points(points, *test, axes=axes)
+    marks = [container.lines[0] for container in axes.containers]
+    for point, mark in zip(points, marks, strict=True):
+        expected = (1 - point.specificity.value, point.sensitivity.value)
+        assert (mark.get_xdata()[0], mark.get_ydata()[0]) == pytest.approx(expected)
+    curve = axes.lines[0]
+    assert np.interp(expected[0], *curve.get_data()) == pytest.approx(expected[1], abs=0.05)
+    assert legend_of(axes) == [f"{p.held} {p.target:.0%}" for p in points]
+
+
+def test_a_target_without_threshold_is_named_not_drawn(axes):
+    y_true, probabilities = np.arange(20) % 2, np.full((20, 2), 0.5)
+    points = operating_points((y_true, probabilities), sample(40, 2), n_resamples=0)
+    plots.plot_operating_points(points, *sample(40, 2), axes=axes)
+    assert not axes.containers
+    assert legend_of(axes)[0] == "specificity 90%: no threshold"
+
+
+def test_operating_points_of_many_classes_are_not_drawn(axes):
+    val = test = sample(60, 3)
+    points = operating_points(val, test, n_resamples=0)
+    with pytest.raises(ValueError, match="class 1 of two classes only"):
+        plots.plot_operating_points(points, *test, axes=axes)
+
+
 def test_binary_precision_recall_has_average_precision_and_prevalence(axes):
     y_true, probabilities = sample(90, 2)
     y_true[:15] = 1
@@ -199,6 +271,28 @@ def test_history_leaves_gaps_and_absent_splits_out(axes):
 def test_history_lists_what_it_knows(axes):
     with pytest.raises(ValueError, match="no 'f1'; known: accuracy, auc, loss"):
         plots.plot_history(HISTORY, axes=axes, quantity="f1")
+    with pytest.raises(ValueError, match="no 'learning_rate'; known: accuracy, auc, loss"):
+        plots.plot_history(HISTORY, axes=axes, quantity="learning_rate")
+
+
+def staged(stages):
+    return [{"epoch": e, "stage": s, "val_loss": 1.0} for e, s in enumerate(stages, start=1)]
+
+
+def test_history_marks_where_another_stage_begins(axes):
+    plots.plot_history(staged(["warm-up", "warm-up", "fine-tuning"]), axes=axes)
+    assert set(line_of(axes, "fine-tuning begins").get_xdata()) == {2}
+    axes.clear()
+    plots.plot_history(staged(["all", "all"]), axes=axes)
+    assert legend_of(axes) == ["validation"]
+
+
+def test_learning_rates_stand_at_the_starts_of_their_epochs(axes):
+    history = [{"epoch": e, "val_loss": 1.0, "learning_rate": e / 100} for e in (1, 2, 3)]
+    plots.plot_history(history, axes=axes, quantity="learning_rate", legend=False)
+    (points,) = axes.lines
+    assert points.get_xydata().tolist() == [[0, 0.01], [1, 0.02], [2, 0.03]]
+    assert points.get_linestyle() == "None" and axes.get_legend() is None
 
 
 def test_stamp_is_written_across_the_figure(axes):
@@ -207,7 +301,13 @@ def test_stamp_is_written_across_the_figure(axes):
     assert text.get_position() == (0.5, 0.5)
 
 
+def test_names_that_would_look_alike_are_numbered():
+    names = ("a long name of a class, the first", "a long name of a class, the second", "b")
+    assert plots.short_names(names, 10) == ["0 a long…", "1 a long…", "2 b"]
+    assert plots.short_names(names[1:], 10) == ["a long na…", "b"]
+
+
 def test_long_class_names_are_cut(axes):
     names = ("actinic keratoses and intraepithelial carcinoma", "melanoma", "nevi")
     plots.plot_roc(*sample(60, 3), names, axes=axes)
-    assert legend_of(axes)[0].endswith("actinic keratoses a…")
+    assert legend_of(axes)[0].endswith("actinic keratose…")
