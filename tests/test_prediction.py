@@ -16,7 +16,7 @@ from helpers.data.splits import DataError, Split, Splits
 from helpers.explain import ExplainError
 from helpers.models.registry import build_model
 from helpers.prediction import __main__ as command
-from helpers.prediction.checkpoint import find_run, open_checkpoint, run_id
+from helpers.prediction.checkpoint import find_run, open_checkpoint, public_name
 from helpers.prediction.example import CINE, FRAMES, PICTURES, write_example_folder
 from helpers.prediction.folder import predict_folder
 from helpers.prediction.output import OutputError
@@ -114,27 +114,21 @@ def read_csv(output):
 # --- the run -----------------------------------------------------------------------------------
 
 
-def test_a_run_is_found_by_folder_id_or_part_of_it(results_tree):
+def test_a_run_is_found_by_folder_or_by_name(results_tree, monkeypatch):
     run = stored()
-    other = fabricate_run("pneumoniamnist", MODEL)
-    for name in (
-        run.path,
-        str(run.path),
-        run.path / WEIGHTS,
-        run_id(run.path),
-        run.path.name,
-        f"breastmnist_64/{MODEL}/",
-    ):
+    fabricate_run("pneumoniamnist", MODEL)
+    assert public_name(run) == f"common/breastmnist_64/{MODEL}/{run.path.name}"
+    names = (run.path, str(run.path), run.path / WEIGHTS, public_name(run), run.path.name)
+    for name in (*names, f"breastmnist_64/{MODEL}"):
         assert find_run(name).path.samefile(run.path), name
-    assert run_id(run.path) == f"common/breastmnist_64/{MODEL}/{run.path.name}"
-    with pytest.raises(RunError, match=r"2 stored runs have 'light' in their id: .*whole id"):
+    monkeypatch.chdir(run.path.parent)
+    assert find_run(run.path.name).path == run.path  # a folder as seen from here
+    with pytest.raises(RunError, match="'light' is part of 2 runs"):
         find_run("light")
-    with pytest.raises(RunError, match=f"'pneumonia/{MODEL}' is neither.*nearest of 2: ") as error:
+    with pytest.raises(RunError, match=f"no run is called 'pneumonia/{MODEL}'; the nearest: "):
         find_run(f"pneumonia/{MODEL}")
-    message = str(error.value)
-    assert message.index(run_id(other.path)) < message.index(run_id(run.path))
-    with pytest.raises(RunError, match="no run is stored yet"):
-        find_run("light", profile="quick")
+    with pytest.raises(RunError, match=r"run\.json is missing"):
+        find_run(run.path.parent)
 
 
 def test_a_folder_elsewhere_needs_two_files_alone(tmp_path, results_tree, mixed):
@@ -144,7 +138,7 @@ def test_a_folder_elsewhere_needs_two_files_alone(tmp_path, results_tree, mixed)
     for name in ("run.json", WEIGHTS):
         (folder / name).write_bytes((run.path / name).read_bytes())
     checkpoint = open_checkpoint(find_run(folder))
-    assert checkpoint.calibration is None and run_id(folder) == "downloaded"
+    assert checkpoint.calibration is None and public_name(find_run(folder)) == "downloaded"
     outcome = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=0)
     table = read_csv(tmp_path / "out")
     assert set(table["calibration"]) == {"not calibrated"}
@@ -458,7 +452,7 @@ def test_the_page_stands_alone_and_names_no_place(checkpoint, mixed, tmp_path):
         "1 image is far from square",
         "spread evenly over the files",
         str(checkpoint.calibration),
-        run_id(checkpoint.run.path),
+        public_name(checkpoint.run),
     ):
         assert expected in words, expected
     rows = read_csv(tmp_path / "out")

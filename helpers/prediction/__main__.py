@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.config import PROFILES
-from helpers.prediction.checkpoint import find_run, open_checkpoint, run_id
+from helpers.prediction.checkpoint import find_run, open_checkpoint, public_name
 from helpers.prediction.folder import OVERLAY_COUNT, Outcome, predict_folder
 from helpers.prediction.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.prediction.predict import BATCH_SIZE
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = find_run(options.run, profile=options.profile)
         checkpoint = open_checkpoint(run)
-        print(f"run         {run_id(run.path)}")
+        print(f"run         {public_name(run)}")
         print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
         outcome = predict_folder(
             checkpoint,

@@ -1,7 +1,6 @@
 """A stored run, opened to predict with: found by name, weights loaded, temperature fitted."""
 
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -9,13 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.paths import results_root
+from helpers import results
 from helpers.prediction.calibration import Calibration, fit_temperature
 from helpers.reproducibility import default_device
 from helpers.results import Run, RunError, load_run
 from helpers.weights import load_model
-
-_SHOWN = 5  # runs that an error lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +102,11 @@ def calibration_of(run: Run) -> Calibration | None:
 
 
 def find_run(name: str | Path, *, profile: str = "paper") -> Run:
-    """Find a run by its folder, or by its place in the run store.
+    """Find a run by a folder on this disk, or else by its name in the run store.
 
     Args:
-        name: a folder that holds `run.json` and `model.safetensors` (or one of these two files), a
-            store id "<recipe>/<dataset>/<model>/<hash>_s<seed>", or any part of an id that only one
-            run has.
+        name: a folder that holds `run.json` and `model.safetensors` (or one of these two files), as
+            seen from here; or a name for `helpers.results.find_run`.
         profile: whose store.
 
     Raises:
@@ -120,37 +116,11 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     if path.is_file() and path.name in ("run.json", "model.safetensors"):
         path = path.parent
     if path.is_dir():
-        return load_run(path)
-    root = results_root(profile) / "runs"
-    folders = {run_id(file.parent): file.parent for file in sorted(root.glob("*/*/*/*/run.json"))}
-    wanted = str(name).strip().strip("/")
-    if wanted in folders:
-        return load_run(folders[wanted])
-    found = [known for known in folders if wanted and wanted in known]
-    if len(found) == 1:
-        return load_run(folders[found[0]])
-    if found:
-        raise RunError(
-            f"{len(found)} stored runs have {wanted!r} in their id: {_listed(found)}; give a whole "
-            "id."
-        )
-    near = sorted(folders, key=lambda known: -_likeness(wanted, known))
-    raise RunError(
-        f"{wanted!r} is neither a folder nor part of the id of a stored run; "
-        + (f"the nearest of {len(near)}: {_listed(near)}." if near else "no run is stored yet.")
-    )
+        return load_run(path.absolute())
+    return results.find_run(str(name), profile=profile)
 
 
-def run_id(folder: Path) -> str:
-    """Return a run's place in the store; of a folder elsewhere its own name, never its path."""
-    parts = folder.resolve().parts
-    return "/".join(parts[-4:]) if parts[-5:-4] == ("runs",) else parts[-1]
-
-
-def _likeness(wanted: str, known: str) -> float:
-    return SequenceMatcher(None, wanted, known).ratio()
-
-
-def _listed(ids: list[str]) -> str:
-    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-    return ", ".join(ids[:_SHOWN]) + more
+def public_name(run: Run) -> str:
+    """Return a run's name in the store; of a folder elsewhere its own name, never its path."""
+    in_store = run.path.parts[-5:-4] == ("runs",)
+    return results.run_id(run) if in_store else run.path.name

@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from helpers.metrics import Estimate
-from helpers.prediction.checkpoint import Checkpoint, run_id
+from helpers.prediction.checkpoint import Checkpoint, public_name
 from helpers.prediction.overlays import Overlay, Overlays
 from helpers.prediction.predict import Predictions
 from helpers.prediction.reading import MIN_SIDE
@@ -81,7 +81,7 @@ def _model(checkpoint: Checkpoint) -> dict[str, Any]:
     run, data = checkpoint.run, checkpoint.run.record["data"]
     accuracy = Estimate(**run.record["metrics"]["test"]["accuracy"])
     return {
-        "id": run_id(run.path),
+        "id": public_name(run),
         "name": run.config["model"],
         "data": data["name"],
         "licence": data["licence"],
