@@ -92,7 +92,7 @@ def stage_layers(model: nn.Module) -> dict[str, str]:
             maps.append(name)
 
     names = [name for name, _ in model.named_modules() if name]
-    with _undisturbed(model), torch.no_grad(), _hooks(model, names, note):
+    with _undisturbed(model), _hooks(model, names, note):
         model(torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE, device=_device(model)))
     if not maps:
         raise ExplainError(
@@ -382,7 +382,7 @@ def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
         raise ExplainError(
             f"{what} must be a sequence of names, got {names!r}; write ({names!r},)."
         )
-    if not (names := tuple(dict.fromkeys(names))):
+    if not (names := tuple(names)):
         raise ExplainError(f"{what} is empty; name at least one.")
     return names
 

@@ -297,6 +297,8 @@ def test_order_of_layers_and_methods_does_not_matter(spectral, pixels):
     forth = explain(spectral, pixels, layers=layers, classes=1, methods=METHODS)
     back = explain(spectral, pixels, layers=layers[::-1], classes=1, methods=METHODS[::-1])
     assert len({maps.tobytes() for maps in forth.values()}) == len(forth)
+    twice = explain(spectral, pixels, layers=layers[:1] * 2, classes=1)
+    np.testing.assert_array_equal(twice[layers[0], "gradcam"], forth[layers[0], "gradcam"])
     for key, maps in forth.items():
         np.testing.assert_array_equal(back[key], maps)
 
