@@ -14,6 +14,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class Run:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, BadZipFile) as error:
             raise RunError(f"{self.path.name}: cannot read {file.name}: {error}") from error
 
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
