@@ -79,6 +79,12 @@ An introduction with a [link](cag_table4.md).
 | layer | pointing game | energy | IoU | best IoU | area | control | verdict |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 | ContextGate | 0.512 (0.431 to 0.593) | 0.2 | 0.1 | 0.2 | 0.3 | brightness | holds in part |
+
+## Other methods
+
+| method | energy |
+| --- | --- |
+| Layer-CAM | 0.345 |
 """
 
 
@@ -434,7 +440,10 @@ def test_a_ranking_shows_published_values_only_where_it_judges(full_store):
 
 def test_further_tables_are_shown_where_they_exist(full_page, full_store, store):
     assert "Where the maps look" in full_page.text
-    assert "0.512 (0.431 to 0.593)" in full_page.text
+    assert "An introduction with a link." in full_page.text
+    assert "Whole patches layer pointing game" in full_page.text
+    assert "0.512 0.431 to 0.593" in full_page.text
+    assert "Other methods method energy Layer-CAM 0.345" in full_page.text
     assert "localisation" not in rendered(store).ids
     # Quick runs make no result, whatever lies beside them.
     fabricate_run(profile="quick")
@@ -450,6 +459,19 @@ def test_markdown_tables_name_their_cells():
     assert [cell.get("data-label") for cell in parsed.all("td")] == ["b, %", "c"]
     assert parsed.all("td")[1]["class"] == "empty"
     assert "2 | 3" in parsed.text and "no" not in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0.2 (0.1 to 0.3)", '0.2 <span class="under">0.1 to 0.3</span>'),
+        ("+0.2 (0.1 to 0.3), p 0.04", '+0.2, p 0.04 <span class="under">0.1 to 0.3</span>'),
+        ("11.4 (11.4)", "11.4 (11.4)"),
+        ("ResNet-18 (28)", "ResNet-18 (28)"),
+    ],
+)
+def test_an_interval_has_a_line_of_its_own(text, shown):
+    assert f'data-label="b">{shown}</td>' in to_html(f"| a | b |\n|---|---|\n| x | {text} |\n")
 
 
 def test_two_markdown_tables_do_not_share_their_heads():

@@ -183,13 +183,12 @@ def difference_chart(title: str, compared: Iterable[Compared]) -> Chart:
     """Draw the AUC differences of a family of comparisons, with their intervals and verdicts."""
     lines = []
     for c in compared:
+        p_value = "" if c.p_auc is None else f"{p_text(c.p_auc)}, corrected"
         cells = (
             _difference_cell(c.auc, _SHORT["seeds"](c)),
             Cell(_SHORT["accuracy, A - B, points ± sd"](c)),
             Cell(_SHORT["AUC change excluded"](c)),
-            Cell(
-                c.verdict, "" if c.p_auc is None else f"{p_text(c.p_auc)}, corrected", verdict=True
-            ),
+            Cell(c.verdict, p_value, verdict=True),
         )
         claim = f"Claim: {c.pair.claim}"
         lines.append(Line(c.pair.title, cells, **_difference(c.auc), under=claim))

@@ -13,6 +13,8 @@ from markupsafe import Markup
 WIDE, WIDEST = 7, 12
 # So many letters stay on one line: "0.856 ± 0.017".
 WHOLE = 14
+# "0.237 (0.220 to 0.253), p 0.012": the interval has a line of its own.
+_INTERVAL = re.compile(r"^([^()]+) \(([^()]+ to [^()]+)\)([^()]*)$")
 _OUTSIDE = re.compile(r"(https?|mailto):", re.IGNORECASE)
 
 
@@ -59,7 +61,8 @@ class _Renderer(mistune.HTMLRenderer):
         if column == 0:
             return f'<th role="rowheader" scope="row">{text}</th>\n'
         kind = "" if len(text) > WHOLE else ' class="whole"' if text.strip() else ' class="empty"'
-        return f'<td role="cell"{kind} data-label="{self._heads[column]}">{text}</td>\n'
+        shown = _INTERVAL.sub(r'\1\3 <span class="under">\2</span>', text)
+        return f'<td role="cell"{kind} data-label="{self._heads[column]}">{shown}</td>\n'
 
 
 def to_html(markdown: str, *, depth: int = 0) -> Markup:
@@ -86,3 +89,9 @@ def split_page(markdown: str) -> tuple[str, str]:
     if not found:
         raise ValueError(f"a page of tables begins with '# title', this one with {text[:40]!r}.")
     return found[1].strip(), text[found.end() :]
+
+
+def split_sections(body: str) -> tuple[str, list[tuple[str, str]]]:
+    """Split what stands below a title into an introduction and (heading, text) of its sections."""
+    first, *parts = re.split(r"^## (.+)$", body, flags=re.MULTILINE)
+    return first, list(zip(parts[::2], parts[1::2], strict=True))

@@ -21,7 +21,7 @@ from helpers.report.key_figures import (
     medspectralnet_chart,
     system_charts,
 )
-from helpers.report.markup import split_page, to_html
+from helpers.report.markup import split_page, split_sections, to_html
 from helpers.report.notebooks import NotebookPage, write_notebooks
 from helpers.report.rankings import rank
 from helpers.results import Run, list_runs
@@ -189,12 +189,15 @@ def _table_page(text: str) -> dict[str, Any]:
 
 def _further(tables: Path) -> list[dict[str, Any]]:
     """Return the tables that other steps have left; those that are not there are left out."""
-    files = {name: tables / file for name, file in FURTHER_TABLES.items()}
-    return [
-        {"id": name} | _table_page(file.read_text(encoding="utf-8"))
-        for name, file in files.items()
-        if file.exists()
-    ]
+    found = []
+    for name, file in FURTHER_TABLES.items():
+        if not (tables / file).exists():
+            continue
+        title, body = split_page((tables / file).read_text(encoding="utf-8"))
+        first, sections = split_sections(body)
+        parts = [(heading, to_html(text, depth=2)) for heading, text in sections]
+        found.append({"id": name, "title": title, "first": to_html(first), "parts": parts})
+    return found
 
 
 def _facts(groups: Sequence[Group]) -> list[tuple[str, str]]:
