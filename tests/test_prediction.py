@@ -1,9 +1,11 @@
 """From a run and a folder to predictions.csv, overlays and a page, and what is refused."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from helpers.data.splits import DataError, Split, Splits
 from helpers.explain import ExplainError
 from helpers.models.registry import build_model
 from helpers.prediction import __main__ as command
+from helpers.prediction import figures
 from helpers.prediction.checkpoint import find_run, open_checkpoint, public_name
 from helpers.prediction.example import CINE, FRAMES, PICTURES, write_example_folder
 from helpers.prediction.folder import predict_folder
@@ -355,6 +358,35 @@ def test_a_network_without_a_map_still_predicts(checkpoint, mixed, tmp_path, mon
     assert set(read_csv(tmp_path / "out")["overlay"]) == {""}
     page = (tmp_path / "out" / "index.html").read_text()
     assert "There are no maps: a map of one pixel" in page
+
+
+def test_figures_of_the_notebook(checkpoint, colourful, mixed, tmp_path):
+    for number, opened in enumerate((checkpoint, colourful)):
+        outcome = predict_folder(opened, mixed, tmp_path / f"{number}", overlays=1 + 8 * number)
+        figure = figures.draw_overlays(outcome, limit=6, columns=3)
+        shown = [axes for axes in figure.axes if axes.images]
+        assert len(shown) == 2 * (1, 6)[number]
+        titles = [axes.get_title() for axes in shown]
+        row = outcome.table.iloc[outcome.overlays.pictures[0].row]
+        assert row["file"] in titles[0] or number
+        figure = figures.draw_reliability(opened, "test")
+        assert [axes.get_title().split("\n")[0] for axes in figure.axes] == [
+            "T = 1.00", f"T = {opened.calibration.temperature:.2f}",
+        ]  # fmt: skip
+        plt.close("all")
+
+
+def test_the_place_of_a_map_in_words(checkpoint, mixed, tmp_path):
+    outcome = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=3)
+    unit_map = np.zeros((3, 3, 9, 9), np.float32)
+    unit_map[0, 0, 1, 8] = unit_map[1, 0, 4, 4] = 1
+    pictures = [
+        replace(picture, unit_map=own[0])
+        for picture, own in zip(outcome.overlays.pictures, unit_map, strict=True)
+    ]
+    outcome = replace(outcome, overlays=replace(outcome.overlays, pictures=pictures))
+    places = [place for _, _, place in figures.brightest_places(outcome)]
+    assert places == ["upper right", "middle centre", "nowhere"]
 
 
 # --- the output folder -------------------------------------------------------------------------

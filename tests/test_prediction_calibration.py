@@ -70,7 +70,7 @@ def test_where_all_is_right_the_temperature_is_bounded_and_says_so():
     probabilities = np.where(np.eye(2)[y_true] == 1, 0.7, 0.3)
     fitted = fit_temperature(y_true, probabilities)
     assert fitted.at_limit and fitted.temperature == pytest.approx(LIMITS[0], rel=1e-3)
-    assert str(fitted) == "T = 0.20, at the limit of 0.2 to 10, fitted on 40 validation images"
+    assert str(fitted) == "T = 0.05, at the limit of 0.05 to 20, fitted on 40 validation images"
     wrong = fit_temperature(1 - y_true, probabilities)
     assert wrong.at_limit and wrong.temperature == pytest.approx(LIMITS[1], rel=1e-3)
 

@@ -34,14 +34,19 @@ class Overlay:
         name: File name, unique.
         image: uint8 (H, W, 3), the frame resized for the eye.
         overlay: uint8 (H, W, 3), the same under the map.
-        is_empty: Whether the map is zero: nothing in that layer speaks for the class.
+        unit_map: float32 (h, w), the map itself, divided by its maximum.
     """
 
     row: int
     name: str
     image: np.ndarray
     overlay: np.ndarray
-    is_empty: bool
+    unit_map: np.ndarray
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the map is zero: nothing in that layer speaks for the class."""
+        return not self.unit_map.any()
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +113,8 @@ def explain_frames(
     except ExplainError as error:
         return Overlays([], reason=str(error))
     pictures = [
-        _picture(row, frame, raw[None])
-        for row, frame, raw in zip(rows, frames, unit_range(maps), strict=True)
+        _picture(row, frame, unit_map)
+        for row, frame, unit_map in zip(rows, frames, unit_range(maps), strict=True)
     ]
     return Overlays(pictures, layer=layer[0])
 
@@ -127,14 +132,14 @@ def _read_again(files: Sequence[Found], wanted: Sequence[tuple[str, int]]) -> li
 
 def _picture(row: int, frame: Frame, unit_map: np.ndarray) -> Overlay:
     image = _for_the_eye(frame.pixels)
-    covered = overlay(image[None], upsample(unit_map, image.shape[:2]))
+    covered = overlay(image[None], upsample(unit_map[None], image.shape[:2]))
     stem = re.sub(r"[^A-Za-z0-9]", "_", PurePosixPath(frame.file).stem)
     return Overlay(
         row=row,
         name=f"overlay_{row:05d}_{stem[:60]}_{frame.frame:03d}.png",
         image=image,
         overlay=covered[0],
-        is_empty=not unit_map.any(),
+        unit_map=unit_map,
     )
 
 

@@ -77,6 +77,11 @@ def chance(value: float) -> str:
     return "< 0.01" if value < 0.005 else f"{value:.2f}"
 
 
+def title(file: str, frame: int, frames_of: Mapping[str, int]) -> str:
+    """Name a frame as a reader would: by its file alone where that has no other."""
+    return f"{file} · frame {frame}" if frames_of[file] > 1 else file
+
+
 def _model(checkpoint: Checkpoint) -> dict[str, Any]:
     run, data = checkpoint.run, checkpoint.run.record["data"]
     accuracy = Estimate(**run.record["metrics"]["test"]["accuracy"])
@@ -101,10 +106,6 @@ def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.1f}"
 
 
-def _title(file: str, frame: int, frames_of: Mapping[str, int]) -> str:
-    return f"{file} · frame {frame}" if frames_of[file] > 1 else file
-
-
 def _card(
     picture: Overlay,
     checkpoint: Checkpoint,
@@ -115,7 +116,7 @@ def _card(
     line, probabilities = predictions.lines[picture.row], predictions.probabilities[picture.row]
     first = np.argsort(-probabilities, kind="stable")[:_BARS]
     return {
-        "title": _title(line.file, line.frame, frames_of),
+        "title": title(line.file, line.frame, frames_of),
         "predicted": checkpoint.class_names[predictions.predicted[picture.row]],
         "image": _data_uri(picture.image),
         "overlay": _data_uri(picture.overlay),
@@ -137,7 +138,7 @@ def _card(
 
 def _row(row: Mapping[str, Any], *, frames_of: Mapping[str, int]) -> dict[str, Any]:
     return {
-        "title": _title(row["file"], row["frame"], frames_of),
+        "title": title(row["file"], row["frame"], frames_of),
         "predicted": row["predicted"],
         "chance": chance(row["confidence"]),
         "width": f"{100 * row['confidence']:.1f}",
