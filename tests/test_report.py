@@ -202,7 +202,9 @@ def test_paper_runs_stand_beside_the_published_value_with_a_verdict(full_page):
     text = full_page.text
     assert "Quick profile" not in text
     mean = sum(1 - (21 + s) / 156 for s in range(5)) / 5
-    assert re.search(rf"86\.5 {100 * mean:.1f} ± 1\.0 [\d. to,]+n\xa0=\xa05 ✓\xa0reproduced", text)
+    assert re.search(
+        rf"86\.5 {100 * mean:.1f} ± 1\.0 [\d.\xa0to, ]+n\xa0=\xa05 ✓\xa0reproduced", text
+    )
     assert "epochs 3, published 200" in text
     assert "0123456789abcdef" in text
     assert "Not run: PneumoniaMNIST, BloodMNIST, DermaMNIST, OrganSMNIST." in text

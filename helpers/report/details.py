@@ -93,6 +93,7 @@ def describe(groups: Sequence[Group], *, pictured: Sequence[Group]) -> list[Deta
 
 def _detail(group: Group, protocol: str, *, pictures: bool) -> Detail:
     selection = group.record["selection"]
+    metric = selection["metric"].replace("val_", "validation ").replace("auc", "AUC")
     return Detail(
         model=group.config["model"],
         dataset=dataset_name(group.dataset),
@@ -105,7 +106,7 @@ def _detail(group: Group, protocol: str, *, pictures: bool) -> Detail:
         pictures=run_pictures(group.runs[0]) if pictures else [],
         selection=(
             f"Seed {group.seeds[0]}: epoch {selection['epoch']} of {group.config['epochs']} was "
-            f"selected, {selection['metric'].replace('_', ' ')} {selection['value']:.3f}."
+            f"selected, {metric} {selection['value']:.3f}."
         ),
     )
 

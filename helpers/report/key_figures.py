@@ -38,20 +38,24 @@ COURSE_EPOCHS = 2 * PRINTED_EPOCHS
 
 
 def accuracy_cell(row: Row) -> Cell:
-    """Return our accuracy in percent, its interval and seeds beneath."""
+    """Return our accuracy in percent, its interval and seeds beneath; empty where none ran."""
     if row.group is None:
-        return Cell(NOT_RUN, verdict=True)
+        return Cell("")  # the verdict says it
     mean = mean_sd(row.group.values("accuracy"), scale=100, digits=1)
     return Cell(mean, f"{_range(row.group.accuracy)}, {_seeds(len(row.group.seeds))}")
 
 
 def _range(mean: SeedMean) -> str:
-    return f"{percent(mean.low)} to {percent(mean.high)}"
+    return _whole(f"{percent(mean.low)} to {percent(mean.high)}")
 
 
 def _seeds(count: int) -> str:
-    # In one piece, wherever the line breaks.
-    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count}"
+    return _whole(f"n = {count}")
+
+
+def _whole(text: str) -> str:
+    """Keep a text in one piece, wherever the line breaks."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def accuracy_line(row: Row, label: str, cells: Sequence[Cell], *, under: str, code: bool) -> Line:
@@ -118,10 +122,10 @@ def _system_line(results: Results, system: System) -> Line:
     if group:
         auc = group_auc(group)
         ours = {"value": auc.mean, "low": auc.low, "high": auc.high}
-        interval = f"{auc.low:.3f} to {auc.high:.3f}, {_seeds(len(group.seeds))}"
+        interval = _whole(f"{auc.low:.3f} to {auc.high:.3f}")
         accuracy = mean_sd(group.values("accuracy"), scale=100, digits=1)
         cells = [
-            Cell(mean_sd(group.values("auc")), interval),
+            Cell(mean_sd(group.values("auc")), f"{interval}, {_seeds(len(group.seeds))}"),
             Cell(accuracy, _range(group.accuracy)),
         ]
     return Line(
@@ -169,7 +173,8 @@ def _difference_cell(
 ) -> Cell:
     """Return a difference with its interval beneath, and what else is to be said."""
     value, _, interval = interval_text(difference, scale=scale, digits=digits).partition(" (")
-    return Cell(value, ", ".join(filter(None, (interval.rstrip(")"), *more))))
+    under = (_whole(text) for text in (interval.rstrip(")"), *more) if text)
+    return Cell(value, ", ".join(under))
 
 
 def _difference(difference: Difference | None, *, scale: float = 1) -> dict[str, float | None]:
