@@ -96,7 +96,8 @@ def plot_stages(
     """
     rows, columns = len(places), len(maps.layers) + 1
     size = (1.12 * columns + 0.6, 1.2 * rows + 0.35)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    # Photographs of a hundred pixels: a higher resolution shows nothing more and takes megabytes.
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, dpi=85)
     for line, place in zip(grid, places, strict=True):
         index = maps.indices[place]
         image = images[index]
@@ -109,6 +110,8 @@ def plot_stages(
             coarse = maps.maps[explained, layer][place][None]
             map_ = unit_range(upsample(coarse, image.shape[:2]))
             show_image(axes, overlay(image[None], map_)[0])
+            if coarse.max() <= 0:
+                axes.set_xlabel("empty map", fontsize=6, labelpad=1)
         if boxes is not None:
             for axes in line:
                 draw_boxes(axes, boxes[index])

@@ -43,14 +43,14 @@ METHODS = {
     "eigencam": "Eigen-CAM",
 }
 VIEW_TITLES = {
-    CROPS: "Crops, lesion off centre",
-    WHOLE: "Whole patches, lesion central",
+    CROPS: "Crops away from the centre",
+    WHOLE: "Whole images",
 }
 NOTE = (
     "Test images with a lesion box; the explained class is the image's own. Means over images and "
-    "seeds with 95 % intervals for both. A patch is cut around its lesion, so the verdicts use "
-    "four crops in which it lies off centre. The rule (`params/localisation.yaml`) was fixed "
-    "before any map of a test image was measured."
+    "seeds with 95 % intervals for both. ARCADE patches are cut around their lesion, so the "
+    "verdicts use four crops in which it lies off centre. The rule (`params/localisation.yaml`) "
+    "was fixed before any map of a test image was measured."
 )
 
 
