@@ -61,12 +61,15 @@ def broken_links(folder: Path) -> list[str]:
     for name, page in sorted(pages.items()):
         targets = [a[key] for _, a in page.tags for key in ("href", "src") if key in a]
         for target in targets:
-            file, _, fragment = unquote(target).partition("#")
+            file, _, fragment = target.partition("#")
+            file = unquote(file)
             if target.startswith("data:image/") or OUTSIDE.fullmatch(target):
                 continue
             known = pages.get(file or name)
             there = known is not None or (":" not in file and (folder / file).is_file())
-            if not there or (fragment and (known is None or fragment not in known.ids)):
+            # As a browser does it: as written, then with its escapes undone.
+            wanted = {fragment, unquote(fragment)}
+            if not there or (fragment and (known is None or not wanted & {*known.ids})):
                 broken.append(f"{name}: {target}")
     return broken
 

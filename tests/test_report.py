@@ -120,14 +120,14 @@ def write_notebook(path, *cells, output=None):
 def test_the_page_is_one_file_without_broken_links(store):
     fabricate_run("breastmnist", "resnet18", pretrained="none", profile="quick")
     executed = store / "quick" / "executed"
-    write_notebook(executed / "01_data.ipynb", "intro", "# What the images are\nmore")
+    write_notebook(executed / "01_data.ipynb", "intro", "# 01 · What the images are\nmore")
     write_notebook(executed / "04_train__common__breastmnist__a b&c_s0.ipynb", "# One run")
     index = report.build_report("quick")
     assert index == store / "quick" / "report" / "index.html"
     html = Page(index.read_text(encoding="utf-8"))
     assert len(html.all("a")) >= 9
     assert broken_links(index.parent) == []
-    assert "What the images are" in html.text
+    assert "01 · What the images are" in html.text
     assert "common / breastmnist / a b&c_s0" in html.text
     assert "1 training run, one notebook each" in html.text
 
