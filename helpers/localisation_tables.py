@@ -121,7 +121,7 @@ def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Pl
                 mean_text(own),
                 difference_text(finding.against[CHANCE]),
                 mean_text(hit),
-                ", ".join(missed) or "none",
+                "; ".join(missed) or "none",
                 finding.verdict,
             ]
         )
