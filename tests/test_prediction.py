@@ -300,7 +300,7 @@ def test_each_frame_stands_in_the_table_once_and_in_order(kind, request, mixed, 
     temperature = checkpoint.calibration.temperature
     assert set(table["calibration"]) == {f"T = {temperature:.4f}"} and temperature != 1
     assert table["width"].tolist()[:3] == [17, 64, 90] and table["height"][2] == 40
-    assert table["note"][2] == "90 x 40 pixels squeezed to a square"
+    assert table["note"][2] == "squeezed to a square"
     skipped = pd.read_csv(tmp_path / "out" / "skipped.csv")
     assert skipped["file"].tolist() == ["half.png", "notes.txt"]
     assert skipped["reason"].tolist() == [
@@ -327,6 +327,7 @@ def test_files_share_the_overlays_evenly():
     assert choose_rows(files, 0) == []
     assert choose_rows(files, 3) == [5, 10, 13]  # the middle of each
     assert choose_rows(files, 5) == [2, 7, 10, 12, 14]
+    assert choose_rows([f"{k}.png" for k in range(40)], 4) == [5, 15, 25, 35]
     for number in range(1, 16):
         rows = choose_rows(files, number)
         assert len(set(rows)) == number and rows == sorted(rows)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from helpers.prediction.reading import Found, Frame, Skipped, read_file
 METHOD = "gradcam"
 # The longer side of a picture, in pixels: small enough for a page, large enough to see a lesion.
 LARGEST, SMALLEST = 384, 224
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Overlays:
 
 
 def choose_rows(files: Sequence[str], number: int) -> list[int]:
-    """Choose frames to explain: as many of each file as of the others, spread over the file.
+    """Choose frames to explain: as many of each file as of the others, spread over all.
 
     Args:
         files: the file of each frame; frames of one file follow each other.
@@ -74,14 +77,16 @@ def choose_rows(files: Sequence[str], number: int) -> list[int]:
     share = dict.fromkeys(rows_of, 0)
     left = min(number, len(files))
     while left:
-        for file in [f for f in rows_of if share[f] < len(rows_of[f])][:left]:
+        unfinished = [file for file, rows in rows_of.items() if share[file] < len(rows)]
+        for file in _spread(unfinished, min(left, len(unfinished))):
             share[file] += 1
             left -= 1
-    return [
-        rows[(2 * k + 1) * len(rows) // (2 * share[file])]
-        for file, rows in rows_of.items()
-        for k in range(share[file])
-    ]
+    return [row for file, rows in rows_of.items() for row in _spread(rows, share[file])]
+
+
+def _spread(items: Sequence[_T], number: int) -> list[_T]:
+    """Return so many of the items, evenly spaced."""
+    return [items[(2 * k + 1) * len(items) // (2 * number)] for k in range(number)]
 
 
 def explain_frames(

@@ -19,7 +19,7 @@ from helpers.metrics import Estimate
 from helpers.prediction.checkpoint import Checkpoint, public_name
 from helpers.prediction.overlays import Overlay, Overlays
 from helpers.prediction.predict import Predictions
-from helpers.prediction.reading import MIN_SIDE
+from helpers.prediction.reading import MIN_SIDE, SQUEEZED
 
 MAX_ROWS = 2000  # of the table; predictions.csv holds all
 _BARS = 4  # classes whose probability stands beside a picture
@@ -53,7 +53,7 @@ def render(
         class_names=checkpoint.class_names,
         frames=len(table),
         files=table["file"].nunique(),
-        squeezed=sum(any("squeezed" in note for note in line.notes) for line in predictions.lines),
+        squeezed=sum(SQUEEZED in line.notes for line in predictions.lines),
         classes=[
             {"name": name, "count": int(n), "width": f"{100 * n / len(table):.1f}"}
             for name, n in zip(checkpoint.class_names, counts, strict=True)

@@ -23,6 +23,7 @@ MIN_SIDE = 16
 
 # Reading a header changes Python's list of warnings for a moment, for all threads at once.
 _ONE_DICOM_AT_A_TIME = threading.Lock()
+SQUEEZED = "squeezed to a square"
 _LISTED = 5  # entries of a folder that an error names
 
 
@@ -175,7 +176,7 @@ def _squeezed(pixels: np.ndarray) -> tuple[str, ...]:
     height, width = pixels.shape[:2]
     if max(height, width) <= 1.1 * min(height, width):
         return ()
-    return (f"{width} x {height} pixels squeezed to a square",)
+    return (SQUEEZED,)
 
 
 def _size(path: Path) -> int | str:
