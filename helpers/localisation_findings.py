@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.explain import upsample
 from helpers.localisation import (
     MeanScore,
     ScoreDifference,
@@ -236,6 +235,8 @@ def focus_findings(plan: Plan) -> list[FocusFinding]:
 
 def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray, str]]:
     """Return (data set, layer) -> half-energy areas (seeds, images), which are normal, title."""
+    from helpers.explain import upsample  # torch, which reading results takes nowhere else
+
     runs = sorted(find_runs(**focus.runs, label_noise=0.0), key=lambda run: run.config["seed"])
     stored = [load_maps(run) for run in runs]
     size = runs[0].record["data"]["image_size"]

@@ -4,6 +4,7 @@ As in `plots`: draw within `plots.style()`.
 """
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -95,28 +96,35 @@ def plot_stages(
         explained: "true" or "predicted" class.
     """
     rows, columns = len(places), len(maps.layers) + 1
-    size = (1.12 * columns + 0.6, 1.2 * rows + 0.35)
+    size = (1.12 * columns + 1.3, 1.2 * rows + 0.35)
     # Photographs of a hundred pixels: a higher resolution shows nothing more and takes megabytes.
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, dpi=85)
     for line, place in zip(grid, places, strict=True):
         index = maps.indices[place]
         image = images[index]
-        names = [class_names[k] for k in (maps.labels[place], maps.predicted[place])]
+        names = [
+            shorten(class_names[k], 24, placeholder=" …")
+            for k in (maps.labels[place], maps.predicted[place])
+        ]
         show_image(line[0], image)
         line[0].set_ylabel(
-            f"test image {index}\ntrue: {names[0]}\npredicted: {names[1]}", fontsize=6
+            f"test image {index}\ntrue: {names[0]}\npredicted:\n{names[1]}",
+            fontsize=8,
+            rotation=0,
+            ha="right",
+            va="center",
         )
         for axes, layer in zip(line[1:], maps.layers.values(), strict=True):
             coarse = maps.maps[explained, layer][place][None]
             map_ = unit_range(upsample(coarse, image.shape[:2]))
             show_image(axes, overlay(image[None], map_)[0])
             if coarse.max() <= 0:
-                axes.set_xlabel("empty map", fontsize=6, labelpad=1)
+                axes.set_xlabel("empty map", fontsize=8, labelpad=1)
         if boxes is not None:
             for axes in line:
                 draw_boxes(axes, boxes[index])
     for axes, title in zip(grid[0], ["image", *maps.layers], strict=True):
-        axes.set_title(title.replace(", ", ",\n"), fontsize=7)
+        axes.set_title(title.replace(", ", ",\n"), fontsize=8)
     return figure
 
 

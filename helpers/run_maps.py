@@ -1,35 +1,18 @@
-"""Grad-CAM maps of a run's test images, kept beside the run: `maps.npz`.
+"""Class activation maps beside their run, `maps.npz`: who has no weights can still look at them.
 
-Maps are a few places wide, so all of them are kept; who has no weights can still look at them.
-`python -m helpers.run_maps` makes those of the data sets that 06_gradcam compares.
+`helpers.explain_run` makes them. Maps are a few places wide, so all of them are kept.
 """
 
-import argparse
 import json
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
-from torch import nn
 
-from helpers.data.datasets import load_dataset
-from helpers.data.splits import Split, Splits
-from helpers.evaluation import check_labels
-from helpers.explain import explain, stage_layers
-from helpers.localisation_plan import load_plan
 from helpers.paths import write_atomically
-from helpers.results import Run, RunError, find_runs, lock
-from helpers.stage_inputs import prepare
-from helpers.training import as_tensor
-from helpers.weights import load_model
+from helpers.results import Run, RunError
 
 FILE = "maps.npz"
-METHOD = "gradcam"
-# Of a larger test split every k-th image is explained, so that each class keeps its share.
-MOST_IMAGES = 1000
 CLASSES = ("true", "predicted")
 
 
@@ -51,48 +34,6 @@ class RunMaps:
     predicted: np.ndarray
     layers: dict[str, str]
     maps: dict[tuple[str, str], np.ndarray]
-
-
-def open_maps(run: Run, splits: Splits) -> RunMaps:
-    """Return the maps of a run; if they are not stored they are made and stored.
-
-    Args:
-        run: a stored run.
-        splits: its data.
-
-    Raises:
-        RunError: the data are not those of the run; or neither maps nor weights are here.
-    """
-    check_labels(run, splits)
-    file = run.path / FILE
-    if not file.exists():
-        maps = make_maps(load_model(run), run, splits.test)
-        with lock(run.path):
-            save_maps(maps, run)
-    return load_maps(run)
-
-
-def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
-    """Explain the true and the predicted class of test images.
-
-    Args:
-        model: the run's network.
-        run: gives the predictions and the size of the network's input.
-        test: the run's test split.
-    """
-    step = -(-len(test) // MOST_IMAGES)
-    indices = np.arange(0, len(test), step)
-    labels, predicted = test.labels[indices], run.predictions("test")[1].argmax(axis=1)[indices]
-    layers = stage_layers(model)
-    images, _ = as_tensor(test, torch.device("cpu"))
-    pixels = prepare(images[indices], run.config["image_size"])
-    maps = {}
-    for name, classes in zip(CLASSES, (labels, predicted), strict=True):
-        found = explain(
-            model, pixels, layers=list(layers.values()), classes=classes, methods=(METHOD,)
-        )
-        maps |= {(name, layer): values for (layer, _), values in found.items()}
-    return RunMaps(indices, labels, predicted, layers, maps)
 
 
 def save_maps(maps: RunMaps, run: Run) -> None:
@@ -127,21 +68,3 @@ def load_maps(run: Run) -> RunMaps:
             return RunMaps(arrays["indices"], labels, predicted, layers, maps)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise RunError(f"{run.path.name}: cannot read {file.name}: {error}.") from error
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m helpers.run_maps", description=__doc__.split("\n")[0]
-    )
-    parser.parse_args(arguments)
-    for focus in load_plan().focus:
-        splits = load_dataset(focus.runs["dataset"])
-        for run in find_runs(**focus.runs, label_noise=0.0):
-            maps = open_maps(run, splits)
-            print(f"{run.config['dataset']}, seed {run.config['seed']}: {len(maps.indices)} images")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
