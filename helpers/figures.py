@@ -105,12 +105,13 @@ def _confusion_matrix(run: Run, splits: Splits | None) -> Figure:
     return figure
 
 
-def _curve(run: Run, plot: Callable[..., Axes]) -> Figure:
+def _curve(run: Run, plot: Callable[..., Axes], *, room: float = 0.0) -> Figure:
     y_true, probabilities = run.predictions("test")
     names = _classes(run)
     if len(present := np.unique(y_true)) < 2:
         return _say(f"undefined: all test images are {names[present[0]]}")
-    figure, axes = plt.subplots(figsize=plots.curve_size(len(names)))
+    width, height = plots.curve_size(len(names))
+    figure, axes = plt.subplots(figsize=(width, height + room))
     plot(y_true, probabilities, names, axes=axes)
     return figure
 
@@ -137,7 +138,7 @@ def _operating_points(run: Run, splits: Splits | None) -> Figure:
     def plot(y_true: np.ndarray, probabilities: np.ndarray, names: Any, *, axes: Axes) -> Axes:
         return plots.plot_operating_points(points, y_true, probabilities, axes=axes)
 
-    return _curve(run, plot)
+    return _curve(run, plot, room=0.5)  # for the legend below
 
 
 def _reliability(run: Run, splits: Splits | None) -> Figure:

@@ -363,7 +363,7 @@ def plot_operating_points(
     axes.set_title(f"Thresholds chosen beforehand, n = {len(y_true):,}")
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set_aspect("equal")
-    axes.legend(loc="lower right", title="chosen on validation images for")
+    _legend_below(axes, title="chosen on validation images for")
     return axes
 
 
