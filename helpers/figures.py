@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from helpers import plots
 from helpers.config import PROFILES, make_config
-from helpers.data.splits import Splits
+from helpers.data.splits import DataError, Splits
 from helpers.evaluation import confident_mistakes, load_images
 from helpers.metrics import Estimate
 from helpers.operating_points import operating_points
@@ -323,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{run_id(run)}: {len(files)} files in {folder_of(run, root).name}")
             if not any(file.stem == "mistakes" for file in files):
                 print(f"  no picture of mistakes: {run.config['dataset']} cannot be had here")
-    except RunError as error:
+    except (RunError, DataError) as error:
         parser.exit(2, f"{error}\n")
 
 
