@@ -362,14 +362,14 @@ def test_a_network_without_a_map_still_predicts(checkpoint, mixed, tmp_path, mon
 
 
 def test_figures_of_the_notebook(checkpoint, colourful, mixed, tmp_path):
+    (mixed / "a.png").rename(mixed / "a $x_{ $.png")  # no formula
     for number, opened in enumerate((checkpoint, colourful)):
-        outcome = predict_folder(opened, mixed, tmp_path / f"{number}", overlays=1 + 8 * number)
-        figure = figures.draw_overlays(outcome, limit=6, columns=3)
-        shown = [axes for axes in figure.axes if axes.images]
-        assert len(shown) == 2 * (1, 6)[number]
-        titles = [axes.get_title() for axes in shown]
-        row = outcome.table.iloc[outcome.overlays.pictures[0].row]
-        assert row["file"] in titles[0] or number
+        outcome = predict_folder(opened, mixed, tmp_path / f"{number}", overlays=1 + 11 * number)
+        figure = figures.draw_overlays(outcome, limit=12, columns=3)
+        shown = [axes.get_title() for axes in figure.axes if axes.images]
+        assert len(shown) == 2 * (1, 12)[number]
+        assert "a $x_{ $.png" in shown or number == 0
+        figure.canvas.draw()
         figure = figures.draw_reliability(opened, "test")
         assert [axes.get_title().split("\n")[0] for axes in figure.axes] == [
             "T = 1.00", f"T = {opened.calibration.temperature:.2f}",
@@ -387,7 +387,7 @@ def test_the_place_of_a_map_in_words(checkpoint, mixed, tmp_path):
     ]
     outcome = replace(outcome, overlays=replace(outcome.overlays, pictures=pictures))
     places = [place for _, _, place in figures.brightest_places(outcome)]
-    assert places == ["upper right", "middle centre", "nowhere"]
+    assert places == ["in the upper right", "in the middle centre", "nowhere"]
 
 
 # --- the output folder -------------------------------------------------------------------------

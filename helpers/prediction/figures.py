@@ -52,8 +52,11 @@ def draw_overlays(outcome: Outcome, *, limit: int = 8, columns: int = 4) -> Figu
         above.imshow(picture.image)
         below.imshow(picture.overlay)
         name = title(line["file"], line["frame"], frames_of)
-        above.set_title(name if len(name) <= _NAME else f"…{name[1 - _NAME :]}", fontsize=7)
-        below.set_title(f"{line['predicted'][:_NAME]} {chance(line['confidence'])}", fontsize=7)
+        above.set_title(
+            name if len(name) <= _NAME else f"…{name[1 - _NAME :]}", fontsize=7, parse_math=False
+        )
+        said = f"{line['predicted'][:_NAME]} {chance(line['confidence'])}"
+        below.set_title(said, fontsize=7, parse_math=False)
     return figure
 
 
@@ -61,7 +64,7 @@ def brightest_places(outcome: Outcome) -> list[tuple[str, int, str]]:
     """Say of each explained frame in which ninth of it its map is highest.
 
     Returns:
-        (file, frame, "upper left" ... "lower right", or "nowhere" for an empty map).
+        (file, frame, "in the upper left" ... "in the lower right", or "nowhere" for an empty map).
     """
     places = []
     for picture in outcome.overlays.pictures:
@@ -76,4 +79,4 @@ def _ninth(unit_map: np.ndarray) -> str:
     row, column = np.unravel_index(unit_map.argmax(), unit_map.shape)
     vertical = ("upper", "middle", "lower")[3 * row // unit_map.shape[0]]
     horizontal = ("left", "centre", "right")[3 * column // unit_map.shape[1]]
-    return f"{vertical} {horizontal}"
+    return f"in the {vertical} {horizontal}"
