@@ -89,6 +89,15 @@ def selection_rule(config: RunConfig) -> str:
     )
 
 
+def class_probabilities(model: nn.Module, pixels: Tensor, *, flip_average: bool) -> Tensor:
+    """Return float32 (B, K) of pixels (B, 3, S, S); see `predict`."""
+    probabilities = model(pixels).float().softmax(dim=1)
+    if flip_average:
+        mirrored = model(pixels.flip(-1)).float().softmax(dim=1)
+        probabilities = (probabilities + mirrored) / 2
+    return probabilities
+
+
 def predict(
     model: nn.Module, images: Tensor, *, image_size: int, flip_average: bool = False
 ) -> np.ndarray:
@@ -109,11 +118,7 @@ def predict(
     with torch.inference_mode():
         for batch in images.split(EVALUATION_BATCH):
             pixels = prepare(batch, image_size)
-            probabilities = model(pixels).float().softmax(dim=1)
-            if flip_average:
-                mirrored = model(pixels.flip(-1)).float().softmax(dim=1)
-                probabilities = (probabilities + mirrored) / 2
-            batches.append(probabilities.cpu())
+            batches.append(class_probabilities(model, pixels, flip_average=flip_average).cpu())
     model.train(was_training)
     return torch.cat(batches).numpy()
 

@@ -12,6 +12,7 @@ from helpers import results
 from helpers.prediction.calibration import Calibration, fit_temperature
 from helpers.reproducibility import default_device
 from helpers.results import Run, RunError, load_run
+from helpers.training import class_probabilities
 from helpers.weights import load_model
 
 
@@ -55,10 +56,9 @@ class Checkpoint:
         """
         pixels = pixels.to(next(self.model.parameters()).device)
         with torch.inference_mode():
-            probabilities = self.model(pixels).float().softmax(dim=1)
-            if self.run.config["flip_average"]:
-                mirrored = self.model(pixels.flip(-1)).float().softmax(dim=1)
-                probabilities = (probabilities + mirrored) / 2
+            probabilities = class_probabilities(
+                self.model, pixels, flip_average=self.run.config["flip_average"]
+            )
         return probabilities.cpu().numpy()
 
 

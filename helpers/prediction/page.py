@@ -10,11 +10,11 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from helpers.html_templates import load_template
 from helpers.metrics import Estimate
 from helpers.prediction.checkpoint import Checkpoint, public_name
 from helpers.prediction.overlays import Overlay, Overlays
@@ -36,17 +36,10 @@ def render(
         predictions: the same as arrays, and the skipped files.
         overlays: the explained frames.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("helpers"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     data = checkpoint.run.record["data"]
     counts = np.bincount(predictions.predicted, minlength=len(checkpoint.class_names))
     frames_of = table["file"].value_counts().to_dict()
-    return environment.get_template("prediction.html.j2").render(
+    return load_template("prediction.html.j2").render(
         phantom=data["phantom"],
         model=_model(checkpoint),
         calibration=checkpoint.calibration,

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from helpers.cag_tables import comparison_files
 from helpers.comparison_tables import OTHER_IMAGES, compare_all
 from helpers.comparisons import Plan, load_plan
 from helpers.groups import Group, group_runs, is_real
+from helpers.html_templates import load_template
 from helpers.paths import results_root, write_atomically
 from helpers.report import status
 from helpers.report.details import Detail, describe, featured
@@ -101,13 +100,6 @@ def render(
         tables: folder of the generated tables; further ones in it (`FURTHER_TABLES`) are shown.
     """
     groups = group_runs(runs)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("helpers"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     quick = profile == "quick"
     phantom = [group.is_phantom for group in groups]
     rules, plan = load_rules(), load_plan()
@@ -116,7 +108,7 @@ def render(
     rows = build_rows(real, datasets=[*MEDMNIST], rules=rules)
     # Quick runs are few, and all of them are shown.
     pictured = groups if quick else featured(real, rows, plan=plan, rules=rules)
-    return environment.get_template("report.html.j2").render(
+    return load_template("report.html.j2").render(
         title=TITLE,
         command=f"{COMMAND} --profile {profile}",
         quick=quick,
