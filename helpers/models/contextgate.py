@@ -4,6 +4,9 @@ Paper: Afrin et al., "MedSpectralNet", PLOS ONE 21(4): e0346128, 2026. Written f
 ancestor is the gated CNN block of MambaOut (CVPR 2025).
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,6 +25,7 @@ class ContextGate(nn.Module):
         channels: C of the input and output map (B, C, H, W); at least 3.
         kernel_size: Patch side k of the inner SpectralFlow.
         depthwise_size: Side of the depthwise kernel; odd.
+        refine: Builds the module on c from `channels` = C/3; a SpectralFlow if left out.
 
     Open choices of the paper:
         - C/3 is rounded down (512 is not divisible by 3).
@@ -37,7 +41,14 @@ class ContextGate(nn.Module):
         ValueError: fewer than three channels, or an even `depthwise_size`.
     """
 
-    def __init__(self, *, channels: int, kernel_size: int = 3, depthwise_size: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        kernel_size: int = 3,
+        depthwise_size: int = 3,
+        refine: Callable[..., nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         if channels < 3:
             raise ValueError(f"channels must be at least 3 (three paths of C/3), got {channels}.")
@@ -48,7 +59,8 @@ class ContextGate(nn.Module):
             channels, channels, depthwise_size, padding=depthwise_size // 2, groups=channels
         )
         self.to_spatial = nn.Conv2d(channels, third, kernel_size=1)
-        self.refine = SpectralFlow(channels=third, kernel_size=kernel_size)
+        refine = refine or partial(SpectralFlow, kernel_size=kernel_size)
+        self.refine = refine(channels=third)
         self.to_gate = nn.Conv2d(channels, third, kernel_size=1)
         self.to_identity = nn.Conv2d(channels, third, kernel_size=1)
         self.project = nn.Conv2d(2 * third, channels, kernel_size=1)

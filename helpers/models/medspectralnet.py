@@ -4,10 +4,24 @@ Paper: Afrin et al., "MedSpectralNet: A lightweight convolutional neural network
 multi-modal image classification", PLOS ONE 21(4): e0346128, 2026. Written from the text.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 from helpers.models.contextgate import ContextGate
 from helpers.models.spectralflow import SpectralFlow
+
+
+class Blocks(NamedTuple):
+    """What stands in the places of both SpectralFlows and of the ContextGate.
+
+    Each builds, from `channels`, a module that keeps the shape (B, C, H, W). None leaves the place
+    empty: a path beside f_b is not added, and what stands in line hands its input on.
+    """
+
+    spectralflow: Callable[..., nn.Module] | None
+    contextgate: Callable[..., nn.Module] | None
 
 
 class MedSpectralNet(nn.Module):
@@ -21,7 +35,8 @@ class MedSpectralNet(nn.Module):
         trunk: Maps (B, C_in, H, W) to the base feature map f_b (B, C, H', W').
         channels: C; 512 in the paper (ResNet-18).
         num_classes: Number of logits.
-        kernel_size: Patch side k of all SpectralFlow modules; 3 or 5 in the paper.
+        blocks: What the network is built of; `SpectralFlow` and `ContextGate` if left out. For the
+            ablation, see `helpers.models.medspectralnet_variants`.
 
     Open choices of the paper:
         - The depthwise convolution is named only in section 4.4.2, "after the ContextGate block,
@@ -39,14 +54,16 @@ class MedSpectralNet(nn.Module):
     """
 
     def __init__(
-        self, *, trunk: nn.Module, channels: int, num_classes: int, kernel_size: int = 3
+        self, *, trunk: nn.Module, channels: int, num_classes: int, blocks: Blocks | None = None
     ) -> None:
         super().__init__()
+        flow, gate = blocks or Blocks(SpectralFlow, ContextGate)
+        # The order of construction is the order of the random draws: stored runs rest on it.
         self.backbone = trunk
-        self.spectralflow1 = SpectralFlow(channels=channels, kernel_size=kernel_size)
-        self.contextgate = ContextGate(channels=channels, kernel_size=kernel_size)
+        self.spectralflow1 = flow(channels=channels) if flow else None
+        self.contextgate = gate(channels=channels) if gate else None
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.spectralflow2 = SpectralFlow(channels=channels, kernel_size=kernel_size)
+        self.spectralflow2 = flow(channels=channels) if flow else nn.Identity()
         self.norm = nn.BatchNorm2d(channels)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
@@ -71,5 +88,8 @@ class Neck(nn.Module):
 
 
 def _refine(blocks: nn.Module, base: Tensor) -> Tensor:
-    fused = base + blocks.spectralflow1(base) + blocks.contextgate(base)
+    fused = base
+    for path in (blocks.spectralflow1, blocks.contextgate):
+        if path is not None:
+            fused = fused + path(base)
     return blocks.norm(blocks.spectralflow2(blocks.depthwise(fused)))
