@@ -17,9 +17,9 @@ from helpers.models.backbones import (
     build_trunk,
     imagenet_state,
     output_stride,
-    resolve_pretrained,
     weights_name,
 )
+from helpers.models.registry import resolve_weights
 
 CACHE = Path(torch.hub.get_dir()) / "checkpoints"
 each_backbone = pytest.mark.parametrize("name", BACKBONES)
@@ -247,27 +247,27 @@ def test_weights_that_cannot_be_had(monkeypatch):
 
 
 def test_auto_is_imagenet_if_it_can_be_had_else_none(monkeypatch, random_weights):
-    assert resolve_pretrained("auto", backbone="resnet18") == "imagenet"
+    assert resolve_weights("resnet18", "auto") == "imagenet"
     monkeypatch.undo()
     fail_with(monkeypatch, TimeoutError("too slow"))
-    assert resolve_pretrained("auto", backbone="resnet18") == "none"
+    assert resolve_weights("resnet18", "auto") == "none"
 
 
 def test_a_damaged_file_is_an_error_also_for_auto(monkeypatch):
     fail_with(monkeypatch, RuntimeError("invalid hash value"))
     with pytest.raises(RuntimeError, match="invalid hash value"):
-        resolve_pretrained("auto", backbone="resnet18")
+        resolve_weights("resnet18", "auto")
 
 
 @pytest.mark.parametrize("word", ["imagenet", "none"])
 def test_a_plain_word_is_kept_without_a_look_at_the_files(monkeypatch, word):
     fail_with(monkeypatch, AssertionError("looked"))
-    assert resolve_pretrained(word, backbone="resnet18") == word
+    assert resolve_weights("resnet18", word) == word
 
 
 def test_unknown_word():
     with pytest.raises(ValueError, match="one of auto, imagenet, none, got 'yes'"):
-        resolve_pretrained("yes", backbone="resnet18")
+        resolve_weights("resnet18", "yes")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """ImageNet backbones from torchvision: weights, input channels, stems and output strides."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import torch
 import torchvision
@@ -16,7 +17,6 @@ _WEIGHTS = {
 }
 BACKBONES = tuple(_WEIGHTS)
 _RESNETS = tuple(name for name in BACKBONES if name.startswith("resnet"))
-PRETRAINED = ("auto", "imagenet", "none")
 
 
 class WeightsUnavailable(RuntimeError):
@@ -55,21 +55,20 @@ def imagenet_state(backbone: str) -> dict[str, Tensor]:
         ) from error
 
 
-def resolve_pretrained(pretrained: str, *, backbone: str) -> str:
-    """Turn "auto" into "imagenet" where the weights can be had, else into "none".
+@dataclass(frozen=True)
+class TorchvisionWeights:
+    """ImageNet weights of a backbone, in torchvision's cache (`TORCH_HOME`) or downloaded."""
 
-    Raises:
-        ValueError: `pretrained` is not one of auto, imagenet, none.
-    """
-    if pretrained not in PRETRAINED:
-        raise ValueError(f"pretrained must be one of {', '.join(PRETRAINED)}, got {pretrained!r}.")
-    if pretrained != "auto":
-        return pretrained
-    try:
-        imagenet_state(backbone)
-    except WeightsUnavailable:
-        return "none"
-    return "imagenet"
+    backbone: str
+
+    @property
+    def label(self) -> str:
+        """torchvision's name of the weights."""
+        return weights_name(self.backbone)
+
+    def find(self) -> None:
+        """Raise a `WeightsUnavailable` unless the weights can be had."""
+        imagenet_state(self.backbone)
 
 
 def check_image_size(image_size: int) -> None:
@@ -112,14 +111,15 @@ def _set_output_stride(model: nn.Module, stride: int) -> None:
         model.features[2].conv[1][0].stride = (1, 1)
 
 
-def _check_in_channels(in_channels: int) -> None:
+def check_in_channels(in_channels: int) -> None:
+    """Raise a `ValueError` if there is no input channel."""
     if in_channels < 1:
         raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
 
 
 def _set_in_channels(model: nn.Module, in_channels: int) -> None:
     """Make the first convolution accept `in_channels`; a grey image gives what its copies gave."""
-    _check_in_channels(in_channels)
+    check_in_channels(in_channels)
     if in_channels == 3:
         return
     is_resnet = isinstance(model, torchvision.models.ResNet)
@@ -208,7 +208,7 @@ def build_resnet_28(name: str, *, num_classes: int, in_channels: int = 3) -> nn.
     """
     if name not in _RESNETS:
         raise ValueError(f"unknown ResNet {name!r}; known: {', '.join(_RESNETS)}.")
-    _check_in_channels(in_channels)
+    check_in_channels(in_channels)
     model = getattr(torchvision.models, name)(num_classes=num_classes)
     model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")

@@ -7,16 +7,19 @@ from functools import partial
 from torch import nn
 
 from helpers.models.backbones import (
+    TorchvisionWeights,
+    WeightsUnavailable,
     build_backbone,
     build_resnet_28,
     build_trunk,
     check_image_size,
-    resolve_pretrained,
-    weights_name,
 )
 from helpers.models.brain_inspired import HeadedNet
 from helpers.models.heads import build_head
 from helpers.models.medspectralnet import MedSpectralNet
+from helpers.models.zoo.timm_models import TIMM_MODELS, TimmWeights, build_timm
+
+PRETRAINED = ("auto", "imagenet", "none")
 
 
 @dataclass(frozen=True)
@@ -25,17 +28,21 @@ class ModelEntry:
 
     Attributes:
         build: Builds the network from `num_classes`, `in_channels`, `image_size`, `pretrained`.
-        backbone: The torchvision network whose ImageNet weights it can start from, or None.
+        weights: The ImageNet weights that it can start from, or None.
         description: One line for tables.
     """
 
     build: Callable[..., nn.Module]
-    backbone: str | None
+    weights: TorchvisionWeights | TimmWeights | None
     description: str
 
 
 def _plain(backbone: str) -> ModelEntry:
-    return ModelEntry(partial(build_backbone, backbone), backbone, f"{backbone}, torchvision's own")
+    return ModelEntry(
+        partial(build_backbone, backbone),
+        TorchvisionWeights(backbone),
+        f"{backbone}, torchvision's own",
+    )
 
 
 def _plain_28(backbone: str) -> ModelEntry:
@@ -53,7 +60,7 @@ def _medspectralnet(backbone: str, note: str) -> ModelEntry:
         )
         return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)
 
-    return ModelEntry(build, backbone, f"MedSpectralNet on {backbone}{note}")
+    return ModelEntry(build, TorchvisionWeights(backbone), f"MedSpectralNet on {backbone}{note}")
 
 
 def _headed(backbone: str, head: str, description: str) -> ModelEntry:
@@ -65,7 +72,13 @@ def _headed(backbone: str, head: str, description: str) -> ModelEntry:
             trunk=trunk, head=build_head(head, in_features=channels, num_classes=num_classes)
         )
 
-    return ModelEntry(build, backbone, description)
+    return ModelEntry(build, TorchvisionWeights(backbone), description)
+
+
+def _timm(name: str) -> ModelEntry:
+    model = TIMM_MODELS[name]
+    weights = None if model.tag is None else TimmWeights(name)
+    return ModelEntry(partial(build_timm, name), weights, f"{model.architecture}, timm's own")
 
 
 _REGISTRY: dict[str, ModelEntry] = {
@@ -87,6 +100,7 @@ _REGISTRY: dict[str, ModelEntry] = {
     "quantum_mlp_resnet18": _headed(
         "resnet18", "quantum_control", "resnet18, the quantum head's layers with tanh"
     ),
+    **{name: _timm(name) for name in TIMM_MODELS},
 }
 
 
@@ -112,19 +126,28 @@ def resolve_weights(name: str, pretrained: str) -> str:
     Raises:
         ValueError: unknown model or word, or "imagenet" for a model that has no such weights.
     """
-    backbone = model_entry(name).backbone
-    if backbone is None:
-        if pretrained == "imagenet":
-            raise ValueError(
-                f"{name} has no ImageNet weights: its stem is not ImageNet's; use pretrained='none'"
-            )
-        backbone, pretrained = "resnet18", "none" if pretrained == "auto" else pretrained
-    return resolve_pretrained(pretrained, backbone=backbone)
+    weights = model_entry(name).weights
+    if pretrained not in PRETRAINED:
+        raise ValueError(f"pretrained must be one of {', '.join(PRETRAINED)}, got {pretrained!r}.")
+    if weights is None and pretrained == "imagenet":
+        raise ValueError(
+            f"{name} has no ImageNet weights: none are published for it; use pretrained='none'."
+        )
+    if pretrained != "auto":
+        return pretrained
+    if weights is None:
+        return "none"
+    try:
+        weights.find()
+    except WeightsUnavailable:
+        return "none"
+    return "imagenet"
 
 
 def weights_label(name: str, pretrained: str) -> str | None:
-    """Return torchvision's name of the weights that a run started from, None from scratch."""
-    return weights_name(model_entry(name).backbone) if pretrained == "imagenet" else None
+    """Return the library's name of the weights that a run started from, None from scratch."""
+    weights = model_entry(name).weights
+    return weights.label if weights is not None and pretrained == "imagenet" else None
 
 
 def build_model(
@@ -141,12 +164,12 @@ def build_model(
         name: One of `list_models()`.
         num_classes: At least 2.
         in_channels: Channels of the input; grey images may enter as one channel or three copies.
-        image_size: Side of the input in pixels, at least 28; decides the output stride.
+        image_size: Side of the input in pixels, at least 28; decides the output stride of ours.
         pretrained: "imagenet" (an error if the weights cannot be had), "none", or "auto".
 
     Raises:
-        ValueError: unknown model or word, fewer than two classes, no input channels, too
-            small an image.
+        ValueError: unknown model or word, fewer than two classes, no input channels, an image
+            size that the architecture cannot take.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
     """
     entry = model_entry(name)

@@ -1,0 +1,166 @@
+"""Comparators from timm (Apache-2.0), under the names of the registry.
+
+The networks are timm's own; what is ours is their fit to a size: three of them have a fixed grid
+of windows or positions and are built for the size that is asked for. Not every size is possible; the
+error then names the nearest ones that are. ImageNet weights are those trained on ImageNet-1k alone.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+
+from helpers.models.backbones import SMALLEST_IMAGE, WeightsUnavailable, check_in_channels
+
+# Where the nearest possible sizes are looked for, in pixels above and below the asked one.
+_SEARCH = 64
+
+
+@dataclass(frozen=True)
+class TimmModel:
+    """A network of timm.
+
+    Attributes:
+        architecture: timm's name.
+        tag: timm's name of the ImageNet-1k weights, None where none are published for it.
+        fixed_size: Whether the network is built for one image size.
+    """
+
+    architecture: str
+    tag: str | None
+    fixed_size: bool = False
+
+
+TIMM_MODELS = {
+    "convnext_tiny": TimmModel("convnext_tiny", "fb_in1k"),
+    "swin_tiny": TimmModel("swin_tiny_patch4_window7_224", "ms_in1k", fixed_size=True),
+    "mobilevit_s": TimmModel("mobilevit_s", "cvnets_in1k"),
+    "mobilevitv2_100": TimmModel("mobilevitv2_100", "cvnets_in1k"),
+    "nest_tiny": TimmModel("nest_tiny", None, fixed_size=True),
+    "mobilenetv4_conv_small": TimmModel("mobilenetv4_conv_small", "e2400_r224_in1k"),
+    "mobilenetv4_conv_medium": TimmModel("mobilenetv4_conv_medium", "e500_r224_in1k"),
+    "fastvit_t8": TimmModel("fastvit_t8", "apple_in1k"),
+    "fastvit_t12": TimmModel("fastvit_t12", "apple_in1k"),
+    "edgenext_small": TimmModel("edgenext_small", "usi_in1k"),
+    "efficientformerv2_s0": TimmModel("efficientformerv2_s0", "snap_dist_in1k", fixed_size=True),
+    "efficientformerv2_s1": TimmModel("efficientformerv2_s1", "snap_dist_in1k", fixed_size=True),
+    "mambaout_femto": TimmModel("mambaout_femto", "in1k"),
+    "densenet121": TimmModel("densenet121", "ra_in1k"),
+}
+
+
+@dataclass(frozen=True)
+class TimmWeights:
+    """ImageNet-1k weights of a network, on the Hugging Face hub and in its cache (`HF_HOME`).
+
+    Attributes:
+        name: Key of `TIMM_MODELS`, whose tag is not None.
+    """
+
+    name: str
+
+    @property
+    def label(self) -> str:
+        """timm's name of the weights."""
+        return f"timm {TIMM_MODELS[self.name].architecture}.{TIMM_MODELS[self.name].tag}"
+
+    def find(self) -> None:
+        """Raise a `WeightsUnavailable` unless the weights are in the cache or can be downloaded."""
+        import huggingface_hub
+        from huggingface_hub.errors import HTTPError
+
+        repository = f"timm/{self.label.removeprefix('timm ')}"
+        file = "model.safetensors"
+        if isinstance(huggingface_hub.try_to_load_from_cache(repository, file), str):
+            return
+        try:
+            if huggingface_hub.file_exists(repository, file):
+                return
+            reason = f"{repository} has no {file}"
+        except (OSError, HTTPError) as error:
+            reason = str(error)
+        raise WeightsUnavailable(
+            f"ImageNet weights of {self.name} ({self.label}) cannot be had: {reason}. Download "
+            f"{repository} where there is a network (`hf download {repository}`) and set HF_HOME "
+            "to the folder of that cache, or train from scratch with pretrained='none'."
+        )
+
+
+@cache
+def _takes(name: str, image_size: int) -> str | None:
+    """Return why a network cannot take an image size, None if it can; nothing is computed."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            model = _create(name, image_size, num_classes=2).eval()
+            model(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        return str(error).split(". ")[0].strip() or type(error).__name__
+    return None
+
+
+def _create(name: str, image_size: int, **options) -> nn.Module:
+    import timm  # seconds, so only where one of its networks is built
+
+    model = TIMM_MODELS[name]
+    if model.fixed_size:
+        options["img_size"] = image_size
+    architecture = model.architecture
+    if options.get("pretrained"):
+        architecture = f"{architecture}.{model.tag}"
+    return timm.create_model(architecture, **options)
+
+
+def check_timm_size(name: str, image_size: int) -> None:
+    """Raise a `ValueError` that names the nearest possible sizes if a network cannot take this one."""
+    reason = _takes(name, image_size)
+    if reason is None:
+        return
+    below = range(image_size - 1, max(SMALLEST_IMAGE, image_size - _SEARCH) - 1, -1)
+    above = range(image_size + 1, image_size + _SEARCH + 1)
+    near = [next((s for s in sizes if _takes(name, s) is None), None) for sizes in (below, above)]
+    possible = " and ".join(f"{size} px" for size in near if size is not None)
+    raise ValueError(
+        f"{name} cannot take images of {image_size} px ({reason}); the nearest sizes that it "
+        f"takes: {possible or f'none within {_SEARCH} px'}. Set image_size."
+    )
+
+
+def build_timm(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+    image_size: int = 224,
+    pretrained: str = "none",
+) -> nn.Module:
+    """Build a network of timm; it maps (B, in_channels, H, W) float32 to logits (B, num_classes).
+
+    Args:
+        name: Key of `TIMM_MODELS`.
+        num_classes: Number of logits.
+        in_channels: Channels of the input; ImageNet weights are adapted by timm.
+        image_size: Side of the input in pixels.
+        pretrained: "imagenet" or "none".
+
+    Raises:
+        ValueError: the architecture cannot take this size; no input channels.
+        WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
+        RuntimeError: the weights found do not fit the network.
+    """
+    check_in_channels(in_channels)
+    check_timm_size(name, image_size)
+    options = {"num_classes": num_classes, "in_chans": in_channels}
+    if pretrained != "imagenet":
+        return _create(name, image_size, **options)
+    weights = TimmWeights(name)
+    weights.find()
+    try:
+        return _create(name, image_size, pretrained=True, **options)
+    except OSError as error:
+        raise WeightsUnavailable(f"{weights.label} cannot be loaded: {error}") from error
+    except (RuntimeError, KeyError) as error:
+        raise RuntimeError(
+            f"{name}: the weights {weights.label} do not fit: {error}. Delete that file of the "
+            "Hugging Face cache (HF_HOME) to have it downloaded anew."
+        ) from error
