@@ -17,13 +17,17 @@ from helpers.models.registry import (
     weights_label,
 )
 from helpers.models.spectralflow import SpectralFlow
+from helpers.models.zoo.timm_models import TIMM_MODELS, TimmWeights
 from helpers.published import lookup
 
 SMALL = (
     *("medspectralnet", "medspectralnet_light", "resnet18", "mobilenet_v2", "resnet18_28"),
     *("brain_inspired_resnet18", "quantum_resnet18"),
 )
+COMPARATORS = {*TIMM_MODELS, "medvit_t", "medvit_s", "medvit_l"}
+OURS = tuple(name for name in list_models() if name not in COMPARATORS)  # take any size
 each_model = pytest.mark.parametrize("name", list_models())
+each_of_ours = pytest.mark.parametrize("name", OURS)
 each_small = pytest.mark.parametrize("name", SMALL)
 
 
@@ -44,12 +48,13 @@ def no_weights(monkeypatch):
         raise WeightsUnavailable(f"no file for {backbone}")
 
     monkeypatch.setattr(backbones, "imagenet_state", fail)
+    monkeypatch.setattr(TimmWeights, "find", lambda weights: fail(weights.name))
 
 
 # --- shapes ---
 
 
-@each_model
+@each_of_ours
 @pytest.mark.parametrize(
     ("image_size", "num_classes", "in_channels"),
     [(28, 2, 1), (29, 7, 3), (33, 11, 1), (64, 2, 3), (97, 7, 1), (224, 11, 3)],
@@ -217,9 +222,10 @@ def test_medspectralnet_is_larger_than_printed():
     assert f"{trunk / 1e6:.2f}" == counted.printed
 
 
+@pytest.mark.parametrize("name", ["medspectralnet_light", "medspectralnet_resnet16"])
 @pytest.mark.parametrize("num_classes", [2, 11])
-def test_light_keeps_what_the_paper_prints(num_classes):
-    model = on_meta("medspectralnet_light", num_classes=num_classes)
+def test_light_keeps_what_the_paper_prints(name, num_classes):
+    model = on_meta(name, num_classes=num_classes)
     size = lookup(paper="B", table="Fig. 14", row="MedSpectralNet", column="params")
     cost = lookup(paper="B", table="Table 4", row="MedSpectralNet", column="flops")
     assert count_parameters(model) <= 1e6 * size.value

@@ -63,7 +63,7 @@ class TorchvisionWeights:
 
     @property
     def label(self) -> str:
-        """torchvision's name of the weights."""
+        """Name of the weights in torchvision."""
         return weights_name(self.backbone)
 
     def find(self) -> None:

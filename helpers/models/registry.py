@@ -17,6 +17,8 @@ from helpers.models.backbones import (
 from helpers.models.brain_inspired import HeadedNet
 from helpers.models.heads import build_head
 from helpers.models.medspectralnet import MedSpectralNet
+from helpers.models.medspectralnet_variants import VARIANTS
+from helpers.models.zoo.medvit import build_medvit
 from helpers.models.zoo.timm_models import TIMM_MODELS, TimmWeights, build_timm
 
 PRETRAINED = ("auto", "imagenet", "none")
@@ -63,6 +65,41 @@ def _medspectralnet(backbone: str, note: str) -> ModelEntry:
     return ModelEntry(build, TorchvisionWeights(backbone), f"MedSpectralNet on {backbone}{note}")
 
 
+def _medspectralnet_resnet16() -> ModelEntry:
+    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
+        trunk, channels = build_trunk(
+            "resnet18", in_channels=in_channels, image_size=image_size, pretrained=pretrained
+        )
+        trunk.layer4 = trunk.layer4[:1]
+        return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)
+
+    return ModelEntry(
+        build,
+        TorchvisionWeights("resnet18"),
+        "MedSpectralNet on resnet18 without its last block: the paper's 8.5 M parameters",
+    )
+
+
+def _variant(name: str) -> ModelEntry:
+    assemble, note = VARIANTS[name]
+
+    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
+        trunk, channels = build_trunk(
+            "resnet18", in_channels=in_channels, image_size=image_size, pretrained=pretrained
+        )
+        return assemble(trunk, channels, num_classes)
+
+    return ModelEntry(build, TorchvisionWeights("resnet18"), f"MedSpectralNet, {note}")
+
+
+def _zoo(build: Callable[..., nn.Module], variant: str, description: str) -> ModelEntry:
+    def from_scratch(*, pretrained: str, **options):
+        del pretrained  # no weights are published in a form that can be loaded safely
+        return build(variant, **options)
+
+    return ModelEntry(from_scratch, None, description)
+
+
 def _headed(backbone: str, head: str, description: str) -> ModelEntry:
     def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
         trunk, channels = build_trunk(
@@ -84,6 +121,8 @@ def _timm(name: str) -> ModelEntry:
 _REGISTRY: dict[str, ModelEntry] = {
     "medspectralnet": _medspectralnet("resnet18", ", as paper B's text says"),
     "medspectralnet_light": _medspectralnet("mobilenet_v2", ", within 8.5 M parameters"),
+    "medspectralnet_resnet16": _medspectralnet_resnet16(),
+    **{name: _variant(name) for name in VARIANTS},
     "medspectralnet_resnet34": _medspectralnet("resnet34", ""),
     "medspectralnet_resnet50": _medspectralnet("resnet50", ""),
     **{name: _plain(name) for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v2")},
@@ -100,6 +139,7 @@ _REGISTRY: dict[str, ModelEntry] = {
     "quantum_mlp_resnet18": _headed(
         "resnet18", "quantum_control", "resnet18, the quantum head's layers with tanh"
     ),
+    **{f"medvit_{v}": _zoo(build_medvit, v, f"MedViT-{v.upper()}, written anew") for v in "tsl"},
     **{name: _timm(name) for name in TIMM_MODELS},
 }
 

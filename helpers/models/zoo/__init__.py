@@ -1,0 +1,1 @@
+"""Comparators of paper B's Table 3."""

@@ -1,8 +1,8 @@
 """Comparators from timm (Apache-2.0), under the names of the registry.
 
-The networks are timm's own; what is ours is their fit to a size: three of them have a fixed grid
-of windows or positions and are built for the size that is asked for. Not every size is possible; the
-error then names the nearest ones that are. ImageNet weights are those trained on ImageNet-1k alone.
+The networks are timm's own; what is ours is their fit to a size: those with a fixed grid of windows
+or positions are built for the size that is asked for. Not every size is possible; the error then
+names the nearest ones that are. ImageNet weights are those trained on ImageNet-1k alone.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class TimmWeights:
 
     @property
     def label(self) -> str:
-        """timm's name of the weights."""
+        """Name of the weights in timm."""
         return f"timm {TIMM_MODELS[self.name].architecture}.{TIMM_MODELS[self.name].tag}"
 
     def find(self) -> None:
@@ -112,7 +112,7 @@ def _create(name: str, image_size: int, **options) -> nn.Module:
 
 
 def check_timm_size(name: str, image_size: int) -> None:
-    """Raise a `ValueError` that names the nearest possible sizes if a network cannot take this one."""
+    """Raise a `ValueError` with the nearest possible sizes if a network cannot take this one."""
     reason = _takes(name, image_size)
     if reason is None:
         return
