@@ -1,0 +1,393 @@
+"""Selective scan: the linear recurrence of Mamba, whose coefficients depend on the input.
+
+Paper: Gu and Dao, "Mamba: Linear-time sequence modeling with selective state spaces",
+arXiv 2312.00752, section 3. Written from the text in plain PyTorch; the authors' code
+(Apache-2.0) is a CUDA kernel.
+
+    h_t = exp(dt_t A) h_{t-1} + dt_t u_t B_t        y_t = C_t h_t + D u_t
+
+How it is computed: a sequence of L tokens is cut into chunks of about sqrt(L). Where one step
+alone is work enough, the chunks follow each other and a step's state stays in the cache; where it
+is not (a GPU, a batch of few images), all chunks advance together: once from zero to learn how
+each ends, then, with the true states in front, for the result. The decay over a chunk is the
+exponential of a sum, never a quotient of products, so nothing overflows. The backward pass
+recomputes a chunk's states from the one stored in front of it: no (batch, L, channels, states)
+tensor outlives a chunk.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+# Elements of the state (images x groups x states x channels) that one step works on: about what
+# a core's own cache holds. Below a quarter of it the chunks advance together.
+_CPU_STEP = 2**17
+# On a GPU the states of a whole sequence are held for the backward pass, up to this many.
+_GPU_SEQUENCE = 2**28
+
+
+def selective_scan(
+    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor | None = None
+) -> Tensor:
+    """Run G independent groups of a selective state space model along the tokens.
+
+    Computes in float32 (float64 if `u` is), also under autocast.
+
+    Args:
+        u: Input (batch, L, G, channels).
+        dt: Step sizes, not negative, of the shape of `u`.
+        a: Decay rates A, not positive, (G, channels, states).
+        b: Input weights B (batch, L, G, states).
+        c: Output weights C (batch, L, G, states).
+        d: Weights of the direct path D (G, channels), or none.
+
+    Returns:
+        y, of the shape of `u`, in the type that was computed in.
+
+    Raises:
+        ValueError: shapes that do not belong together.
+    """
+    _check_shapes(u, dt, a, b, c, d)
+    dtype = torch.promote_types(u.dtype, torch.float32)
+    u, dt, b, c = (x.to(dtype) for x in (u, dt, b, c))
+    a = a.to(dtype).transpose(1, 2)  # (G, states, channels): channels last, as in the state
+    inputs = (dt, dt * u, a, b, c)
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        # Exported graphs are for inference and know no operator of ours.
+        y, _ = _forward(*(x.detach() for x in inputs), plan=_plan_graph(u.shape[1]))
+    else:
+        y, _ = _scan(*inputs)
+    return y if d is None else y + d.to(dtype) * u
+
+
+def scan_macs(*, batch: int, length: int, channels: int, states: int) -> int:
+    """Return the multiply-accumulates of one forward scan, each multiplication counted as one.
+
+    Per token, channel and state four: dt A, (dt u) B, decay times state plus input, C times state
+    plus the sum so far. The exponential is not counted, nor is how the scan is parallelised.
+    `torch.utils.flop_counter` counts the scan by this.
+
+    Args:
+        batch: Number of images.
+        length: Tokens L.
+        channels: Channels of all groups together.
+        states: States N per channel.
+    """
+    return 4 * batch * length * channels * states
+
+
+def _check_shapes(u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor | None) -> None:
+    if u.ndim != 4 or 0 in u.shape:
+        raise ValueError(f"u must be (batch, L, groups, channels), not empty, got {_shape(u)}.")
+    batch, length, groups, channels = u.shape
+    if a.ndim != 3 or a.shape[:2] != (groups, channels) or a.shape[2] == 0:
+        raise ValueError(f"a must be ({groups}, {channels}, states) for this u, got {_shape(a)}.")
+    weights = (batch, length, groups, a.shape[2])
+    expected = {"dt": (dt, u.shape), "b": (b, weights), "c": (c, weights)}
+    if d is not None:
+        expected["d"] = (d, (groups, channels))
+    for name, (tensor, shape) in expected.items():
+        if tensor.shape != shape:
+            raise ValueError(
+                f"{name} must be {tuple(shape)} for this u and a, got {_shape(tensor)}."
+            )
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(tensor.shape)
+
+
+# --- how a scan is cut ---
+
+
+@dataclass(frozen=True)
+class _Plan:
+    images: int  # how many go through the scan at a time
+    chunk: int  # tokens a chunk
+    together: bool  # do all chunks advance at the same time?
+
+
+def _plan(dt: Tensor, states: int) -> _Plan:
+    batch, length, groups, channels = dt.shape
+    state = groups * channels * states  # of one image
+    chunk = math.isqrt(length - 1) + 1
+    if dt.device.type == "cpu":
+        together = length > 1 and 4 * batch * state <= _CPU_STEP
+        images = batch if together else max(1, _CPU_STEP // state)
+    else:
+        together = length > 1
+        images = max(1, _GPU_SEQUENCE // (length * state))
+    return _Plan(min(images, batch), chunk, together)
+
+
+def _plan_graph(length: int) -> _Plan:
+    """All images at once and as few steps as can be: each step is a handful of graph nodes."""
+    return _Plan(images=-1, chunk=math.isqrt(length - 1) + 1, together=length > 1)
+
+
+# --- the operator; tensors: dt, du (B, L, G, D), a (G, N, D), b, c (B, L, G, N) ---
+
+
+@torch.library.custom_op("helpers::selective_scan", mutates_args=())
+def _scan(dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.autocast(dt.device.type, enabled=False):
+        return _forward(dt, du, a, b, c, plan=_plan(dt, a.shape[1]))
+
+
+@_scan.register_fake
+def _(dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    chunks = -(-dt.shape[1] // _plan(dt, a.shape[1]).chunk)
+    return torch.empty_like(dt), dt.new_empty(dt.shape[0], chunks, *a.shape)
+
+
+@torch.library.custom_op("helpers::selective_scan_backward", mutates_args=())
+def _scan_backward(
+    dy: Tensor, starts: Tensor, dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    with torch.autocast(dt.device.type, enabled=False):
+        return _backward(dy, starts, dt, du, a, b, c, plan=_plan(dt, a.shape[1]))
+
+
+@_scan_backward.register_fake
+def _(
+    dy: Tensor, starts: Tensor, dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return tuple(
+        torch.empty_like(x, memory_format=torch.contiguous_format) for x in (dt, du, a, b, c)
+    )
+
+
+def _save(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(output[1], *inputs)
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate(ctx, dy: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
+    return _scan_backward(dy.contiguous(), *ctx.saved_tensors)
+
+
+_scan.register_autograd(_differentiate, setup_context=_save)
+
+
+@register_flop_formula(torch.ops.helpers.selective_scan)
+def _flops(dt: torch.Size, du: torch.Size, a: torch.Size, *args, out_shape=None, **kwargs) -> int:
+    batch, length, groups, channels = dt
+    return 2 * scan_macs(batch=batch, length=length, channels=groups * channels, states=a[1])
+
+
+@register_flop_formula(torch.ops.helpers.selective_scan_backward)
+def _backward_flops(dy: torch.Size, starts: torch.Size, dt: torch.Size, *args, **kwargs) -> int:
+    return 2 * _flops(dt, *args)  # as for products: twice the forward pass, recomputation aside
+
+
+# --- forward ---
+
+
+def _forward(
+    dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor, *, plan: _Plan
+) -> tuple[Tensor, Tensor]:
+    """Return y (B, L, G, D) and the state in front of each chunk (B, chunks, G, N, D)."""
+    images = dt.shape[0] if plan.images == -1 else plan.images
+    a = a.contiguous()
+    run = _forward_together if plan.together else _forward_in_turn
+    parts = [
+        run(*slices, a=a, chunk=plan.chunk)
+        for slices in zip(*(x.split(images) for x in (dt, du, b, c)), strict=True)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+
+
+def _forward_in_turn(
+    dt: Tensor, du: Tensor, b: Tensor, c: Tensor, *, a: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    state = dt.new_zeros(dt.shape[0], *a.shape)
+    outputs, starts = [], []
+    for pieces in zip(*(x.split(chunk, dim=1) for x in (dt, du, b, c)), strict=True):
+        starts.append(state.clone())
+        outputs.append(_advance(state, *pieces, a=a))
+    return torch.cat(outputs, dim=1), torch.stack(starts, dim=1)
+
+
+def _forward_together(
+    dt: Tensor, du: Tensor, b: Tensor, c: Tensor, *, a: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    batch, length = dt.shape[:2]
+    pieces = [_to_chunks(x, chunk) for x in (dt, du, b, c)]
+    ends = dt.new_zeros(pieces[0].shape[0], *a.shape)
+    _advance(ends, *pieces[:3], None, a=a)
+    starts = _carry(ends.unflatten(0, (batch, -1)), _chunk_decay(pieces[0], a, batch))
+    y = _advance(starts.flatten(0, 1).clone(), *pieces, a=a)
+    return y.unflatten(0, (batch, -1)).flatten(1, 2)[:, :length].contiguous(), starts
+
+
+def _advance(
+    state: Tensor, dt: Tensor, du: Tensor, b: Tensor, c: Tensor | None, *, a: Tensor
+) -> Tensor | None:
+    """Move the state (B, G, N, D) over all tokens, in place; return y unless c is none."""
+    decay = torch.empty_like(state)
+    outputs = []
+    for t in range(dt.shape[1]):
+        torch.mul(dt[:, t].unsqueeze(2), a, out=decay)
+        state.mul_(decay.exp_()).addcmul_(b[:, t].unsqueeze(3), du[:, t].unsqueeze(2))
+        if c is not None:
+            outputs.append(torch.matmul(c[:, t].unsqueeze(2), state).squeeze(2))
+    return torch.stack(outputs, dim=1) if outputs else None
+
+
+def _to_chunks(x: Tensor, chunk: int) -> Tensor:
+    """Cut (B, L, G, D) to (B * chunks, chunk, G, D); zeros at the end leave the state alone."""
+    missing = -x.shape[1] % chunk
+    padded = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, missing))
+    return padded.unflatten(1, (-1, chunk)).flatten(0, 1)
+
+
+def _chunk_decay(dt: Tensor, a: Tensor, batch: int) -> Tensor:
+    """Return the decay of the state over each whole chunk (B, chunks, G, N, D)."""
+    return (dt.sum(dim=1).unsqueeze(2) * a).exp().unflatten(0, (batch, -1))
+
+
+def _carry(ends: Tensor, decay: Tensor) -> Tensor:
+    """Turn each chunk's end (B, chunks, ...), reached from zero, into its true start."""
+    starts = [torch.zeros_like(ends[:, 0])]
+    for i in range(ends.shape[1] - 1):
+        starts.append(decay[:, i] * starts[i] + ends[:, i])
+    return torch.stack(starts, dim=1)
+
+
+# --- backward ---
+
+
+def _backward(
+    dy: Tensor,
+    starts: Tensor,
+    dt: Tensor,
+    du: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    *,
+    plan: _Plan,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of dt, du, a, b and c."""
+    a = a.contiguous()
+    run = _backward_together if plan.together else _backward_in_turn
+    parts = []
+    grad_a = torch.zeros_like(a)
+    for slices in zip(*(x.split(plan.images) for x in (starts, dt, du, b, c, dy)), strict=True):
+        *grads, grad = run(*slices, a=a, chunk=plan.chunk)
+        parts.append(grads)
+        grad_a += grad.sum(dim=0)
+    grad_dt, grad_du, grad_b, grad_c = (torch.cat(x) for x in zip(*parts, strict=True))
+    return grad_dt, grad_du, grad_a, grad_b, grad_c
+
+
+def _backward_in_turn(
+    starts: Tensor,
+    dt: Tensor,
+    du: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dy: Tensor,
+    *,
+    a: Tensor,
+    chunk: int,
+) -> list[Tensor]:
+    grads = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (dt, du, b, c)]
+    grad_state, grad_a = dt.new_zeros(2, dt.shape[0], *a.shape)
+    work = _workspace(grad_state, chunk)
+    inputs = [x.split(chunk, dim=1) for x in (dt, du, b, c, dy)]
+    outputs = [x.split(chunk, dim=1) for x in grads]
+    for i in reversed(range(starts.shape[1])):
+        pieces, into = [x[i] for x in inputs], [x[i] for x in outputs]
+        _retreat(grad_state, starts[:, i], *pieces, a=a, grad_a=grad_a, into=into, work=work)
+    return [*grads, grad_a]
+
+
+def _backward_together(
+    starts: Tensor,
+    dt: Tensor,
+    du: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dy: Tensor,
+    *,
+    a: Tensor,
+    chunk: int,
+) -> list[Tensor]:
+    batch, length = dt.shape[:2]
+    dt, du, b, c, dy = (_to_chunks(x, chunk) for x in (dt, du, b, c, dy))
+    # The gradient of the state obeys the same recurrence, backwards: from zero, then in earnest.
+    from_right = _gradient_ends(dt, c, dy, a).unflatten(0, (batch, -1))
+    decay = _chunk_decay(dt, a, batch)
+    grad_state = _carry(from_right.flip(1), decay.flip(1)).flip(1).flatten(0, 1)
+    grads = [torch.empty_like(x) for x in (dt, du, b, c)]
+    grad_a = torch.zeros_like(grad_state)
+    _retreat(
+        grad_state,
+        starts.flatten(0, 1),
+        *(dt, du, b, c, dy),
+        a=a,
+        grad_a=grad_a,
+        into=grads,
+        work=_workspace(grad_state, chunk),
+    )
+    joined = [x.unflatten(0, (batch, -1)).flatten(1, 2)[:, :length] for x in grads]
+    return [*joined, grad_a]
+
+
+def _gradient_ends(dt: Tensor, c: Tensor, dy: Tensor, a: Tensor) -> Tensor:
+    """Return the gradient of each chunk's start, as if nothing followed the chunk."""
+    grad = dt.new_zeros(dt.shape[0], *a.shape)
+    decay = torch.empty_like(grad)
+    for t in reversed(range(dt.shape[1])):
+        grad.addcmul_(c[:, t].unsqueeze(3), dy[:, t].unsqueeze(2))
+        torch.mul(dt[:, t].unsqueeze(2), a, out=decay)
+        grad.mul_(decay.exp_())
+    return grad
+
+
+def _workspace(state: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    return state.new_empty(chunk + 1, *state.shape), state.new_empty(chunk, *state.shape)
+
+
+def _retreat(
+    grad: Tensor,
+    start: Tensor,
+    dt: Tensor,
+    du: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dy: Tensor,
+    *,
+    a: Tensor,
+    grad_a: Tensor,
+    into: list[Tensor],
+    work: tuple[Tensor, Tensor],
+) -> None:
+    """Move the gradient of the state (B, G, N, D) back over all tokens, in place.
+
+    Writes the gradients of dt, du, b and c to `into` and adds that of a, image by image, to
+    `grad_a`.
+    """
+    states, decays = work
+    grad_dt, grad_du, grad_b, grad_c = into
+    states[0] = start
+    length = dt.shape[1]
+    for t in range(length):
+        torch.mul(dt[:, t].unsqueeze(2), a, out=decays[t])
+        torch.mul(decays[t].exp_(), states[t], out=states[t + 1])
+        states[t + 1].addcmul_(b[:, t].unsqueeze(3), du[:, t].unsqueeze(2))
+        grad_c[:, t] = torch.matmul(states[t + 1], dy[:, t].unsqueeze(3)).squeeze(3)
+    for t in reversed(range(length)):
+        grad.addcmul_(c[:, t].unsqueeze(3), dy[:, t].unsqueeze(2))
+        grad_b[:, t] = torch.matmul(grad, du[:, t].unsqueeze(3)).squeeze(3)
+        grad_du[:, t] = torch.matmul(b[:, t].unsqueeze(2), grad).squeeze(2)
+        grad.mul_(decays[t])
+        by_decay = states[t].mul_(grad)  # gradient of dt_t A; this state is not needed again
+        grad_a.addcmul_(by_decay, dt[:, t].unsqueeze(2))
+        grad_dt[:, t] = by_decay.mul_(a).sum(dim=2)
