@@ -1,0 +1,409 @@
+"""Time the training loop against the bare network's steps, and against the usual loop.
+
+Usage: python -m benchmarks.training [--rounds 5] [--milliseconds 1500] [--threads 1] [--save]
+
+Three loops over the same network, batch size, optimizer and recipe:
+
+- *ours*: `helpers.training.fit` from its first line to its last: set-up, gathering, augmentation,
+  loss, optimizer, schedule, averaged weights, history, the copy of the best weights. Two epochs;
+  each is validated on two images only, and even that is counted.
+- *bare*: forward, cross-entropy, backward and optimizer step on prepared batches that lie in
+  memory. Nothing can be faster; the share of its speed that is left is the loop's efficiency.
+- *usual*: a DataLoader with two workers that takes each image through torchvision's transforms, one
+  PIL image at a time, CutMix on the batch, schedule and averaged weights as ours. Its workers are
+  started before the clock.
+
+Ours against bare: the networks of the recipe at 64 px, and a small one (three strided convolutions)
+at 28 px, where the network hides least. "normal" is without CutMix and "full" with it, as paper B
+trains. Ours against usual: the small network at 28 px, where the pipeline decides, and the recipe's
+light network at that size for comparison, where both loops mostly wait for the same network. Both
+loops on one thread and on as many as there are processors; the faster of the two counts, for each.
+
+A checkpoint is written every 20 seconds at most; what that takes is a line of its own.
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision.transforms import v2
+
+from benchmarks.augmentation import torchvision_chain
+from benchmarks.common import by_turns, main, processors, ratios, synchronise
+from helpers.config import RunConfig, make_config
+from helpers.data.splits import Split
+from helpers.data.transforms import make_augmentation
+from helpers.models.registry import build_model
+from helpers.reproducibility import default_device
+from helpers.schedules import make_optimizer, make_schedule
+from helpers.speed_table import RATIO, Speed
+from helpers.training import fit
+
+NUM_CLASSES = 2
+EPOCHS = 2  # of a run of ours: one boundary between epochs
+WORKERS = 2
+FILE_SIZE = 28  # px of the images in memory
+LEAST_OF_BARE = {"normal": 0.95, "full": 0.85}
+LEAST_OF_USUAL = 3.0
+SMALL = "small network"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and the batches it is trained on.
+
+    Attributes:
+        model: a name of the registry, or `SMALL`.
+        image_size: side of its input.
+        batch_size: images a step.
+    """
+
+    model: str
+    image_size: int
+    batch_size: int
+
+    @property
+    def title(self) -> str:
+        """For tables."""
+        return f"{self.model}, {self.image_size} px"
+
+
+AGAINST_BARE = (
+    Case("resnet18", 64, 32),
+    Case("medspectralnet", 64, 32),
+    Case("medspectralnet_light", 64, 32),
+    Case(SMALL, 28, 128),
+)
+AGAINST_USUAL = (Case(SMALL, 28, 128), Case("medspectralnet_light", 28, 32))
+
+
+def small_network() -> nn.Module:
+    """Build three strided convolutions (32, 64, 128 channels) and a linear layer."""
+    widths = (3, 32, 64, 128)
+    blocks = [
+        nn.Sequential(
+            nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(inplace=True),
+        )
+        for before, after in pairwise(widths)
+    ]
+    return nn.Sequential(
+        *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], NUM_CLASSES)
+    )
+
+
+def build(case: Case) -> nn.Module:
+    """Build a case's network with random weights: what it learns does not matter for speed."""
+    torch.manual_seed(0)
+    if case.model == SMALL:
+        return small_network()
+    return build_model(
+        case.model, num_classes=NUM_CLASSES, image_size=case.image_size, pretrained="none"
+    )
+
+
+def configuration(case: Case, augmentation: str) -> RunConfig:
+    """Return the common recipe with a case's size and batch; CutMix with "full" alone."""
+    config = make_config(
+        recipe="common",
+        dataset="phantom",
+        model=case.model,
+        seed=0,
+        pretrained="none",
+        image_size=case.image_size,
+        batch_size=case.batch_size,
+        epochs=EPOCHS,
+        augmentation=augmentation,
+    )
+    return config if augmentation == "full" else replace(config, cutmix=0.0)
+
+
+def random_split(images: int) -> Split:
+    """Draw grey images with both classes."""
+    pixels = np.random.default_rng(0).integers(0, 256, (images, FILE_SIZE, FILE_SIZE, 1), np.uint8)
+    return Split(images=pixels, labels=np.arange(images) % NUM_CLASSES)
+
+
+# --- ours and bare -------------------------------------------------------------------------------
+
+
+def our_speed(case: Case, config: RunConfig, *, steps: int) -> float:
+    """Return the images a second of `fit` over `EPOCHS` epochs of `steps` steps."""
+    train, val = random_split(steps * case.batch_size), random_split(2)
+    model, device = build(case), default_device()
+    synchronise(device)
+    start = time.perf_counter()
+    fit(model, train=train, val=val, num_classes=NUM_CLASSES, config=config, device=device)
+    synchronise(device)
+    return EPOCHS * len(train) / (time.perf_counter() - start)
+
+
+def prepared_batches(case: Case, config: RunConfig, *, count: int) -> list[tuple[Tensor, Tensor]]:
+    """Return augmented batches on the device as the network sees them: pixels, soft targets."""
+    split, device = random_split(count * case.batch_size), default_device()
+    augment = make_augmentation(
+        config.augmentation, image_size=config.image_size, cutmix=config.cutmix
+    )
+    images = torch.from_numpy(split.images).permute(0, 3, 1, 2).split(case.batch_size)
+    labels = torch.from_numpy(split.labels).split(case.batch_size)
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    for few, their in zip(images, labels, strict=True):
+        pixels, targets = augment(few, their, num_classes=NUM_CLASSES, generator=generator)
+        pixels = pixels.to(device).contiguous(memory_format=torch.channels_last)
+        batches.append((pixels, targets.to(device)))
+    return batches
+
+
+def bare_seconds(
+    model: nn.Module,
+    batches: list[tuple[Tensor, Tensor]],
+    config: RunConfig,
+    *,
+    steps: int,
+) -> float:
+    """Return the time of forward, backward and optimizer over some steps."""
+    device = batches[0][0].device
+    model.train().to(device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(
+        config.optimizer,
+        model.parameters(),
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+    )
+    synchronise(device)
+    start = time.perf_counter()
+    for step in range(steps):
+        pixels, targets = batches[step % len(batches)]
+        optimizer.zero_grad(set_to_none=True)
+        functional.cross_entropy(model(pixels), targets).backward()
+        optimizer.step()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def steps_for(case: Case, config: RunConfig, *, seconds: float) -> int:
+    """Return how many bare steps take about that long, at least four."""
+    model, batches = build(case), prepared_batches(case, config, count=1)
+    bare_seconds(model, batches, config, steps=2)  # the first steps allocate
+    return max(4, round(seconds * 3 / bare_seconds(model, batches, config, steps=3)))
+
+
+def against_bare(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
+    """Compare ours with bare for one network, by turns: bare, normal, full, bare, ..."""
+    configs = {kind: configuration(case, kind) for kind in LEAST_OF_BARE}
+    steps = -(-steps_for(case, configs["normal"], seconds=seconds) // EPOCHS)
+    batches = prepared_batches(case, configs["normal"], count=min(steps, 8))
+    images = EPOCHS * steps * case.batch_size
+
+    def bare() -> float:
+        spent = bare_seconds(build(case), batches, configs["normal"], steps=EPOCHS * steps)
+        return images / spent
+
+    runs = {kind: partial(our_speed, case, config, steps=steps) for kind, config in configs.items()}
+    for warm_up in runs.values():
+        warm_up()
+    speeds = by_turns({"bare": bare} | runs, rounds=rounds)
+    return [
+        Speed(name=f"{case.title}: bare steps", unit="images/s", values=tuple(speeds["bare"])),
+        *(
+            Speed(
+                name=f"{case.title}: our loop, {kind} augmentation, of the bare steps' speed",
+                unit=RATIO,
+                values=ratios(speeds[kind], speeds["bare"]),
+                target=least,
+                headline=True,
+            )
+            for kind, least in LEAST_OF_BARE.items()
+        ),
+    ]
+
+
+# --- the usual loop ------------------------------------------------------------------------------
+
+
+class PilImages(Dataset):
+    """Images as the data set's own package gives them: one PIL image, its transforms, its label."""
+
+    def __init__(self, split: Split, config: RunConfig) -> None:
+        self.images, self.labels = split.images[..., 0], split.labels
+        self.transform = torchvision_chain(config.augmentation, config.image_size)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = Image.fromarray(self.images[index]).convert("RGB")  # medmnist: as_rgb=True
+        return self.transform(image), int(self.labels[index])
+
+
+class CollateCutMix:
+    """Stack a batch and mix it with a probability, in the worker."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+        self.mix = v2.CutMix(num_classes=NUM_CLASSES)
+
+    def __call__(self, batch: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) and soft targets (B, K)."""
+        images, labels = default_collate(batch)
+        if torch.rand(()) < self.probability:
+            return self.mix(images, labels)
+        return images, functional.one_hot(labels, NUM_CLASSES).float()
+
+
+def usual_loader(split: Split, config: RunConfig) -> DataLoader:
+    """Return shuffled batches from `WORKERS` workers that stay alive between epochs."""
+    return DataLoader(
+        PilImages(split, config),
+        batch_size=config.batch_size,
+        shuffle=True,
+        num_workers=WORKERS,
+        collate_fn=CollateCutMix(config.cutmix),
+        persistent_workers=WORKERS > 0,
+    )
+
+
+def usual_loop(model: nn.Module, loader: DataLoader, config: RunConfig, *, epochs: int) -> float:
+    """Train as most scripts do; return the time, without that of the workers' start."""
+    device = default_device()
+    model.train().to(device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(
+        config.optimizer,
+        model.parameters(),
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+    )
+    schedule = make_schedule(config.schedule, optimizer, total_steps=epochs * len(loader))
+    average = AveragedModel(
+        model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+    )
+    for _ in loader:  # an epoch without training: the workers start and warm up
+        pass
+    synchronise(device)
+    start = time.perf_counter()
+    for _ in range(epochs):
+        total = 0.0
+        for pixels, targets in loader:
+            pixels = pixels.to(device, memory_format=torch.channels_last)
+            optimizer.zero_grad(set_to_none=True)
+            loss = functional.cross_entropy(
+                model(pixels), targets.to(device), label_smoothing=config.label_smoothing
+            )
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            average.update_parameters(model)
+            total += loss.item() * len(pixels)
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def usual_speed(case: Case, config: RunConfig, *, steps: int) -> float:
+    """Return the images a second of the usual loop over `EPOCHS` epochs of `steps` steps."""
+    split = random_split(steps * case.batch_size)
+    spent = usual_loop(build(case), usual_loader(split, config), config, epochs=EPOCHS)
+    return EPOCHS * len(split) / spent
+
+
+def against_usual(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
+    """Compare ours with the usual loop, each with the number of threads that suits it."""
+    config = configuration(case, "full")
+    steps = -(-steps_for(case, config, seconds=seconds) // EPOCHS)
+    counts = sorted({1, processors()})
+
+    def with_threads(threads: int, speed, steps: int) -> float:
+        torch.set_num_threads(threads)
+        return speed(case, config, steps=steps)
+
+    loops = {"ours": our_speed, "usual": usual_speed}
+    runs = {
+        f"{name} {threads}": partial(with_threads, threads, speed, steps)
+        for name, speed in loops.items()
+        for threads in counts
+    }
+    for threads in counts:
+        with_threads(threads, our_speed, 4)  # the first steps allocate
+    speeds = by_turns(runs, rounds=rounds)
+    best = {
+        name: max((speeds[f"{name} {threads}"] for threads in counts), key=np.median)
+        for name in loops
+    }
+    judged = case.model == SMALL
+    title = f"{case.title}, full augmentation"
+    return [
+        Speed(name=f"{title}: our loop", unit="images/s", values=best["ours"]),
+        Speed(name=f"{title}: the usual loop", unit="images/s", values=best["usual"]),
+        Speed(
+            name=f"{title}: our loop over the usual one",
+            unit=RATIO,
+            values=ratios(best["ours"], best["usual"]),
+            target=LEAST_OF_USUAL if judged else None,
+            headline=True,
+        ),
+    ]
+
+
+# --- all -----------------------------------------------------------------------------------------
+
+
+def checkpoint_time(case: Case, *, rounds: int) -> Speed:
+    """Time a checkpoint: short trainings that write one an epoch against the same without."""
+    config = configuration(case, "normal")
+    split = random_split(2)
+
+    def seconds(folder: str | None) -> float:
+        model = build(case)
+        start = time.perf_counter()
+        fit(
+            model,
+            train=split,
+            val=split,
+            num_classes=NUM_CLASSES,
+            config=config,
+            device=default_device(),
+            checkpoint=None if folder is None else Path(folder) / "checkpoint.pt",
+            checkpoint_seconds=0,
+        )
+        return time.perf_counter() - start
+
+    spent = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            spent.append((seconds(folder) - seconds(None)) / EPOCHS)
+    name = f"{case.title}: a checkpoint, at most one in 20 s"
+    return Speed(name=name, unit="s", values=tuple(spent))
+
+
+def measure(*, rounds: int = 5, milliseconds: int = 1500, threads: int = 1) -> list[Speed]:
+    """Take all figures.
+
+    Args:
+        rounds: of each comparison.
+        milliseconds: of the bare steps in a round, about.
+        threads: of ours and bare.
+    """
+    seconds = milliseconds / 1000
+    speeds = []
+    for case in AGAINST_BARE:
+        torch.set_num_threads(threads)
+        speeds += against_bare(case, rounds=rounds, seconds=seconds)
+    speeds.append(checkpoint_time(AGAINST_BARE[0], rounds=rounds))
+    for case in AGAINST_USUAL:
+        speeds += against_usual(case, rounds=rounds, seconds=seconds / 3)
+    return speeds
+
+
+if __name__ == "__main__":
+    main(measure)
