@@ -24,7 +24,8 @@ SMALL = (
     *("medspectralnet", "medspectralnet_light", "resnet18", "mobilenet_v2", "resnet18_28"),
     *("brain_inspired_resnet18", "quantum_resnet18"),
 )
-COMPARATORS = {*TIMM_MODELS, "medvit_t", "medvit_s", "medvit_l"}
+ZOO = {"medmamba_t", "medmamba_s", "medmamba_b", "vmamba_t", "medvit_t", "medvit_s", "medvit_l"}
+COMPARATORS = ZOO | set(TIMM_MODELS)
 OURS = tuple(name for name in list_models() if name not in COMPARATORS)  # take any size
 each_model = pytest.mark.parametrize("name", list_models())
 each_of_ours = pytest.mark.parametrize("name", OURS)

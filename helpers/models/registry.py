@@ -18,8 +18,10 @@ from helpers.models.brain_inspired import HeadedNet
 from helpers.models.heads import build_head
 from helpers.models.medspectralnet import MedSpectralNet
 from helpers.models.medspectralnet_variants import VARIANTS
+from helpers.models.zoo.medmamba import build_medmamba
 from helpers.models.zoo.medvit import build_medvit
 from helpers.models.zoo.timm_models import TIMM_MODELS, TimmWeights, build_timm
+from helpers.models.zoo.vmamba import build_vmamba
 
 PRETRAINED = ("auto", "imagenet", "none")
 
@@ -139,6 +141,11 @@ _REGISTRY: dict[str, ModelEntry] = {
     "quantum_mlp_resnet18": _headed(
         "resnet18", "quantum_control", "resnet18, the quantum head's layers with tanh"
     ),
+    **{
+        f"medmamba_{v}": _zoo(build_medmamba, v, f"MedMamba-{v.upper()}, written anew")
+        for v in "tsb"
+    },
+    "vmamba_t": _zoo(build_vmamba, "t", "VMamba-T, written anew"),
     **{f"medvit_{v}": _zoo(build_medvit, v, f"MedViT-{v.upper()}, written anew") for v in "tsl"},
     **{name: _timm(name) for name in TIMM_MODELS},
 }
