@@ -1,0 +1,232 @@
+"""What defines an AutoML run: `params/automl.yaml`, and the configuration of one search."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from helpers.config import PROFILES, check_type
+from helpers.paths import repo_root, results_root
+
+RECIPE = "automl"
+METRIC = "log_loss"
+
+
+class AutoMLError(ValueError):
+    """An AutoML run was asked for that cannot be made, or its search found nothing."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What FLAML is given.
+
+    Attributes:
+        title: Name for readers.
+        backbone: torchvision network whose pooled features FLAML sees, ImageNet weights, frozen;
+            None: the pixels themselves.
+    """
+
+    title: str
+    backbone: str | None
+
+    @property
+    def pretrained(self) -> str:
+        """Whether anything was learned elsewhere, as in the other runs' configurations."""
+        return "imagenet" if self.backbone else "none"
+
+
+SYSTEMS = {
+    "flaml_pixels": System("FLAML on pixels", None),
+    "flaml_resnet18": System("FLAML on features of a frozen ResNet-18", "resnet18"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoMLConfig:
+    """One search.
+
+    Attributes:
+        dataset: Name for `load_dataset`.
+        model: One of `SYSTEMS`.
+        seed: Seed of the search, at least 0.
+        image_size: Side in pixels of what enters the system.
+        estimators: FLAML's names, joined by commas.
+        time_budget_seconds: Wall-clock seconds of the search, or None.
+        max_trials: Trials of the search, or None; one of the two budgets is given.
+        profile: As for other runs: all but "paper" have a results tree of their own.
+    """
+
+    dataset: str
+    model: str
+    seed: int
+    image_size: int
+    estimators: str
+    time_budget_seconds: float | None
+    max_trials: int | None
+    profile: str = "paper"
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
+        check_system(self.model)
+        if self.profile not in PROFILES:
+            raise AutoMLError(f"unknown profile {self.profile!r}; known: {', '.join(PROFILES)}.")
+        if self.seed < 0:
+            raise AutoMLError(f"seed must be at least 0, got {self.seed}.")
+        if self.image_size < 1:
+            raise AutoMLError(f"image_size must be at least 1, got {self.image_size}.")
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        seconds, trials = self.time_budget_seconds, self.max_trials
+        if (seconds is None) == (trials is None):
+            raise AutoMLError(
+                "a search has one budget: time_budget_seconds or max_trials, got "
+                f"{seconds} and {trials}."
+            )
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise AutoMLError(f"time_budget_seconds must be positive, got {seconds}.")
+        # FLAML does not search with one trial: it takes its first configuration unseen.
+        if trials is not None and trials < 2:
+            raise AutoMLError(f"max_trials must be at least 2, got {trials}.")
+
+    @property
+    def system(self) -> System:
+        """What FLAML is given."""
+        return SYSTEMS[self.model]
+
+    @property
+    def budget(self) -> str:
+        """The budget in words."""
+        if self.max_trials is not None:
+            return f"{self.max_trials} trials"
+        return f"{self.time_budget_seconds:g} s on one thread"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values, and what all AutoML runs share, as a JSON-ready dictionary."""
+        shared = {"recipe": RECIPE, "metric": METRIC, "threads": 1}
+        return shared | asdict(self) | {"pretrained": self.system.pretrained}
+
+    def hash(self) -> str:
+        """Return ten hexadecimal digits that identify everything but the seed and the profile."""
+        identity = {k: v for k, v in self.to_dict().items() if k not in ("seed", "profile")}
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, which may not exist yet."""
+        dataset = self.dataset.replace(":", "_").replace("/", "_")
+        leaf = f"{self.hash()}_s{self.seed}"
+        return automl_root(self.profile) / "runs" / RECIPE / dataset / self.model / leaf
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A system of the benchmark that keeps its published values.
+
+    Attributes:
+        name: As the benchmark calls it.
+        reason: Why it is not run.
+        checked: Where that was looked up.
+    """
+
+    name: str
+    reason: str
+    checked: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The content of `params/automl.yaml`."""
+
+    datasets: tuple[str, ...]
+    image_sizes: dict[str, int]
+    seeds: tuple[int, ...]
+    estimators: tuple[str, ...]
+    time_budget_seconds: float | None
+    max_trials: int | None
+    not_run: tuple[NotRun, ...]
+
+    def config(
+        self,
+        dataset: str,
+        system: str,
+        seed: int,
+        *,
+        profile: str = "paper",
+        time_budget_seconds: float | None = None,
+        max_trials: int | None = None,
+    ) -> AutoMLConfig:
+        """Return a search by the plan's protocol, with another budget if one is given.
+
+        Raises:
+            AutoMLError: unknown system, a seed or a budget out of range.
+            ConfigError: a value of the wrong type.
+        """
+        check_system(system)
+        if time_budget_seconds is None and max_trials is None:
+            time_budget_seconds, max_trials = self.time_budget_seconds, self.max_trials
+        return AutoMLConfig(
+            dataset=dataset,
+            model=system,
+            seed=seed,
+            image_size=self.image_sizes[system],
+            estimators=",".join(self.estimators),
+            time_budget_seconds=time_budget_seconds,
+            max_trials=max_trials,
+            profile=profile,
+        )
+
+    def configs(self, *, profile: str = "paper") -> list[AutoMLConfig]:
+        """Return all planned searches."""
+        return [
+            self.config(dataset, system, seed, profile=profile)
+            for dataset in self.datasets
+            for system in self.image_sizes
+            for seed in self.seeds
+        ]
+
+
+def automl_root(profile: str = "paper") -> Path:
+    """Return the tree of AutoML runs, apart from that of trained networks."""
+    return results_root(profile) / "automl"
+
+
+def check_system(name: str) -> None:
+    """Raise an `AutoMLError` that lists the known systems if `name` is not one of them."""
+    if name not in SYSTEMS:
+        raise AutoMLError(f"unknown AutoML system {name!r}; known: {', '.join(SYSTEMS)}.")
+
+
+def load_plan(path: Path | None = None) -> Plan:
+    """Read `params/automl.yaml`.
+
+    Raises:
+        AutoMLError: a key is missing, unknown or of the wrong kind, a system unknown, or a run
+            planned twice.
+    """
+    path = path or repo_root() / "params" / "automl.yaml"
+    content = yaml.safe_load(path.read_text())
+    try:
+        plan = Plan(
+            image_sizes={k: v["image_size"] for k, v in content.pop("systems").items()},
+            not_run=tuple(
+                NotRun(**entry | {"checked": tuple(entry["checked"])})
+                for entry in content.pop("not_run")
+            ),
+            **{name: tuple(content.pop(name)) for name in ("datasets", "seeds", "estimators")},
+            **content,
+        )
+        configs = plan.configs()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise AutoMLError(f"{path.name}: a key is missing or unknown: {error}.") from None
+    except ValueError as error:
+        raise AutoMLError(f"{path.name}: {error}") from None
+    if len({config.folder for config in configs}) < len(configs):
+        raise AutoMLError(f"{path.name}: a run is planned twice (data set or seed repeated).")
+    return plan
