@@ -27,13 +27,15 @@ OTHER_IMAGES = (
     "Paper A's images are not public. Its numbers stand beside ours, which are of other images: no "
     "verdict on a number, only on comparisons."
 )
-RULE = (
+PAIRED = (
     "A and B are paired by seed and scored on the same test images. Differences are A - B, means "
     "over the seeds; their 95 % intervals cover test images (for the AUC DeLong) and seeds (t). "
     "p values are corrected by Holm over the family as planned. The verdict is on the AUC. "
-    "McNemar's exact test compares the majority decisions of all seeds. The rule and the "
-    "comparisons (`params/comparisons.yaml`) were fixed before any test split was read, but for "
-    "one that is marked there."
+    "McNemar's exact test compares the majority decisions of all seeds."
+)
+RULE = (
+    f"{PAIRED} The rule and the comparisons (`params/comparisons.yaml`) were fixed before any test "
+    "split was read, but for one that is marked there."
 )
 
 

@@ -1,4 +1,7 @@
-"""Paper A's claims as paired comparisons of two protocols: `params/comparisons.yaml`, judged."""
+"""Claims as paired comparisons of two protocols, judged: `params/comparisons.yaml` for paper A.
+
+`params/table2.yaml` (see `helpers.table2`) plans paper B's in the same form.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +79,15 @@ class System:
 
 @dataclass(frozen=True)
 class Plan:
-    """The content of `params/comparisons.yaml`."""
+    """The content of `params/comparisons.yaml`, or of a file of its form.
+
+    Attributes:
+        min_seeds: for a verdict.
+        level: of the corrected p values.
+        dataset: name for `load_dataset`; all comparisons are on its test images.
+        families: what is corrected together.
+        systems: rows of paper A's Table 4 by their start; empty in a file that has none.
+    """
 
     min_seeds: int
     level: float
@@ -99,8 +110,13 @@ class Plan:
 # --- the plan ------------------------------------------------------------------------------------
 
 
-def load_plan(path: Path | None = None) -> Plan:
+def load_plan(path: Path | None = None, *, beside: Sequence[str] = ("systems",)) -> Plan:
     """Read the comparisons.
+
+    Args:
+        path: another file than `params/comparisons.yaml`.
+        beside: keys that the file has beside `rule`, `dataset` and `families`; of these only
+            `systems` is read here.
 
     Raises:
         ComparisonError: a key is missing or unknown, a name stands twice, a configuration or a
@@ -108,23 +124,25 @@ def load_plan(path: Path | None = None) -> Plan:
     """
     path = path or repo_root() / "params" / "comparisons.yaml"
     content = yaml.safe_load(path.read_text())
-    _check_keys(content, path.name, needed=("rule", "dataset", "families", "systems"))
+    check_keys(content, path.name, needed=("rule", "dataset", "families", *beside))
     rule, dataset = content["rule"], content["dataset"]
-    _check_keys(rule, f"{path.name}, rule", needed=("min_seeds", "level"))
+    check_keys(rule, f"{path.name}, rule", needed=("min_seeds", "level"))
     if rule["min_seeds"] < 2 or not 0 < rule["level"] < 1:
         raise ComparisonError(f"{path.name}: min_seeds must be at least 2 and level within 0 .. 1.")
     families = tuple(_family(entry, dataset) for entry in content["families"])
     _check_unique([family.name for family in families], path.name)
-    _check_keys(content["systems"], f"{path.name}, systems", needed=("imagenet", "none"))
-    systems = {
-        start: tuple(_system(entry, dataset, start) for entry in entries)
-        for start, entries in content["systems"].items()
-    }
+    systems = {}
+    if "systems" in beside:
+        check_keys(content["systems"], f"{path.name}, systems", needed=("imagenet", "none"))
+        systems = {
+            start: tuple(_system(entry, dataset, start) for entry in entries)
+            for start, entries in content["systems"].items()
+        }
     return Plan(rule["min_seeds"], rule["level"], dataset, families, systems)
 
 
 def _family(entry: dict[str, Any], dataset: str) -> Family:
-    _check_keys(entry, "a family", needed=("name", "title", "common", "comparisons"))
+    check_keys(entry, "a family", needed=("name", "title", "common", "comparisons"))
     name = entry["name"]
     pairs = tuple(_pair(pair, entry["common"], dataset, name) for pair in entry["comparisons"])
     _check_unique([pair.name for pair in pairs], f"family {name}")
@@ -133,7 +151,7 @@ def _family(entry: dict[str, Any], dataset: str) -> Family:
 
 def _pair(entry: dict[str, Any], common: dict[str, Any], dataset: str, family: str) -> Pair:
     where = f"family {family}, comparison {entry.get('id')}"
-    _check_keys(entry, where, needed=("id", "title", "claim"), allowed=("a", "b", "published"))
+    check_keys(entry, where, needed=("id", "title", "claim"), allowed=("a", "b", "published"))
     sides = [
         protocol(common | entry.get(side, {}), dataset=dataset, where=f"{where}, {side}")
         for side in ("a", "b")
@@ -143,29 +161,35 @@ def _pair(entry: dict[str, Any], common: dict[str, Any], dataset: str, family: s
     published = entry.get("published")
     if published is not None:
         for metric in GAINS:
-            _lookup(published, metric, where)
+            published_value(published, metric, where)
     return Pair(entry["id"], entry["title"], entry["claim"], *sides, published)
 
 
 def _system(entry: dict[str, Any], dataset: str, start: str) -> System:
     where = f"systems of start {start}, {entry.get('title')}"
-    _check_keys(entry, where, needed=("title", "runs"), allowed=("published",))
+    check_keys(entry, where, needed=("title", "runs"), allowed=("published",))
     config = protocol(entry["runs"] | {"pretrained": start}, dataset=dataset, where=where)
     if row := entry.get("published"):
-        _lookup({"paper": "A", "table": "Table 4", "row": row}, "accuracy", where)
+        published_value({"paper": "A", "table": "Table 4", "row": row}, "accuracy", where)
     return System(entry["title"], config, entry.get("published"))
 
 
-def _lookup(key: Mapping[str, str], column: str, where: str) -> Published:
+def published_value(key: Mapping[str, str], column: str, where: str) -> Published:
+    """Look a printed value up for an entry of a plan.
+
+    Raises:
+        ComparisonError: there is none; the message names the entry.
+    """
     try:
         return lookup(**key, column=column)
     except (PublishedError, TypeError) as error:
         raise ComparisonError(f"{where}: {error}") from None
 
 
-def _check_keys(
+def check_keys(
     entry: dict[str, Any], where: str, *, needed: Sequence[str], allowed: Sequence[str] = ()
 ) -> None:
+    """Raise a `ComparisonError` if an entry of a plan lacks a key or has an unknown one."""
     if missing := [key for key in needed if key not in entry]:
         raise ComparisonError(f"{where} lacks the key {', '.join(missing)}.")
     if unknown := [key for key in entry if key not in (*needed, *allowed)]:
