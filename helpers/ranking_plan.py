@@ -16,9 +16,14 @@ from helpers.published import Published, PublishedError, comparators, load_publi
 
 Key = tuple[str, str, str]  # paper, table, row
 STARTS = {"none": "Trained from scratch", "imagenet": "Started from ImageNet weights"}
+START_WORDS = {
+    "none": "from scratch",
+    "imagenet": "from ImageNet weights",
+    "not given": "start not given",
+}
 KEYS = (
     *("recipe", "level", "rank_seeds", "focus", "datasets", "models", "starts"),
-    *("as_published", "not_run"),
+    *("as_published", "claims", "not_run"),
 )
 
 
@@ -75,6 +80,21 @@ class NotRun:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """What the paper says of the focus against others, in words.
+
+    Attributes:
+        text: its words.
+        section: where.
+        others: models, all of `Plan.as_published`.
+    """
+
+    text: str
+    section: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """The content of `params/ranking.yaml`.
 
@@ -87,6 +107,7 @@ class Plan:
         systems: by model.
         starts: "none" and "imagenet" -> the models of that ranking.
         as_published: whom the paper compares its pretrained network with, from scratch.
+        claims: in words.
         not_run: published systems without runs.
     """
 
@@ -98,6 +119,7 @@ class Plan:
     systems: Mapping[str, System]
     starts: Mapping[str, tuple[str, ...]]
     as_published: tuple[str, ...]
+    claims: tuple[Claim, ...]
     not_run: tuple[NotRun, ...]
 
     def config(self, dataset: str, model: str, start: str) -> RunConfig:
@@ -159,6 +181,7 @@ def _plan(content: dict[str, Any]) -> Plan:
         systems=systems,
         starts=starts,
         as_published=tuple(content["as_published"]),
+        claims=tuple(_claim(entry, content["as_published"]) for entry in content["claims"]),
         not_run=tuple(_not_run(entry) for entry in content["not_run"]),
     )
     try:
@@ -173,6 +196,12 @@ def _system(name: str, entry: dict[str, Any]) -> System:
     where = f"models, {name}"
     _check_keys(entry, where, needed=("title",), allowed=("published",))
     return System(name, entry["title"], tuple(_key(k, where) for k in entry.get("published", ())))
+
+
+def _claim(entry: dict[str, Any], as_published: Sequence[str]) -> Claim:
+    _check_keys(entry, f"claims, {entry.get('text')}", needed=("text", "section", "others"))
+    _check_known(entry["others"], as_published, "model in a claim")
+    return Claim(entry["text"], entry["section"], tuple(entry["others"]))
 
 
 def _not_run(entry: dict[str, Any]) -> NotRun:
@@ -215,7 +244,7 @@ def _check_known(names: Sequence[str], known: Sequence[str], what: str) -> None:
 
 
 def _check_members(names: Sequence[str], systems: Mapping[str, System], where: str) -> None:
-    _check_known(names, tuple(systems), f"model in {where}:")
+    _check_known(names, tuple(systems), f"model in {where}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise RankingError(f"{where}: {', '.join(twice)} stands twice.")
 
