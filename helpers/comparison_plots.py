@@ -1,4 +1,4 @@
-"""Pictures of paper A's comparisons: differences with intervals, systems, robustness, Table 1.
+"""Pictures of comparisons: differences with intervals; systems and cells; robustness, Table 1.
 
 As in `plots`, every function draws into the axes it is given, within `plots.style()`. What is not
 run leaves its line in the picture, marked so.
@@ -14,7 +14,8 @@ from helpers.cag_tables import group_auc
 from helpers.comparisons import A_BETTER, B_BETTER, Compared, System, find_group
 from helpers.groups import Group
 from helpers.plots import COLOURS, GREY
-from helpers.published import lookup
+from helpers.published import Published, lookup
+from helpers.table2 import JudgedCell
 from helpers.verdicts import NOT_RUN
 
 _VERDICT_COLOURS = {A_BETTER: COLOURS[2], B_BETTER: COLOURS[1]}
@@ -80,10 +81,49 @@ def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Ax
         yticklabels=[system.title for system in systems],
         ylim=(len(systems) - 0.5, -0.5),
     )
+    _legend_below(axes)
+    return axes
+
+
+def plot_cells(cells: Sequence[JudgedCell], network: Published, *, axes: Axes) -> Axes:
+    """Draw the test accuracy of Table 2's cells: seeds, mean with its 95 % interval, the paper's.
+
+    A cell's own printed number is drawn where there is one, the network's as a line across all.
+
+    Args:
+        cells: see `table2.judge_cells`.
+        network: the accuracy that the paper prints for the network on this set.
+        axes: to draw into; about .35 inch of height a cell.
+    """
+    for y, judged in enumerate(cells):
+        if judged.group is None:
+            _mark_line(axes, y, NOT_RUN, colour=GREY)
+        else:
+            mean = judged.group.accuracy
+            axes.hlines(y, 100 * mean.low, 100 * mean.high, color=COLOURS[0], linewidth=2)
+            axes.plot(100 * mean.mean, y, "o", color=COLOURS[0], markersize=6, label="ours, mean")
+            values = [100 * value for value in judged.group.values("accuracy")]
+            axes.plot(values, [y + 0.2] * len(values), "|", color=GREY, label="ours, each seed")
+        if judged.cell.published.value is not None:
+            printed = 100 * judged.cell.published.fraction
+            axes.plot(printed, y, "D", color=COLOURS[1], markersize=5, label="paper, Table 2")
+    line = {"color": COLOURS[1], "linestyle": "--", "linewidth": 1}
+    axes.axvline(100 * network.fraction, **line, label="paper, the network (section 4.6)")
+    axes.set(
+        xlabel="test accuracy, % (95 % interval: images and seeds)",
+        yticks=range(len(cells)),
+        yticklabels=[judged.cell.title for judged in cells],
+        ylim=(len(cells) - 0.5, -0.5),
+    )
+    _legend_below(axes)
+    return axes
+
+
+def _legend_below(axes: Axes) -> None:
+    """Explain each kind of mark once, under the axes."""
     handles, names = axes.get_legend_handles_labels()
     labels = dict(zip(names, handles, strict=True))
     axes.legend(labels.values(), labels, loc="upper center", bbox_to_anchor=(0.4, -0.2), ncols=3)
-    return axes
 
 
 def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axes) -> Axes:

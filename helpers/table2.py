@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from helpers.comparison_tables import Results, compare_all
 from helpers.comparisons import (
     A_BETTER,
     B_BETTER,
@@ -120,11 +119,6 @@ def _check_models(table: Table2, known: Collection[str], file: str) -> None:
         raise ComparisonError(
             f"{file}: unknown model {', '.join(unknown)}; known: {', '.join(known)}."
         )
-
-
-def compare_table2(groups: Sequence[Group], table: Table2) -> Results:
-    """Compare what the plan asks for; see `comparison_tables.compare_all`."""
-    return compare_all(groups, table.plan)
 
 
 def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[JudgedCell]:
