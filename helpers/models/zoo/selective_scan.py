@@ -24,7 +24,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 # Elements of the state (images x groups x states x channels) that one step works on: about what
 # a core's own cache holds. Below a quarter of it the chunks advance together.
-_CPU_STEP = 2**17
+_CPU_STEP = 2**19
 # On a GPU the states of a whole sequence are held for the backward pass, up to this many.
 _GPU_SEQUENCE = 2**28
 
@@ -55,7 +55,7 @@ def selective_scan(
     u, dt, b, c = (x.to(dtype) for x in (u, dt, b, c))
     a = a.to(dtype).transpose(1, 2)  # (G, states, channels): channels last, as in the state
     inputs = (dt, dt * u, a, b, c)
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if _is_exporting():
         # Exported graphs are for inference and know no operator of ours.
         y, _ = _forward(*(x.detach() for x in inputs), plan=_plan_graph(u.shape[1]))
     else:
@@ -77,6 +77,10 @@ def scan_macs(*, batch: int, length: int, channels: int, states: int) -> int:
         states: States N per channel.
     """
     return 4 * batch * length * channels * states
+
+
+def _is_exporting() -> bool:
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
 def _check_shapes(u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor | None) -> None:
@@ -191,7 +195,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     """Return y (B, L, G, D) and the state in front of each chunk (B, chunks, G, N, D)."""
     images = dt.shape[0] if plan.images == -1 else plan.images
-    a = a.contiguous()
+    a = a.contiguous() / math.log(2)
     run = _forward_together if plan.together else _forward_in_turn
     parts = [
         run(*slices, a=a, chunk=plan.chunk)
@@ -231,12 +235,31 @@ def _advance(
     """Move the state (B, G, N, D) over all tokens, in place; return y unless c is none."""
     decay = torch.empty_like(state)
     outputs = []
-    for t in range(dt.shape[1]):
-        torch.mul(dt[:, t].unsqueeze(2), a, out=decay)
-        state.mul_(decay.exp_()).addcmul_(b[:, t].unsqueeze(3), du[:, t].unsqueeze(2))
-        if c is not None:
-            outputs.append(torch.matmul(c[:, t].unsqueeze(2), state).squeeze(2))
+    readouts = [None] * dt.shape[1] if c is None else _rows(c)
+    for dt_t, du_t, b_t, c_t in zip(_rows(dt), _rows(du), _columns(b), readouts, strict=True):
+        _decay(dt_t, a, out=decay)
+        state.mul_(decay).addcmul_(b_t, du_t)
+        if c_t is not None:
+            outputs.append(torch.matmul(c_t, state).squeeze(2))
     return torch.stack(outputs, dim=1) if outputs else None
+
+
+def _decay(dt: Tensor, a: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Return exp(dt A); `a` is A / ln 2, for 2^x is several times faster than e^x on a CPU."""
+    out = torch.mul(dt, a, out=out)
+    if _is_exporting():
+        return out.mul_(math.log(2)).exp_()  # ONNX has no 2^x of its own
+    return out.exp2_()
+
+
+def _rows(x: Tensor) -> tuple[Tensor, ...]:
+    """Cut (B, L, G, D) into tokens (B, G, 1, D)."""
+    return x.unsqueeze(3).unbind(1)
+
+
+def _columns(x: Tensor) -> tuple[Tensor, ...]:
+    """Cut (B, L, G, N) into tokens (B, G, N, 1)."""
+    return x.unsqueeze(4).unbind(1)
 
 
 def _to_chunks(x: Tensor, chunk: int) -> Tensor:
@@ -248,7 +271,7 @@ def _to_chunks(x: Tensor, chunk: int) -> Tensor:
 
 def _chunk_decay(dt: Tensor, a: Tensor, batch: int) -> Tensor:
     """Return the decay of the state over each whole chunk (B, chunks, G, N, D)."""
-    return (dt.sum(dim=1).unsqueeze(2) * a).exp().unflatten(0, (batch, -1))
+    return _decay(dt.sum(dim=1).unsqueeze(2), a).unflatten(0, (batch, -1))
 
 
 def _carry(ends: Tensor, decay: Tensor) -> Tensor:
@@ -274,7 +297,7 @@ def _backward(
     plan: _Plan,
 ) -> tuple[Tensor, ...]:
     """Return the gradients of dt, du, a, b and c."""
-    a = a.contiguous()
+    a = a.contiguous() / math.log(2)
     run = _backward_together if plan.together else _backward_in_turn
     parts = []
     grad_a = torch.zeros_like(a)
@@ -283,7 +306,7 @@ def _backward(
         parts.append(grads)
         grad_a += grad.sum(dim=0)
     grad_dt, grad_du, grad_b, grad_c = (torch.cat(x) for x in zip(*parts, strict=True))
-    return grad_dt, grad_du, grad_a, grad_b, grad_c
+    return grad_dt.mul_(math.log(2)), grad_du, grad_a, grad_b, grad_c
 
 
 def _backward_in_turn(
@@ -344,15 +367,15 @@ def _gradient_ends(dt: Tensor, c: Tensor, dy: Tensor, a: Tensor) -> Tensor:
     """Return the gradient of each chunk's start, as if nothing followed the chunk."""
     grad = dt.new_zeros(dt.shape[0], *a.shape)
     decay = torch.empty_like(grad)
-    for t in reversed(range(dt.shape[1])):
-        grad.addcmul_(c[:, t].unsqueeze(3), dy[:, t].unsqueeze(2))
-        torch.mul(dt[:, t].unsqueeze(2), a, out=decay)
-        grad.mul_(decay.exp_())
+    for dt_t, c_t, dy_t in reversed(list(zip(_rows(dt), _columns(c), _rows(dy), strict=True))):
+        grad.addcmul_(c_t, dy_t).mul_(_decay(dt_t, a, out=decay))
     return grad
 
 
-def _workspace(state: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    return state.new_empty(chunk + 1, *state.shape), state.new_empty(chunk, *state.shape)
+def _workspace(state: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return room for the states and decays of a chunk, and for one product."""
+    states, decays = state.new_empty(chunk + 1, *state.shape), state.new_empty(chunk, *state.shape)
+    return states, decays, torch.empty_like(state)
 
 
 def _retreat(
@@ -367,27 +390,28 @@ def _retreat(
     a: Tensor,
     grad_a: Tensor,
     into: list[Tensor],
-    work: tuple[Tensor, Tensor],
+    work: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Move the gradient of the state (B, G, N, D) back over all tokens, in place.
 
     Writes the gradients of dt, du, b and c to `into` and adds that of a, image by image, to
     `grad_a`.
     """
-    states, decays = work
-    grad_dt, grad_du, grad_b, grad_c = into
+    states, decays, product = work
+    grad_dt, grad_du, grad_b, grad_c = (x.unbind(1) for x in into)
+    dt, du, dy, b, c = _rows(dt), _rows(du), _rows(dy), _columns(b), _columns(c)
     states[0] = start
-    length = dt.shape[1]
-    for t in range(length):
-        torch.mul(dt[:, t].unsqueeze(2), a, out=decays[t])
-        torch.mul(decays[t].exp_(), states[t], out=states[t + 1])
-        states[t + 1].addcmul_(b[:, t].unsqueeze(3), du[:, t].unsqueeze(2))
-        grad_c[:, t] = torch.matmul(states[t + 1], dy[:, t].unsqueeze(3)).squeeze(3)
-    for t in reversed(range(length)):
-        grad.addcmul_(c[:, t].unsqueeze(3), dy[:, t].unsqueeze(2))
-        grad_b[:, t] = torch.matmul(grad, du[:, t].unsqueeze(3)).squeeze(3)
-        grad_du[:, t] = torch.matmul(b[:, t].unsqueeze(2), grad).squeeze(2)
+    for t in range(len(dt)):
+        _decay(dt[t], a, out=decays[t])
+        torch.mul(decays[t], states[t], out=states[t + 1])
+        states[t + 1].addcmul_(b[t], du[t])
+        # Sums of products are faster here than the matrix-vector products that they are.
+        torch.sum(torch.mul(states[t + 1], dy[t], out=product), dim=3, out=grad_c[t])
+    for t in reversed(range(len(dt))):
+        grad.addcmul_(c[t], dy[t])
+        torch.sum(torch.mul(grad, du[t], out=product), dim=3, out=grad_b[t])
+        grad_du[t].copy_(torch.matmul(b[t].transpose(2, 3), grad).squeeze(2))
         grad.mul_(decays[t])
-        by_decay = states[t].mul_(grad)  # gradient of dt_t A; this state is not needed again
-        grad_a.addcmul_(by_decay, dt[:, t].unsqueeze(2))
-        grad_dt[:, t] = by_decay.mul_(a).sum(dim=2)
+        torch.mul(grad, states[t], out=product)  # gradient of dt_t A
+        grad_a.addcmul_(product, dt[t])
+        torch.sum(product.mul_(a), dim=2, out=grad_dt[t])
