@@ -5,15 +5,20 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= 2
 PROFILE ?= paper
+# Where runs take place: local, slurm or kubernetes, and how many at once; docs/scale_out.md.
+EXECUTOR ?= local
+JOBS ?= 100
+FLAGS ?=
 BIN := .venv/bin
 # In a container the only user is often root, whom Jupyter refuses unasked.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # After a kill Snakemake would ask for its folder to be unlocked and its half-made files to be
 # named; the run store has locks of its own, and what is half made is made again.
-SWEEP := $(BIN)/python -m snakemake --cores $(CORES) --quiet host progress reason rules \
+SNAKEMAKE := $(BIN)/python -m snakemake --quiet host progress reason rules \
 	--nolock --rerun-incomplete --keep-going --rerun-triggers mtime
+WHERE := $(if $(filter local,$(EXECUTOR)),--cores $(CORES),--executor $(EXECUTOR) --jobs $(JOBS))
 
-.PHONY: help setup reproduce test lab report sweep lint
+.PHONY: help setup reproduce test lab report sweep bench lint
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,7 +36,7 @@ setup: .venv/.complete  ## create .venv with everything in it
 	@touch $@
 
 reproduce: setup  ## the quick profile, headless: data, models, training, evaluation, report
-	@REPRO_STAND_IN=phantom $(SWEEP) --config profile=quick -- quick
+	@REPRO_STAND_IN=phantom $(SNAKEMAKE) --cores $(CORES) --config profile=quick -- quick
 
 test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
@@ -47,7 +52,10 @@ report: setup  ## tables, README status and the report page from the stored runs
 	@$(BIN)/python -m helpers.report --profile $(PROFILE)
 
 sweep: setup  ## the matrix of params/$(PROFILE).yaml, resumed where it stopped
-	@$(SWEEP) --config profile=$(PROFILE) -- runs
+	@$(SNAKEMAKE) $(WHERE) $(FLAGS) --config profile=$(PROFILE) -- runs
+
+bench: setup  ## speed of training, beside the bare step and the usual loop
+	@$(BIN)/python -m benchmarks
 
 lint: setup
 	@$(BIN)/python -m ruff check --fix . && $(BIN)/python -m ruff format .

@@ -1,21 +1,24 @@
 """The matrix of runs as a DAG of papermill calls: `make reproduce`, `make sweep PROFILE=...`.
 
-One run is one call of 04_train and one folder of the run store. Where `run.json` exists the run is
-done, so a sweep goes on where it stopped.
+One run is one call of 04_train and one folder of the run store. A run is done where its record is
+stored, so a sweep goes on where it stopped. The store is no output of a rule, since Snakemake
+deletes outputs: of a job that failed, and of one that it starts again. The output is a mark in the
+sweep's own folder, and each sweep has a new one, so that no mark outlives what it stands for.
 """
 
 import os
 import shlex
+import socket
 import sys
+from datetime import datetime
 
 from helpers import matrix
 from helpers.config import TRAIN_PARAMETERS
 from helpers.paths import results_root
-from helpers.results import run_dir
+from helpers.progress import list_unfinished
+from helpers.results import is_stored, run_dir
 
-PROFILE = config.get("profile", "paper")
-ROOT = results_root(PROFILE)
-EXECUTED = ROOT / "executed"
+SWEEP = f"{datetime.now():%Y%m%d_%H%M%S}_{socket.gethostname()}_{os.getpid()}"
 # The interpreter of this process, whatever is on PATH; seaborn and papermill talk too much.
 PAPERMILL = f"{sys.executable} -m papermill --no-progress-bar"
 # A kernel talks much; its words are shown only where it fails.
@@ -23,18 +26,34 @@ LOGGED = "> {log} 2>&1 || {{ tail -n 40 {log} >&2; exit 1; }}"
 
 
 def planned_runs():
-    """Return the configurations of the profile, on a stand-in only where that was asked for."""
+    """Return the configurations of the matrix, on a stand-in only where that was asked for."""
+    matrix_name = str(config.get("profile", "paper"))
     if not os.environ.get("REPRO_STAND_IN"):
-        return matrix.load_matrix(PROFILE)
+        return matrix.load_matrix(matrix_name)
     from helpers.data.datasets import stand_in  # slow to import, so only here
 
-    return matrix.load_matrix(PROFILE, rename=stand_in)
+    return matrix.load_matrix(matrix_name, rename=stand_in)
 
 
-RUNS = {str(run_dir(run)): run for run in planned_runs()}
-RECORDS = [f"{folder}/run.json" for folder in RUNS]
+PLANNED = planned_runs()
 # The first run of the matrix is the one whose evaluation is shown.
-SHOWN = next(iter(RUNS.values()))
+SHOWN = PLANNED[0]
+PROFILE = SHOWN.profile
+ROOT = results_root(PROFILE)
+STORE = ROOT / "runs"
+EXECUTED = ROOT / "executed"
+SWEEPS = EXECUTED / "sweeps"
+RUNS = {str(run_dir(run).relative_to(STORE)): run for run in PLANNED}
+# What this sweep has to do. A record that cannot be read is among it: its run fails and says why.
+MISSING = {name for name, run in RUNS.items() if not is_stored(run)}
+
+
+def proof(name):
+    """Return the file that says that a run is done: its record, or else this sweep's mark."""
+    return SWEEPS / SWEEP / f"{name}.done" if name in MISSING else STORE / name / "run.json"
+
+
+RECORDS = [proof(name) for name in RUNS]
 SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity"]
 ABOUT_ONE_RUN = ["05_evaluate", "06_gradcam", "11_predict"]
 # These two compare the runs of the paper profile; quick runs never stand among them.
@@ -45,6 +64,14 @@ NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_
 def parameters_of(config, names):
     """Return papermill's option for some values of a configuration, quoted for the shell."""
     return "--parameters_yaml " + shlex.quote(matrix.papermill_yaml(config, names=names))
+
+
+onsuccess:
+    print(f"all {len(RUNS)} runs are stored, {len(MISSING)} of them by this sweep")
+
+
+onerror:
+    print(list_unfinished(sorted(MISSING), folder=SWEEPS / SWEEP), file=sys.stderr)
 
 
 localrules: runs, quick
@@ -59,17 +86,22 @@ rule quick:
 
 
 rule train:
-    output: ROOT / "runs" / "{run}" / "run.json"
-    log: EXECUTED / "logs" / "{run}.log"
+    output: temp(SWEEPS / "{sweep}" / "{run}.done")
+    log: SWEEPS / "{sweep}" / "{run}.log"
     params:
-        options=lambda w: parameters_of(RUNS[str(ROOT / "runs" / w.run)], TRAIN_PARAMETERS),
-        notebook=lambda w: EXECUTED / f"04_train__{w.run.replace('/', '__')}.ipynb",
-    wildcard_constraints: run=".+"
+        options=lambda w: parameters_of(RUNS[w.run], TRAIN_PARAMETERS),
+        notebook=lambda w: SWEEPS / w.sweep / f"{w.run}.ipynb",
+        shown=lambda w: EXECUTED / f"04_train__{w.run.replace('/', '__')}.ipynb",
+        stored=lambda w: STORE / w.run,
+    wildcard_constraints: sweep="[^/]+", run=".+"
     threads: 1
-    resources: mem_mb=1800
+    resources: mem_mb=4000, runtime=240
+    # A failure is told at the end of the sweep, with the reason. Two sweeps at once may come by the
+    # same run: the second waits for the lock of its folder and loads what the first has stored.
     shell:
         "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook}"
-        " {params.options} " + LOGGED + "; {sys.executable} -m helpers.progress {output}"
+        " {params.options} > {log} 2>&1 && mv {params.notebook} {params.shown}"
+        " && {sys.executable} -m helpers.progress {params.stored} && touch {output}"
 
 
 rule show_data:
@@ -105,7 +137,7 @@ rule show_comparisons:
 
 
 rule show_run:
-    input: f"{run_dir(SHOWN)}/run.json"
+    input: proof(str(run_dir(SHOWN).relative_to(STORE)))
     output: EXECUTED / "{name}.ipynb"
     log: EXECUTED / "logs" / "{name}.log"
     params: options=parameters_of(SHOWN, matrix.RUN_KEYS)

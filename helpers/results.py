@@ -7,13 +7,15 @@
 import csv
 import fcntl
 import json
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -88,13 +90,47 @@ def run_dir(config: RunConfig) -> Path:
     return root / config.recipe / dataset / config.model / leaf
 
 
+def is_stored(config: RunConfig) -> bool:
+    """Say whether a run is done: its record is there, whole, and of this version's schema."""
+    try:
+        load_run(run_dir(config))
+    except RunError:
+        return False
+    return True
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the only right to write a run; a second process waits. A killed one lets go."""
+    """Hold the only right to write a run; a second process waits. A killed one lets go.
+
+    The right is the system's lock (flock) on `run.lock`. The file stays, and names its last holder.
+
+    Raises:
+        RunError: the file system cannot lock.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "run.lock", "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    # Opened for writing, as NFS demands, but not emptied: it names the holder.
+    with open(folder / "run.lock", "a+") as handle:
+        try:
+            _flock(handle)
+        except OSError as error:
+            raise RunError(
+                f"cannot lock {handle.name} ({error}), so two processes could write one run; let "
+                "REPRO_RESULTS name a folder on a file system with locks (docs/scale_out.md)."
+            ) from error
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+        handle.flush()
         yield
+
+
+def _flock(handle: TextIO) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        print(f"waiting for {handle.read() or 'another process'}, which holds this run", flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def save_run(
@@ -102,13 +138,15 @@ def save_run(
 ) -> Run:
     """Write a finished run; each file appears whole or not at all, `run.json` last.
 
+    A stored run is never overwritten, not even by a process that lost its lock with its network.
+
     Args:
         config: What defines the run.
         record: Content of `run.json` but for `schema` and `config`, which are added.
         predictions: `val_y_true`, `val_probabilities`, `test_y_true`, `test_probabilities`.
 
     Raises:
-        RunError: a key of the schema is missing or unknown.
+        RunError: a key of the schema is missing or unknown, or the run is stored already.
     """
     record = {"schema": SCHEMA, "config": config.to_dict()} | record
     if set(record) != set(RECORD_KEYS):
@@ -116,6 +154,8 @@ def save_run(
     record = {key: record[key] for key in RECORD_KEYS}
     text = json.dumps(record, indent=1, allow_nan=False)
     folder = run_dir(config)
+    if (folder / "run.json").exists():
+        raise RunError(f"{folder} is stored already, and nothing is overwritten: load it.")
     with write_atomically(folder / "predictions.npz") as temporary:
         np.savez_compressed(temporary, **predictions)
     with (
@@ -143,10 +183,13 @@ def load_run(folder: Path) -> Run:
         raise RunError(f"no run in {folder}: {file.name} is missing.") from None
     except json.JSONDecodeError as error:
         raise RunError(f"{file} is not valid JSON ({error}); delete it and run again.") from error
+    if not isinstance(record, dict):
+        raise RunError(f"{file} holds no record; delete it and run again.")
     if record.get("schema") != SCHEMA:
         raise RunError(
-            f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; "
-            "delete the run and train again, or use the version that wrote it."
+            f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; it is left "
+            "as it is: read it with the version that wrote it, or move the folder away to train "
+            "the run again."
         )
     if missing := [key for key in RECORD_KEYS if key not in record]:
         raise RunError(f"{file} lacks {', '.join(missing)}; delete it and run again.")
