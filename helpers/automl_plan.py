@@ -54,7 +54,7 @@ class AutoMLConfig:
         seed: Seed of the search, at least 0.
         image_size: Side in pixels of what enters the system.
         estimators: FLAML's names, joined by commas.
-        time_budget_seconds: Wall-clock seconds of the search, or None.
+        time_budget_seconds: Processor seconds of the search, or None.
         max_trials: Trials of the search, or None; one of the two budgets is given.
         profile: As for other runs: all but "paper" have a results tree of their own.
     """
@@ -104,7 +104,7 @@ class AutoMLConfig:
         """The budget in words."""
         if self.max_trials is not None:
             return f"{self.max_trials} trials"
-        return f"{self.time_budget_seconds:g} s on one thread"
+        return f"{self.time_budget_seconds:g} s of processor time"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values, and what all AutoML runs share, as a JSON-ready dictionary."""
