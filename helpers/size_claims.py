@@ -5,9 +5,17 @@ The numbers are in `results/published`; here is which row speaks of which model.
 
 from dataclasses import dataclass
 
+from helpers.models.zoo.timm_models import TIMM_MODELS
+
+_WRITTEN_ANEW = ("medmamba_", "medvit_", "vmamba_")
 # Where a source does not say: the classes of OrganMNIST, the most of paper B's six sets.
 NUM_CLASSES = 11
 IMAGE_SIZE = 224
+
+
+def is_comparator(model: str) -> bool:
+    """Say whether a model of the registry is somebody else's network, from timm or written anew."""
+    return model in TIMM_MODELS or model.startswith(_WRITTEN_ANEW)
 
 
 @dataclass(frozen=True)
