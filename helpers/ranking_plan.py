@@ -23,7 +23,7 @@ START_WORDS = {
 }
 KEYS = (
     *("recipe", "level", "rank_seeds", "focus", "datasets", "models", "starts"),
-    *("as_published", "claims", "not_run"),
+    *("as_published", "claims", "not_rebuilt"),
 )
 
 
@@ -71,8 +71,8 @@ class System:
 
 
 @dataclass(frozen=True)
-class NotRun:
-    """A published system that is not run here."""
+class NotRebuilt:
+    """A published network that is not rebuilt."""
 
     title: str
     row: Key
@@ -108,7 +108,7 @@ class Plan:
         starts: "none" and "imagenet" -> the models of that ranking.
         as_published: whom the paper compares its pretrained network with, from scratch.
         claims: in words.
-        not_run: published systems without runs.
+        not_rebuilt: published networks without runs.
     """
 
     recipe: str
@@ -120,7 +120,7 @@ class Plan:
     starts: Mapping[str, tuple[str, ...]]
     as_published: tuple[str, ...]
     claims: tuple[Claim, ...]
-    not_run: tuple[NotRun, ...]
+    not_rebuilt: tuple[NotRebuilt, ...]
 
     def config(self, dataset: str, model: str, start: str) -> RunConfig:
         """Return the configuration, with seed 0, of a model's runs."""
@@ -182,7 +182,7 @@ def _plan(content: dict[str, Any]) -> Plan:
         starts=starts,
         as_published=tuple(content["as_published"]),
         claims=tuple(_claim(entry, content["as_published"]) for entry in content["claims"]),
-        not_run=tuple(_not_run(entry) for entry in content["not_run"]),
+        not_rebuilt=tuple(_not_rebuilt(entry) for entry in content["not_rebuilt"]),
     )
     try:
         for dataset in plan.datasets:
@@ -204,10 +204,10 @@ def _claim(entry: dict[str, Any], as_published: Sequence[str]) -> Claim:
     return Claim(entry["text"], entry["section"], tuple(entry["others"]))
 
 
-def _not_run(entry: dict[str, Any]) -> NotRun:
-    where = f"not_run, {entry.get('title')}"
+def _not_rebuilt(entry: dict[str, Any]) -> NotRebuilt:
+    where = f"not_rebuilt, {entry.get('title')}"
     _check_keys(entry, where, needed=("title", "published", "reason"))
-    return NotRun(entry["title"], _key(entry["published"], where), entry["reason"])
+    return NotRebuilt(entry["title"], _key(entry["published"], where), entry["reason"])
 
 
 def _key(entry: dict[str, str], where: str) -> Key:

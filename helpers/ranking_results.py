@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from helpers.automl_tables import AutoMLRow
 from helpers.comparisons import NO_DIFFERENCE, UNTESTABLE
 from helpers.groups import Group
 from helpers.ranking import (
@@ -75,7 +76,7 @@ class Results:
         rules: see `verdicts.load_rules`.
         rankings: all planned ones, also those without runs.
         as_published: the paper's own comparison, by data set.
-        automl: runs of open AutoML systems.
+        automl: AutoML systems, published and open ones (`automl_tables.automl_rows`).
         outside: runs of the recipe that are not in the plan.
     """
 
@@ -83,7 +84,7 @@ class Results:
     rules: Rules
     rankings: tuple[Ranking, ...]
     as_published: dict[str, tuple[Against, ...]]
-    automl: tuple[Group, ...]
+    automl: tuple[AutoMLRow, ...]
     outside: tuple[Group, ...]
 
     def of_start(self, start: str) -> list[Ranking]:
@@ -119,14 +120,11 @@ class Results:
         run = {ranking.dataset for ranking in self.rankings if ranking.ranked}
         return [title for name, title in self.plan.datasets.items() if name not in run]
 
-    def automl_of(self, dataset: str, start: str | None = None) -> list[Group]:
-        """Return the open AutoML systems run on a data set, best mean first."""
-        chosen = [
-            g
-            for g in self.automl
-            if g.dataset == dataset and start in (None, g.config["pretrained"])
-        ]
-        return sorted(chosen, key=lambda g: (-g.accuracy.mean, g.config["model"]))
+    def automl_of(self, dataset: str, start: str) -> list[tuple[AutoMLRow, Group]]:
+        """Return the open AutoML systems of a start run on a data set, best mean first."""
+        found = [(row, row.measured.get(dataset)) for row in self.automl]
+        chosen = [(row, g) for row, g in found if g and g.config["pretrained"] == start]
+        return sorted(chosen, key=lambda pair: (-pair[1].accuracy.mean, pair[0].name))
 
     def gains(self, dataset: str) -> list[tuple[Against, PublishedGain]]:
         """Return the paper's comparisons that published numbers exist for."""
@@ -136,21 +134,22 @@ class Results:
         )
         return [(c, gain) for c, gain in found if gain]
 
-    def against_automl(self, dataset: str) -> list[tuple[Group, Against]]:
-        """Compare the focus with the open AutoML systems of the same start, corrected together."""
+    def against_automl(self, dataset: str) -> list[tuple[AutoMLRow, Against]]:
+        """Compare the focus with the open AutoML systems of its start, corrected together."""
         found = []
         for start in self.plan.starts:
             systems = self.automl_of(dataset, start)
-            others = {f"{i} {g.config['model']}": g for i, g in enumerate(systems)}
-            titles = {name: group.config["model"] for name, group in others.items()}
+            others = {row.system: group for row, group in systems}
+            titles = {row.system: row.name for row, _ in systems}
             focus = self.ranking(dataset, start).place(self.plan.focus).group
             rule = {"plan": self.plan, "rules": self.rules, "titles": titles}
-            found += zip(systems, compare_focus(focus, others, **rule), strict=True)
+            rows = [row for row, _ in systems]
+            found += zip(rows, compare_focus(focus, others, **rule), strict=True)
         return found
 
 
 def rank_everything(
-    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[Group] = ()
+    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> Results:
     """Make all rankings and comparisons of the plan.
 
@@ -158,7 +157,7 @@ def rank_everything(
         groups: real runs (`groups.is_real`), of whatever protocol and data set.
         plan: see `ranking_plan.load_plan`.
         rules: see `verdicts.load_rules`.
-        automl: real runs of open AutoML systems.
+        automl: AutoML systems, see `automl_tables.automl_rows`.
     """
     rule = {"plan": plan, "rules": rules}
     published = {

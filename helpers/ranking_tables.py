@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.automl_tables import AutoMLRow
 from helpers.comparison_tables import interval_text
 from helpers.comparisons import p_text, signed
 from helpers.groups import Group
@@ -19,6 +20,7 @@ from helpers.ranking_plan import (
     STARTS,
     Plan,
     PublishedAccuracy,
+    System,
     published_accuracies,
 )
 from helpers.ranking_results import Results, rank_everything
@@ -61,16 +63,17 @@ TOP = 3
 # --- cells ---------------------------------------------------------------------------------------
 
 
-def published_text(accuracy: PublishedAccuracy | None, start: str) -> str:
-    """Write a published accuracy in percent, with what sets it apart."""
+def published_text(accuracy: PublishedAccuracy | None, system: System, start: str) -> str:
+    """Write a published accuracy in percent, with what sets its row apart from the system."""
     if accuracy is None:
         return ""
-    remarks = [accuracy.row]
+    remarks = [] if accuracy.row == system.title else [accuracy.row]
     if not accuracy.fits(start):
         remarks.append(START_WORDS[accuracy.start])
     if accuracy.published.mark == "M":
         remarks.append("unverified")
-    return f"{as_percent(accuracy.published)} ({', '.join(remarks)})"
+    text = as_percent(accuracy.published)
+    return f"{text} ({', '.join(remarks)})" if remarks else text
 
 
 def range_text(place: Place) -> str:
@@ -130,7 +133,7 @@ def ranking_table(ranking: Ranking, rules: Rules, *, everything: bool = False) -
                 *_ours(place.group),
                 millions(model["params"]),
                 millions(model["macs"]),
-                published_text(accuracy, ranking.start),
+                published_text(accuracy, place.system, ranking.start),
                 verdict,
             ]
         )
@@ -170,7 +173,7 @@ def gain_table(results: Results, dataset: str) -> str:
         text = f"{signed(100 * gain.value, digits=1)} ({printed}"
         cells.append(
             [
-                f"{c.title} ({gain.other.row})",
+                c.title if gain.other.row == c.title else f"{c.title} ({gain.other.row})",
                 f"{text})" if gain.verified else f"{text}, unverified)",
                 points(c.accuracy) or NOT_RUN,
                 f"n = {len(c.seeds)}" if c.seeds else "",
@@ -197,29 +200,44 @@ def other_rows_table(ranking: Ranking, rules: Rules) -> str:
     return markdown_table(head, cells) if cells else ""
 
 
-def automl_table(results: Results, dataset: str) -> str:
-    """Write published systems with why they are not run, then the open AutoML systems."""
-    head = ["system", "start", *OURS, "published", f"{results.focus} less it (95 %), p", "remark"]
+def not_run_table(results: Results) -> str:
+    """Write the published systems that are not run: why, and what is published, in percent."""
+    plan = results.plan
+    head = ["system", f"why it is {NOT_RUN}", *plan.datasets.values(), "source", "mark"]
+    systems = [
+        (row.name, row.reason, {d: row.published.get(d, {}).get("accuracy") for d in plan.datasets})
+        for row in results.automl
+        if row.system is None
+    ]
+    for system in plan.not_rebuilt:
+        found = {d: published_accuracies([system.row], d) for d in plan.datasets}
+        values = {d: accuracies[0].published for d, accuracies in found.items() if accuracies}
+        systems.append((system.title, system.reason, values))
     cells = []
-    for system in results.plan.not_run:
-        for accuracy in published_accuracies([system.row], dataset):
-            published = published_text(accuracy, "not given")
-            cells.append([system.title, "not given", *_ours(None), published, "", system.reason])
-    for group, against in results.against_automl(dataset):
-        start = START_WORDS[group.config["pretrained"]]
-        p_value = f", {p_text(against.p_accuracy)}" if against.p_accuracy is not None else ""
-        difference = f"{points(against.accuracy)}{p_value}" if against.accuracy else ""
-        cells.append(
-            [f"`{against.title}`", start, *_ours(group), "", difference, budget_text(group)]
-        )
+    for title, reason, values in systems:
+        known = [value for value in values.values() if value]
+        printed = [as_percent(values[d]) if values.get(d) else "" for d in plan.datasets]
+        source = [known[0].source, known[0].mark] if known else ["", ""]
+        cells.append([title, reason, *printed, *source])
+    return markdown_table(head, cells)
+
+
+def automl_table(results: Results, dataset: str) -> str:
+    """Write the open AutoML systems run on a data set; "" if there are none."""
+    head = [
+        *("system", "budget", "start", *OURS),
+        *(f"{results.focus} less it, points (95 %)", "p, corrected"),
+        f"{results.focus} outperforms it",
+    ]
+    cells = [
+        [
+            *(row.name, row.budget, START_WORDS[c.other_group.config["pretrained"]]),
+            *_ours(c.other_group),
+            *(points(c.accuracy), _p(c.p_accuracy), c.verdict),
+        ]
+        for row, c in results.against_automl(dataset)
+    ]
     return markdown_table(head, cells) if cells else ""
-
-
-def budget_text(group: Group) -> str:
-    """Say what an open AutoML run is: no published system, and how long it searched."""
-    budget = group.config.get("time_budget_seconds")
-    searched = f", {budget:g} s of search" if budget is not None else ""
-    return f"an open AutoML of today, none of the published ones{searched}"
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -262,10 +280,20 @@ def _sections(results: Results) -> Iterator[str]:
     for dataset, title in results.plan.datasets.items():
         yield f"### {title}"
         yield gain_table(results, dataset)
-    yield "## AutoML, and systems not rebuilt"
-    for dataset, title in results.plan.datasets.items():
-        if table := automl_table(results, dataset):
-            yield f"### {title}"
+    yield "## Published systems that are not run"
+    yield not_run_table(results)
+    yield "## Open AutoML"
+    yield (
+        "Installable today and run on the same splits; none of the published systems, and outside "
+        "the rankings, since the budget is another one (`params/automl.yaml`). p values are "
+        "corrected over the systems of a data set and start."
+    )
+    tables = {d: automl_table(results, d) for d in results.plan.datasets}
+    if not any(tables.values()):
+        yield f"{NOT_RUN.capitalize()}."
+    for dataset, table in tables.items():
+        if table:
+            yield f"### {results.plan.datasets[dataset]}"
             yield table
     if results.outside:
         names = sorted({g.config["model"] for g in results.outside})
@@ -362,9 +390,9 @@ def pair_frame(results: Results) -> pd.DataFrame:
         for c in results.as_published[dataset]:
             row = {"comparison": "as published", **where, "pretrained": "imagenet and none"}
             rows.append(row | _flat_against(c) | _flat_gain(printed.get(c.other)))
-        for group, c in results.against_automl(dataset):
-            row = {"comparison": "automl", **where, "pretrained": group.config["pretrained"]}
-            rows.append(row | _flat_against(c) | {"b": c.title})
+        for _, c in results.against_automl(dataset):
+            start = c.other_group.config["pretrained"]
+            rows.append({"comparison": "automl", **where, "pretrained": start} | _flat_against(c))
     table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
     counts = ("n_seeds", "n_test_images", "planned", "shown", "only_a", "only_b")
     return table.astype(dict.fromkeys(counts, "Int64"))
@@ -416,7 +444,7 @@ def _flat_gain(gain: PublishedGain | None) -> dict[str, Any]:
 
 
 def ranking_files(
-    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[Group] = ()
+    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> dict[str, str]:
     """Return the generated files: name -> content; arguments as for `rank_everything`."""
     results = rank_everything(groups, plan=plan, rules=rules, automl=automl)
@@ -435,7 +463,7 @@ def ranking_files(
 
 
 def readme_ranking(
-    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[Group] = ()
+    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> str:
     """Return the README's block: the heads of the rankings, the focus, and the answer in words."""
     results = rank_everything(groups, plan=plan, rules=rules, automl=automl)
@@ -472,7 +500,7 @@ def _heads(results: Results, rankings: Sequence[Ranking]) -> str:
                     place.system.title,
                     *_ours(place.group),
                     millions(place.group.record["model"]["params"]),
-                    published_text(accuracy, ranking.start),
+                    published_text(accuracy, place.system, ranking.start),
                 ]
             )
     return markdown_table(head, cells)

@@ -162,6 +162,11 @@ def answers(results: Results) -> Iterator[str]:
         compared = results.as_published[dataset]
         if any(c.seeds for c in compared) and (said := gains_sentence(results, dataset)):
             yield f"As the paper compares (pretrained against scratch). {said}"
+    for dataset, title in results.plan.datasets.items():
+        for row, c in results.against_automl(dataset):
+            mean = percent(c.other_group.accuracy.mean)
+            said = f"{title}, {row.name} ({row.budget}): {mean} %, n = {len(c.other_group.seeds)}"
+            yield f"Open AutoML. {said}; {results.focus} outperforms it: {c.verdict}."
     for start in results.plan.starts:
         if rankings := results.of_start(start):
             yield f"{STARTS[start]}. {mean_ranks_sentence(rankings, results.plan)}"
