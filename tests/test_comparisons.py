@@ -157,6 +157,7 @@ def test_an_unknown_family_lists_the_known_ones(plan):
         (("recipe: common", "recipe: comon"), "one, a: unknown recipe 'comon'; known: common"),
         ((", pretrained: imagenet", ""), "one, a: .*pretrained"),
         (("gain over ResNet18", "gain over ResNet19"), "comparison three: .*Did you mean"),
+        (("systems: {imagenet: [], none: []}", ""), "comparisons.yaml lacks the key systems"),
         (("none: []", "scratch: []"), "systems lacks the key none"),
         (("none: []", "none: [{title: X}]"), "systems of start none, X lacks the key runs"),
     ],
