@@ -1,6 +1,5 @@
 """The training loop: `fit` trains and selects on validation data, `predict` gives probabilities."""
 
-import copy
 import math
 import time
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from helpers.averaging import ExponentialAverage
 from helpers.config import RunConfig
 from helpers.data.sampling import epoch_order
 from helpers.data.splits import Split
@@ -130,11 +129,7 @@ class _State:
         self.model = model
         self.stop_at_accuracy = config.stop_at_accuracy
         self.average = (
-            None
-            if config.ema_decay is None
-            else AveragedModel(
-                model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-            )
+            None if config.ema_decay is None else ExponentialAverage(model, decay=config.ema_decay)
         )
         self.optimizer = make_optimizer(
             config.optimizer,
@@ -156,7 +151,8 @@ class _State:
         """Remember the newest epoch's weights if it is the selected one so far."""
         if select_epoch(self.history, self.stop_at_accuracy) == len(self.history):
             self.best_epoch = len(self.history)
-            self.best_weights = copy.deepcopy(self.evaluated.state_dict())
+            weights = self.evaluated.state_dict()
+            self.best_weights = {name: value.clone() for name, value in weights.items()}
 
     def _parts(self) -> dict[str, Any]:
         parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
@@ -214,19 +210,20 @@ def _train_epoch(
         with autocast(device, config.precision):
             logits = active.plastic(features)
         loss = loss_function(logits.float(), targets)
-        if not torch.isfinite(loss):
-            raise TrainingDiverged(
-                f"loss is {loss.item()} in epoch {epoch}; the last good checkpoint is kept. "
-                f"Lower learning_rate (now {config.learning_rate}) or use precision='fp32'."
-            )
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.optimizer.step()
         state.schedule.step()
         if state.average is not None:
-            state.average.update_parameters(state.model)
+            state.average.update()
         total_loss += loss.detach() * len(chosen)
         correct += (logits.argmax(dim=1) == targets.argmax(dim=1)).sum()
+    # Asked once an epoch, not at every step: on a GPU each answer makes the host wait.
+    if not math.isfinite(total_loss.item()):
+        raise TrainingDiverged(
+            f"loss is {total_loss.item()} in epoch {epoch}; the last good checkpoint is kept. "
+            f"Lower learning_rate (now {config.learning_rate}) or use precision='fp32'."
+        )
     return {
         "train_loss": total_loss.item() / len(labels),
         "train_accuracy": correct.item() / len(labels),

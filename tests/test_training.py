@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from helpers import stage_inputs, training
+from helpers.averaging import ExponentialAverage
 from helpers.config import OPTIMIZERS, SCHEDULES, make_config
 from helpers.models.registry import build_model
 from helpers.published import lookup
@@ -265,15 +266,14 @@ def test_averaged_weights_are_those_of_the_recursion(toy_splits):
     """EMA after n steps against its definition, computed step by step."""
     config = dataclasses.replace(QUICK, epochs=1, ema_decay=0.9)
     seen = []
-    update = torch.optim.swa_utils.AveragedModel.update_parameters
+    update, model = ExponentialAverage.update, small_net()
 
-    def recording(self, model):
-        update(self, model)
+    def recording(self):
+        update(self)
         seen.append(model[6].weight.detach().clone())
 
-    model = small_net()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.swa_utils.AveragedModel, "update_parameters", recording)
+        patch.setattr(ExponentialAverage, "update", recording)
         train(model, toy_splits, config)
     expected = seen[0]
     for weight in seen[1:]:
@@ -473,3 +473,25 @@ def test_warm_restarts_return_to_the_peak_when_the_warm_up_ends():
     rates = learning_rates(config, steps_per_epoch=35)
     peaks = [step / 35 for step, rate in enumerate(rates) if rate == config.learning_rate]
     assert peaks == [0, config.warmup_epochs, 3 * config.warmup_epochs]
+
+
+def test_the_average_is_torchs_to_the_last_bit_also_after_loading():
+    """With integer buffers, a network without any, and a state loaded in the middle."""
+    for make in (small_net, lambda: nn.Linear(3, 2)):
+        model = make()
+        ours = ExponentialAverage(model, decay=0.9)
+        theirs = torch.optim.swa_utils.AveragedModel(
+            model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9), use_buffers=True
+        )
+        for step in range(6):
+            with torch.no_grad():
+                for value in (*model.parameters(), *model.buffers()):
+                    value += 7 if not value.is_floating_point() else torch.randn_like(value)
+            if step == 3:
+                state = ours.state_dict()
+                ours = ExponentialAverage(model, decay=0.9)
+                ours.load_state_dict(state)
+            ours.update()
+            theirs.update_parameters(model)
+            assert same(ours.state_dict(), theirs.state_dict())
+    assert ours.n_averaged == 6

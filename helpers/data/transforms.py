@@ -140,7 +140,8 @@ class Augmentation:
         targets = F.one_hot(labels, num_classes).float()
         count = self._samples_at_once(images)
         pieces = zip(images.split(count), own.split(count), strict=True)
-        result = torch.cat([self._augment(piece, _Draws(rows)) for piece, rows in pieces])
+        augmented = [self._augment(piece, _Draws(rows)) for piece, rows in pieces]
+        result = augmented[0] if len(augmented) == 1 else torch.cat(augmented)
         if self.cutmix > 0:
             boxes = _draw_cutmix(_Draws(mixing), self.image_size, probability=self.cutmix)
             result, targets = ops.cutmix(result, targets, boxes, partner)
@@ -295,6 +296,8 @@ def _check_labels(labels: Tensor, images: Tensor, *, num_classes: int) -> None:
             f"labels must be int64 ({len(images)},), one per image, got {labels.dtype} "
             f"{tuple(labels.shape)}"
         )
+    if labels.device.type != "cpu":
+        return  # one_hot checks the range there without making the host wait for the device
     low, high = torch.stack(torch.aminmax(labels)).tolist()
     if low < 0 or high >= num_classes:
         raise ValueError(f"labels must lie in [0, {num_classes}), got {low} to {high}")
