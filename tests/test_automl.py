@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -60,7 +61,15 @@ def found(monkeypatch):
         return Found(predict, "rf", {"trees": 4}, 0.5, {"rf": 3}, history, 1.0, 0.9)
 
     monkeypatch.setattr(automl, "search", fake)
+    few_resamples(monkeypatch)
     return calls
+
+
+def few_resamples(monkeypatch):
+    """Intervals by the bootstrap are not what most of these tests are about."""
+    for name in ("evaluate", "per_class"):
+        few = partial(getattr(automl, name), n_resamples=20)
+        monkeypatch.setattr(automl, name, few)
 
 
 # --- plan ----------------------------------------------------------------------------------------
@@ -299,6 +308,7 @@ def test_a_stored_run_is_loaded(toy_splits, results_tree, found):
 
 
 def test_the_test_split_is_not_seen_before_the_search_ends(toy_splits, results_tree, monkeypatch):
+    few_resamples(monkeypatch)
     seen = []
     real_of, real_search = Features.of, automl.search
 
