@@ -227,6 +227,8 @@ def load_plan(path: Path | None = None) -> Plan:
         raise AutoMLError(f"{path.name}: a key is missing or unknown: {error}.") from None
     except ValueError as error:
         raise AutoMLError(f"{path.name}: {error}") from None
+    if not configs:
+        raise AutoMLError(f"{path.name}: no run is planned; datasets, systems or seeds are empty.")
     if len({config.folder for config in configs}) < len(configs):
         raise AutoMLError(f"{path.name}: a run is planned twice (data set or seed repeated).")
     return plan

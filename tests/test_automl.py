@@ -90,6 +90,7 @@ def test_the_plan_covers_both_systems_and_states_one_budget():
         ({"systems": None}, "key is missing or unknown"),
         ({"systems": {"auto_sklearn": {"image_size": 28}}}, "known: flaml_pixels, flaml_resnet18"),
         ({"seeds": [0, 0]}, "planned twice"),
+        ({"seeds": []}, "no run is planned"),
         ({"time_budget_seconds": 0}, "must be positive, got 0"),
         ({"time_budget_seconds": None}, "one budget"),
         ({"seeds": ["0"]}, "seed must be int"),
