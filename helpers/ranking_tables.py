@@ -9,40 +9,36 @@ from typing import Any
 import pandas as pd
 
 from helpers.automl_tables import AutoMLRow
-from helpers.comparison_tables import interval_text
-from helpers.comparisons import p_text, signed
 from helpers.groups import Group
 from helpers.paired import Difference
 from helpers.ranking import Against, Place, PublishedGain, Ranking, judge_accuracy, primary
-from helpers.ranking_order import order_agreement
-from helpers.ranking_plan import (
-    START_WORDS,
-    STARTS,
-    Plan,
-    PublishedAccuracy,
-    System,
-    published_accuracies,
+from helpers.ranking_grids import (
+    OURS,
+    against_grid,
+    automl_grid,
+    claim_grid,
+    gain_grid,
+    millions,
+    not_run_grid,
+    other_rows_grid,
+    ours,
+    published_text,
+    range_text,
+    ranking_grid,
+    silent,
 )
+from helpers.ranking_order import order_agreement
+from helpers.ranking_plan import START_WORDS, STARTS, Plan
 from helpers.ranking_results import Results, rank_everything
 from helpers.ranking_words import (
     agreement_sentence,
     answers,
-    claim_table,
     listed,
     mean_ranks_sentence,
     place_sentence,
     protocol_sentence,
 )
-from helpers.table_text import (
-    COMMAND,
-    as_percent,
-    csv_text,
-    markdown_table,
-    mean_sd,
-    origin,
-    page,
-    percent,
-)
+from helpers.table_text import COMMAND, csv_text, markdown_table, origin, page
 from helpers.verdicts import NOT_RUN, Rules
 
 RULE = (
@@ -60,200 +56,22 @@ OTHER_PROTOCOL = (
 TOP = 3
 
 
-# --- cells ---------------------------------------------------------------------------------------
-
-
-def published_text(accuracy: PublishedAccuracy | None, system: System, start: str) -> str:
-    """Write a published accuracy in percent, with what sets its row apart from the system."""
-    if accuracy is None:
-        return ""
-    remarks = [] if accuracy.row == system.title else [accuracy.row]
-    if not accuracy.fits(start):
-        remarks.append(START_WORDS[accuracy.start])
-    if accuracy.published.mark == "M":
-        remarks.append("unverified")
-    text = as_percent(accuracy.published)
-    return f"{text} ({', '.join(remarks)})" if remarks else text
-
-
-def range_text(place: Place) -> str:
-    """Write a rank range."""
-    if place.rank is None:
-        return ""
-    return f"{place.best}" if place.best == place.worst else f"{place.best} to {place.worst}"
-
-
-def millions(count: int | None) -> str:
-    """Write a count in millions."""
-    return "" if count is None else f"{count / 1e6:.1f}"
-
-
-def points(difference: Difference | None) -> str:
-    """Write a difference of accuracies in points, with its interval."""
-    return interval_text(difference, scale=100, digits=1)
-
-
-def _p(value: float | None) -> str:
-    return "" if value is None else p_text(value).removeprefix("p = ").removeprefix("p ")
-
-
-def _ours(group: Group | None) -> list[str]:
-    if group is None:
-        return [NOT_RUN, "", "", ""]
-    accuracy = group.accuracy
-    return [
-        mean_sd(group.values("accuracy"), scale=100, digits=1),
-        f"{percent(accuracy.low)} to {percent(accuracy.high)}",
-        mean_sd(group.values("auc")),
-        f"n = {len(group.seeds)}",
-    ]
-
-
-OURS = ("ours, mean ± sd", "95 %", "AUC", "seeds")
-
-
-def ranking_table(ranking: Ranking, rules: Rules, *, everything: bool = False) -> str:
-    """Write a ranking as a table; models neither run nor published are named below it."""
-    head = ["rank", "range", "model", *OURS, "parameters, M", "MACs, M", "published", "verdict"]
-    cells, silent = [], []
-    for place in ranking.places:
-        accuracy = primary(place.system, ranking.dataset, ranking.start)
-        if place.group is None and accuracy is None and not everything:
-            silent.append(place.system.title)
-            continue
-        model = place.group.record["model"] if place.group else {"params": None, "macs": None}
-        verdict = ""
-        if accuracy:
-            verdict = judge_accuracy(accuracy, place.group, start=ranking.start, rules=rules)
-        cells.append(
-            [
-                str(place.rank or ""),
-                range_text(place),
-                place.system.title,
-                *_ours(place.group),
-                millions(model["params"]),
-                millions(model["macs"]),
-                published_text(accuracy, place.system, ranking.start),
-                verdict,
-            ]
-        )
-    table = markdown_table(head, cells)
-    return f"{table}\n\nNot run: {', '.join(silent)}." if silent else table
-
-
-def against_table(against: Sequence[Against], *, focus: str) -> str:
-    """Write the focus against others; differences are the focus less the other."""
-    head = [
-        *("other", "seeds", "accuracy, points (95 %)", "p, corrected", f"{focus} outperforms it"),
-        *("AUC (95 %)", "p, corrected", "right alone, focus : other", "McNemar, corrected"),
-    ]
-    cells = [
-        [
-            c.title,
-            f"n = {len(c.seeds)}" if c.seeds else "",
-            points(c.accuracy),
-            _p(c.p_accuracy),
-            c.verdict,
-            interval_text(c.auc),
-            _p(c.p_auc),
-            f"{c.mcnemar.only_a} : {c.mcnemar.only_b}" if c.mcnemar else "",
-            _p(c.p_mcnemar),
-        ]
-        for c in against
-    ]
-    return markdown_table(head, cells)
-
-
-def gain_table(results: Results, dataset: str) -> str:
-    """Write the published differences beside the measured ones."""
-    head = ["other", "published, points", "ours, points (95 %)", "seeds", "p, corrected", "verdict"]
-    cells = []
-    for c, gain in results.gains(dataset):
-        printed = f"{as_percent(gain.focus.published)} - {as_percent(gain.other.published)}"
-        text = f"{signed(100 * gain.value, digits=1)} ({printed}"
-        cells.append(
-            [
-                c.title if gain.other.row == c.title else f"{c.title} ({gain.other.row})",
-                f"{text})" if gain.verified else f"{text}, unverified)",
-                points(c.accuracy) or NOT_RUN,
-                f"n = {len(c.seeds)}" if c.seeds else "",
-                _p(c.p_accuracy),
-                gain.verdict,
-            ]
-        )
-    return markdown_table(head, cells)
-
-
-def other_rows_table(ranking: Ranking, rules: Rules) -> str:
-    """Write the further published rows of the models in a ranking; "" if there are none."""
-    cells = []
-    for place in ranking.places:
-        first = primary(place.system, ranking.dataset, ranking.start)
-        for accuracy in published_accuracies(place.system.rows, ranking.dataset):
-            if accuracy == first or not accuracy.fits(ranking.start):
-                continue
-            verdict = judge_accuracy(accuracy, place.group, start=ranking.start, rules=rules)
-            printed = as_percent(accuracy.published)
-            source = f"{accuracy.row}, {accuracy.published.source}"
-            cells.append([place.system.title, printed, source, accuracy.published.mark, verdict])
-    head = ["model", "published", "row and source", "mark", "verdict"]
-    return markdown_table(head, cells) if cells else ""
-
-
-def not_run_table(results: Results) -> str:
-    """Write the published systems that are not run: why, and what is published, in percent."""
-    plan = results.plan
-    head = ["system", f"why it is {NOT_RUN}", *plan.datasets.values(), "source", "mark"]
-    systems = [
-        (row.name, row.reason, {d: row.published.get(d, {}).get("accuracy") for d in plan.datasets})
-        for row in results.automl
-        if row.system is None
-    ]
-    for system in plan.not_rebuilt:
-        found = {d: published_accuracies([system.row], d) for d in plan.datasets}
-        values = {d: accuracies[0].published for d, accuracies in found.items() if accuracies}
-        systems.append((system.title, system.reason, values))
-    cells = []
-    for title, reason, values in systems:
-        known = [value for value in values.values() if value]
-        printed = [as_percent(values[d]) if values.get(d) else "" for d in plan.datasets]
-        source = [known[0].source, known[0].mark] if known else ["", ""]
-        cells.append([title, reason, *printed, *source])
-    return markdown_table(head, cells)
-
-
-def automl_table(results: Results, dataset: str) -> str:
-    """Write the open AutoML systems run on a data set; "" if there are none."""
-    head = [
-        *("system", "budget", "start", *OURS),
-        *(f"{results.focus} less it, points (95 %)", "p, corrected"),
-        f"{results.focus} outperforms it",
-    ]
-    cells = [
-        [
-            *(row.name, row.budget, START_WORDS[c.other_group.config["pretrained"]]),
-            *_ours(c.other_group),
-            *(points(c.accuracy), _p(c.p_accuracy), c.verdict),
-        ]
-        for row, c in results.against_automl(dataset)
-    ]
-    return markdown_table(head, cells) if cells else ""
-
-
 # --- files ---------------------------------------------------------------------------------------
 
 
 def _ranking_sections(results: Results, ranking: Ranking) -> Iterator[str]:
     yield f"### {ranking.title}"
-    yield ranking_table(ranking, results.rules)
+    yield ranking_grid(ranking, results.rules).markdown()
+    if names := silent(ranking):
+        yield f"Not run: {', '.join(names)}."
     if not ranking.ranked:
         return
     yield place_sentence(ranking, results.plan)
-    if table := other_rows_table(ranking, results.rules):
+    if table := other_rows_grid(ranking, results.rules).markdown():
         yield f"Further published rows of these models:\n\n{table}"
     focus = results.focus
     yield f"{focus} against every other, {len(ranking.against)} planned comparisons:"
-    yield against_table(ranking.against, focus=focus)
+    yield against_grid(ranking.against, focus=focus).markdown()
     yield f"Measured against published order. {agreement_sentence(order_agreement(ranking))}"
     everything = order_agreement(ranking, verified_only=False)
     yield f"With unverified values, for orientation only: {agreement_sentence(everything)}"
@@ -262,7 +80,7 @@ def _ranking_sections(results: Results, ranking: Ranking) -> Iterator[str]:
 def _sections(results: Results) -> Iterator[str]:
     yield "## In short"
     yield "\n".join(f"- {line}" for line in answers(results))
-    yield claim_table(results)
+    yield claim_grid(results).markdown()
     for start, heading in STARTS.items():
         rankings = [r for r in results.rankings if r.start == start]
         yield f"## {heading}"
@@ -278,17 +96,18 @@ def _sections(results: Results) -> Iterator[str]:
         "of its sign is shown, *inconclusive* where it contains it and none is shown."
     )
     for dataset, title in results.plan.datasets.items():
-        yield f"### {title}"
-        yield gain_table(results, dataset)
+        if table := gain_grid(results, dataset).markdown():
+            yield f"### {title}"
+            yield table
     yield "## Published systems that are not run"
-    yield not_run_table(results)
+    yield not_run_grid(results).markdown()
     yield "## Open AutoML"
     yield (
         "Installable today and run on the same splits; none of the published systems, and outside "
         "the rankings, since the budget is another one (`params/automl.yaml`). p values are "
         "corrected over the systems of a data set and start."
     )
-    tables = {d: automl_table(results, d) for d in results.plan.datasets}
+    tables = {d: automl_grid(results, d).markdown() for d in results.plan.datasets}
     if not any(tables.values()):
         yield f"{NOT_RUN.capitalize()}."
     for dataset, table in tables.items():
@@ -472,7 +291,7 @@ def readme_ranking(
         rankings = results.of_start(start)
         parts += [f"**{heading}**", _heads(results, rankings) if rankings else "Not run."]
     parts.append("\n".join(f"- {line}" for line in answers(results)))
-    parts.append(claim_table(results))
+    parts.append(claim_grid(results).markdown())
     made = origin(results.groups)
     parts.append(
         "All models, every pair, AutoML and what is published: "
@@ -498,7 +317,7 @@ def _heads(results: Results, rankings: Sequence[Ranking]) -> str:
                     f"{place.rank} of {len(ranking.ranked)}",
                     range_text(place),
                     place.system.title,
-                    *_ours(place.group),
+                    *ours(place.group),
                     millions(place.group.record["model"]["params"]),
                     published_text(accuracy, place.system, ranking.start),
                 ]

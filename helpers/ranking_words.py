@@ -8,7 +8,7 @@ from helpers.ranking import HOLDS, OTHER_BETTER, Against, Ranking
 from helpers.ranking_order import Agreement, mean_ranks
 from helpers.ranking_plan import START_WORDS, STARTS, Plan
 from helpers.ranking_results import JudgedClaim, Results
-from helpers.table_text import markdown_table, percent
+from helpers.table_text import percent
 from helpers.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
 
 
@@ -120,16 +120,6 @@ def claim_text(judged: JudgedClaim) -> str:
     if judged.judged < judged.planned:
         parts.append(f"{judged.planned - judged.judged} without enough seeds")
     return f"{judged.verdict} ({', '.join(parts)})"
-
-
-def claim_table(results: Results) -> str:
-    """Write the paper's claims in words with their verdicts."""
-    head = ["the paper says", "section", "both from scratch", "as the paper compares"]
-    cells = [
-        [f'"{scratch.claim.text}"', scratch.claim.section, claim_text(scratch), claim_text(mixed)]
-        for scratch, mixed in results.claims()
-    ]
-    return markdown_table(head, cells)
 
 
 def mean_ranks_sentence(rankings: Sequence[Ranking], plan: Plan) -> str:
