@@ -1,13 +1,12 @@
 """Time the batch transforms against torchvision's transforms on one PIL image after another.
 
-Usage: python -m benchmarks.augmentation [--batches 10]
+Usage: python -m benchmarks.augmentation [--rounds 10] [--save]
 
 Both sides do the same steps with the same magnitudes, from uint8 arrays in memory to a normalised
-float32 batch, without CutMix, on one thread. CPU time, the least of several batches of 64. Grey
+float32 batch, without CutMix, on one thread. CPU time of batches of 64, by turns. Grey
 images enter torchvision's chain as RGB, as medmnist's `as_rgb=True` gives them.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 
@@ -16,7 +15,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from benchmarks.common import by_turns, main, ratios
 from helpers.data.transforms import MAGNITUDES, NORMALISE, make_augmentation
+from helpers.speed_table import RATIO, Speed
 
 BATCH_SIZE = 64
 CASES = ((1, 28, 28), (1, 28, 64), (1, 64, 64), (3, 28, 28), (3, 28, 64), (3, 64, 64))
@@ -49,28 +50,28 @@ def torchvision_chain(kind: str, image_size: int) -> v2.Compose:
     )
 
 
-def milliseconds(run: Callable[[], object], batches: int) -> float:
-    """Return the least CPU time of a batch, per image."""
+def batch_timer(run: Callable[[], object]) -> Callable[[], float]:
+    """Return a function that takes the CPU time of one batch in ms an image; the first is warm."""
     run()
-    times = []
-    for _ in range(batches):
+
+    def timed() -> float:
         start = time.process_time()
         run()
-        times.append(time.process_time() - start)
-    return min(times) * 1000 / BATCH_SIZE
+        return (time.process_time() - start) * 1000 / BATCH_SIZE
+
+    return timed
 
 
-def main() -> None:
-    """Print one line for each kind and size."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", type=int, default=10)
-    options = parser.parse_args()
+def measure(*, rounds: int = 10) -> list[Speed]:
+    """Time both for each kind and size.
+
+    Args:
+        rounds: batches of each side.
+    """
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(BATCH_SIZE) % 2
-
-    print(f"torch {torch.__version__}, one thread, batch of {BATCH_SIZE}")
-    print("kind    channels  size      ours ms/image  torchvision ms/image  ratio")
+    speeds = []
     for kind in ("normal", "full"):
         for channels, size, image_size in CASES:
             shape = (BATCH_SIZE, channels, size, size)
@@ -86,13 +87,21 @@ def main() -> None:
             def theirs(chain=chain, arrays=arrays):
                 return torch.stack([chain(Image.fromarray(a).convert("RGB")) for a in arrays])
 
-            mine = milliseconds(ours, options.batches)
-            other = milliseconds(theirs, options.batches)
-            sizes = f"{size} -> {image_size}"
-            print(
-                f"{kind:7} {channels:8}  {sizes:9} {mine:13.3f} {other:21.3f} {other / mine:6.1f}"
-            )
+            timers = {"ours": batch_timer(ours), "theirs": batch_timer(theirs)}
+            times = by_turns(timers, rounds=rounds)
+            colours = "grey" if channels == 1 else "colour"
+            title = f"{kind} augmentation, {colours}, {size} to {image_size} px"
+            speeds += [
+                Speed(name=f"{title}: an image", unit="ms", values=tuple(times["ours"])),
+                Speed(
+                    name=f"{title}: torchvision's time over ours",
+                    unit=RATIO,
+                    values=ratios(times["theirs"], times["ours"]),
+                    headline=channels == 1 and size == 28,
+                ),
+            ]
+    return speeds
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

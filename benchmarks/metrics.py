@@ -1,10 +1,20 @@
-"""Time the metrics and measure how often their intervals cover: python -m benchmarks.metrics."""
+"""Time the metrics with their 2,000 resamples, at the sizes of the test sets used here.
+
+Usage: python -m benchmarks.metrics [--rounds 3] [--coverage] [--save]
+
+CPU time of one call. With --coverage it also prints how often the 95 % intervals hold the true
+value, over synthetic samples; that takes minutes.
+"""
 
 import time
 
 import numpy as np
 
+from benchmarks.common import main
 from helpers.metrics import auc_interval, evaluate, per_class
+from helpers.speed_table import Speed
+
+SIZES = ((156, 2), (624, 2), (2005, 7), (3421, 8), (9000, 11))
 
 
 def synthetic(n: int, num_classes: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,21 +34,29 @@ def calibration_sample(n: int, sharpness: float, *, seed: int) -> tuple[np.ndarr
     return y_true, np.stack([1 - positive, positive], axis=1)
 
 
-def time_metrics() -> None:
-    """Print the CPU seconds of one call, best of three, for test sets of the sizes used here."""
-    print("CPU seconds, 2,000 resamples, best of 3")
-    print(f"{'images':>8}{'classes':>9}{'evaluate':>10}{'per_class':>11}")
-    for n, num_classes in ((156, 2), (624, 2), (2005, 7), (3421, 8), (9000, 11)):
+def measure(*, rounds: int = 3, coverage: bool = False) -> list[Speed]:
+    """Time `evaluate` and `per_class`.
+
+    Args:
+        rounds: calls of each.
+        coverage: whether to print the intervals' coverage, too.
+    """
+    speeds = []
+    for n, num_classes in SIZES:
         data = synthetic(n, num_classes, seed=0)
-        seconds = []
         for function in (evaluate, per_class):
-            runs = []
-            for _ in range(3):
+            times = []
+            for _ in range(rounds):
                 start = time.process_time()
                 function(*data)
-                runs.append(time.process_time() - start)
-            seconds.append(min(runs))
-        print(f"{n:>8,}{num_classes:>9}{seconds[0]:>10.2f}{seconds[1]:>11.2f}")
+                times.append(time.process_time() - start)
+            name = f"{function.__name__}, {n:,} images, {num_classes} classes"
+            headline = function is evaluate and n in (SIZES[0][0], SIZES[-1][0])
+            speeds.append(Speed(name=name, unit="s", values=tuple(times), headline=headline))
+    if coverage:
+        cover_auc()
+        cover_ece()
+    return speeds
 
 
 def cover_ece(repeats: int = 300, *, n: int = 156) -> None:
@@ -71,6 +89,4 @@ def cover_auc(repeats: int = 2000) -> None:
 
 
 if __name__ == "__main__":
-    time_metrics()
-    cover_auc()
-    cover_ece()
+    main(measure)

@@ -1,32 +1,33 @@
 """Time a folder of images through `helpers.prediction` against the bare network.
 
-Usage: python -m benchmarks.prediction [--images 1000] [--rounds 3] [--threads 1]
+Usage: python -m benchmarks.prediction [--images 1000] [--rounds 3] [--save]
 
 Both in one process by turns, with one batch size, one number of threads for the network, and the
 mean over image and mirror image: the bare network on prepared tensors that are in memory, and the
 folder from PNG files of 128 to 512 px (phantom angiograms) to calibrated probabilities. Random
-weights: what a network has learned does not matter for its speed.
+weights: what a network has learned does not matter for its speed. At 64 px also with the network on
+all processors, which it then shares with reading; at 224 px with a fifth of the images.
 """
 
-import argparse
-import os
-import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.common import by_turns, main, processors, ratios, synchronise
 from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.models.registry import build_model
 from helpers.prediction.checkpoint import Checkpoint
 from helpers.prediction.predict import BATCH_SIZE, predict_files
 from helpers.prediction.reading import list_folder
-from helpers.reproducibility import default_device, device_name
+from helpers.reproducibility import default_device
 from helpers.results import Run
+from helpers.speed_table import RATIO, Speed
 
 MODEL = "medspectralnet_light"
 RECIPES = {64: "common", 224: "common_224"}
@@ -60,6 +61,7 @@ def bare_seconds(checkpoint: Checkpoint, pixels: Tensor) -> float:
     start = time.perf_counter()
     for batch in pixels.split(BATCH_SIZE):
         checkpoint.probabilities(batch)
+    synchronise(pixels.device)
     return time.perf_counter() - start
 
 
@@ -73,42 +75,53 @@ def folder_seconds(checkpoint: Checkpoint, folder: Path) -> float:
     return seconds
 
 
-def main() -> None:
-    """Print one line for each input size."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of the network")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(
-        f"{device_name(default_device())} of {os.cpu_count()} processors, {options.threads} "
-        f"thread(s), {options.images} PNG files of {SIDES[0]} to {SIDES[-1]} px, {MODEL}, batches "
-        f"of {BATCH_SIZE}"
-    )
-    print(f"{'input':>6}{'bare, images/s':>16}{'folder, images/s':>18}{'ratio':>8}")
-    with tempfile.TemporaryDirectory() as folder:
-        write_images(Path(folder), options.images)
-        for size in RECIPES:
-            checkpoint = random_checkpoint(size)
-            pixels = torch.randn(options.images, 3, size, size, device=default_device())
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
-            bare_seconds(checkpoint, pixels[:BATCH_SIZE])  # the first pass allocates
-            pairs = [
-                (bare_seconds(checkpoint, pixels), folder_seconds(checkpoint, Path(folder)))
-                for _ in range(options.rounds)
-            ]
-            ratios = [bare / through for bare, through in pairs]
-            bare, through = (
-                options.images / statistics.median(s) for s in zip(*pairs, strict=True)
+def compare(folder: Path, size: int, *, images: int, rounds: int, threads: int) -> list[Speed]:
+    """Time both for one input size, by turns."""
+    torch.set_num_threads(threads)
+    checkpoint = random_checkpoint(size)
+    pixels = torch.randn(images, 3, size, size, device=default_device())
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    bare_seconds(checkpoint, pixels[:BATCH_SIZE])  # the first pass allocates
+    runs = {
+        "bare": partial(bare_seconds, checkpoint, pixels),
+        "folder": partial(folder_seconds, checkpoint, folder),
+    }
+    times = by_turns(runs, rounds=rounds)
+    title = f"{images:,} PNG files at {size} px, network on {threads} thread(s)"
+    return [
+        *(
+            Speed(
+                name=f"{title}: {name}",
+                unit="images/s",
+                values=tuple(images / seconds for seconds in spent),
             )
-            print(
-                f"{size:>4}px{bare:>16.1f}{through:>18.1f}{statistics.median(ratios):>8.2f}"
-                f"   we see {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
-                f"{max(ratios):.2f}), expected >= {EXPECTED:.2f}",
-                flush=True,
-            )
+            for name, spent in times.items()
+        ),
+        Speed(
+            name=f"{title}: folder, of the bare network's speed",
+            unit=RATIO,
+            values=ratios(times["bare"], times["folder"]),
+            target=EXPECTED,
+            headline=True,
+        ),
+    ]
+
+
+def measure(*, images: int = 1000, rounds: int = 3) -> list[Speed]:
+    """Time both input sizes.
+
+    Args:
+        images: files at 64 px; a fifth of them at 224 px.
+        rounds: of each comparison.
+    """
+    cases = [(64, threads, images) for threads in sorted({1, processors()})]
+    speeds = []
+    for size, threads, count in [*cases, (224, 1, -(-images // 5))]:
+        with tempfile.TemporaryDirectory() as folder:
+            write_images(Path(folder), count)
+            speeds += compare(Path(folder), size, images=count, rounds=rounds, threads=threads)
+    return speeds
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -1,23 +1,25 @@
 """Time training by stage and head, in images per second and as a ratio to training all layers.
 
-Usage: python -m benchmarks.stages [--images 96] [--threads 1]
+Usage: python -m benchmarks.stages [--images 96] [--threads 1] [--save]
 
 One process, one machine, phantom images at 128 px in batches of 16, ResNet-18 from scratch: what is
 trained does not matter for the speed. Features of frozen layers are kept, as without augmentation,
-or computed anew for every batch, as with one. Paper A's own speed is printed last.
+or computed anew for every batch, as with one. Paper A's own speed stands beside its framework's.
 """
 
-import argparse
+import statistics
 from dataclasses import replace
 
 import torch
 
+from benchmarks.common import main
 from helpers.config import RunConfig, make_config
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import Splits
 from helpers.models.registry import build_model
 from helpers.published import lookup
-from helpers.reproducibility import default_device, device_name
+from helpers.reproducibility import default_device
+from helpers.speed_table import RATIO, Speed
 from helpers.training import fit
 
 HEADS = (
@@ -27,17 +29,20 @@ HEADS = (
     "quantum_resnet18",
     "quantum_mlp_resnet18",
 )
+FRAMEWORK = "brain_inspired_resnet18"
+ALL_LAYERS = "all layers"
+EPOCHS = 4
 CASES = {
     "warm-up, features kept": {"plasticity": "head", "augmentation": "none"},
     "warm-up, features anew": {"plasticity": "head", "augmentation": "normal"},
     "fine-tuning, features kept": {"plasticity": "high", "augmentation": "none"},
     "fine-tuning, features anew": {"plasticity": "high", "augmentation": "normal"},
-    "all layers": {"plasticity": "all", "augmentation": "none"},
+    ALL_LAYERS: {"plasticity": "all", "augmentation": "none"},
 }
 
 
-def images_per_second(model: str, config: RunConfig, splits: Splits) -> float:
-    """Train three epochs; return the speed of the fastest but the first, which fills the cache."""
+def images_per_second(model: str, config: RunConfig, splits: Splits) -> list[float]:
+    """Train; return the speed of every epoch but the first, which fills the cache."""
     network = build_model(model, num_classes=2, image_size=config.image_size, pretrained="none")
     history = fit(
         network,
@@ -47,17 +52,18 @@ def images_per_second(model: str, config: RunConfig, splits: Splits) -> float:
         config=config,
         device=default_device(),
     ).history
-    return len(splits.train) / min(row["seconds"] for row in history[1:])
+    return [len(splits.train) / row["seconds"] for row in history[1:]]
 
 
-def main() -> None:
-    """Print one line for each head and stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=96)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    splits = make_phantom(n_train=options.images, n_val=16, n_test=2, image_size=128, seed=0)
+def measure(*, images: int = 96, threads: int = 1) -> list[Speed]:
+    """Time every head in every stage.
+
+    Args:
+        images: of the training split.
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    splits = make_phantom(n_train=images, n_val=16, n_test=2, image_size=128, seed=0)
     base = make_config(
         recipe="brain_inspired",
         dataset="phantom",
@@ -66,23 +72,35 @@ def main() -> None:
         pretrained="none",
         plasticity="all",
         warmup_epochs=0,
-        epochs=3,
+        epochs=EPOCHS,
     )
-    print(f"{device_name(default_device())}, {options.threads} thread(s), {base.precision}")
-    print(f"{'head':28s} {'stage':28s} {'images/s':>9s} {'x all layers':>13s}")
+    total = lookup(paper="A", table="recovered", row="training set", column="images").value
+    key = {"paper": "A", "table": "section 3.5", "row": "training"}
+    published = total / lookup(**key, column="seconds_per_epoch").value
+    speeds = []
     for model in HEADS:
-        speeds = {
+        by_case = {
             case: images_per_second(model, replace(base, model=model, **changes), splits)
             for case, changes in CASES.items()
         }
-        for case, speed in speeds.items():
-            ratio = speed / speeds["all layers"]
-            print(f"{model:28s} {case:28s} {speed:9.0f} {ratio:12.1f}x", flush=True)
-    images = lookup(paper="A", table="recovered", row="training set", column="images").value
-    key = {"paper": "A", "table": "section 3.5", "row": "training"}
-    seconds = lookup(**key, column="seconds_per_epoch").value
-    print(f"paper A: {images:.0f} images in about {seconds:.0f} s, {images / seconds:.0f} images/s")
+        everything = statistics.median(by_case[ALL_LAYERS])
+        for case, values in by_case.items():
+            title, framework = f"{model}, {case}", model == FRAMEWORK and "anew" not in case
+            beside = f" (the paper: {published:.0f})" if framework else ""
+            speeds.append(
+                Speed(
+                    name=f"{title}{beside}",
+                    unit="images/s",
+                    values=tuple(values),
+                    headline=framework,
+                )
+            )
+            if case != ALL_LAYERS:
+                relative = tuple(value / everything for value in values)
+                name = f"{title}, over all layers' speed"
+                speeds.append(Speed(name=name, unit=RATIO, values=relative))
+    return speeds
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -1,12 +1,12 @@
 """Time the training loop against the bare network's steps, and against the usual loop.
 
-Usage: python -m benchmarks.training [--rounds 5] [--milliseconds 1500] [--threads 1] [--save]
+Usage: python -m benchmarks.training [--rounds 5] [--milliseconds 1200] [--threads 1] [--save]
 
 Three loops over the same network, batch size, optimizer and recipe:
 
-- *ours*: `helpers.training.fit` from its first line to its last: set-up, gathering, augmentation,
-  loss, optimizer, schedule, averaged weights, history, the copy of the best weights. Two epochs;
-  each is validated on two images only, and even that is counted.
+- *ours*: `helpers.training.fit` from its first batch to its last line, without validation:
+  gathering, augmentation, loss, optimizer, schedule, averaged weights, history, the copy of the
+  best weights. What is done once before the first batch has a line of its own.
 - *bare*: forward, cross-entropy, backward and optimizer step on prepared batches that lie in
   memory. Nothing can be faster; the share of its speed that is left is the loop's efficiency.
 - *usual*: a DataLoader with two workers that takes each image through torchvision's transforms, one
@@ -19,15 +19,17 @@ trains. Ours against usual: the small network at 28 px, where the pipeline decid
 light network at that size for comparison, where both loops mostly wait for the same network. Both
 loops on one thread and on as many as there are processors; the faster of the two counts, for each.
 
-A checkpoint is written every 20 seconds at most; what that takes is a line of its own.
+A checkpoint is written every 20 seconds at most; what that takes is a line of its own, too.
 """
 
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -40,6 +42,7 @@ from torchvision.transforms import v2
 
 from benchmarks.augmentation import torchvision_chain
 from benchmarks.common import by_turns, main, processors, ratios, synchronise
+from helpers import training
 from helpers.config import RunConfig, make_config
 from helpers.data.splits import Split
 from helpers.data.transforms import make_augmentation
@@ -50,7 +53,7 @@ from helpers.speed_table import RATIO, Speed
 from helpers.training import fit
 
 NUM_CLASSES = 2
-EPOCHS = 2  # of a run of ours: one boundary between epochs
+EPOCHS = 2  # of a run of ours and of the usual loop
 WORKERS = 2
 FILE_SIZE = 28  # px of the images in memory
 LEAST_OF_BARE = {"normal": 0.95, "full": 0.85}
@@ -138,15 +141,60 @@ def random_split(images: int) -> Split:
 # --- ours and bare -------------------------------------------------------------------------------
 
 
-def our_speed(case: Case, config: RunConfig, *, steps: int) -> float:
-    """Return the images a second of `fit` over `EPOCHS` epochs of `steps` steps."""
+class LoopClock:
+    """Tell apart what `fit` spends before its first batch, on validation, and on the rest."""
+
+    def __init__(self) -> None:
+        self.begun, self.first, self.ended, self.validation = 0.0, None, 0.0, 0.0
+        self._patches = ExitStack()
+
+    def __enter__(self) -> "LoopClock":
+        train, validate = training._train_epoch, training._validate
+
+        def trained(*arguments, **options):
+            self.first = self.first or time.perf_counter()
+            return train(*arguments, **options)
+
+        def validated(*arguments):
+            start = time.perf_counter()
+            try:
+                return validate(*arguments)
+            finally:
+                self.validation += time.perf_counter() - start
+
+        self._patches.enter_context(mock.patch.object(training, "_train_epoch", trained))
+        self._patches.enter_context(mock.patch.object(training, "_validate", validated))
+        self.begun = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        synchronise(default_device())
+        self.ended = time.perf_counter()
+        self._patches.close()
+
+    @property
+    def setup(self) -> float:
+        """Seconds before the first batch."""
+        return self.first - self.begun
+
+    @property
+    def loop(self) -> float:
+        """Seconds from the first batch on, without validation."""
+        return self.ended - self.first - self.validation
+
+
+def our_run(case: Case, config: RunConfig, *, steps: int) -> LoopClock:
+    """Time `fit` over `EPOCHS` epochs of `steps` steps."""
     train, val = random_split(steps * case.batch_size), random_split(2)
     model, device = build(case), default_device()
-    synchronise(device)
-    start = time.perf_counter()
-    fit(model, train=train, val=val, num_classes=NUM_CLASSES, config=config, device=device)
-    synchronise(device)
-    return EPOCHS * len(train) / (time.perf_counter() - start)
+    with LoopClock() as clock:
+        fit(model, train=train, val=val, num_classes=NUM_CLASSES, config=config, device=device)
+    return clock
+
+
+def our_speed(case: Case, config: RunConfig, *, steps: int) -> float:
+    """Return the images a second of our loop."""
+    return EPOCHS * steps * case.batch_size / our_run(case, config, steps=steps).loop
 
 
 def prepared_batches(case: Case, config: RunConfig, *, count: int) -> list[tuple[Tensor, Tensor]]:
@@ -358,6 +406,13 @@ def against_usual(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
 # --- all -----------------------------------------------------------------------------------------
 
 
+def setup_time(case: Case, *, rounds: int) -> Speed:
+    """Time what is done before the first batch."""
+    config = configuration(case, "full")
+    spent = [our_run(case, config, steps=1).setup for _ in range(rounds)]
+    return Speed(name=f"{case.title}: set-up, once a run", unit="s", values=tuple(spent))
+
+
 def checkpoint_time(case: Case, *, rounds: int) -> Speed:
     """Time a checkpoint: short trainings that write one an epoch against the same without."""
     config = configuration(case, "normal")
@@ -386,7 +441,7 @@ def checkpoint_time(case: Case, *, rounds: int) -> Speed:
     return Speed(name=name, unit="s", values=tuple(spent))
 
 
-def measure(*, rounds: int = 5, milliseconds: int = 1500, threads: int = 1) -> list[Speed]:
+def measure(*, rounds: int = 5, milliseconds: int = 1200, threads: int = 1) -> list[Speed]:
     """Take all figures.
 
     Args:
@@ -399,7 +454,8 @@ def measure(*, rounds: int = 5, milliseconds: int = 1500, threads: int = 1) -> l
     for case in AGAINST_BARE:
         torch.set_num_threads(threads)
         speeds += against_bare(case, rounds=rounds, seconds=seconds)
-    speeds.append(checkpoint_time(AGAINST_BARE[0], rounds=rounds))
+    largest = AGAINST_BARE[0]
+    speeds += [setup_time(largest, rounds=rounds), checkpoint_time(largest, rounds=rounds)]
     for case in AGAINST_USUAL:
         speeds += against_usual(case, rounds=rounds, seconds=seconds / 3)
     return speeds

@@ -1,0 +1,35 @@
+"""Run all benchmarks with their defaults and print one table: python -m benchmarks [--save].
+
+Some minutes on two processors that do nothing else. With --save the figures go to
+`results/benchmarks`, from which `python -m helpers.tables` makes the README's.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from importlib import import_module
+
+from benchmarks.common import default_options, run
+from helpers.speed_table import BENCHMARKS, speed_lines
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run them one after another; a benchmark's own table first, all figures at the end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--save", action="store_true", help="write results/benchmarks")
+    save = parser.parse_args(arguments).save
+    records = []
+    for name in BENCHMARKS:
+        start = time.perf_counter()
+        measure = import_module(f"benchmarks.{name}").measure
+        records.append(run(measure, default_options(measure), save=save))
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    env = records[0].env
+    print(f"\n{env['device']}, {env['processors']} processors, torch {env['torch']}")
+    print(speed_lines(speed for record in records for speed in record.speeds))
+    judged = [speed for record in records for speed in record.speeds if speed.met is not None]
+    print(f"\n{sum(speed.met for speed in judged)} of {len(judged)} targets met")
+
+
+if __name__ == "__main__":
+    main()
