@@ -98,18 +98,10 @@ def test_bfloat16_autocast():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def test_export_equals_the_model():
-    model = tiny(SSConvSSM, in_channels=1).eval()
-    images = torch.randn(2, 1, 28, 28)
-    program = torch.export.export(model, (images,), strict=False)
-    assert "helpers" not in str(program.graph)
-    torch.testing.assert_close(program.module()(images), model(images), rtol=1e-4, atol=1e-5)
-
-
 def test_onnx_equals_the_model(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = tiny(SSConvSSM, in_channels=1).eval()
-    images = torch.randn(2, 1, 28, 28)
+    model = tiny(SSConvSSM, depths=(1,), in_channels=1).eval()
+    images = torch.randn(2, 1, 12, 12)
     path = tmp_path / "model.onnx"
     torch.onnx.export(model, (images,), path, dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

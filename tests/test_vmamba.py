@@ -30,8 +30,8 @@ def seed():
 
 
 def tiny(block=VSSBlock, **options):
-    options = {"num_classes": 2, "in_channels": 3, "drop_path": 0.0} | options
-    return HierarchicalClassifier(block=block, depths=(1, 1), width=16, **options)
+    defaults = {"depths": (1, 1), "num_classes": 2, "in_channels": 3, "drop_path": 0.0}
+    return HierarchicalClassifier(block=block, width=16, **defaults | options)
 
 
 def same_for_all(x):
