@@ -5,11 +5,11 @@ Written from the text; facts that it leaves open (order inside the convolution b
 weights, drop path) follow the authors' code, https://github.com/YubiaoYue/MedMamba, which names no
 licence and of which nothing is copied.
 
-Parameters: the paper is quoted with 14.5, 23 and 48 M for T, S and B; the released code counts 14.46,
-18.63 and 39.86 M (few classes). They agree for T alone. The code is followed: the depths and widths
-below give its counts exactly.
+Parameters: the paper is quoted with 14.5, 23 and 48 M for T, S and B; the released code counts
+14.46, 18.63 and 39.86 M (few classes). They agree for T alone. The code is followed: the depths and
+widths below give its counts exactly.
 
-MACs at 224 px: the paper prints 2.0 G for T; counted here, it has 2.6 G, 0.3 G of them in the scans.
+MACs at 224 px: the paper prints 2.0 G for T; counted here, it has 2.6 G, 0.3 G of them in scans.
 
 Differences:
     - The scan is plain PyTorch (`helpers.models.zoo.selective_scan`), not a CUDA kernel.
