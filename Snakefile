@@ -50,7 +50,8 @@ MISSING = {name for name, run in RUNS.items() if not is_stored(run)}
 
 def proof(name):
     """Return the file that says that a run is done: its record, or else this sweep's mark."""
-    return SWEEPS / SWEEP / f"{name}.done" if name in MISSING else STORE / name / "run.json"
+    mark, record = SWEEPS / SWEEP / f"{name}.done", STORE / name / "run.json"
+    return local(str(mark if name in MISSING else record))
 
 
 RECORDS = [proof(name) for name in RUNS]
@@ -86,8 +87,9 @@ rule quick:
 
 
 rule train:
-    output: temp(SWEEPS / "{sweep}" / "{run}.done")
-    log: SWEEPS / "{sweep}" / "{run}.log"
+    # `local`: in the results tree, which all nodes share, also where Snakemake's own files do not.
+    output: local(str(SWEEPS / "{sweep}" / "{run}.done"))
+    log: local(str(SWEEPS / "{sweep}" / "{run}.log"))
     params:
         options=lambda w: parameters_of(RUNS[w.run], TRAIN_PARAMETERS),
         notebook=lambda w: SWEEPS / w.sweep / f"{w.run}.ipynb",

@@ -1,5 +1,7 @@
 """The matrix of runs and its way to papermill."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers import known_names as names
 from helpers.config import PROFILES, TRAIN_PARAMETERS, ConfigError, make_config
+from helpers.known_names import known_names
 from helpers.matrix import expand_matrix, load_matrix, papermill_yaml
+from helpers.models.registry import list_models
 from helpers.paths import repo_root
+from helpers.results import run_dir
+from tests.fabricated import fabricate_from
 
 ROW = {
     "recipe": "common",
@@ -32,21 +39,132 @@ def test_the_shipped_matrices_are_valid_and_of_their_profile(profile):
     assert {config.profile for config in load_matrix(profile)} == {profile}
 
 
-def test_the_same_run_twice_is_refused():
-    with pytest.raises(ConfigError, match="asks twice"):
-        expand_matrix({"profile": "paper", "rows": [ROW, ROW]}, file=Path("x.yaml"))
+@pytest.fixture
+def refusal(tmp_path):
+    """Return the message with which a params file of this text is refused."""
+
+    def read(text: str) -> str:
+        file = tmp_path / "x.yaml"
+        file.write_text(text)
+        with pytest.raises(ConfigError) as error:
+            load_matrix(str(file))
+        return str(error.value)
+
+    return read
 
 
-def test_a_wrong_row_is_named():
+def matrix(*rows: dict, **top) -> str:
+    return yaml.safe_dump({"profile": "quick", "rows": list(rows)} | top)
+
+
+ONE = ROW | {"dataset": "breastmnist", "model": "resnet18", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rows: [}", "x.yaml is not valid YAML: .*line 1"),
+        ("", "x.yaml must hold the keys profile and rows, got NoneType"),
+        ("profile: quick\nrow: []\n", "unknown key 'row'; did you mean rows\\?"),
+        ("rows: []\n", "x.yaml lacks the key 'profile'"),
+        ("profile: quick\nrows: []\n", "rows must be a list of runs, got an empty one"),
+        ("profile: quick\nrows: {a: 1}\n", "rows must be a list of runs, got dict"),
+        ("profile: quick\nrows: [resnet18]\n", "row 1: a row must be a mapping, got str"),
+        ("profile: quick\nrows:\n- seed: 0\n  seed: 1\n", "seed stands twice .*line 4"),
+        (matrix(ONE, profile="quik"), "row 1: profile must be one of paper, quick"),
+        (matrix(ONE, ONE | {"sede": 1}), "row 2: unknown key 'sede'; did you mean seed\\?"),
+        # A value that no notebook parameter carries to the run would be lost on the way.
+        (matrix(ONE | {"ema_decay": 0.5}), "row 1: unknown key 'ema_decay'; .*Known: recipe"),
+        (matrix(ONE | {"profile": "paper"}), "row 1: profile belongs at the top"),
+        (matrix(ONE | {"seed": []}), "row 1: seed is an empty list, so the row asks for no run"),
+        (matrix({k: v for k, v in ONE.items() if k != "seed"}), "row 1: seed missing; every row"),
+        (matrix(ONE | {"seed": "0"}), "row 1: seed must be int, got str '0'"),
+        (matrix(ONE | {"learning_rate": "1e-4"}), "YAML reads 1e-4 as text: write 1.0e-4"),
+        (matrix(ONE | {"epochs": 0}), "row 1: epochs must be at least 1, got 0"),
+        (matrix(ONE | {"model": 18}), "row 1: model must be str, got int 18"),
+        (matrix(ONE | {"recipe": "comon"}), "row 1: unknown recipe 'comon'; known: common"),
+        (matrix(ONE | {"model": "resnet81"}), "unknown model 'resnet81'; .*Known: medspectralnet"),
+        (matrix(ONE | {"dataset": "brestmnist"}), "did you mean breastmnist\\? Known: pathmnist"),
+        (matrix(ONE | {"dataset": "chestmnist_64"}), "chestmnist.* multi-label"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name_and_row(text, message, refusal):
+    assert re.search(message, refusal(text), re.DOTALL), refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("rows", "places"),
+    [([ONE, ONE | {"seed": [1, 0]}], "in rows 1 and 2"), ([ONE | {"seed": [0, 0]}], "in row 1")],
+)
+def test_a_duplicate_is_named_with_its_places(rows, places, refusal):
+    message = refusal(matrix(*[row | {"epochs": 7} for row in rows]))
+    assert "x.yaml asks twice for common breastmnist resnet18 none seed 0 (epochs 7" in message
+    assert f": {places}; take it out of one place." in message
+
+
+def test_a_value_of_the_recipe_is_the_same_run(refusal):
+    written_out = ONE | {"image_size": make_config(**ONE).image_size}
+    assert "asks twice" in refusal(matrix(ONE, written_out))
+
+
+def test_a_row_of_a_tuning_file_may_set_what_no_notebook_takes():
+    rows = [ROW | {"ema_decay": 0.5}]
+    assert expand_matrix({"profile": "paper", "rows": rows}, file=Path("x.yaml"))
     with pytest.raises(ConfigError, match=r"x.yaml, row 2: unknown parameter sede"):
         expand_matrix(
             {"profile": "paper", "rows": [ROW, ROW | {"seed": 5, "sede": 1}]}, file=Path("x.yaml")
         )
 
 
+def test_a_file_outside_params_is_a_matrix_too(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(matrix(ONE))
+    assert load_matrix(str(file)) == [make_config(**ONE, profile="quick")]
+
+
+def test_the_names_are_those_of_registry_and_data_sets():
+    known = known_names()
+    assert known.models == list_models()
+    assert {"breastmnist", "organsmnist", "phantom"} <= set(known.datasets)
+    known.check_dataset("organsmnist_224")
+    known.check_dataset("cag:anywhere")
+
+
+def test_the_names_are_listed_by_another_process_once(tmp_path, monkeypatch):
+    """Without torch in the process, the names come from a file that this code's digest names."""
+    listed = json.dumps({"models": ["a_model"], "datasets": ["a_set"], "refused": {}})
+    calls = []
+
+    def run(*arguments, **options):
+        calls.append(arguments)
+        return subprocess.CompletedProcess(arguments, 0, stdout=f"a warning\n{listed}\n", stderr="")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(names.subprocess, "run", run)
+    assert known_names().models == ("a_model",)
+    assert known_names().datasets == ("a_set",)
+    assert len(calls) == 1
+    monkeypatch.setattr(names, "_code_digest", lambda: "other code")
+    known_names()
+    assert len(calls) == 2
+
+
 def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"known profiles: paper, phantom, quick"):
+    with pytest.raises(
+        ConfigError, match=r"no matrix full.yaml; known profiles: paper, phantom"
+    ) as e:
         load_matrix("full")
+    offered = str(e.value).split("known profiles: ")[1].rstrip(".").split(", ")
+    assert "quick" in offered
+    assert not {"recipes", "comparisons", "ranking", "verdicts"} & set(offered)
+    assert not [name for name in offered if name.startswith("tuning")]
+
+
+@pytest.mark.parametrize("name", ["recipes", "comparisons", "tuning_cross_entropy"])
+def test_what_else_lies_in_params_is_no_matrix(name):
+    with pytest.raises(ConfigError, match=rf"{name}.yaml: unknown key .* matrices are paper, ph"):
+        load_matrix(name)
 
 
 def test_a_stand_in_takes_every_data_set_once():
@@ -73,7 +191,13 @@ def test_every_shipped_run_reaches_papermill_whole():
         assert make_config(**read) == config
 
 
-def test_the_dry_run_plans_every_run(tmp_path):
+def test_the_dry_run_plans_what_is_not_stored(results_tree, tmp_path):
+    """Also where a record is unreadable: its run fails and says why; nothing is deleted."""
+    stored, damaged, *_ = load_matrix("quick")
+    fabricate_from(stored)
+    run_dir(damaged).mkdir(parents=True)
+    (run_dir(damaged) / "run.json").write_text("{")
+    before = {path: path.read_bytes() for path in results_tree.rglob("*.*") if path.is_file()}
     done = subprocess.run(
         f"{sys.executable} -m snakemake --dry-run --cores 2 --quiet rules "
         "--config profile=quick -- quick",
@@ -81,8 +205,9 @@ def test_the_dry_run_plans_every_run(tmp_path):
         cwd=repo_root(),
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "REPRO_RESULTS": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "REPRO_RESULTS": str(results_tree)},
     )
     assert done.returncode == 0, done.stderr
     planned = [line.split() for line in (done.stdout + done.stderr).splitlines()]
-    assert ["train", str(len(load_matrix("quick")))] in planned
+    assert ["train", str(len(load_matrix("quick")) - 1)] in planned
+    assert {path: path.read_bytes() for path in before} == before

@@ -1,9 +1,12 @@
 """The run store and the life of a run."""
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -20,8 +23,10 @@ from helpers.results import (
     RunError,
     find_run,
     find_runs,
+    is_stored,
     list_runs,
     load_run,
+    lock,
     run_dir,
     run_id,
     save_run,
@@ -129,6 +134,48 @@ def test_two_processes_at_once_train_once(results_tree, toy_splits):
     assert len(list_runs()) == 1
 
 
+def _hold(folder, held):
+    with lock(folder):
+        held.set()
+        time.sleep(600)
+
+
+def test_a_killed_holder_lets_go_and_a_living_one_is_named(tmp_path, capsys, monkeypatch):
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, held))
+    holder.start()
+    assert held.wait(timeout=60)
+    # The one that waits is told for whom; that is the moment to kill it.
+    monkeypatch.setattr(
+        results, "print", lambda line, **_: (lines.append(line), holder.kill()), False
+    )
+    lines = []
+    with lock(tmp_path):
+        holder.join(timeout=60)
+    assert holder.exitcode == -signal.SIGKILL
+    assert lines[0].startswith(f"waiting for process {holder.pid} on ")
+    assert (tmp_path / "run.lock").read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(results.fcntl, "flock", refuse)
+    message = r"cannot lock .*No locks available.*REPRO_RESULTS"
+    with pytest.raises(RunError, match=message), lock(tmp_path):
+        pytest.fail("went on without a lock")
+
+
+def test_a_stored_run_is_never_overwritten(run):
+    before = {path: path.read_bytes() for path in run.path.iterdir()}
+    record = {k: v for k, v in run.record.items() if k not in ("schema", "config")}
+    with pytest.raises(RunError, match="is stored already, and nothing is overwritten"):
+        save_run(CONFIG, record=record, predictions={})
+    assert {path: path.read_bytes() for path in run.path.iterdir()} == before
+
+
 def test_damaged_or_foreign_runs_have_their_errors(run, tmp_path):
     file = run.path / "run.json"
     whole = file.read_text()
@@ -141,6 +188,12 @@ def test_damaged_or_foreign_runs_have_their_errors(run, tmp_path):
     file.write_text(json.dumps({"schema": 1}))
     with pytest.raises(RunError, match="lacks config, data"):
         load_run(run.path)
+    assert not is_stored(CONFIG)
+    file.write_text("[]")
+    with pytest.raises(RunError, match="holds no record"):
+        load_run(run.path)
+    file.write_text(whole)
+    assert is_stored(CONFIG)
     with pytest.raises(RunError, match="no run in"):
         load_run(tmp_path)
 

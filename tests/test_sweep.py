@@ -1,0 +1,165 @@
+"""A sweep as users start it: a run that fails, a kill in the middle, and the same command again."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers.config import make_config
+from helpers.paths import repo_root
+from helpers.progress import failure_reason, list_unfinished
+from helpers.results import is_stored, run_dir
+
+ROW = {
+    "recipe": "quick",
+    "dataset": "phantom",
+    "model": "mobilenet_v2",
+    "pretrained": "none",
+    "image_size": 28,
+    "epochs": 1,
+}
+GOOD, OLD = 0, 1  # seeds: a run that trains, and one that an older version has stored
+OLD_RECORD = '{"schema": 0}'
+
+
+def sweep(matrix: Path) -> subprocess.Popen:
+    """`make sweep` with this interpreter, in a group of processes of its own."""
+    command = ["make", "--old-file=setup", "sweep", f"BIN={Path(sys.executable).parent}"]
+    return subprocess.Popen(
+        [*command, f"PROFILE={matrix}", "CORES=1"],
+        cwd=repo_root(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """SIGKILL make, Snakemake, papermill and the kernel, as a power cut would."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        member.kill()
+    psutil.wait_procs(family, timeout=30)
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep killed in training and started again, on a matrix that has grown by an old run."""
+    folder = tmp_path_factory.mktemp("sweep")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_RESULTS", str(folder / "results"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("REPRO_STAND_IN", raising=False)
+        runs = [make_config(**ROW, seed=seed, profile="quick") for seed in (GOOD, OLD)]
+        matrix = folder / "tiny.yaml"
+        matrix.write_text(json.dumps({"profile": "quick", "rows": [ROW | {"seed": GOOD}]}))
+
+        first, deadline = sweep(matrix), time.monotonic() + 300
+        lock = run_dir(runs[GOOD]) / "run.lock"
+        while not lock.exists() and first.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        killed_while_running = first.poll() is None
+        kill_all(first)
+        left = {path.name for path in lock.parent.iterdir()}
+
+        run_dir(runs[OLD]).mkdir(parents=True)
+        (run_dir(runs[OLD]) / "run.json").write_text(OLD_RECORD)
+        matrix.write_text(json.dumps({"profile": "quick", "rows": [ROW | {"seed": [GOOD, OLD]}]}))
+        second = sweep(matrix)
+        output, _ = second.communicate(timeout=600)
+        yield {
+            "runs": runs,
+            "killed": killed_while_running,
+            "left": left,
+            "status": second.returncode,
+            "output": output,
+        }
+
+
+def test_a_killed_run_is_not_taken_for_done_and_its_lock_hinders_nobody(swept):
+    assert swept["killed"]
+    assert "run.lock" in swept["left"]
+    assert "run.json" not in swept["left"]
+    assert is_stored(swept["runs"][GOOD]), swept["output"]
+
+
+def test_a_failed_run_stops_no_other_and_is_listed_with_its_reason(swept):
+    folder = run_dir(swept["runs"][OLD])
+    name = "/".join(folder.parts[-4:])
+    assert swept["status"] != 0
+    listed = swept["output"].split("of 2 runs of this sweep, 1 not done:\n")[1].splitlines()
+    assert listed[0].startswith(f"  {name}: RunError: ")
+    assert "has schema 0, this version reads" in listed[0]
+    log = Path(listed[1].removeprefix("    log: "))
+    assert "RunError" in log.read_text()
+
+
+def test_the_run_that_ended_well_is_reported_and_shown(swept):
+    assert "PHANTOM phantom mobilenet_v2 none seed 0: test accuracy" in swept["output"]
+    folder = run_dir(swept["runs"][GOOD])
+    name = "__".join(("04_train", *folder.parts[-4:]))
+    assert (folder.parents[4] / "executed" / f"{name}.ipynb").exists()
+
+
+def test_a_store_of_an_older_schema_is_left_as_it_was(swept):
+    """Snakemake deletes the outputs of a failed job; a record is none."""
+    folder = run_dir(swept["runs"][OLD])
+    assert (folder / "run.json").read_text() == OLD_RECORD
+    assert {path.name for path in folder.iterdir()} == {"run.json"}
+
+
+NOTEBOOK_FAILED = """\
+Executing notebook with kernel: python3
+Traceback (most recent call last):
+  File "runpy.py", line 198, in _run_module_as_main
+papermill.exceptions.PapermillExecutionError: 
+---------------------------------------------------------------------------
+Exception encountered at "In [4]":
+\x1b[31mDatasetUnavailable\x1b[39m                    Traceback (most recent call last)
+Cell \x1b[32mIn[4]\x1b[39m, line 1
+----> 1 splits = load_dataset(config.dataset)
+
+\x1b[31mDatasetUnavailable\x1b[39m: no image folder 'x'.
+Note that this line is part of the message.
+
+"""
+KERNEL_DIED = """\
+Executing notebook with kernel: python3
+Traceback (most recent call last):
+  File "nbclient/client.py", line 1, in async_execute_cell
+nbclient.exceptions.DeadKernelError: Kernel died
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (NOTEBOOK_FAILED, "DatasetUnavailable: no image folder 'x'."),
+        (KERNEL_DIED, "nbclient.exceptions.DeadKernelError: Kernel died"),
+        ("Executing notebook with kernel: python3\n", "killed, or out of time or memory"),
+        ("", "failed before the notebook started"),
+    ],
+)
+def test_the_reason_is_the_last_exception_of_the_log(log, reason, tmp_path):
+    file = tmp_path / "run.log"
+    file.write_text(log)
+    assert reason in failure_reason(file)
+    assert "\x1b" not in failure_reason(file)
+
+
+def test_what_was_not_started_is_counted_and_what_ended_well_left_out(tmp_path):
+    (tmp_path / "a.done").touch()
+    (tmp_path / "a.log").write_text("fine")
+    (tmp_path / "b.log").write_text(KERNEL_DIED)
+    lines = list_unfinished(["a", "b", "c", "d"], folder=tmp_path).splitlines()
+    assert lines[0] == "of 4 runs of this sweep, 3 not done:"
+    assert lines[1].startswith("  b: nbclient.exceptions.DeadKernelError")
+    assert lines[2] == f"    log: {tmp_path / 'b.log'}"
+    assert lines[3] == "  2 not started"
+    assert list_unfinished(["a"], folder=tmp_path) == ""
