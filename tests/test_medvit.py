@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
+from torchvision.ops import StochasticDepth
 
 from helpers.efficiency import count_parameters
 from helpers.models.zoo import medvit
@@ -87,6 +88,22 @@ def test_drop_path_grows_to_its_last_value_and_rests_in_evaluation():
     with torch.no_grad():
         assert torch.equal(model(images), model(images))
         assert torch.allclose(model(images[:1]), model(images)[:1], atol=1e-5)
+
+
+def test_every_weight_gets_a_gradient():
+    """In double precision; the biases left without one are taken away by batch norm or softmax."""
+    torch.manual_seed(0)
+    model = build_medvit("t", num_classes=3, image_size=64).double().train()
+    for module in model.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0
+    logits = model(picture(3, 64, batch=4))
+    functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
+    largest = {key: parameter.grad.abs().max() for key, parameter in model.named_parameters()}
+    assert all(torch.isfinite(value) for value in largest.values())
+    silent = {key.split(".", 3)[3] for key, value in largest.items() if value < 1e-12}
+    attention = {f"self_attention.{part}.bias" for part in ("key", "value", "project", "reduce.1")}
+    assert silent == {"norm.bias", "norm2.bias", "feed_forward.norm3.bias"} | attention
 
 
 # --- its parts ---
