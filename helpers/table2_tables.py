@@ -3,7 +3,7 @@
 `helpers.tables` writes them and checks that they are not stale.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,7 @@ from helpers.metrics import aggregate_seeds
 from helpers.published import Published
 from helpers.table2 import JudgedCell, Table2, best_optimizers, judge_cells
 from helpers.table_text import COMMAND, csv_text, markdown_table, mean_sd, origin, page, percent
-from helpers.verdicts import NO_VERDICT, NOT_RUN, Rules
+from helpers.verdicts import NOT_RUN, Rules
 
 FAMILIES = ("cutmix", "optimizer", "blocks", "plain")
 NO_NUMBER = "no number printed"
@@ -80,7 +80,7 @@ def readme_table2(groups: Sequence[Group], table: Table2, rules: Rules) -> str:
     cells = judge_cells(groups, table, rules=rules)
     parts = [
         f"Paper B's ablation (section 4.5) on BreastMNIST. {TEXT}",
-        cell_table(cells, table.network),
+        cell_table(cells, table.network, columns=SHORT_CELLS),
         *_answers(results),
         "**The network without a block, or with another in its place** (Adam, CutMix)",
         comparison_table([*results.compared["blocks"], *results.compared["plain"]], SHORT),
@@ -109,33 +109,53 @@ def best_sentence(results: Results) -> str:
     return f"Best of the three optimizers, better than each of the others: {said}."
 
 
-def cell_table(cells: Sequence[JudgedCell], network: Published) -> str:
+CellColumn = tuple[str, Callable[[JudgedCell], str]]
+SHORT_CELLS: tuple[CellColumn, ...] = (
+    ("optimizer, augmentation", lambda c: c.cell.title),
+    ("seeds", lambda c: f"n = {len(c.group.seeds)}" if c.group else NOT_RUN),
+    ("accuracy, %", lambda c: _mean(c, "accuracy", scale=100, digits=1)),
+    ("95 %", lambda c: _interval(c, "accuracy")),
+    ("AUC", lambda c: _mean(c, "auc")),
+    ("paper: Table 2, %", lambda c: c.cell.published.printed),
+    ("paper: the network", lambda c: c.verdict_network),
+)
+CELLS: tuple[CellColumn, ...] = (
+    SHORT_CELLS[0],
+    ("learning rate", lambda c: f"{c.cell.config.learning_rate:g}"),
+    *SHORT_CELLS[1:5],
+    ("AUC, 95 %", lambda c: _interval(c, "auc")),
+    SHORT_CELLS[5],
+    ("verdict", lambda c: c.verdict or NO_NUMBER),
+    SHORT_CELLS[6],
+)
+
+
+def cell_table(
+    cells: Sequence[JudgedCell], network: Published, *, columns: Sequence[CellColumn] = CELLS
+) -> str:
     """Write the cells of Table 2 beside ours.
 
     Args:
         cells: see `table2.judge_cells`.
-        network: the accuracy that is printed for the network.
+        network: the accuracy that is printed for the network; stands in the head of its verdict.
+        columns: `CELLS` or `SHORT_CELLS`.
     """
-    head = ["optimizer, augmentation", "learning rate", "seeds", "accuracy, %", "95 %", "AUC"]
-    head += ["AUC, 95 %", "paper: Table 2, %", "verdict", f"paper: network, {network.printed} %"]
-    return markdown_table(head, [_cells(c) for c in cells])
+    head = [name for name, _ in columns[:-1]]
+    head.append(f"paper: the network, {network.printed} %")
+    return markdown_table(head, [[cell(c) for _, cell in columns] for c in cells])
 
 
-def _cells(judged: JudgedCell) -> list[str]:
-    group, printed = judged.group, judged.cell.published
-    ours = [NOT_RUN, "", "", "", ""]
-    if group:
-        auc = group_auc(group)
-        ours = [
-            f"n = {len(group.seeds)}",
-            mean_sd(group.values("accuracy"), scale=100, digits=1),
-            f"{percent(group.accuracy.low)} to {percent(group.accuracy.high)}",
-            mean_sd(group.values("auc")),
-            f"{auc.low:.3f} to {auc.high:.3f}",
-        ]
-    verdict = NO_NUMBER if judged.verdict == NO_VERDICT else judged.verdict
-    rate = f"{judged.cell.config.learning_rate:g}"
-    return [judged.cell.title, rate, *ours, printed.printed, verdict, judged.verdict_network]
+def _mean(judged: JudgedCell, metric: str, **options: float) -> str:
+    return mean_sd(judged.group.values(metric), **options) if judged.group else ""
+
+
+def _interval(judged: JudgedCell, metric: str) -> str:
+    if judged.group is None:
+        return ""
+    if metric == "accuracy":
+        return f"{percent(judged.group.accuracy.low)} to {percent(judged.group.accuracy.high)}"
+    auc = group_auc(judged.group)
+    return f"{auc.low:.3f} to {auc.high:.3f}"
 
 
 def network_table(results: Results) -> str:

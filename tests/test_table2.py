@@ -307,6 +307,7 @@ def test_each_question_has_its_answer(groups, files):
         assert "normal: too few seeds; normal + CutMix: Adam is shown to be best." in text
         assert "CutMix with Adam changes AUC by +" in text
         assert "CutMix with RMSprop changes AUC by" in text
+    assert line(readme_table2(groups, TABLE, RULES), "| RMSprop, normal |")[1] == "n = 2"
     (gate,) = [row for row in files["table2.md"].splitlines() if ". ContextGate changes" in row]
     assert "no difference shown; a change of more than 0." in gate
     assert gate.endswith("either way is excluded.")
