@@ -50,8 +50,9 @@ MISSING = {name for name, run in RUNS.items() if not is_stored(run)}
 
 def proof(name):
     """Return the file that says that a run is done: its record, or else this sweep's mark."""
-    mark, record = SWEEPS / SWEEP / f"{name}.done", STORE / name / "run.json"
-    return local(str(mark if name in MISSING else record))
+    if name in MISSING:
+        return SWEEPS / SWEEP / f"{name}.done"
+    return local(str(STORE / name / "run.json"))
 
 
 RECORDS = [proof(name) for name in RUNS]
@@ -72,7 +73,7 @@ onsuccess:
 
 
 onerror:
-    print(list_unfinished(sorted(MISSING), folder=SWEEPS / SWEEP), file=sys.stderr)
+    print(list_unfinished(sorted(MISSING), folder=SWEEPS / SWEEP), file=sys.stderr, end="")
 
 
 localrules: runs, quick
@@ -87,10 +88,12 @@ rule quick:
 
 
 rule train:
-    # `local`: in the results tree, which all nodes share, also where Snakemake's own files do not.
-    output: local(str(SWEEPS / "{sweep}" / "{run}.done"))
+    # All nodes share the results tree. Where they do not share the files of Snakemake's jobs
+    # (Kubernetes), `local` keeps the log in the tree, and the output is a copy of the mark there.
+    output: SWEEPS / "{sweep}" / "{run}.done"
     log: local(str(SWEEPS / "{sweep}" / "{run}.log"))
     params:
+        mark=lambda w: SWEEPS / w.sweep / f"{w.run}.done",
         options=lambda w: parameters_of(RUNS[w.run], TRAIN_PARAMETERS),
         notebook=lambda w: SWEEPS / w.sweep / f"{w.run}.ipynb",
         shown=lambda w: EXECUTED / f"04_train__{w.run.replace('/', '__')}.ipynb",
@@ -103,7 +106,7 @@ rule train:
     shell:
         "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook}"
         " {params.options} > {log} 2>&1 && mv {params.notebook} {params.shown}"
-        " && {sys.executable} -m helpers.progress {params.stored} && touch {output}"
+        " && {sys.executable} -m helpers.progress {params.stored} && touch {params.mark} {output}"
 
 
 rule show_data:

@@ -55,7 +55,7 @@ def list_unfinished(runs: Collection[str], *, folder: Path) -> str:
     if waiting:
         lines.append(f"  {waiting} not started")
     lines.append("The same command goes on from here; what is stored is not trained again.")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

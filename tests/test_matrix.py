@@ -14,7 +14,7 @@ from helpers.config import PROFILES, TRAIN_PARAMETERS, ConfigError, make_config
 from helpers.known_names import known_names
 from helpers.matrix import expand_matrix, load_matrix, papermill_yaml
 from helpers.models.registry import list_models
-from helpers.paths import repo_root
+from helpers.paths import cache_dir, repo_root
 from helpers.results import run_dir
 from tests.fabricated import fabricate_from
 
@@ -205,7 +205,12 @@ def test_the_dry_run_plans_what_is_not_stored(results_tree, tmp_path):
         cwd=repo_root(),
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "REPRO_RESULTS": str(results_tree)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "XDG_CACHE_HOME": str(cache_dir().parent),  # where the known names are
+            "REPRO_RESULTS": str(results_tree),
+        },
     )
     assert done.returncode == 0, done.stderr
     planned = [line.split() for line in (done.stdout + done.stderr).splitlines()]

@@ -60,7 +60,7 @@ def swept(tmp_path_factory):
         matrix = folder / "tiny.yaml"
         matrix.write_text(json.dumps({"profile": "quick", "rows": [ROW | {"seed": GOOD}]}))
 
-        first, deadline = sweep(matrix), time.monotonic() + 300
+        first, deadline = sweep(matrix), time.monotonic() + 1800
         lock = run_dir(runs[GOOD]) / "run.lock"
         while not lock.exists() and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -72,7 +72,7 @@ def swept(tmp_path_factory):
         (run_dir(runs[OLD]) / "run.json").write_text(OLD_RECORD)
         matrix.write_text(json.dumps({"profile": "quick", "rows": [ROW | {"seed": [GOOD, OLD]}]}))
         second = sweep(matrix)
-        output, _ = second.communicate(timeout=600)
+        output, _ = second.communicate(timeout=3600)
         yield {
             "runs": runs,
             "killed": killed_while_running,
