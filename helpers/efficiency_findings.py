@@ -90,6 +90,7 @@ class Size:
         model: network that stands for it here.
         published: as printed.
         counted: ours, None if not counted.
+        tolerance: share by which equal counts may differ.
     """
 
     table: str
@@ -98,6 +99,7 @@ class Size:
     model: str
     published: Published
     counted: int | None
+    tolerance: float
 
     @property
     def in_unit(self) -> float | None:
@@ -107,19 +109,18 @@ class Size:
 
     @property
     def verdict(self) -> str:
-        """Whether our count, rounded to the printed digits, is the printed one; "" if none is."""
+        """Whether our count is the printed one; "" where none is printed."""
         if self.in_unit is None:
             return NOT_RUN
         low, high = self.published.low, self.published.high
         if low is None and high is None:
             return ""
-        digits = len(self.published.printed.partition(".")[2])
-        rounded = round(self.in_unit, digits)
-        above = low is None or rounded >= low
-        return AGREES if above and (high is None or rounded <= high) else DIFFERS
+        above = low is None or self.in_unit >= low * (1 - self.tolerance)
+        below = high is None or self.in_unit <= high * (1 + self.tolerance)
+        return AGREES if above and below else DIFFERS
 
 
-def published_sizes(store: Store) -> list[Size]:
+def published_sizes(store: Store, plan: Plan) -> list[Size]:
     """Return the rows of Table 4 and Fig. 14 beside our counts."""
     found = []
     for table, row, quantity, model in (*TABLE4, *FIG14):
@@ -127,7 +128,7 @@ def published_sizes(store: Store) -> list[Size]:
         counts = store.row("sizes", model=model)
         key = "macs" if quantity == "flops" else "params"
         counted = None if counts is None else counts[key]
-        found.append(Size(table, row, quantity, model, published, counted))
+        found.append(Size(table, row, quantity, model, published, counted, plan.size_tolerance))
     return found
 
 

@@ -19,7 +19,7 @@ from helpers.efficiency_findings import (
 )
 from helpers.efficiency_memory import FORWARD, TRAINING
 from helpers.efficiency_plan import Candidate, Plan, load_plan
-from helpers.efficiency_store import QUIET, Store, stored_paths
+from helpers.efficiency_store import PHASES, QUIET, Store, stored_paths
 from helpers.groups import Group
 from helpers.metrics import Estimate
 from helpers.table_text import COMMAND, csv_text, markdown_table, mean_sd, percent
@@ -94,17 +94,17 @@ def accuracy_text(group: Group | None) -> str:
 
 
 def origin(store: Store) -> str:
-    """Say on what, with which versions and how undisturbed the numbers were measured."""
-    parts = []
-    for phase, of in (("times", "times"), ("memory", "memory"), ("accuracy", "int8 accuracy")):
+    """Say where, with which versions and when the numbers were measured, phases alike together."""
+    found: dict[str, list[str]] = {}
+    for phase in reversed(PHASES):
         if about := store.about_phase(phase):
-            env = about["env"]
-            sha = (about["git"]["sha"] or "unknown")[:10]
-            parts.append(
-                f"{of}: {env['device']}, {env['threads']} threads, torch {env['torch']}, ONNX "
-                f"Runtime {env['onnxruntime']}, {about['date']}, code {sha}"
+            env, sha = about["env"], (about["git"]["sha"] or "unknown")[:10]
+            text = (
+                f"{env['device']}, threads {env['threads']}, torch {env['torch']}, ONNX Runtime "
+                f"{env['onnxruntime'] or 'none'}, {about['date']}, code {sha}"
             )
-    return "; ".join(parts)
+            found.setdefault(text, []).append(phase)
+    return "; ".join(f"{', '.join(phases)}: {text}" for text, phases in found.items())
 
 
 def disturbance_text(store: Store) -> str:
@@ -144,7 +144,7 @@ def target_table(store: Store, plan: Plan) -> str:
 def size_table(store: Store, plan: Plan) -> str:
     """Return paper B's Table 4 and Fig. 14 beside our counts."""
     lines = []
-    for size in published_sizes(store):
+    for size in published_sizes(store, plan):
         ours = NOT_MEASURED if size.in_unit is None else f"{size.in_unit:.2f}"
         share = ""
         if size.published.value and size.in_unit is not None:
@@ -158,7 +158,7 @@ def size_table(store: Store, plan: Plan) -> str:
             ]
         )
     head = ["paper B", "system", "quantity", "published", "counted", "difference", "model"]
-    return markdown_table([*head, "rounded as printed"], lines)
+    return markdown_table([*head, f"within {plan.size_tolerance:.0%}"], lines)
 
 
 def model_table(store: Store, plan: Plan, groups: Sequence[Group]) -> str:
@@ -432,7 +432,7 @@ def main_table(store: Store, plan: Plan, groups: Sequence[Group]) -> str:
 
 def in_words(store: Store, plan: Plan) -> Iterable[str]:
     """Say the findings in sentences."""
-    for size in published_sizes(store):
+    for size in published_sizes(store, plan):
         if size.row == "MedSpectralNet" and size.in_unit is not None:
             unit = "G multiply-accumulates" if size.quantity == "flops" else "M parameters"
             yield (
