@@ -14,7 +14,7 @@ from helpers.speed_table import BENCHMARKS, speed_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run them one after another; a benchmark's own table first, all figures at the end."""
+    """Run them one after another; print how long each takes, and all figures at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--save", action="store_true", help="write results/benchmarks")
     save = parser.parse_args(arguments).save

@@ -1,6 +1,6 @@
 """Time a folder of images through `helpers.prediction` against the bare network.
 
-Usage: python -m benchmarks.prediction [--images 1000] [--rounds 3] [--save]
+Usage: python -m benchmarks.prediction [--images 500] [--rounds 3] [--save]
 
 Both in one process by turns, with one batch size, one number of threads for the network, and the
 mean over image and mirror image: the bare network on prepared tensors that are in memory, and the
@@ -107,7 +107,7 @@ def compare(folder: Path, size: int, *, images: int, rounds: int, threads: int) 
     ]
 
 
-def measure(*, images: int = 1000, rounds: int = 3) -> list[Speed]:
+def measure(*, images: int = 500, rounds: int = 3) -> list[Speed]:
     """Time both input sizes.
 
     Args:
