@@ -20,15 +20,23 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.automl_tables import automl_rows
 from helpers.cag_tables import comparison_files, readme_block
 from helpers.comparisons import load_plan
+from helpers.efficiency_tables import efficiency_files, readme_efficiency
 from helpers.groups import Group, group_runs, is_real
 from helpers.localisation_plan import load_plan as load_localisation_plan
 from helpers.localisation_tables import localisation_files, readme_localisation
 from helpers.metrics import aggregate_seeds
+from helpers.model_sizes import model_size_files, readme_model_sizes
 from helpers.paths import repo_root, results_root, write_atomically
 from helpers.published import Published, PublishedError, comparators, lookup
+from helpers.ranking_plan import load_plan as load_ranking
+from helpers.ranking_tables import ranking_files, readme_ranking
 from helpers.results import list_runs
+from helpers.speed_table import readme_speed, speed_files
+from helpers.table2 import load_table2
+from helpers.table2_tables import readme_table2, table2_files
 from helpers.table_text import (
     COMMAND,
     as_percent,
@@ -48,12 +56,13 @@ from helpers.verdicts import (
     load_rules,
 )
 
-STATUS_BEGIN = "<!-- status:begin -->"
-STATUS_END = "<!-- status:end -->"
-CAG_BEGIN = "<!-- cag:begin -->"
-CAG_END = "<!-- cag:end -->"
-LOCALISATION_BEGIN = "<!-- localisation:begin -->"
-LOCALISATION_END = "<!-- localisation:end -->"
+# The generated blocks of the README, by the names of their markers.
+BLOCKS = (
+    *("status", "ranking", "table2", "cag", "localisation"),
+    *("model_sizes", "efficiency", "speed"),
+)
+# Recipes that have tables of their own, with their own comparisons.
+OWN_TABLES = ("ranking", "table2")
 
 # The sets of paper B, in its order.
 MEDMNIST = {
@@ -384,9 +393,18 @@ def _rankings(dataset: str, rows: Sequence[Row], columns: Sequence[Column]) -> I
             yield table
 
 
+def _medmnist_groups(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups of everything but angiograms and the recipes with tables of their own."""
+    return [
+        group
+        for group in groups
+        if not group.dataset.startswith("cag:") and group.config["recipe"] not in OWN_TABLES
+    ]
+
+
 def medmnist_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
     """Return the tables of MedMNIST and whatever else is no angiogram: file name -> content."""
-    chosen = [g for g in groups if not g.dataset.startswith("cag:")]
+    chosen = _medmnist_groups(groups)
     titles = MEDMNIST | {name: name for name in sorted({g.dataset for g in chosen} - {*MEDMNIST})}
     rows = build_rows(chosen, datasets=list(titles), rules=rules)
     sections = []
@@ -424,7 +442,7 @@ def cag_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
 
 def status_block(groups: Sequence[Group], rules: Rules) -> str:
     """Return the README's status: one ranking per start, sets without runs as "not run"."""
-    chosen = [g for g in groups if not g.dataset.startswith("cag:")]
+    chosen = _medmnist_groups(groups)
     names = [*MEDMNIST, *sorted({g.dataset for g in chosen} - {*MEDMNIST})]
     rows = build_rows(chosen, datasets=names, rules=rules)
     parts = [NOTE]
@@ -439,12 +457,18 @@ def status_block(groups: Sequence[Group], rules: Rules) -> str:
     return "\n\n".join(parts)
 
 
-def with_block(readme: str, block: str, *, begin: str = STATUS_BEGIN, end: str = STATUS_END) -> str:
-    """Return a README's text with the block between two markers, by default those of the status.
+def markers(name: str) -> tuple[str, str]:
+    """Return the comments of the README between which a generated block stands."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def with_block(readme: str, block: str, *, name: str) -> str:
+    """Return a README's text with the block between the markers of its name.
 
     Raises:
         TablesError: the markers are missing, doubled or the wrong way round.
     """
+    begin, end = markers(name)
     if readme.count(begin) != 1 or readme.count(end) != 1:
         raise TablesError(f"The README needs {begin} and {end}, each once.")
     before, rest = readme.split(begin)
@@ -466,20 +490,32 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     """
     rules = load_rules()
     groups = group_runs(filter(is_real, list_runs(root)))
-    plan = load_plan()
+    plan, ranking, table2 = load_plan(), load_ranking(), load_table2()
+    automl = automl_rows()
     tables = medmnist_files(groups, rules) | cag_files(groups, rules)
     tables |= comparison_files(groups, plan)
+    tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
+    tables |= table2_files(groups, table2, rules)
+    tables |= model_size_files() | efficiency_files(groups) | speed_files()
     files = {root / "tables" / name: text for name, text in tables.items()}
     for study in load_localisation_plan().studies:
         folder = results_root(study.profile) / "tables"
         files |= {folder / n: text for n, text in localisation_files(study.name).items()}
     if readme is not None:
-        text = with_block(readme.read_text(encoding="utf-8"), status_block(groups, rules))
-        cag = readme_block(groups, plan)
-        text = with_block(text, cag, begin=CAG_BEGIN, end=CAG_END)
-        files[readme] = with_block(
-            text, readme_localisation(), begin=LOCALISATION_BEGIN, end=LOCALISATION_END
+        blocks = (
+            status_block(groups, rules),
+            readme_ranking(groups, plan=ranking, rules=rules, automl=automl),
+            readme_table2(groups, table2, rules),
+            readme_block(groups, plan),
+            readme_localisation(),
+            readme_model_sizes(),
+            readme_efficiency(groups),
+            readme_speed(),
         )
+        text = readme.read_text(encoding="utf-8")
+        for name, block in zip(BLOCKS, blocks, strict=True):
+            text = with_block(text, block, name=name)
+        files[readme] = text
     return files
 
 

@@ -19,11 +19,7 @@ from helpers.results import list_runs
 from tests.fabricated import fabricate_from, fabricate_run
 
 DATASET = "cag:arcade_patches/subset800"
-README = "# T\n" + "".join(
-    f"{mark}\n"
-    for block in ("STATUS", "CAG", "LOCALISATION")
-    for mark in (getattr(tables, f"{block}_BEGIN"), getattr(tables, f"{block}_END"))
-)
+README = "# T\n" + "".join(mark + "\n" for name in tables.BLOCKS for mark in tables.markers(name))
 
 
 def course(accuracies):

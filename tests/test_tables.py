@@ -16,15 +16,7 @@ from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.published import Published, lookup
 from helpers.results import list_runs
-from helpers.tables import (
-    CAG_BEGIN,
-    CAG_END,
-    LOCALISATION_BEGIN,
-    LOCALISATION_END,
-    STATUS_BEGIN,
-    STATUS_END,
-    TablesError,
-)
+from helpers.tables import BLOCKS, TablesError, markers
 from helpers.verdicts import (
     NO_VERDICT,
     NOT_RUN,
@@ -41,9 +33,8 @@ from helpers.verdicts import (
 )
 from tests.fabricated import fabricate_run
 
-README = (
-    f"# Title\n\nBefore.\n\n{STATUS_BEGIN}\nold\n{STATUS_END}\n\n{CAG_BEGIN}\n{CAG_END}\n\n"
-    f"{LOCALISATION_BEGIN}\n{LOCALISATION_END}\n\nAfter.\n"
+README = "# Title\n\nBefore.\n\n" + "".join(
+    f"{markers(name)[0]}\nold {name}\n{markers(name)[1]}\n\n" for name in BLOCKS
 )
 
 
@@ -368,17 +359,17 @@ def test_a_set_beyond_the_six_has_its_own_section(store):
 
 
 def test_the_status_replaces_what_stands_between_the_markers():
-    changed = tables.with_block(README, "new")
-    assert changed == README.replace("\nold\n", "\n\nnew\n\n")
-    assert tables.with_block(changed, "new") == changed
+    changed = tables.with_block(README, "new", name="status")
+    assert changed == README.replace("\nold status\n", "\n\nnew\n\n")
+    assert tables.with_block(changed, "new", name="status") == changed
 
 
 @pytest.mark.parametrize(
-    "readme", ["# no markers", README + README, f"{STATUS_END} {STATUS_BEGIN}"]
+    "readme", ["# no markers", README + README, " ".join(reversed(markers("status")))]
 )
 def test_a_readme_without_a_place_for_the_status_is_refused(readme):
     with pytest.raises(TablesError, match="status:begin"):
-        tables.with_block(readme, "new")
+        tables.with_block(readme, "new", name="status")
 
 
 def test_check_shows_a_diff_and_writes_nothing(store, capsys):
