@@ -2,10 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from helpers.comparisons import (
     INCONCLUSIVE,
@@ -15,6 +16,7 @@ from helpers.comparisons import (
     paired_predictions,
 )
 from helpers.groups import Group
+from helpers.metrics import LEVEL
 from helpers.paired import (
     Difference,
     accuracy_difference,
@@ -22,7 +24,13 @@ from helpers.paired import (
     majority_mcnemar,
     mean_auc,
 )
-from helpers.ranking_plan import Plan, PublishedAccuracy, System, published_accuracies
+from helpers.ranking_plan import (
+    START_WORDS,
+    Plan,
+    PublishedAccuracy,
+    System,
+    published_accuracies,
+)
 from helpers.statistical_tests import McnemarResult, holm
 from helpers.verdicts import (
     NOT_RUN,
@@ -144,6 +152,11 @@ class Ranking:
     against: tuple[Against, ...]
 
     @property
+    def heading(self) -> str:
+        """The data set and the start in words."""
+        return f"{self.title}, {START_WORDS[self.start]}"
+
+    @property
     def ranked(self) -> tuple[Place, ...]:
         """The places of models with runs."""
         return tuple(place for place in self.places if place.group)
@@ -156,6 +169,75 @@ class Ranking:
     def groups(self) -> list[Group]:
         """All runs that enter."""
         return [place.group for place in self.ranked]
+
+
+# --- differences ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How far the accuracies of a model's seeds scatter, pooled over models.
+
+    Attributes:
+        variance: of one seed's accuracy.
+        df: its degrees of freedom.
+    """
+
+    variance: float
+    df: int
+
+
+def pooled_scatter(accuracies: Iterable[Sequence[float]]) -> Scatter | None:
+    """Pool the variance over seeds, None where no model has two.
+
+    Args:
+        accuracies: of each model, one value a seed.
+    """
+    several = [np.asarray(values, float) for values in accuracies if len(values) > 1]
+    if not several:
+        return None
+    df = sum(len(values) - 1 for values in several)
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in several)
+    return Scatter(squares / df, df)
+
+
+def ranked_difference(
+    y_true: np.ndarray, a: np.ndarray, b: np.ndarray, *, scatter: Scatter | None
+) -> Difference:
+    """Compare two accuracies, with no less chance of training than all models of a ranking show.
+
+    As `paired.accuracy_difference`, but the seeds' part of the variance is at least that of two
+    means over so many seeds with the pooled scatter. Two or three seeds that lie close together by
+    luck would else pass for no scatter at all; among hundreds of pairs some always do.
+
+    Args:
+        y_true: labels, int (n,).
+        a: A's probabilities, float (seeds, n, K).
+        b: B's, likewise.
+        scatter: pooled over the models compared, None where there is none.
+    """
+    difference = accuracy_difference(y_true, a, b)
+    n_seeds = difference.n_seeds
+    floor = 2 * scatter.variance / n_seeds if scatter else 0.0
+    own = difference.sd**2 / n_seeds if difference.sd is not None else 0.0
+    if own >= floor:
+        return difference
+    right_a, right_b = (p.argmax(axis=2) == y_true for p in (a, b))
+    by_image = right_a.mean(axis=0) - right_b.mean(axis=0)
+    variance = floor + float(by_image.var(ddof=1)) / len(y_true)
+    # Welch and Satterthwaite: the images' part counts as known.
+    df, error = variance**2 * scatter.df / floor**2, math.sqrt(variance)
+    p_value = float(2 * stats.t.sf(abs(difference.value) / error, df))
+    # The pooled scatter has more degrees of freedom; that must not make up for being larger.
+    if difference.p_value is not None and p_value < difference.p_value:
+        return difference
+    half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    low, high = difference.value - half_width, difference.value + half_width
+    return replace(difference, low=low, high=high, p_value=p_value)
+
+
+def _scatter(groups: Iterable[Group | None]) -> Scatter | None:
+    return pooled_scatter(group.values("accuracy") for group in groups if group)
 
 
 # --- one ranking ---------------------------------------------------------------------------------
@@ -211,7 +293,10 @@ def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[lis
     """
     n_pairs = math.comb(len(found), 2)
     there = [model for model, group in found.items() if group]
-    pairs = [_compare_pair(a, b, found) for a, b in itertools.combinations(there, 2)]
+    scatter = _scatter(found.values())
+    pairs = [
+        _compare_pair(a, b, found, scatter=scatter) for a, b in itertools.combinations(there, 2)
+    ]
     testable = [
         p.accuracy.p_value if len(p.seeds) >= plan.rank_seeds and p.accuracy else None
         for p in pairs
@@ -225,11 +310,13 @@ def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[lis
     return tested, n_pairs
 
 
-def _compare_pair(a: str, b: str, found: Mapping[str, Group | None]) -> PairTest:
+def _compare_pair(
+    a: str, b: str, found: Mapping[str, Group | None], *, scatter: Scatter | None
+) -> PairTest:
     seeds, y_true, *sides = paired_predictions(found[a], found[b])
     if not seeds:
         return PairTest(a, b)
-    return PairTest(a, b, seeds, accuracy_difference(y_true, *sides))
+    return PairTest(a, b, seeds, ranked_difference(y_true, *sides, scatter=scatter))
 
 
 def _corrected(p_values: Sequence[float | None], planned: int) -> list[float | None]:
@@ -302,8 +389,11 @@ def compare_focus(
         titles: of others that are not in the plan.
     """
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
+    scatter = _scatter((focus, *others.values()))
     compared = [
-        _against(Against(name, titles[name], focus, group, family_size=len(others)))
+        _against(
+            Against(name, titles[name], focus, group, family_size=len(others)), scatter=scatter
+        )
         for name, group in others.items()
     ]
     enough = [
@@ -328,7 +418,7 @@ def compare_focus(
     return judged
 
 
-def _against(against: Against) -> Against:
+def _against(against: Against, *, scatter: Scatter | None) -> Against:
     if against.focus_group is None or against.other_group is None:
         return against
     seeds, y_true, *sides = paired_predictions(against.focus_group, against.other_group)
@@ -337,7 +427,7 @@ def _against(against: Against) -> Against:
     return replace(
         against,
         seeds=seeds,
-        accuracy=accuracy_difference(y_true, *sides),
+        accuracy=ranked_difference(y_true, *sides, scatter=scatter),
         auc=auc_difference(y_true, *sides),
         mcnemar=majority_mcnemar(y_true, *sides),
     )

@@ -1,19 +1,20 @@
 """Pictures of the measured Table 3: rankings, the focus against others, every pair.
 
-As in `plots`, every function draws into the axes it is given, within `plots.style()`.
+As in `plots`, functions draw into the axes they are given, within `plots.style()`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers.plots import COLOURS, GREY
 from helpers.ranking import HOLDS, OTHER_BETTER, Against, Ranking, primary
-from helpers.ranking_plan import START_WORDS, Plan
-from helpers.ranking_results import Results
+from helpers.ranking_plan import Plan
 from helpers.verdicts import NOT_RUN
 
 _VERDICT_COLOURS = {HOLDS: COLOURS[2], OTHER_BETTER: COLOURS[1]}
@@ -62,7 +63,7 @@ def plot_ranking(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
                 label="published" if full else "published, unverified or of another start",
             )
     axes.set(
-        title=f"{ranking.title}, {START_WORDS[ranking.start]}",
+        title=ranking.heading,
         xlabel="test accuracy, %",
         yticks=range(len(drawn)),
         yticklabels=[place.system.title for place, _ in drawn],
@@ -83,7 +84,8 @@ def share_legend(axes: Sequence[Axes]) -> None:
     for one in axes:
         handles, names = one.get_legend_handles_labels()
         labels = dict(zip(names, handles, strict=True)) | labels
-    axes[0].figure.legend(labels.values(), labels, loc="outside lower center", ncols=2)
+    if labels:
+        axes[0].figure.legend(labels.values(), labels, loc="outside lower center", ncols=2)
 
 
 def plot_against(
@@ -158,7 +160,7 @@ def plot_pairs(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
     axes.set_yticks(np.arange(-0.5, len(titles)), minor=True)
     axes.grid(which="minor", color="#CCCCCC", linewidth=0.4)
     axes.tick_params(which="minor", length=0)
-    axes.set_title(f"{ranking.title}, {START_WORDS[ranking.start]}")
+    axes.set_title(ranking.heading)
     return axes
 
 
@@ -171,6 +173,26 @@ def pair_legend() -> list[Patch]:
     ]
 
 
-def printed_gains(results: Results, dataset: str) -> dict[str, float]:
-    """Return the published differences for `plot_against`, verified ones only."""
-    return {c.other: gain.value for c, gain in results.gains(dataset) if gain.verified}
+def side_by_side(
+    rankings: Sequence[Ranking],
+    draw: Callable[[Ranking, Axes], object],
+    *,
+    size: tuple[float, float],
+) -> tuple[Figure, list[Axes]]:
+    """Draw rankings beside each other in a figure of their own; "not run" where there are none.
+
+    Args:
+        rankings: those with runs.
+        draw: draws one into axes.
+        size: of the figure in inches.
+
+    Returns:
+        The figure and its axes.
+    """
+    figure, axes = plt.subplots(1, max(len(rankings), 1), figsize=size, squeeze=False)
+    for ranking, one in zip(rankings, axes.flat, strict=False):
+        draw(ranking, one)
+    if not rankings:
+        axes[0, 0].text(0.5, 0.5, NOT_RUN, ha="center", color=GREY)
+        axes[0, 0].set_axis_off()
+    return figure, list(axes.flat)

@@ -46,7 +46,7 @@ RULE = (
     "data. The 95 % interval covers test images (Wilson) and seeds (t), joined by MOVER; with one "
     "seed it covers the images alone. The *rank range* holds the ranks that paired tests on the "
     "same images, corrected by Holm over all pairs of the ranking, leave possible. The rule and "
-    "the plan (`params/ranking.yaml`) were fixed before any run was read."
+    "the plan stand in `params/ranking.yaml`, with what was fixed before which run was read."
 )
 OTHER_PROTOCOL = (
     "Published values come from other protocols. *Reproduced*: our interval contains the value. "

@@ -6,7 +6,7 @@ from helpers.comparisons import INCONCLUSIVE, NO_DIFFERENCE, UNTESTABLE, p_text,
 from helpers.config import load_recipes
 from helpers.ranking import HOLDS, OTHER_BETTER, Against, Ranking
 from helpers.ranking_order import Agreement, mean_ranks
-from helpers.ranking_plan import START_WORDS, STARTS, Plan
+from helpers.ranking_plan import STARTS, Plan
 from helpers.ranking_results import JudgedClaim, Results
 from helpers.table_text import percent
 from helpers.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
@@ -37,11 +37,10 @@ def listed(names: Sequence[str]) -> str:
 def place_sentence(ranking: Ranking, plan: Plan) -> str:
     """Say where the focus stands."""
     place = ranking.place(plan.focus)
-    where = f"{ranking.title}, {START_WORDS[ranking.start]}"
     if place.group is None:
-        return f"{where}: {place.system.title} is {NOT_RUN}."
+        return f"{ranking.heading}: {place.system.title} is {NOT_RUN}."
     return (
-        f"{where}: {place.system.title} has rank {place.rank} of {len(ranking.ranked)} "
+        f"{ranking.heading}: {place.system.title} has rank {place.rank} of {len(ranking.ranked)} "
         f"({percent(place.accuracy.mean)} %, n = {place.accuracy.n_seeds}; ranks "
         f"{place.best} to {place.worst} are possible)."
     )

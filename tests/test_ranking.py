@@ -1,6 +1,7 @@
 """Table 3, measured: the plan, ranks and their ranges, verdicts, orders, tables and pictures."""
 
 import copy
+import itertools
 import math
 from dataclasses import replace
 from io import StringIO
@@ -27,11 +28,14 @@ from helpers.ranking import (
     HOLDS,
     OTHER_BETTER,
     OTHER_START,
+    Scatter,
     compare_as_published,
     judge_accuracy,
+    pooled_scatter,
     primary,
     published_gain,
     rank_models,
+    ranked_difference,
 )
 from helpers.ranking_order import kendall, mean_ranks, order_agreement
 from helpers.ranking_plan import RankingError, load_plan, published_accuracies
@@ -313,6 +317,7 @@ def test_the_tests_are_those_of_paired_and_corrected_by_holm_over_all_pairs(plan
     for pair in ranking.pairs:
         sides = [[run.predictions("test")[1] for run in by_model[m].runs] for m in (pair.a, pair.b)]
         y_true = by_model[pair.a].runs[0].predictions("test")[0]
+        # Fabricated seeds have the same number of mistakes: no scatter, so no floor.
         assert pair.accuracy == accuracy_difference(y_true, *map(np.stack, sides))
         expected.append(pair.accuracy.p_value)
     assert len(expected) == ranking.n_pairs == 10
@@ -320,6 +325,56 @@ def test_the_tests_are_those_of_paired_and_corrected_by_holm_over_all_pairs(plan
     shown = {(p.a, p.b): p.shown for p in ranking.pairs}
     assert shown["medspectralnet", "swin_tiny"] == 1
     assert shown["medspectralnet", "medmamba_t"] == 0
+
+
+def decided(right):
+    """Probabilities of two classes, the truth being class 0, that are right where asked."""
+    sure = np.where(right, 0.7, 0.3)
+    return np.stack([sure, 1 - sure], axis=-1)
+
+
+def test_pooled_scatter_is_the_variance_within_models():
+    scatter = pooled_scatter([[0.5, 0.7], [0.9], [0.8, 0.8, 0.8], [0.1, 0.2, 0.3]])
+    assert scatter.df == 1 + 2 + 2
+    assert scatter.variance == pytest.approx((0.02 + 0 + 0.02) / 5)
+    assert pooled_scatter([[0.5], [0.7]]) is None
+
+
+def test_a_difference_has_at_least_the_pooled_scatter():
+    rng = np.random.default_rng(0)
+    y_true = np.zeros(200, int)
+    a, b = (decided(rng.random((3, 200)) < share) for share in (0.9, 0.8))
+    plain = accuracy_difference(y_true, a, b)
+    assert ranked_difference(y_true, a, b, scatter=None) == plain
+    small, large = Scatter(1e-9, 20), Scatter(0.1**2, 20)
+    # A little more scatter with far more degrees of freedom would be a smaller p.
+    assert ranked_difference(y_true, a, b, scatter=Scatter(0.05**2, 20)) == plain
+    assert ranked_difference(y_true, a, b, scatter=small) == plain
+    floored = ranked_difference(y_true, a, b, scatter=large)
+    assert floored.value == plain.value and floored.sd == plain.sd
+    assert floored.p_value > plain.p_value and floored.low < plain.low < plain.high < floored.high
+    right = decided([[True] * 200] * 3)
+    # By hand: no image and no seed differs, so the floor is all there is.
+    alone = ranked_difference(y_true, right, right, scatter=large)
+    half = stats.t.ppf(0.975, 20) * math.sqrt(2 * 0.1**2 / 3)
+    assert (alone.low, alone.high) == pytest.approx((-half, half)) and alone.p_value == 1
+
+
+def test_equal_models_with_two_seeds_are_hardly_ever_told_apart():
+    rng = np.random.default_rng(0)
+    n_images, n_models, rounds = 100, 6, 40
+    y_true = np.zeros(n_images, int)
+    false = {"floor": 0, "none": 0}
+    for _ in range(rounds):
+        seeds = rng.normal(0, 0.4, (n_models, 2, 1))
+        right = rng.normal(0, 1, (n_models, 2, n_images)) + rng.normal(0, 1, n_images) + seeds < 1.2
+        models = [decided(r) for r in right]
+        scatter = pooled_scatter(right.mean(axis=2))
+        pairs = list(itertools.combinations(models, 2))
+        for name, pooled in (("floor", scatter), ("none", None)):
+            tests = [ranked_difference(y_true, a, b, scatter=pooled) for a, b in pairs]
+            false[name] += bool((holm([t.p_value for t in tests]) < 0.05).any())
+    assert false["floor"] <= 0.1 * rounds < 0.2 * rounds <= false["none"]
 
 
 def test_only_runs_of_the_protocol_enter_and_others_of_the_recipe_are_named(plan):
@@ -616,6 +671,22 @@ def test_a_ranking_is_drawn_with_intervals_seeds_and_published_values(plan, scen
     assert texts.count(NOT_RUN) == 2 and "1-1, n = 5" in texts
     assert len(axes.collections) == 2
     ranking_plots.share_legend([axes])
+
+
+def test_rankings_beside_each_other_and_none_at_all(plan, scene):
+    ranking = ranked(plan, groups=scene)
+    drawn = []
+    with plots.style():
+        figure, axes = ranking_plots.side_by_side(
+            [ranking, ranking], lambda *pair: drawn.append(pair), size=(4, 2)
+        )
+        assert drawn == [(ranking, axes[0]), (ranking, axes[1])]
+        plt.close(figure)
+        figure, axes = ranking_plots.side_by_side([], lambda *pair: 1 / 0, size=(4, 2))
+        assert [text.get_text() for text in axes[0].texts] == [NOT_RUN]
+        ranking_plots.share_legend(axes)
+        assert not figure.legends
+        plt.close(figure)
 
 
 def test_the_matrix_of_pairs_is_the_tests_outcome_both_ways(plan, scene, axes):
