@@ -69,7 +69,7 @@ def parameters_of(config, names):
 
 
 onsuccess:
-    print(f"all {len(RUNS)} runs are stored, {len(MISSING)} of them by this sweep")
+    print(f"all {len(RUNS)} runs are stored; {len(MISSING)} were not when this sweep began")
 
 
 onerror:
