@@ -300,3 +300,16 @@ def test_a_small_network_trains_every_parameter():
     model(torch.randn(4, 3, 28, 28)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     assert isinstance(model, nn.Sequential)
+
+
+def test_set_up_and_checkpoint_are_timed_once_a_round(monkeypatch):
+    written = []
+    save = training.training._State.save
+    monkeypatch.setattr(
+        training.training._State,
+        "save",
+        lambda self, path, **options: (save(self, path, **options), written.append(path.exists())),
+    )
+    checkpoint = training.checkpoint_time(CASE, rounds=2)
+    assert written == [True, True] and len(checkpoint.values) == 2
+    assert len(training.setup_time(CASE, rounds=2).values) == 2
