@@ -8,6 +8,7 @@ from helpers.efficiency import count_macs, count_parameters, stage_table
 from helpers.models.registry import build_model
 from helpers.models.self_attention import SelfAttention
 from helpers.models.spectralflow import SpectralFlow
+from helpers.models.zoo.selective_scan import selective_scan
 from helpers.published import lookup
 
 MACS_224 = {"paper": "macs_by_tool", "table": "one 224 px image"}
@@ -72,6 +73,33 @@ def test_resnet18_agrees_with_the_published_count():
     counted = count_macs(on_meta("resnet18", num_classes=1000), image_size=224)
     published = lookup(**MACS_224, row="resnet18", column="torch.utils.flop_counter")
     assert f"{counted / 1e9:.2f}" == published.printed
+
+
+class Scan(nn.Module):
+    """A selective scan over the pixels, all coefficients taken from the image itself."""
+
+    def __init__(self, states):
+        super().__init__()
+        self.rates = nn.Parameter(-torch.ones(1, 3, states))
+
+    def forward(self, images):
+        tokens = images.flatten(2).transpose(1, 2).unsqueeze(2)  # (B, L, 1, 3)
+        weights = tokens.mean(3, keepdim=True).expand(-1, -1, -1, self.rates.shape[2])
+        return selective_scan(tokens, tokens.abs(), self.rates, weights, weights)
+
+
+@pytest.mark.parametrize("side", [4, 6])
+def test_a_selective_scan_is_counted(side):
+    """Four multiply-accumulates for each pixel, channel and state, however it is computed."""
+    assert count_macs(Scan(states=5), image_size=side) == 4 * side**2 * 3 * 5
+
+
+def test_attention_is_counted_where_thop_misses_it():
+    counted = count_macs(on_meta("swin_tiny", num_classes=1000), image_size=224)
+    published = lookup(**MACS_224, row="swin_t", column="torch.utils.flop_counter")
+    missed = lookup(**MACS_224, row="swin_t", column="thop")
+    assert counted / 1e9 == pytest.approx(published.value, rel=0.01)
+    assert counted / 1e9 > 1.4 * missed.value
 
 
 def test_counting_works_in_half_precision():
