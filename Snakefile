@@ -58,8 +58,8 @@ def proof(name):
 RECORDS = [proof(name) for name in RUNS]
 SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity"]
 ABOUT_ONE_RUN = ["05_evaluate", "06_gradcam", "11_predict"]
-# These two compare the runs of the paper profile; quick runs never stand among them.
-COMPARISONS = ["07_ablations", "08_compare"] if PROFILE == "paper" else []
+# These compare the runs of the paper profile; quick runs never stand among them.
+COMPARISONS = ["07_ablations", "08_compare", "09_efficiency"] if PROFILE == "paper" else []
 NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_RUN + COMPARISONS]
 
 
@@ -136,7 +136,7 @@ rule show_comparisons:
     input: RECORDS
     output: EXECUTED / "{name}.ipynb"
     log: EXECUTED / "logs" / "{name}.log"
-    wildcard_constraints: name="07_ablations|08_compare"
+    wildcard_constraints: name="07_ablations|08_compare|09_efficiency"
     resources: mem_mb=1800
     shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} " + LOGGED
 
