@@ -147,7 +147,8 @@ def load_published(folder: Path | None = None) -> pd.DataFrame:
 
 @lru_cache(maxsize=4)
 def _load(folder: Path) -> pd.DataFrame:
-    files = sorted(folder.glob("*.csv"))
+    # The list of claims speaks about these values; it holds none of its own.
+    files = sorted(path for path in folder.glob("*.csv") if path.name != "claims.csv")
     if not files:
         raise PublishedError(f"No published values: {folder.name}/ holds no CSV file.")
     table = pd.concat([_read(path) for path in files], ignore_index=True)

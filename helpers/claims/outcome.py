@@ -1,0 +1,47 @@
+"""What a check says of a claim: a verdict, the evidence, and what the verdict hangs on."""
+
+from dataclasses import dataclass, field
+
+REPRODUCED = "reproduced"
+NOT_REPRODUCED = "not reproduced"
+CONTRADICTED = "contradicted by the paper's own numbers"
+UNDERSPECIFIED = "underspecified"
+NOT_RUN = "not run"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, CONTRADICTED, UNDERSPECIFIED, NOT_RUN)
+
+# What a verdict may hang on besides the two papers' own numbers.
+STAND_IN = "other images than the paper's"
+OPEN_CHOICE = "our reading of what the text leaves open"
+BUDGET = "a smaller training budget than the paper's"
+LIMITS = (STAND_IN, OPEN_CHOICE, BUDGET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The outcome of a check.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        evidence: one or two sentences with the figures that decide.
+        figures: the figures by name, for pictures and tests.
+        limits: what the verdict hangs on, some of `LIMITS`.
+        runs: the recipes, tables or studies that measured figures come from; empty where the
+            verdict is computed from printed numbers alone.
+
+    Raises:
+        ValueError: an unknown verdict or limit, or no evidence.
+    """
+
+    verdict: str
+    evidence: str
+    figures: dict[str, float | None] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"unknown verdict {self.verdict!r}; known: {', '.join(VERDICTS)}.")
+        if unknown := [limit for limit in self.limits if limit not in LIMITS]:
+            raise ValueError(f"unknown limits {unknown}; known: {', '.join(LIMITS)}.")
+        if not self.evidence.strip():
+            raise ValueError("an outcome needs evidence in words.")
