@@ -19,6 +19,7 @@ from types import ModuleType
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from helpers.paths import write_atomically
 
@@ -72,9 +73,19 @@ def check_backend(backend: str) -> None:
 
 
 def random_images(count: int, *, image_size: int, in_channels: int = 3, seed: int = 0) -> Tensor:
-    """Return random images (count, in_channels, S, S), normalised: mean 0, standard deviation 1."""
+    """Return random images (count, in_channels, S, S), about as bright as normalised ones.
+
+    Each has its own brightness, large patches and noise: images of noise alone look alike to a
+    network that averages over them, and batch norm would blow up what little they differ.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, in_channels, image_size, image_size, generator=generator)
+
+    def draw(side: int) -> Tensor:
+        return torch.randn(count, in_channels, side, side, generator=generator)
+
+    size = (image_size, image_size)
+    patches = functional.interpolate(draw(4), size=size, mode="bilinear")
+    return (draw(1) + patches + draw(image_size)) / 3**0.5
 
 
 def settle_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:

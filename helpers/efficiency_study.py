@@ -40,6 +40,8 @@ from helpers.weights import FILE, load_model
 
 # Random images that stand for validation images where only times are measured.
 _STAND_INS = 8
+# And whose statistics the batch norms of untrained networks take.
+_SETTLING = 8
 _FORMS = {"cpu": BACKENDS, "cuda": (EAGER, COMPILED)}
 
 
@@ -59,13 +61,24 @@ def about(device: torch.device) -> dict[str, Any]:
 
 
 def fresh_model(name: str, plan: Plan, *, image_size: int) -> nn.Module:
-    """Return a network with random weights, always the same, in evaluation mode on the CPU."""
+    """Return a network with random weights, always the same, in evaluation mode on the CPU.
+
+    Its last layer is scaled so that the logits are about one, as a trained network's are: what is
+    allowed between two forms is absolute, and rounding grows with the logits.
+    """
     torch.manual_seed(0)
     model = build_model(
         name, num_classes=plan.num_classes, image_size=image_size, pretrained="none"
     )
-    images = deployment.random_images(4, image_size=image_size, seed=1)
-    return deployment.settle_batch_norm(model, images)
+    images = deployment.random_images(_SETTLING, image_size=image_size, seed=1)
+    deployment.settle_batch_norm(model, images)
+    with torch.no_grad():
+        scale = model(images).abs().max()
+        for module in model.modules():
+            if isinstance(module, nn.Linear) and module.out_features == plan.num_classes:
+                module.weight.div_(scale)
+                module.bias.div_(scale)
+    return model
 
 
 def exported(name: str, model: nn.Module, *, image_size: int) -> deployment.Export:

@@ -9,13 +9,14 @@ import yaml
 from torch import nn
 
 from helpers import efficiency_memory, efficiency_study
-from helpers.deployment import EAGER, INT8, ONNX, DeploymentError
+from helpers.deployment import EAGER, INT8, ONNX, DeploymentError, random_images
 from helpers.efficiency_memory import FORWARD, TRAINING, MemoryUnknown, peak_memory
 from helpers.efficiency_plan import Candidate, EfficiencyError, Rounds, load_plan
 from helpers.efficiency_store import PHASES, QUIET, Store, store_path
 from helpers.efficiency_study import (
     about,
     exported,
+    fresh_model,
     int8_accuracy,
     main,
     measure_exports,
@@ -210,6 +211,15 @@ def test_a_cached_graph_of_another_network_is_made_anew(small_networks):
     other = tiny("another", PLAN, image_size=32)
     assert exported("net", other, image_size=32).difference <= 1e-4
     assert first.path.stat().st_mtime_ns != written
+
+
+def test_fresh_networks_have_logits_of_about_one_and_are_the_same_again():
+    images = random_images(4, image_size=32, seed=9)
+    for name in ("mobilenet_v2", "mobilenetv4_conv_small"):
+        model = fresh_model(name, PLAN, image_size=32)
+        logits = model(images)
+        assert 0.05 < logits.abs().max() < 20 and not model.training
+        assert torch.equal(logits, fresh_model(name, PLAN, image_size=32)(images))
 
 
 def test_integers_are_judged_on_the_test_split(toy_splits, monkeypatch):
