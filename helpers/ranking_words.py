@@ -146,7 +146,7 @@ def answers(results: Results) -> Iterator[str]:
     for start in results.plan.starts:
         for ranking in results.of_start(start):
             place = place_sentence(ranking, results.plan)
-            yield f"{place} It is {against_sentence(ranking.against)}."
+            yield f"{place} Against every other: {against_sentence(ranking.against)}."
     for dataset in results.plan.datasets:
         compared = results.as_published[dataset]
         if any(c.seeds for c in compared) and (said := gains_sentence(results, dataset)):
