@@ -5,6 +5,7 @@ or positions are built for the size that is asked for. Not every size is possibl
 names the nearest ones that are. ImageNet weights are those trained on ImageNet-1k alone.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -100,7 +101,10 @@ def _takes(name: str, image_size: int) -> str | None:
 
 
 def _create(name: str, image_size: int, **options) -> nn.Module:
-    import timm  # seconds, so only where one of its networks is built
+    with warnings.catch_warnings():
+        # In a notebook, tqdm warns on import where ipywidgets is missing.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import timm  # seconds, so only where one of its networks is built
 
     model = TIMM_MODELS[name]
     if model.fixed_size:
