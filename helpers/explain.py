@@ -30,6 +30,7 @@ Kept as it is: the package adds 1e-6 to the denominator of Grad-CAM++'s weights.
 of our maps lie far below (1e-7 to 1e-12), where it turns the weights into sums of cubed gradients.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -42,8 +43,10 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
+from helpers.models.contextgate import ContextGate
 from helpers.models.heads import Head
 from helpers.models.medspectralnet import MedSpectralNet
+from helpers.models.spectralflow import SpectralFlow
 
 COLOUR_MAP = "viridis"  # perceptually uniform, safe for colour-blind readers
 
@@ -62,6 +65,7 @@ _MEDSPECTRALNET = {
     "ContextGate": "contextgate",
     "Second SpectralFlow": "spectralflow2",
 }
+_BLOCKS = (SpectralFlow, ContextGate)
 _PROBE_SIZE = 96  # pixels; a map of 3 x 3 at the usual stride of 32
 
 
@@ -84,11 +88,16 @@ def stage_layers(model: nn.Module) -> dict[str, str]:
         ExplainError: no module gives a map.
     """
     if isinstance(model, MedSpectralNet):
-        return dict(_MEDSPECTRALNET)
+        modules = dict(model.named_modules())  # in an ablation some are missing or others
+        return {
+            title: name
+            for title, name in _MEDSPECTRALNET.items()
+            if name == "backbone" or isinstance(modules.get(name.split(".")[0]), _BLOCKS)
+        }
     maps = []  # an outer module ends after its inner ones, so the last name is the outermost
 
     def note(name: str, output: object) -> None:
-        if _is_map(output) and output.shape[-2:].numel() > 1:
+        if _is_map(output) and math.prod(_sides(output.shape)) > 1:
             maps.append(name)
 
     names = [name for name, _ in model.named_modules() if name]
@@ -320,6 +329,8 @@ def _capture(
         arrays = [
             None if t is None else t.detach().cpu().numpy() for t in (outputs[name], gradient)
         ]
+        if _channels_last(outputs[name].shape):
+            arrays = [None if a is None else np.moveaxis(a, 3, 1) for a in arrays]
         if not all(a is None or np.isfinite(a).all() for a in arrays):
             raise ExplainError(
                 f"layer {name!r} has activations or gradients that are not finite; has the "
@@ -375,6 +386,19 @@ def _device(model: nn.Module) -> torch.device:
 
 def _is_map(output: object) -> bool:
     return isinstance(output, Tensor) and output.ndim == 4 and output.is_floating_point()
+
+
+def _channels_last(shape: Sequence[int]) -> bool:
+    """Whether a map is (B, h, w, C), as windowed attention and scans keep it.
+
+    Images are square, so maps are: the equal sides tell the layout.
+    """
+    return shape[2] != shape[3] and shape[1] == shape[2]
+
+
+def _sides(shape: Sequence[int]) -> tuple[int, int]:
+    """Return h and w of a map in either layout."""
+    return tuple(shape[1:3]) if _channels_last(shape) else tuple(shape[2:4])
 
 
 def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -455,7 +479,7 @@ def _check_output(name: str, outputs: dict[str, object], *, batch: int) -> None:
             f"layer {name!r} gives {came}, not a map (B, C, h, w) of the {batch} images; name a "
             "layer before pooling."
         )
-    if output.shape[-2:].numel() == 1:
+    if math.prod(_sides(output.shape)) == 1:
         raise ExplainError(
             f"layer {name!r} gives a map of one pixel (1x1): there is no place to point to; use a "
             "larger image or an earlier layer."
