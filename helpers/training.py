@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from helpers.averaging import ExponentialAverage
 from helpers.config import RunConfig
-from helpers.data.sampling import epoch_order
+from helpers.data.sampling import batches, epoch_order, num_batches
 from helpers.data.splits import Split
 from helpers.losses import Loss, make_loss
 from helpers.metrics import evaluate
@@ -203,7 +203,7 @@ def _train_epoch(
     order = epoch_order(config.sampling, labels, generator=generator).to(device)
     total_loss = torch.zeros((), device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    for chosen in order.split(config.batch_size):
+    for chosen in batches(order, config.batch_size):
         features, targets = inputs.batch(
             chosen, labels, num_classes=num_classes, generator=generator
         )
@@ -292,7 +292,7 @@ def fit(
     model.to(device, memory_format=torch.channels_last)
     images, labels = as_tensor(train, device)
     val_images, _ = as_tensor(val, device)
-    steps = math.ceil(len(labels) / config.batch_size) * config.epochs
+    steps = num_batches(len(labels), config.batch_size) * config.epochs
     state = _State(model, config, total_steps=steps)
     identity = f"{config.hash()}_s{config.seed}"
     if checkpoint is not None and checkpoint.exists():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers.data.damage import damage_training_split
-from helpers.data.sampling import epoch_order
+from helpers.data.sampling import batches, epoch_order, num_batches
 from helpers.data.splits import DataError, Split
 from tests.conftest import toy_split
 
@@ -40,6 +40,24 @@ def test_the_same_generator_gives_the_same_order(sampling):
         epoch_order(sampling, LABELS, generator=generator(seed)) for seed in (0, 0, 1)
     )
     assert torch.equal(one, two) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "sizes"),
+    [
+        (33, 16, [16, 17]),
+        (34, 16, [16, 16, 2]),
+        (32, 16, [16, 16]),
+        (1, 16, [1]),
+        (3, 1, [1, 1, 1]),
+    ],
+)
+def test_no_image_is_left_alone_in_the_last_batch(images, batch_size, sizes):
+    order = torch.randperm(images)
+    pieces = batches(order, batch_size)
+    assert [len(piece) for piece in pieces] == sizes
+    assert torch.equal(torch.cat(pieces), order)
+    assert num_batches(images, batch_size) == len(sizes)
 
 
 def test_an_unknown_sampling_is_answered_with_the_known_ones():

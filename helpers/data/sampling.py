@@ -31,3 +31,24 @@ def epoch_order(sampling: str, labels: Tensor, *, generator: torch.Generator) ->
                 weights[labels], len(labels), replacement=True, generator=generator
             )
     raise ValueError(f"unknown sampling {sampling!r}; known: {', '.join(SAMPLINGS)}.")
+
+
+def batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Cut an epoch's order into batches; a last image alone joins the batch before it.
+
+    Batch norm cannot normalise one image whose map is a single place.
+
+    Args:
+        order: int64 (N,), see `epoch_order`.
+        batch_size: images a batch.
+    """
+    pieces = list(order.split(batch_size))
+    if len(pieces) > 1 and len(pieces[-1]) == 1 < batch_size:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    return pieces
+
+
+def num_batches(images: int, batch_size: int) -> int:
+    """Return how many batches `batches` makes of so many images."""
+    full, rest = divmod(images, batch_size)
+    return full + (rest > 1 or full == 0)
