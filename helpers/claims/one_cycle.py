@@ -6,6 +6,7 @@ before `pct_start` of all steps. The four rates that are printed lie in that ris
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -90,6 +91,11 @@ class Search:
         return self.settings[first:last][near.all(axis=1)]
 
 
+@lru_cache(maxsize=2)
+def _search(grid: Grid, epochs: int) -> Search:
+    return Search(grid, epochs=epochs)
+
+
 def find_schedules(printed: Sequence[Published], *, grid: Grid | None = None) -> list[Fit]:
     """Return the schedules of a grid that give all printed rates to the printed digits.
 
@@ -97,7 +103,7 @@ def find_schedules(printed: Sequence[Published], *, grid: Grid | None = None) ->
         printed: rates at the end of epochs 1, 2, ...
         grid: what is tried.
     """
-    search = Search(grid or Grid(), epochs=len(printed))
+    search = _search(grid or Grid(), len(printed))
     wanted = np.array([value.value for value in printed])
     hits = search.hits(wanted, np.array([last_digit(value) / 2 for value in printed]))
     found: dict[tuple[float, ...], list[int]] = {}
@@ -106,18 +112,21 @@ def find_schedules(printed: Sequence[Published], *, grid: Grid | None = None) ->
     return [Fit(*setting, (min(n), max(n))) for setting, n in sorted(found.items())]
 
 
-def chance_of_fit(*, epochs: int, grid: Grid | None = None, draws: int = 5000, seed: int = 0):
+def chance_of_fit(
+    *, epochs: int, grid: Grid | None = None, draws: int = 1000, seed: int = 0
+) -> float:
     """Return how often one-cycle rates that are off the grid fit a schedule on it.
 
     Peaks, first rates, rises and steps are drawn evenly within the grid's ends, and the rates
     rounded to three digits, as printed.
     """
     grid = grid or Grid()
-    search, rng = Search(grid, epochs=epochs), np.random.default_rng(seed)
+    search, rng = _search(grid, epochs), np.random.default_rng(seed)
     axes = (grid.max_lr, grid.div_factor, grid.rise_epochs, grid.steps)
     drawn = [rng.uniform(min(axis), max(axis), size=draws) for axis in axes]
     drawn[2] = np.maximum(drawn[2], epochs + 0.5)
     values = rates(*drawn, epochs=epochs)
     digits = 10.0 ** (np.floor(np.log10(values)) - 2)
     rounded = np.rint(values / digits) * digits
-    return float(np.mean([len(search.hits(*pair)) > 0 for pair in zip(rounded, digits / 2)]))
+    pairs = zip(rounded, digits / 2, strict=True)
+    return float(np.mean([len(search.hits(*pair)) > 0 for pair in pairs]))

@@ -99,3 +99,14 @@ def most_losses(gain: int, *, n: int) -> int | None:
 def standard_error(p: float, n: int) -> float:
     """Return the standard error of an accuracy `p` on `n` images."""
     return math.sqrt(p * (1 - p) / n)
+
+
+def auc_error(auc: float, positive: int, negative: int) -> float:
+    """Return the standard error of an AUC from the class sizes alone.
+
+    Hanley & McNeil (1982), Radiology 143:29-36.
+    """
+    by_positive = auc / (2 - auc) - auc**2
+    by_negative = 2 * auc**2 / (1 + auc) - auc**2
+    spread = (positive - 1) * by_positive + (negative - 1) * by_negative
+    return math.sqrt((auc * (1 - auc) + spread) / (positive * negative))

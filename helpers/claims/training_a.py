@@ -1,0 +1,270 @@
+"""Paper A's loss, labels and schedules: what its formulas do, and which of them its rates follow.
+
+Gradients are with respect to the logit of the right class, whose probability is p_t.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from helpers.claims.arithmetic import agrees
+from helpers.claims.one_cycle import Fit
+from helpers.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+)
+from helpers.published import Published
+
+CONFIDENT, UNCERTAIN, HARD = 0.9, 0.5, 0.1
+GAMMAS = (0.5, 1.0, 2.0, 5.0)
+# Gradients within this factor of each other are called about equal.
+ABOUT_EQUAL = 2.0
+
+
+def focal_gradient(p_t: float, gamma: float) -> float:
+    """Return the size of the gradient of -(1 - p_t)^gamma log p_t (Eq. 7 without alpha)."""
+    return (1 - p_t) ** gamma * (1 - p_t - gamma * p_t * np.log(p_t))
+
+
+def equal_weights(*, easy: float, hard: float) -> Outcome:
+    """Check that cross-entropy (Eq. 6) gives an easy and a hard sample about equal weight.
+
+    Verdict: reproduced where the gradients are within a factor of 2; else underspecified: the
+    factor before the logarithm is 1 for all, which is equal, the gradient is not.
+
+    Args:
+        easy: p_t of the easy sample.
+        hard: of the hard one.
+    """
+    ratio = focal_gradient(hard, 0.0) / focal_gradient(easy, 0.0)
+    equal = 1 / ABOUT_EQUAL <= ratio <= ABOUT_EQUAL
+    return Outcome(
+        verdict=REPRODUCED if equal else UNDERSPECIFIED,
+        evidence=f"The factor before the logarithm is 1 for all; the gradient of a sample at p_t = "
+        f"{hard:g} is {ratio:.3g} times that of one at {easy:g}. Which of them is meant by weight "
+        "is not said.",
+        figures={"gradient ratio": ratio},
+    )
+
+
+def easy_suppressed(*, gammas: Sequence[float], p_t: float) -> Outcome:
+    """Check that the focal factor reduces the gradient of confident samples.
+
+    Verdict: reproduced where the gradient is below that of cross-entropy for each gamma, else not
+    reproduced.
+    """
+    ratios = {g: focal_gradient(p_t, g) / focal_gradient(p_t, 0.0) for g in gammas}
+    listed = ", ".join(f"{100 * ratio:.2g} % (gamma {g:g})" for g, ratio in ratios.items())
+    return Outcome(
+        verdict=REPRODUCED if all(r < 1 for r in ratios.values()) else NOT_REPRODUCED,
+        evidence=f"At p_t = {p_t:g} the gradient is this share of cross-entropy's: {listed}; gamma "
+        "itself is not given, and 0, which the text allows, changes nothing.",
+        figures={f"gamma {g:g}": ratio for g, ratio in ratios.items()},
+    )
+
+
+def uncertain_favoured(*, gammas: Sequence[float], uncertain: float, confident: float) -> Outcome:
+    """Check that the focal factor moves the gradient from confident to uncertain samples.
+
+    Verdict: reproduced where an uncertain sample weighs more against a confident one than in
+    cross-entropy, for each gamma; else not reproduced.
+    """
+
+    def weight(gamma: float) -> float:
+        return focal_gradient(uncertain, gamma) / focal_gradient(confident, gamma)
+
+    weights = {g: weight(g) for g in gammas}
+    listed = ", ".join(f"{w:.3g} (gamma {g:g})" for g, w in weights.items())
+    return Outcome(
+        verdict=REPRODUCED if all(w > weight(0.0) for w in weights.values()) else NOT_REPRODUCED,
+        evidence=f"A sample at p_t = {uncertain:g} weighs {weight(0.0):.3g} times one at "
+        f"{confident:g} in cross-entropy, with the factor {listed}. It is amplified against the "
+        "others only: (1 - p_t)^gamma is never above 1.",
+        figures={"cross-entropy": weight(0.0)} | {f"gamma {g:g}": w for g, w in weights.items()},
+    )
+
+
+ONE_ALPHA = "one for both classes"
+
+
+def alpha_balances(*, by_class: Published, alphas: Sequence[float]) -> Outcome:
+    """Check that alpha of Eq. 7 can weigh one class against the other.
+
+    Verdict: contradicted where a positive and a negative sample weigh the same for each alpha,
+    else reproduced.
+    """
+    one = by_class.printed == ONE_ALPHA
+    ratios = [1.0 if one else alpha / (1 - alpha) for alpha in alphas]
+    constant = np.allclose(ratios, 1.0)
+    return Outcome(
+        verdict=CONTRADICTED if constant else REPRODUCED,
+        evidence="Eq. 7 multiplies both classes by the same alpha: a positive sample weighs "
+        f"{ratios[0]:g} times a negative one whatever alpha is. The loss is scaled, not balanced."
+        if constant
+        else f"A positive sample weighs {min(ratios):.2g} to {max(ratios):.2g} times a negative "
+        "one, as alpha is chosen.",
+        figures={f"alpha {a:g}": r for a, r in zip(alphas, ratios, strict=True)},
+    )
+
+
+def smoothed_labels(*, eps: Sequence[float]) -> Outcome:
+    """Check that labels smoothed by Eq. 9 stay strictly between 0 and 1.
+
+    Verdict: reproduced where they do for each eps, the end 0 (no smoothing) aside, and one above 0
+    was tried; else not reproduced.
+    """
+    e = np.array([value for value in eps if value > 0])
+    labels = np.stack([e / 2, (1 - e) + e / 2]) if len(e) else np.empty((2, 0))
+    inside = bool(len(e)) and bool(((labels > 0) & (labels < 1)).all())
+    evidence = "Eq. 9 turns 0 and 1 into eps / 2 and 1 - eps / 2"
+    if inside:
+        evidence += f": within {labels.min():.3g} .. {labels.max():.3g} for the eps tried"
+    return Outcome(
+        verdict=REPRODUCED if inside else NOT_REPRODUCED,
+        evidence=f"{evidence}. eps is not given; of the printed range, 0 leaves hard labels and 1 "
+        "leaves no label at all (1/2 for both).",
+        figures={"lowest": float(labels.min()), "highest": float(labels.max())} if len(e) else {},
+    )
+
+
+def joint_loss(*, probability: float, gamma: float, eps: float) -> Outcome:
+    """Check that Eq. 10 defines one loss: its p_t (Eq. 8) is defined for labels 0 and 1 only.
+
+    Two usual readings are compared on one positive sample: the focal loss of both classes weighed
+    by the soft label, and the focal factor on the cross-entropy of the soft label.
+
+    Verdict: reproduced where they agree within 1 %, else underspecified.
+    """
+    label, p = 1 - eps / 2, probability
+    terms = -np.log(np.array([p, 1 - p]))
+    shares = np.array([label, 1 - label])
+    linear = float((shares * np.array([1 - p, p]) ** gamma * terms).sum())
+    entropy = float((shares * terms).sum())
+    whole = float((1 - np.exp(-entropy)) ** gamma * entropy)
+    same = abs(linear - whole) <= 0.01 * max(linear, whole)
+    return Outcome(
+        verdict=REPRODUCED if same else UNDERSPECIFIED,
+        evidence=f"At a probability of {p:g}, gamma {gamma:g} and eps {eps:g} one reading of Eq. "
+        f"10 gives {linear:.3g}, the other {whole:.3g}: p_t is defined for hard labels only.",
+        figures={"linear in the label": linear, "of the whole label": whole},
+    )
+
+
+# --- schedules -----------------------------------------------------------------------------------
+
+
+def warm_restarts(*, printed: Sequence[Published], cycles: Sequence[int]) -> Outcome:
+    """Check that the rates can come from cosine annealing with warm restarts.
+
+    Within a cycle the rate falls; it rises at a restart only, back to the peak at most.
+
+    Verdict: contradicted where the rates rise from epoch to epoch as those of no tried cycle do;
+    else reproduced.
+
+    Args:
+        printed: rates at the end of epochs 1, 2, ...
+        cycles: lengths of the first cycle, in epochs; each is tried with lengths that stay, double
+            and treble.
+    """
+    wanted = np.sign(np.diff([value.value for value in printed]))
+    fitting = [
+        (first, factor)
+        for first in cycles
+        for factor in (1, 2, 3)
+        if np.array_equal(np.sign(np.diff(_restarted(first, factor, len(printed)))), wanted)
+    ]
+    tried = 3 * len(cycles)
+    listed = ", ".join(value.printed for value in printed)
+    return Outcome(
+        verdict=REPRODUCED if fitting else CONTRADICTED,
+        evidence=f"{listed}: of {tried} schedules of whole-epoch cycles, "
+        f"{len(fitting) or 'none'} {'goes' if len(fitting) == 1 else 'go'} up and down as these "
+        "rates do. They are those of OneCycleLR, which the results name.",
+        figures={"schedules tried": tried, "schedules that fit": len(fitting)},
+    )
+
+
+def _restarted(first: int, factor: int, epochs: int) -> np.ndarray:
+    """Return the rate over the peak at the end of each epoch, for cycles of whole epochs."""
+    rates, length, done = [], first, 0
+    for _ in range(epochs):
+        done += 1
+        if done == length:
+            length, done = length * factor, 0
+        rates.append((1 + np.cos(np.pi * done / length)) / 2)
+    return np.round(rates, 12)
+
+
+def one_cycle(*, printed: Sequence[Published], fits: Sequence[Fit], chance: float) -> Outcome:
+    """Check that the rates are those of a one-cycle schedule.
+
+    Verdict: reproduced where a schedule of the grid gives all of them to the printed digits; else
+    not reproduced.
+
+    Args:
+        printed: rates at the end of epochs 1, 2, ...
+        fits: what `find_schedules` found for them.
+        chance: see `one_cycle.chance_of_fit`.
+    """
+    if not fits:
+        return Outcome(
+            verdict=NOT_REPRODUCED,
+            evidence="No one-cycle schedule of the grid gives the printed rates.",
+            figures={"schedules that fit": 0},
+        )
+    best = fits[0]
+    only = "the only one of the grid" if len(fits) == 1 else f"one of {len(fits)} on the grid"
+    return Outcome(
+        verdict=REPRODUCED,
+        evidence=f"All {len(printed)} rates follow from a peak of {best.max_lr:g}, a first rate of "
+        f"1/{best.div_factor:g} of it and a rise over {best.rise_epochs:g} epochs of "
+        f"{best.steps[0]} to {best.steps[1]} batches, {only}. Rates of a one-cycle schedule off "
+        f"the grid fit it in {100 * chance:.2g} % of draws.",
+        figures={
+            "schedules that fit": len(fits),
+            "max_lr": best.max_lr,
+            "div_factor": best.div_factor,
+            "rise epochs": best.rise_epochs,
+            "chance": chance,
+        },
+    )
+
+
+def highest_rate(
+    *, stated: Published, printed: Sequence[Published], fits: Sequence[Fit]
+) -> Outcome:
+    """Check the highest rate that the text states against the table.
+
+    Verdict: reproduced where it is the highest of the table, else contradicted.
+    """
+    highest = max(value.value for value in printed)
+    holds = agrees(highest, stated)
+    evidence = f"The highest rate of Table 1 is {highest:g}."
+    if fits:
+        evidence += (
+            f" The schedule found goes on to {fits[0].max_lr:g} after {fits[0].rise_epochs:g} "
+            f"epochs: training ended after {len(printed)}, while the rate was rising."
+        )
+    return Outcome(
+        verdict=REPRODUCED if holds else CONTRADICTED,
+        evidence=evidence,
+        figures={"highest printed": highest, "peak": fits[0].max_lr if fits else None},
+    )
+
+
+def total_time(*, total: Published, epochs: Published, seconds: Published) -> Outcome:
+    """Check that the total time is that of the epochs.
+
+    Verdict: reproduced where epochs x seconds gives the printed minutes, else contradicted.
+    """
+    minutes = epochs.value * seconds.value / 60
+    return Outcome(
+        verdict=REPRODUCED if agrees(minutes, total) else CONTRADICTED,
+        evidence=f"{epochs.printed} x {seconds.printed} s = {minutes:.2f} min; printed is "
+        f"{total.printed}. It is the time up to the first epoch at the target, in which the rate "
+        "was still rising.",
+        figures={"minutes": minutes, "published": total.value},
+    )
