@@ -173,17 +173,16 @@ def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
 
 
 def plateau(*, printed: Published, accuracy: Published, within: float) -> Outcome:
-    """Judge a plateau of the test curve against the accuracy in the table.
+    """Judge a plateau of the test curve, "around" a value or a range, against the table.
 
-    Rule: "reproduced" where the table's accuracy lies on the plateau, as printed or within `within`
-    points of "around x"; else "contradicted".
+    Rule: "reproduced" where the table's accuracy is at most `within` points off, else
+    "contradicted".
     """
-    slack = within if printed.value is not None else 0.0
-    fits = printed.low - slack <= accuracy.value <= printed.high + slack
+    fits = printed.low - within <= accuracy.value <= printed.high + within
     return Outcome(
         verdict=REPRODUCED if fits else CONTRADICTED,
-        evidence=f"The curve levels off at {printed.printed} %, the table prints "
-        f"{accuracy.printed} %.",
+        evidence=f"The curve levels off around {printed.printed} %, the table prints "
+        f"{accuracy.printed} %; {within:g} point off is allowed for.",
         figures={"low": printed.low, "high": printed.high, "table": accuracy.value},
     )
 

@@ -22,7 +22,7 @@ _GATE_PATH, _LAST = "contextgate.depthwise", "spectralflow2"
 # Most that an exported network may differ, as a share of the scale of its logits.
 _EXPORT_SHARE = 1e-3
 _SIZES = (28, 64, 128, 224)  # of the released files
-_WITHIN = 1.0  # point: how near "around 93 %" is
+_WITHIN = 1.0  # points that "around" may be off
 
 
 def _table3(dataset: str) -> Check:
