@@ -77,6 +77,7 @@ class Plan:
         main: models in all forms.
         others: models eager and by ONNX Runtime.
         others_per_group: how many of them take turns.
+        export_seconds: processor time that the exporter may take for a network.
         rounds: by group.
         targets: in the order of the file.
         size_tolerance: share by which a count may differ from the printed one.
@@ -96,6 +97,7 @@ class Plan:
     main: tuple[str, ...]
     others: tuple[str, ...]
     others_per_group: int
+    export_seconds: int
     rounds: Mapping[str, Rounds]
     targets: tuple[Target, ...]
     size_tolerance: float

@@ -6,6 +6,7 @@ As in `plots`, every function draws into the axes it is given, within `plots.sty
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from helpers.efficiency_findings import COSTS, Point, pareto_front
 from helpers.efficiency_plan import Candidate, Plan
@@ -16,7 +17,14 @@ from helpers.plots import COLOURS, GREY, SMALL
 _NOTHING = "not run"
 
 
-def plot_pareto(ours: Sequence[Point], printed: Sequence[Point], *, cost: str, axes: Axes) -> Axes:
+def plot_pareto(
+    ours: Sequence[Point],
+    printed: Sequence[Point],
+    *,
+    cost: str,
+    axes: Axes,
+    always: Sequence[str] = (),
+) -> Axes:
     """Draw accuracy against cost: our networks with intervals, the published ones, our front.
 
     Names stand at the systems of our front and at the published ones.
@@ -26,6 +34,7 @@ def plot_pareto(ours: Sequence[Point], printed: Sequence[Point], *, cost: str, a
         printed: as the papers print them.
         cost: key of `COSTS`.
         axes: to draw into; the cost is drawn on a logarithmic axis.
+        always: titles of our networks that are named wherever they lie.
     """
     front = pareto_front(ours)
     for point in ours:
@@ -47,21 +56,32 @@ def plot_pareto(ours: Sequence[Point], printed: Sequence[Point], *, cost: str, a
             linewidth=0.8,
             linestyle=":",
         )
-    for k, point in enumerate((*front, *printed)):
-        axes.annotate(
-            point.title.removesuffix(" (paper)"),
-            (point.cost, 100 * point.accuracy),
-            xytext=(3, 4 if k % 2 else -9),
-            textcoords="offset points",
-            fontsize=SMALL,
-            color=COLOURS[1] if point.published else COLOURS[0],
-        )
+    _name(axes, front, COLOURS[0], below=True)
+    _name(axes, [p for p in ours if p not in front and p.title in always], GREY, below=True)
+    _name(axes, printed, COLOURS[1], below=False)
     if not (ours or printed):
         axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
-    axes.margins(x=0.12)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.15)
     axes.set(xlabel=COSTS[cost], ylabel="test accuracy, %")
     return axes
+
+
+def _name(axes: Axes, points: Sequence[Point], colour: str, *, below: bool) -> None:
+    """Write the names of points, in turns to the right and to the left of them."""
+    for k, point in enumerate(sorted(points, key=lambda p: (p.accuracy, p.cost))):
+        axes.annotate(
+            point.title.removesuffix(" (paper)"),
+            (point.cost, 100 * point.accuracy),
+            xytext=(-3 if k % 2 else 3, -9 if below else 3),
+            textcoords="offset points",
+            ha="right" if k % 2 else "left",
+            fontsize=SMALL,
+            color=colour,
+        )
 
 
 def _scatter(axes: Axes, points: Sequence[Point], marker: str, colour: str, label: str) -> None:

@@ -8,9 +8,13 @@ a quiet machine; how much others disturbed it is measured and stored with every 
 """
 
 import argparse
+import multiprocessing
+import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -81,11 +85,15 @@ def fresh_model(name: str, plan: Plan, *, image_size: int) -> nn.Module:
     return model
 
 
-def exported(name: str, model: nn.Module, *, image_size: int) -> deployment.Export:
+def exported(name: str, model: nn.Module, plan: Plan, *, image_size: int) -> deployment.Export:
     """Return a network's exported graph from the cache, or export it.
 
     A cached graph is used only if it still gives the network's own logits; so a change of the
-    network's code is never missed.
+    network's code is never missed. The exporter runs in a process of its own, since it is given a
+    limited processor time: a scan becomes a graph of thousands of steps.
+
+    Raises:
+        DeploymentError: it does not export, or not in that time; see `deployment.export_onnx`.
     """
     torch_version = torch.__version__.partition("+")[0]
     path = cache_dir() / "onnx" / f"{name}_{image_size}_torch{torch_version}.onnx"
@@ -94,7 +102,30 @@ def exported(name: str, model: nn.Module, *, image_size: int) -> deployment.Expo
             return deployment.check_export(path, model, image_size=image_size)
         except DeploymentError:
             path.unlink()
-    return deployment.export_onnx(model, path, image_size=image_size)
+    _export_apart(model, path, image_size, plan.export_seconds)
+    return deployment.check_export(path, model, image_size=image_size)
+
+
+def _export_apart(model: nn.Module, path: Path, image_size: int, seconds: int) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["helpers.efficiency_memory", "helpers.deployment"])
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as child:
+        try:
+            child.submit(_export, model, path, image_size, seconds).result()
+        except BrokenProcessPool as error:
+            raise DeploymentError(
+                f"ONNX export: the exporter was ended after {seconds} s of processor time, or for "
+                "want of memory"
+            ) from error
+
+
+def _export(model: nn.Module, path: Path, image_size: int, seconds: int) -> None:
+    """Export in this process, which the system ends after so many seconds of processor time."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    limit = int(used) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    torch.set_num_threads(1)
+    deployment.export_onnx(model, path, image_size=image_size)
 
 
 def runner(
@@ -120,7 +151,7 @@ def runner(
         if backend == EAGER:
             return deployment.eager_runner(model)
         return deployment.compiled_runner(model, example=images)
-    graph = exported(name, model, image_size=image_size).path
+    graph = exported(name, model, plan, image_size=image_size).path
     if backend == INT8:
         # The range of activations has no influence on the time.
         stand_ins = deployment.random_images(_STAND_INS, image_size=image_size).numpy()
@@ -175,14 +206,12 @@ def measure_memory(store: Store, plan: Plan, *, threads: int, device: torch.devi
 
 def measure_exports(store: Store, plan: Plan) -> None:
     """Export every network and compare the graph's logits with the network's own."""
-    # A scan becomes a graph of thousands of steps, which takes many minutes: last.
-    ordered = sorted(plan.models, key=lambda name: "mamba_" in name)
-    for name in store.missing("exports", ordered, "model"):
+    for name in store.missing("exports", plan.models, "model"):
         print(f"exports: {name}", flush=True)
         row: dict[str, Any] = {"opset": None, "difference": None, "scale": None, "reason": None}
         try:
             model = fresh_model(name, plan, image_size=plan.image_size)
-            export = exported(name, model, image_size=plan.image_size)
+            export = exported(name, model, plan, image_size=plan.image_size)
             row |= {
                 "opset": export.opset,
                 "difference": export.difference,

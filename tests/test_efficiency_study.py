@@ -59,7 +59,11 @@ def small_networks(monkeypatch, tmp_path):
     def refuse(model, *, example):
         raise DeploymentError("torch.compile: not today")
 
+    def export_here(model, path, image_size, seconds):
+        efficiency_study.deployment.export_onnx(model, path, image_size=image_size)
+
     monkeypatch.setattr(efficiency_study.deployment, "compiled_runner", refuse)
+    monkeypatch.setattr(efficiency_study, "_export_apart", export_here)
 
 
 # --- the plan ---
@@ -191,10 +195,10 @@ def test_a_stored_group_is_not_timed_again(store, small_networks, monkeypatch):
 
 
 def test_a_network_that_does_not_export_says_why(store, small_networks, monkeypatch):
-    def refuse(name, model, *, image_size):
+    def refuse(name, model, plan, *, image_size):
         if name == "mobilenet_v2":
             raise DeploymentError("ONNX export: no such operator")
-        return exported(name, model, image_size=image_size)
+        return exported(name, model, plan, image_size=image_size)
 
     monkeypatch.setattr(efficiency_study, "exported", refuse)
     measure_exports(store, SMALL)
@@ -204,13 +208,29 @@ def test_a_network_that_does_not_export_says_why(store, small_networks, monkeypa
 
 
 def test_a_cached_graph_of_another_network_is_made_anew(small_networks):
-    first = exported("net", tiny("net", PLAN, image_size=32), image_size=32)
+    first = exported("net", tiny("net", PLAN, image_size=32), PLAN, image_size=32)
     written = first.path.stat().st_mtime_ns
-    assert exported("net", tiny("net", PLAN, image_size=32), image_size=32) == first
+    assert exported("net", tiny("net", PLAN, image_size=32), PLAN, image_size=32) == first
     assert first.path.stat().st_mtime_ns == written
     other = tiny("another", PLAN, image_size=32)
-    assert exported("net", other, image_size=32).difference <= 1e-4
+    assert exported("net", other, PLAN, image_size=32).difference <= 1e-4
     assert first.path.stat().st_mtime_ns != written
+
+
+class Slow(nn.Module):
+    """Takes its time whenever it is looked at."""
+
+    def forward(self, images):
+        while True:
+            images = images * 1.0
+
+
+def test_an_exporter_that_takes_too_long_is_ended(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    net = tiny("net", PLAN, image_size=32)
+    assert exported("net", net, PLAN, image_size=32).difference <= 1e-4
+    with pytest.raises(DeploymentError, match="ended after 1 s of processor time"):
+        exported("slow", Slow(), replace(PLAN, export_seconds=1), image_size=32)
 
 
 def test_fresh_networks_have_logits_of_about_one_and_are_the_same_again():

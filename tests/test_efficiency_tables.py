@@ -324,12 +324,12 @@ def test_the_front_is_drawn_through_ours_alone():
     printed = [Point("d (paper)", 1.5, 0.9, published=True)]
     with plots.style():
         _, axes = plt.subplots()
-        plot_pareto(ours, printed, cost="params", axes=axes)
+        plot_pareto(ours, printed, cost="params", axes=axes, always=["c"])
     drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert drawn["ours, on the Pareto front"] == [[1, 50], [2, 70]]
     assert drawn["ours"] == [[3, 60]]
     assert drawn["published, other protocols"] == [[1.5, 90]]
-    assert {text.get_text() for text in axes.texts} == {"a", "b", "d"}
+    assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "d"}
     assert axes.get_xscale() == "log" and axes.get_xlabel() == "parameters, M"
     plt.close("all")
 
