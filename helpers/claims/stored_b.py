@@ -25,6 +25,7 @@ from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.published import Published, comparators, load_published, lookup
 from helpers.ranking import Against, compare_as_published, compare_focus
+from helpers.ranking_plan import Plan
 from helpers.ranking_plan import load_plan as load_ranking_plan
 from helpers.ranking_results import judge_claim
 from helpers.results import load_run
@@ -34,7 +35,6 @@ from helpers.verdicts import load_rules
 
 SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
 RECIPES = ("common", "ranking", "table2")
-ALL = "all"
 
 
 # --- published ------------------------------------------------------------------------------------
@@ -193,16 +193,22 @@ def network_groups(dataset: str) -> list[Group]:
     ]
 
 
+@cache
+def ranking_plan() -> Plan:
+    """Return `params/ranking.yaml`, read once."""
+    return load_ranking_plan()
+
+
 def missing() -> list[str]:
     """Return the titles of the data sets of Table 3 without a run of its protocol."""
     run = {g.dataset for g in groups() if g.config["recipe"] == "ranking"}
-    return [title for name, title in load_ranking_plan().datasets.items() if name not in run]
+    return [title for name, title in ranking_plan().datasets.items() if name not in run]
 
 
 def run_datasets() -> list[str]:
     """Return the data sets with a run of the protocol of Table 3."""
     titles = missing()
-    return [name for name, title in load_ranking_plan().datasets.items() if title not in titles]
+    return [name for name, title in ranking_plan().datasets.items() if title not in titles]
 
 
 def as_published(others: tuple[str, ...] | None = None) -> list[Against]:
@@ -217,13 +223,13 @@ def as_published(others: tuple[str, ...] | None = None) -> list[Against]:
 
 @cache
 def _as_published(root: Path, dataset: str) -> tuple[Against, ...]:
-    plan, rules = load_ranking_plan(), load_rules()
+    plan, rules = ranking_plan(), load_rules()
     return tuple(compare_as_published(_groups(root), dataset=dataset, plan=plan, rules=rules))
 
 
 @cache
 def _same_start(root: Path, dataset: str, start: str) -> tuple[Against, ...]:
-    plan, rules = load_ranking_plan(), load_rules()
+    plan, rules = ranking_plan(), load_rules()
     found = {
         model: find_group(_groups(root), plan.config(dataset, model, start))
         for model in plan.starts[start]
@@ -244,7 +250,7 @@ def same_start(start: str, others: tuple[str, ...] | None = None) -> list[Agains
 
 def claim_in_words(index: int) -> dict:
     """Return the inputs of `results_b.in_words` for a claim of `params/ranking.yaml`."""
-    claim = load_ranking_plan().claims[index]
+    claim = ranking_plan().claims[index]
     return {
         "scratch": judge_claim(claim, same_start("none")),
         "published": judge_claim(claim, as_published()),
