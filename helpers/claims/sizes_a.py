@@ -154,13 +154,13 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Out
         for name, b in backbones.items()
         if low > b.trunk / MILLION
     }
-    room = ", ".join(f"{name} {a:.2f} to {z:.2f} M" for name, (a, z) in rooms.items())
+    room = ", ".join(f"{a:.2f} to {z:.2f} M on {name}" for name, (a, z) in rooms.items())
     listed = ", ".join(f"{name} {total:.2f} M" for name, total in totals.items())
     holds = any(agrees(total, printed) for total in totals.values())
     evidence = f"With one linear unit: {listed}; printed are {printed.printed} M"
     return Outcome(
         verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=evidence + (f", which leaves a head of (on {room})." if room else "."),
+        evidence=evidence + (f", which leaves a head of {room}." if room else "."),
         figures=totals | {"published": printed.value},
     )
 

@@ -10,7 +10,7 @@ from helpers.claims.outcome import (
     UNDERSPECIFIED,
     Outcome,
 )
-from helpers.claims.resolution import best_mcnemar, most_losses, newcombe
+from helpers.claims.resolution import best_mcnemar, most_losses, newcombe, power
 from helpers.published import Published
 
 
@@ -79,10 +79,11 @@ def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
     McNemar's p at 5 % or above; else underspecified.
     """
     a, b = images(ours, n).images, images(theirs, n).images
-    gap, best = newcombe(a, n, b, n), best_mcnemar(a, b)
+    gap, best, told = newcombe(a, n, b, n), best_mcnemar(a, b), power(a / n, b / n, n)
     evidence = (
         f"{a} against {b} of {n} right: {100 * gap.value:+.1f} points (95 % {100 * gap.low:+.1f} "
-        f"to {100 * gap.high:+.1f} as if of different images); "
+        f"to {100 * gap.high:+.1f} as if of different images; systems truly so far apart are told "
+        f"apart in {100 * told:.0f} % of such tests); "
     )
     verdict = UNDERSPECIFIED
     if a <= b:
@@ -101,5 +102,6 @@ def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence=evidence,
-        figures={"difference": gap.value, "low": gap.low, "high": gap.high, "best p": best},
+        figures={"difference": gap.value, "low": gap.low, "high": gap.high}
+        | {"best p": best, "power": told},
     )
