@@ -20,7 +20,7 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
         return Outcome(
             verdict=NOT_RUN,
             evidence=f"Timed: {len(known)} of {len(ratios)} cases"
-            + ("." if quiet else ", not on a quiet machine.")
+            + (", not on a quiet machine." if known and not quiet else ".")
             + " Needed: the phase `times` of `python -m helpers.efficiency_study` for both.",
         )
     listed = "; ".join(
