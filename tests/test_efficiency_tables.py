@@ -182,6 +182,7 @@ def test_accuracy_is_that_of_table_3s_protocol_or_else_of_common(store):
 def test_points_are_what_was_measured(store):
     ranking_run("resnet18", wrong=39)
     ranking_run("swin_tiny", wrong=20)
+    fabricate_run(model="medspectralnet", pretrained="none", epochs=15)  # another protocol
     groups = group_runs(list_runs())
     wanted = {"dataset": "breastmnist", "start": "none"}
     found = points(store, PLAN, groups, cost="latency", **wanted)
