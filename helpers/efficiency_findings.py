@@ -197,7 +197,7 @@ def cost_of(store: Store, plan: Plan, model: str, cost: str) -> float | None:
 def points(
     store: Store, plan: Plan, groups: Sequence[Group], *, dataset: str, start: str, cost: str
 ) -> list[Point]:
-    """Return our networks that have both an accuracy, in the one protocol of Table 3, and a cost."""
+    """Return our networks that have a cost and, in the one protocol of Table 3, an accuracy."""
     found = []
     for model in plan.models:
         group = accuracy_group(
