@@ -294,10 +294,12 @@ def int8_findings(store: Store) -> list[Int8]:
     keys = ("recipe", "dataset", "model", "pretrained", "image_size")
     protocols: dict[tuple, list[dict]] = {}
     for row in store.rows("accuracy"):
-        protocols.setdefault(tuple(row[key] for key in keys), []).append(row)
+        # A run's name is the hash of its protocol and its seed.
+        protocol = (*(row[key] for key in keys), row["run"].rsplit("_s", 1)[0])
+        protocols.setdefault(protocol, []).append(row)
     found = []
     for key, rows in protocols.items():
-        named = dict(zip(keys, key, strict=True))
+        named = dict(zip(keys, key[:-1], strict=True))
         total = sum(row["n"] for row in rows)
         eager, int8, lost, gained = (
             sum(row[name] for row in rows) for name in ("eager", "int8", "lost", "gained")
