@@ -43,8 +43,7 @@ from helpers.automl_plan import (
 )
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Split, Splits
-from helpers.experiment import IN_CHANNELS, check_data
-from helpers.metrics import confusion_matrix, evaluate, per_class
+from helpers.experiment import IN_CHANNELS, check_data, data_record, score_record
 from helpers.models.backbones import WeightsUnavailable, build_trunk, weights_name
 from helpers.paths import write_atomically
 from helpers.reproducibility import default_device, environment, git_state
@@ -349,23 +348,10 @@ def _record(
     eval_seconds: float,
 ) -> dict[str, Any]:
     splits, backbone = features.splits, config.system.backbone
-    val = (predictions["val_y_true"], predictions["val_probabilities"])
-    test = (predictions["test_y_true"], predictions["test_probabilities"])
     return {
         "schema": SCHEMA,
         "config": config.to_dict(),
-        "data": {
-            "name": splits.name,
-            "source": splits.source,
-            "md5": splits.md5,
-            "licence": splits.licence,
-            "phantom": splits.is_phantom,
-            "image_size": splits.image_size,
-            "in_channels": splits.in_channels,
-            "num_classes": splits.num_classes,
-            "class_names": list(splits.class_names),
-            "n": {name: len(split) for name, split in splits.items()},
-        },
+        "data": data_record(splits),
         "model": {
             "name": config.model,
             # Neither is defined for a tree ensemble as it is for a network.
@@ -385,14 +371,7 @@ def _record(
             "trials": sum(found.trials.values()),
             "trials_by_estimator": found.trials,
         },
-        "metrics": {
-            name: {key: estimate.to_dict() for key, estimate in evaluate(*arrays).items()}
-            for name, arrays in (("val", val), ("test", test))
-        },
-        "per_class": per_class(*test, class_names=splits.class_names),
-        "confusion_matrix": confusion_matrix(
-            test[0], test[1].argmax(axis=1), num_classes=splits.num_classes
-        ).tolist(),
+        **score_record(splits, predictions),
         "history": found.history,
         "timing": {
             "train_seconds": found.seconds,

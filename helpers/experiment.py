@@ -146,6 +146,43 @@ def _train(config: RunConfig, splits: Splits) -> Run:
     return run
 
 
+def data_record(splits: Splits) -> dict[str, Any]:
+    """Return what a record says of its data."""
+    return {
+        "name": splits.name,
+        "source": splits.source,
+        "md5": splits.md5,
+        "licence": splits.licence,
+        "phantom": splits.is_phantom,
+        "image_size": splits.image_size,
+        "in_channels": splits.in_channels,
+        "num_classes": splits.num_classes,
+        "class_names": list(splits.class_names),
+        "n": {name: len(split) for name, split in splits.items()},
+    }
+
+
+def score_record(splits: Splits, predictions: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says of its predictions: `metrics`, `per_class`, `confusion_matrix`.
+
+    Args:
+        splits: The data.
+        predictions: As for `helpers.results.save_run`.
+    """
+    val = (predictions["val_y_true"], predictions["val_probabilities"])
+    test = (predictions["test_y_true"], predictions["test_probabilities"])
+    return {
+        "metrics": {
+            name: {key: estimate.to_dict() for key, estimate in evaluate(*arrays).items()}
+            for name, arrays in (("val", val), ("test", test))
+        },
+        "per_class": per_class(*test, class_names=splits.class_names),
+        "confusion_matrix": confusion_matrix(
+            test[0], test[1].argmax(axis=1), num_classes=splits.num_classes
+        ).tolist(),
+    }
+
+
 def _record(
     config: RunConfig,
     splits: Splits,
@@ -156,21 +193,8 @@ def _record(
     *,
     eval_seconds: float,
 ) -> dict[str, Any]:
-    val = (predictions["val_y_true"], predictions["val_probabilities"])
-    test = (predictions["test_y_true"], predictions["test_probabilities"])
     return {
-        "data": {
-            "name": splits.name,
-            "source": splits.source,
-            "md5": splits.md5,
-            "licence": splits.licence,
-            "phantom": splits.is_phantom,
-            "image_size": splits.image_size,
-            "in_channels": splits.in_channels,
-            "num_classes": splits.num_classes,
-            "class_names": list(splits.class_names),
-            "n": {name: len(split) for name, split in splits.items()},
-        },
+        "data": data_record(splits),
         "model": {
             "name": config.model,
             "params": count_parameters(model),
@@ -190,14 +214,7 @@ def _record(
             "epoch": result.epoch,
             "value": result.value,
         },
-        "metrics": {
-            name: {key: estimate.to_dict() for key, estimate in evaluate(*arrays).items()}
-            for name, arrays in (("val", val), ("test", test))
-        },
-        "per_class": per_class(*test, class_names=splits.class_names),
-        "confusion_matrix": confusion_matrix(
-            test[0], test[1].argmax(axis=1), num_classes=splits.num_classes
-        ).tolist(),
+        **score_record(splits, predictions),
         "history": result.history,
         "timing": {
             "train_seconds": result.seconds,

@@ -12,7 +12,7 @@ import torch
 import yaml
 from sklearn.metrics import log_loss
 
-from helpers import automl
+from helpers import automl, experiment
 from helpers.automl import (
     Features,
     Found,
@@ -68,8 +68,8 @@ def found(monkeypatch):
 def few_resamples(monkeypatch):
     """Intervals by the bootstrap are not what most of these tests are about."""
     for name in ("evaluate", "per_class"):
-        few = partial(getattr(automl, name), n_resamples=20)
-        monkeypatch.setattr(automl, name, few)
+        few = partial(getattr(experiment, name), n_resamples=20)
+        monkeypatch.setattr(experiment, name, few)
 
 
 # --- plan ----------------------------------------------------------------------------------------
