@@ -15,6 +15,7 @@ from helpers.timing import FEWEST_ROUNDS
 
 GROUPS = (
     *("main_latency", "main_throughput", "small_latency"),
+    *("claimed_latency", "claimed_throughput"),
     *("others_latency", "others_throughput"),
 )
 
@@ -75,6 +76,7 @@ class Plan:
         training_batch: of the training step.
         reference: model whose eager time stands in every group.
         main: models in all forms.
+        claimed: two models of which the first is said to be faster than the second.
         others: models eager and by ONNX Runtime.
         others_per_group: how many of them take turns.
         export_seconds: processor time that the exporter may take for a network.
@@ -95,6 +97,7 @@ class Plan:
     training_batch: int
     reference: str
     main: tuple[str, ...]
+    claimed: tuple[str, str]
     others: tuple[str, ...]
     others_per_group: int
     export_seconds: int
@@ -139,6 +142,11 @@ def _plan(content: dict[str, Any], titles: Mapping[str, str]) -> Plan:
             raise EfficiencyError(f"{model} has no title in params/ranking.yaml.")
     if content["reference"] not in main:
         raise EfficiencyError(f"the reference {content['reference']!r} must be one of main.")
+    claimed = tuple(content["claimed"])
+    if len(claimed) != 2 or not set(claimed) <= set(titles):
+        raise EfficiencyError(
+            f"claimed needs two models of params/ranking.yaml, got {', '.join(claimed)}."
+        )
     rounds = {name: Rounds(**entry) for name, entry in content["rounds"].items()}
     if set(rounds) != set(GROUPS):
         raise EfficiencyError(f"rounds needs the groups {', '.join(GROUPS)}.")
@@ -149,6 +157,7 @@ def _plan(content: dict[str, Any], titles: Mapping[str, str]) -> Plan:
         **content
         | {
             "main": main,
+            "claimed": claimed,
             "others": tuple(model for model in titles if model not in main),
             "rounds": rounds,
             "targets": targets,

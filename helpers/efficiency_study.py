@@ -370,6 +370,9 @@ def measure_times(store: Store, plan: Plan, *, threads: int, device: torch.devic
         name = f"others {start // plan.others_per_group + 1}"
         timed(f"{name} latency", "others_latency", eager + graphs, image_size=size, batch_size=one)
         timed(f"{name} throughput", "others_throughput", eager, image_size=size, batch_size=many)
+    pair = [(model, EAGER) for model in plan.claimed]
+    timed("claimed latency", "claimed_latency", pair, image_size=size, batch_size=one)
+    timed("claimed throughput", "claimed_throughput", pair, image_size=size, batch_size=many)
 
 
 # --- the command line ----------------------------------------------------------------------------

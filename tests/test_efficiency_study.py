@@ -35,6 +35,7 @@ SMALL = replace(
     small_size=28,
     throughput_batch=2,
     main=("resnet18",),
+    claimed=("resnet18", "mobilenet_v2"),
     others=("mobilenet_v2",),
     rounds={name: Rounds(3, 1.0) for name in PLAN.rounds},
 )
@@ -84,6 +85,8 @@ def test_the_plan_speaks_of_known_networks():
         ({"main": ["resnet19"]}, "unknown model 'resnet19'"),
         ({"main": ["linear_resnet18", "resnet18"]}, "linear_resnet18 has no title"),
         ({"reference": "densenet121"}, "must be one of main"),
+        ({"claimed": ["medspectralnet"]}, "claimed needs two models"),
+        ({"claimed": ["medspectralnet", "resnet19"]}, "got medspectralnet, resnet19"),
         ({"rounds": {}}, "needs the groups main_latency"),
     ],
 )
@@ -172,7 +175,9 @@ def test_times_of_all_forms(store, small_networks):
     measure_times(store, SMALL, threads=1, device=CPU)
     groups = {row["group"]: row for row in store.rows("times")}
     names = ["main latency", "main throughput", "small latency"]
-    assert list(groups) == [*names, "others 1 latency", "others 1 throughput"]
+    kinds = [f"{group} {kind}" for group in ("others 1", "claimed") for kind in ("latency", "throughput")]
+    assert list(groups) == [*names, *kinds]
+    assert set(groups["claimed latency"]["seconds"]) == {f"{m} eager" for m in SMALL.claimed}
     assert set(groups["main latency"]["seconds"]) == {f"resnet18 {f}" for f in (EAGER, ONNX, INT8)}
     assert groups["main latency"]["failed"] == {"resnet18 compiled": "torch.compile: not today"}
     assert store.failure(Candidate("resnet18", "compiled")) == "torch.compile: not today"

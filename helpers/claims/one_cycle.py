@@ -112,6 +112,32 @@ def find_schedules(printed: Sequence[Published], *, grid: Grid | None = None) ->
     return [Fit(*setting, (min(n), max(n))) for setting, n in sorted(found.items())]
 
 
+def misfit(printed: Sequence[Published], *, grid: Grid | None = None) -> np.ndarray:
+    """Return how far each schedule of a grid is from the printed rates.
+
+    The unit is half the last printed digit: up to 1, rounding explains it. Of all first rates and
+    numbers of steps the best is taken.
+
+    Args:
+        printed: rates at the end of epochs 1, 2, ...
+        grid: what is tried.
+
+    Returns:
+        float (peaks, rises), the worst of the epochs; nan where the rise ends before the last one.
+    """
+    grid = grid or Grid()
+    wanted = np.array([value.value for value in printed])
+    halves = np.array([last_digit(value) / 2 for value in printed])
+    peak, rise = np.array(grid.max_lr), np.array(grid.rise_epochs)
+    best = np.full((len(peak), len(rise)), np.inf)
+    for steps in grid.steps:
+        for div in grid.div_factor:
+            values = rates(peak[:, None], np.array(div), rise, np.array(steps), epochs=len(wanted))
+            best = np.minimum(best, (np.abs(values - wanted) / halves).max(axis=-1))
+    best[:, rise <= len(wanted)] = np.nan
+    return best
+
+
 def chance_of_fit(
     *, epochs: int, grid: Grid | None = None, draws: int = 1000, seed: int = 0
 ) -> float:

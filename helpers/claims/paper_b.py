@@ -654,8 +654,8 @@ CHECKS = {
     "B109": _spread(breast=True),
     "B110": _spread(breast=False),
     # --- efficiency ---
-    "B111": Check(efficiency.faster, lambda: stored.time_ratios("cpu", "medmamba_t")),
-    "B112": Check(efficiency.faster, lambda: stored.time_ratios("cuda", "medmamba_t")),
+    "B111": Check(efficiency.faster, lambda: stored.time_ratios("cpu")),
+    "B112": Check(efficiency.faster, lambda: stored.time_ratios("cuda")),
     "B113": Check(
         efficiency.less_memory,
         lambda: {

@@ -42,13 +42,9 @@ def search_sizes(printed: Sequence[Published], *, largest: int = LARGEST) -> Siz
     Raises:
         ValueError: no shares, or printed with different digits.
     """
-    shares = np.array(sorted({value.fraction for value in printed}))
-    digits = {last_digit(value) / (1 if value.unit == "fraction" else 100) for value in printed}
-    if len(digits) != 1:
-        raise ValueError(f"expected shares of one set with the same digits, got {digits}.")
-    digit = digits.pop()
+    shares, digit = _shares(printed)
     sizes = np.arange(1, largest)
-    fitting = sizes[_fits(shares, sizes, digit).all(axis=1)]
+    fitting = sizes[misfit(printed, sizes) <= 1 + 2e-6]
     if not len(fitting):
         return SizeSearch((), (), _chance(sizes, digit, len(shares)), len(shares))
     smallest = int(fitting[0])
@@ -57,10 +53,29 @@ def search_sizes(printed: Sequence[Published], *, largest: int = LARGEST) -> Siz
     return SizeSearch(tuple(fitting.tolist()), counts, chance, len(shares))
 
 
-def _fits(shares: np.ndarray, sizes: np.ndarray, digit: float) -> np.ndarray:
-    """Return whether each share is a count of each size, bool (sizes, shares)."""
+def misfit(printed: Sequence[Published], sizes: np.ndarray) -> np.ndarray:
+    """Return how far the worst printed share is from a whole count, float (sizes,).
+
+    The unit is half the last printed digit: up to 1, rounding explains it.
+
+    Args:
+        printed: shares of the same set, all with the same printed digits.
+        sizes: int, at least 1.
+
+    Raises:
+        ValueError: no shares, or printed with different digits.
+    """
+    shares, digit = _shares(printed)
     counts = np.rint(shares[None, :] * sizes[:, None])
-    return np.abs(counts / sizes[:, None] - shares[None, :]) <= digit * (0.5 + 1e-6)
+    return np.abs(counts / sizes[:, None] - shares[None, :]).max(axis=1) / (digit / 2)
+
+
+def _shares(printed: Sequence[Published]) -> tuple[np.ndarray, float]:
+    shares = np.array(sorted({value.fraction for value in printed}))
+    digits = {last_digit(value) / (1 if value.unit == "fraction" else 100) for value in printed}
+    if len(digits) != 1:
+        raise ValueError(f"expected shares of one set with the same digits, got {digits}.")
+    return shares, digits.pop()
 
 
 def _chance(sizes: np.ndarray, digit: float, n_shares: int) -> float:

@@ -382,13 +382,13 @@ def store(device: str) -> Store | None:
     return Store.read(path) if path.exists() else None
 
 
-def time_ratios(device: str, other: str) -> dict:
-    """Return the inputs of `efficiency_b.faster`."""
+def time_ratios(device: str) -> dict:
+    """Return the inputs of `efficiency_b.faster`, for the two networks of the plan's claim."""
     plan, found = load_efficiency_plan(), store(device)
     ratios = {}
     for batch in (plan.latency_batch, plan.throughput_batch):
         name = f"{batch} image{'s' if batch > 1 else ''}"
-        pair = [Candidate(model, "eager") for model in ("medspectralnet", other)]
+        pair = [Candidate(model, "eager") for model in plan.claimed]
         ratios[name] = found and found.ratio(*pair, image_size=plan.image_size, batch_size=batch)
     return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
 

@@ -1,0 +1,139 @@
+"""Pictures of the ledger: how many claims, numbers side by side, the two searches.
+
+As in `helpers.plots`, functions draw into the axes they are given, within `plots.style()`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
+
+from helpers.claims.judged import CANNOT, STATES, Judged
+from helpers.claims.ledger import KINDS
+from helpers.claims.one_cycle import Grid
+from helpers.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERSPECIFIED,
+)
+from helpers.claims.tables import short
+from helpers.plots import COLOURS, GREY
+
+_STATE_COLOURS = {
+    REPRODUCED: COLOURS[2],
+    NOT_REPRODUCED: COLOURS[4],
+    CONTRADICTED: COLOURS[1],
+    UNDERSPECIFIED: COLOURS[5],
+    NOT_RUN: "#CCCCCC",
+    CANNOT: "#F0F0F0",
+}
+
+
+def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
+    """Draw how many claims of each kind have which verdict, as stacked bars.
+
+    Args:
+        judged: the claims of one paper, or of both.
+        axes: to draw into.
+    """
+    left = np.zeros(len(KINDS))
+    for state in STATES:
+        there = [one.claim.kind for one in judged if one.state == state]
+        widths = np.array([there.count(kind) for kind in KINDS])
+        colour = _STATE_COLOURS[state]
+        axes.barh(KINDS, widths, left=left, color=colour, edgecolor=GREY, linewidth=0.4)
+        axes.plot([], [], "s", color=colour, markeredgecolor=GREY, label=short(state))
+        left += widths
+    axes.invert_yaxis()
+    axes.set_xlabel("claims")
+    return axes
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A printed number and ours, in percent.
+
+    Attributes:
+        label: whose number it is.
+        published: as printed; `low` and `high` are its interval for the test images alone, None
+            where it cannot be had.
+        ours: mean over seeds with the interval for images and seeds; None where not run.
+        state: the verdict.
+    """
+
+    label: str
+    published: tuple[float, float | None, float | None]
+    ours: tuple[float, float, float] | None
+    state: str
+
+
+def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
+    """Draw printed numbers and ours, one line each, with 95 % intervals.
+
+    Args:
+        rows: from the top down.
+        axes: to draw into; about .25 inch of height a line.
+    """
+    for y, row in enumerate(rows):
+        value, low, high = row.published
+        if low is not None:
+            axes.hlines(y - 0.15, low, high, color=COLOURS[1], linewidth=1)
+        axes.plot(value, y - 0.15, "D", color=COLOURS[1], label="published, test images alone")
+        if row.ours:
+            value, low, high = row.ours
+            axes.hlines(y + 0.15, low, high, color=COLOURS[0], linewidth=1.5)
+            axes.plot(value, y + 0.15, "o", color=COLOURS[0], label="ours, images and seeds")
+        place = axes.get_yaxis_transform()
+        text = short(row.state)
+        axes.text(1.02, y, text, transform=place, va="center", color=GREY, fontsize=6)
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=[row.label for row in rows],
+        ylim=(len(rows) - 0.5, -0.5),
+        xlabel="%",
+    )
+    return axes
+
+
+def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) -> Axes:
+    """Draw how badly printed shares fit each size of a set; what rounding explains is marked.
+
+    Args:
+        misfit: float (n,), of the sizes 1 .. n, in halves of the last digit.
+        fitting: the sizes that fit.
+        axes: to draw into.
+    """
+    sizes = np.arange(1, len(misfit) + 1)
+    axes.plot(sizes, misfit, ".", color=GREY, markersize=1.5, rasterized=True)
+    axes.axhline(1, color="black", linewidth=0.6, linestyle=":")
+    axes.plot(fitting, misfit[np.array(fitting, dtype=int) - 1], "o", color=COLOURS[1])
+    for size in fitting:
+        axes.annotate(str(size), (size, misfit[size - 1]), xytext=(4, -3), textcoords="offset points")
+    axes.set(yscale="log", xlabel="images in the set", ylabel="misfit, half digits")
+    return axes
+
+
+def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadMesh:
+    """Draw how badly printed rates fit the schedules of a grid; what rounding explains is ringed.
+
+    Args:
+        misfit: see `one_cycle.misfit`.
+        grid: the same.
+        axes: to draw into.
+
+    Returns:
+        The colours, for a colour bar.
+    """
+    peaks, rises = np.array(grid.max_lr), np.array(grid.rise_epochs)
+    mesh = axes.pcolormesh(
+        rises, 1000 * peaks, misfit, norm=LogNorm(), cmap="viridis_r", shading="nearest"
+    )
+    for i, j in np.argwhere(misfit <= 1 + 1e-6):
+        axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
+    axes.set(xlabel="rise, epochs", ylabel="peak, thousandths")
+    return mesh
