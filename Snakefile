@@ -59,8 +59,9 @@ RECORDS = [proof(name) for name in RUNS]
 SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity"]
 ABOUT_ONE_RUN = ["05_evaluate", "06_gradcam", "11_predict"]
 # These compare the runs of the paper profile; quick runs never stand among them.
-COMPARISONS = ["07_ablations", "08_compare", "09_efficiency"] if PROFILE == "paper" else []
-NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_RUN + COMPARISONS]
+COMPARISONS = ["07_ablations", "08_compare", "09_efficiency", "10_claims"]
+ABOUT_ALL = COMPARISONS if PROFILE == "paper" else []
+NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_RUN + ABOUT_ALL]
 
 
 def parameters_of(config, names):
@@ -136,7 +137,7 @@ rule show_comparisons:
     input: RECORDS
     output: EXECUTED / "{name}.ipynb"
     log: EXECUTED / "logs" / "{name}.log"
-    wildcard_constraints: name="07_ablations|08_compare|09_efficiency"
+    wildcard_constraints: name="|".join(COMPARISONS)
     resources: mem_mb=1800
     shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} " + LOGGED
 

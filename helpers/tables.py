@@ -22,6 +22,8 @@ import pandas as pd
 
 from helpers.automl_tables import automl_rows
 from helpers.cag_tables import comparison_files, readme_block
+from helpers.claims.judged import judge_claims
+from helpers.claims.tables import claims_files, readme_claims
 from helpers.comparisons import load_plan
 from helpers.efficiency_tables import efficiency_files, readme_efficiency
 from helpers.groups import Group, group_runs, is_real
@@ -58,7 +60,7 @@ from helpers.verdicts import (
 
 # The generated blocks of the README, by the names of their markers.
 BLOCKS = (
-    *("status", "ranking", "table2", "cag", "localisation"),
+    *("claims", "status", "ranking", "table2", "cag", "localisation"),
     *("model_sizes", "efficiency", "speed"),
 )
 # Recipes that have tables of their own, with their own comparisons.
@@ -491,18 +493,20 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     rules = load_rules()
     groups = group_runs(filter(is_real, list_runs(root)))
     plan, ranking, table2 = load_plan(), load_ranking(), load_table2()
-    automl = automl_rows()
+    automl, judged = automl_rows(), judge_claims()
     tables = medmnist_files(groups, rules) | cag_files(groups, rules)
     tables |= comparison_files(groups, plan)
     tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
     tables |= table2_files(groups, table2, rules)
     tables |= model_size_files() | efficiency_files(groups) | speed_files()
+    tables |= claims_files(judged)
     files = {root / "tables" / name: text for name, text in tables.items()}
     for study in load_localisation_plan().studies:
         folder = results_root(study.profile) / "tables"
         files |= {folder / n: text for n, text in localisation_files(study.name).items()}
     if readme is not None:
         blocks = (
+            readme_claims(judged),
             status_block(groups, rules),
             readme_ranking(groups, plan=ranking, rules=rules, automl=automl),
             readme_table2(groups, table2, rules),

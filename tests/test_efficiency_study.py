@@ -175,7 +175,9 @@ def test_times_of_all_forms(store, small_networks):
     measure_times(store, SMALL, threads=1, device=CPU)
     groups = {row["group"]: row for row in store.rows("times")}
     names = ["main latency", "main throughput", "small latency"]
-    kinds = [f"{group} {kind}" for group in ("others 1", "claimed") for kind in ("latency", "throughput")]
+    kinds = [
+        f"{group} {kind}" for group in ("others 1", "claimed") for kind in ("latency", "throughput")
+    ]
     assert list(groups) == [*names, *kinds]
     assert set(groups["claimed latency"]["seconds"]) == {f"{m} eager" for m in SMALL.claimed}
     assert set(groups["main latency"]["seconds"]) == {f"resnet18 {f}" for f in (EAGER, ONNX, INT8)}

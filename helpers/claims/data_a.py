@@ -80,7 +80,8 @@ def imbalance(
         evidence += (
             f"; of {splits.tried} ways to split the {n} validation images, only {n // 2} : "
             f"{n - n // 2} makes all {len(val_aucs)} validation AUCs whole counts of pairs (that "
-            f"this one fits by accident: {100 * splits.chance:.1f} %)"
+            f"this one fits by accident: {100 * splits.chance:.1f} %). Of the training images' "
+            "classes nothing is printed"
         )
     return Outcome(
         verdict=verdict,

@@ -2,6 +2,7 @@
 
 import statistics
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from helpers.cag_table1 import PRINTED_EPOCHS
@@ -16,6 +17,7 @@ from helpers.comparison_tables import Results, compare_all
 from helpers.comparisons import Compared, load_plan, paired_predictions
 from helpers.groups import Group, group_runs, is_real
 from helpers.paired import auc_difference
+from helpers.paths import results_root
 from helpers.published import Published, lookup
 from helpers.results import Run, list_runs
 
@@ -77,10 +79,13 @@ def _split_sizes() -> dict[str, int | None]:
 # --- what is stored ------------------------------------------------------------------------------
 
 
-@cache
 def _results() -> Results:
-    plan = load_plan()
-    return compare_all(group_runs(run for run in list_runs() if is_real(run)), plan)
+    return _results_of(results_root())
+
+
+@cache
+def _results_of(root: Path) -> Results:
+    return compare_all(group_runs(filter(is_real, list_runs(root))), load_plan())
 
 
 def _compared(family: str, name: str) -> Compared:

@@ -3,16 +3,17 @@
 As in `helpers.plots`, functions draw into the axes they are given, within `plots.style()`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
+from helpers.claims.arithmetic import agrees
 from helpers.claims.judged import CANNOT, STATES, Judged
 from helpers.claims.ledger import KINDS
+from helpers.claims.numbers import SideBySide
 from helpers.claims.one_cycle import Grid
 from helpers.claims.outcome import (
     CONTRADICTED,
@@ -23,6 +24,7 @@ from helpers.claims.outcome import (
 )
 from helpers.claims.tables import short
 from helpers.plots import COLOURS, GREY
+from helpers.published import Published
 
 _STATE_COLOURS = {
     REPRODUCED: COLOURS[2],
@@ -49,27 +51,8 @@ def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
         axes.barh(KINDS, widths, left=left, color=colour, edgecolor=GREY, linewidth=0.4)
         axes.plot([], [], "s", color=colour, markeredgecolor=GREY, label=short(state))
         left += widths
-    axes.invert_yaxis()
-    axes.set_xlabel("claims")
+    axes.set(xlabel="claims", ylim=(len(KINDS) - 0.5, -0.5))
     return axes
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """A printed number and ours, in percent.
-
-    Attributes:
-        label: whose number it is.
-        published: as printed; `low` and `high` are its interval for the test images alone, None
-            where it cannot be had.
-        ours: mean over seeds with the interval for images and seeds; None where not run.
-        state: the verdict.
-    """
-
-    label: str
-    published: tuple[float, float | None, float | None]
-    ours: tuple[float, float, float] | None
-    state: str
 
 
 def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
@@ -80,17 +63,17 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
         axes: to draw into; about .25 inch of height a line.
     """
     for y, row in enumerate(rows):
-        value, low, high = row.published
-        if low is not None:
-            axes.hlines(y - 0.15, low, high, color=COLOURS[1], linewidth=1)
-        axes.plot(value, y - 0.15, "D", color=COLOURS[1], label="published, test images alone")
+        value, low, high = (100 * share for share in row.published)
+        axes.hlines(y - 0.15, low, high, color=COLOURS[1], linewidth=1.5)
+        axes.plot(value, y - 0.15, "D", color=COLOURS[1], label="published, 95 % for its images")
         if row.ours:
-            value, low, high = row.ours
+            value, low, high = (100 * share for share in row.ours)
             axes.hlines(y + 0.15, low, high, color=COLOURS[0], linewidth=1.5)
-            axes.plot(value, y + 0.15, "o", color=COLOURS[0], label="ours, images and seeds")
+            axes.plot(value, y + 0.15, "o", color=COLOURS[0], label="ours, 95 % for images, seeds")
         place = axes.get_yaxis_transform()
         text = short(row.state)
         axes.text(1.02, y, text, transform=place, va="center", color=GREY, fontsize=6)
+    axes.legend(*_once(axes), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     axes.set(
         yticks=range(len(rows)),
         yticklabels=[row.label for row in rows],
@@ -112,8 +95,9 @@ def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) 
     axes.plot(sizes, misfit, ".", color=GREY, markersize=1.5, rasterized=True)
     axes.axhline(1, color="black", linewidth=0.6, linestyle=":")
     axes.plot(fitting, misfit[np.array(fitting, dtype=int) - 1], "o", color=COLOURS[1])
-    for size in fitting:
-        axes.annotate(str(size), (size, misfit[size - 1]), xytext=(4, -3), textcoords="offset points")
+    for size in fitting[:1]:  # the others are its multiples, or crowd the line
+        at, above = (size, misfit[size - 1]), (-6, 6)
+        axes.annotate(str(size), at, xytext=above, textcoords="offset points")
     axes.set(yscale="log", xlabel="images in the set", ylabel="misfit, half digits")
     return axes
 
@@ -137,3 +121,40 @@ def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadM
         axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
     axes.set(xlabel="rise, epochs", ylabel="peak, thousandths")
     return mesh
+
+
+def _once(axes: Axes) -> tuple[list, list[str]]:
+    """Return the handles and labels of a legend, each label once."""
+    handles, labels = axes.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True))
+    return list(found.values()), list(found)
+
+
+def plot_possible_f1(
+    possible: Mapping[str, np.ndarray], printed: Mapping[str, Published], *, axes: Axes
+) -> Axes:
+    """Draw which F1 a printed accuracy leaves possible, and the F1 that is printed.
+
+    Args:
+        possible: system -> F1 of each confusion matrix with its accuracy, float (matrices,).
+        printed: system -> printed F1.
+        axes: to draw into; shown is what lies near the printed values.
+    """
+    for y, (system, values) in enumerate(possible.items()):
+        f1 = printed[system]
+        fits = any(agrees(value, f1) for value in values)
+        colour = COLOURS[2] if fits else COLOURS[1]
+        axes.plot(values, np.full(len(values), y), "|", color="black", markersize=9)
+        axes.plot(f1.value, y - 0.3, "v", color=colour)
+        text = "possible" if fits else "impossible"
+        place = axes.get_yaxis_transform()
+        axes.text(1.02, y, text, transform=place, va="center", color=colour, fontsize=6)
+    shown = [f1.value for f1 in printed.values()]
+    axes.set(
+        yticks=range(len(possible)),
+        yticklabels=list(possible),
+        ylim=(len(possible) - 0.5, -0.6),
+        xlim=(min(shown) - 0.012, max(shown) + 0.012),
+        xlabel="F1 of the positive class",
+    )
+    return axes

@@ -66,6 +66,7 @@ def table3(
         f"{config['epochs']} epochs); printed: {printed.printed} % after {epochs.printed}.",
         figures={
             "printed": printed.value,
+            "seeds": float(mean.n_seeds),
             "mean": 100 * mean.mean,
             "low": 100 * mean.low,
             "high": 100 * mean.high,
