@@ -167,11 +167,13 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: int, negative: 
     around = " and ".join(f"{value:.4f}" for value in near)
     evidence = f"{n - found.errors} of {n} right: of {tried} matrices, "
     if fitting:
-        evidence += f"one has an F1 of {f1.printed} ({', '.join(fitting)})."
+        evidence += f"there is one whose F1 is {f1.printed} ({'; another '.join(fitting)})."
     else:
         evidence += (
             f"none has an F1 of {f1.printed}, of either class or as their mean; the nearest "
-            f"values of the positive class are {around}. Means over runs are not mentioned."
+            f"values of the positive class are {around}. That these were the images is not said, "
+            f"but the accuracies of Table 4 are whole counts of {n}. Means over runs are not "
+            "mentioned."
         )
     return Outcome(
         verdict=REPRODUCED if fitting else CONTRADICTED,

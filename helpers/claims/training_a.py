@@ -93,16 +93,18 @@ ONE_ALPHA = "one for both classes"
 def alpha_balances(*, by_class: Published, alphas: Sequence[float]) -> Outcome:
     """Check that alpha of Eq. 7 can weigh one class against the other.
 
-    Verdict: contradicted where a positive and a negative sample weigh the same for each alpha,
-    else reproduced.
+    Verdict: underspecified where a positive and a negative sample weigh the same for each alpha
+    as the formula is printed, else reproduced.
     """
     one = by_class.printed == ONE_ALPHA
     ratios = [1.0 if one else alpha / (1 - alpha) for alpha in alphas]
     constant = np.allclose(ratios, 1.0)
     return Outcome(
-        verdict=CONTRADICTED if constant else REPRODUCED,
-        evidence="Eq. 7 multiplies both classes by the same alpha: a positive sample weighs "
-        f"{ratios[0]:g} times a negative one whatever alpha is. The loss is scaled, not balanced."
+        verdict=UNDERSPECIFIED if constant else REPRODUCED,
+        evidence="As printed, one alpha multiplies both classes: a positive sample weighs "
+        f"{ratios[0]:g} times a negative one whatever alpha is, and the loss is scaled, not "
+        "balanced. With alpha for positives and 1 - alpha for negatives, as in the focal loss of "
+        "Lin et al. (2017), it would balance; the text does not say so."
         if constant
         else f"A positive sample weighs {min(ratios):.2g} to {max(ratios):.2g} times a negative "
         "one, as alpha is chosen.",
@@ -181,8 +183,13 @@ def warm_restarts(*, printed: Sequence[Published], cycles: Sequence[int]) -> Out
     return Outcome(
         verdict=REPRODUCED if fitting else CONTRADICTED,
         evidence=f"{listed}: of {tried} schedules of whole-epoch cycles, "
-        f"{len(fitting) or 'none'} {'goes' if len(fitting) == 1 else 'go'} up and down as these "
-        "rates do. They are those of OneCycleLR, which the results name.",
+        + (
+            f"{len(fitting)} rise and fall as these rates do."
+            if fitting
+            else "none rises at the end of each of these epochs. The results name another "
+            "schedule, OneCycleLR, whose rates they are. A warm-up before the first cycle, which "
+            "is not mentioned, was not tried."
+        ),
         figures={"schedules tried": tried, "schedules that fit": len(fitting)},
     )
 
@@ -221,8 +228,8 @@ def one_cycle(*, printed: Sequence[Published], fits: Sequence[Fit], chance: floa
         verdict=REPRODUCED,
         evidence=f"All {len(printed)} rates follow from a peak of {best.max_lr:g}, a first rate of "
         f"1/{best.div_factor:g} of it and a rise over {best.rise_epochs:g} epochs of "
-        f"{best.steps[0]} to {best.steps[1]} batches, {only}. Rates of a one-cycle schedule off "
-        f"the grid fit it in {100 * chance:.2g} % of draws.",
+        f"{best.steps[0]} to {best.steps[1]} batches, {only}. Of one-cycle schedules drawn off "
+        f"the grid, {100 * chance:.2g} % are fitted by some schedule on it.",
         figures={
             "schedules that fit": len(fits),
             "max_lr": best.max_lr,
@@ -246,7 +253,7 @@ def highest_rate(
     if fits:
         evidence += (
             f" The schedule found goes on to {fits[0].max_lr:g} after {fits[0].rise_epochs:g} "
-            f"epochs: training ended after {len(printed)}, while the rate was rising."
+            f"epochs; Table 1 ends after {len(printed)}, while the rate was rising."
         )
     return Outcome(
         verdict=REPRODUCED if holds else CONTRADICTED,
@@ -264,7 +271,7 @@ def total_time(*, total: Published, epochs: Published, seconds: Published) -> Ou
     return Outcome(
         verdict=REPRODUCED if agrees(minutes, total) else CONTRADICTED,
         evidence=f"{epochs.printed} x {seconds.printed} s = {minutes:.2f} min; printed is "
-        f"{total.printed}. It is the time up to the first epoch at the target, in which the rate "
-        "was still rising.",
+        f"{total.printed}. It is the time up to the first epoch at the target, in which the "
+        "rate was still rising.",
         figures={"minutes": minutes, "published": total.value},
     )
