@@ -373,8 +373,8 @@ def sensitive(
     return Outcome(
         verdict=UNDERSPECIFIED if source.printed == NOT_GIVEN else verdict,
         evidence=f"The images are not named. Printed are {printed[0].printed} and "
-        f"{printed[1].printed} %; ours are {means[0]:.1f} and {means[1]:.1f} %, a difference of {gap.text(digits=1, scale=100)} "
-        "points, at a threshold of .5.",
+        f"{printed[1].printed} %; ours are {means[0]:.1f} and {means[1]:.1f} %, a difference of "
+        f"{gap.text(digits=1, scale=100)} points, at a threshold of .5.",
         figures={"difference": gap.value, "low": gap.low, "high": gap.high},
         limits=OURS,
         runs=(runs,),

@@ -114,8 +114,8 @@ def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
     listed = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
     return Outcome(
         verdict=verdict,
-        evidence=f"The layers are not named; of the backbone's parameters they hold: {listed}. Less "
-        "than half is counted as small.",
+        evidence=f"The layers are not named; of the backbone's parameters they hold: {listed}. "
+        "Less than half is counted as small.",
         figures=shares,
         limits=(OPEN_CHOICE,),
     )
