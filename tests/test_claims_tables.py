@@ -134,6 +134,7 @@ def test_files_and_readme(tmp_path):
     (tmp_path / "claims.csv").write_text(files["claims.csv"])
     assert len(pd.read_csv(tmp_path / "claims.csv")) == len(FEW)
     block = readme_claims(FEW)
+    assert "Of the 2 reproduced claims, 1 compare what is printed" in block
     assert "5 claims" in block and "4 checks" in block
     assert "The 1 that" in block and "A02" in block and "B01" not in block
 
@@ -184,7 +185,7 @@ def test_papers_numbers_have_the_intervals_of_their_test_images(judged):
     b = paper_b_numbers(judged, MEDMNIST)
     assert [row.label for row in b] == [f"B, {title}" for title in MEDMNIST.values()]
     assert all(low < value < high for value, low, high in (row.published for row in b))
-    assert all((row.ours is None) == (row.state == NOT_RUN) for row in b)
+    assert all(row.state == NOT_RUN for row in b if row.ours is None)
     with pytest.raises(PublishedError):
         lookup(paper="B", table="Table 3", row="MedSpectralNet", column="tissuemnist/accuracy")
 

@@ -45,7 +45,7 @@ def counts_fit(
     verdict = REPRODUCED if supports else NOT_RUN
     if total > most or errors > n - least or over:
         verdict = CONTRADICTED
-    needs = "" if supports else " Needed: a run on the data set, for the sizes of the classes."
+    needs = "" if supports else " Needed: the labels of the data set, for the sizes of its classes."
     return Outcome(
         verdict=verdict,
         evidence=f"Quoted: {total:.0f} right and {errors:.0f} wrong; {accuracy.printed} % of {n} "
@@ -89,9 +89,9 @@ def broadest(
 ) -> Outcome:
     """Judge "this class has the broadest confusion" by the errors quoted for it.
 
-    Rule: the class with the most errors has at least the mean of all classes. "Contradicted" where
-    the text quotes another class with more errors; "reproduced" where the quoted errors of the
-    class reach the mean over classes; else "underspecified": the rest is not quoted.
+    Rule: "contradicted" where the text quotes another class with more errors; else
+    "underspecified": the errors of the other classes, and over how many classes they spread, are
+    not quoted.
 
     Args:
         quoted: the class's quoted errors.
@@ -102,13 +102,11 @@ def broadest(
     """
     errors = sum(value.low for value in quoted.values())
     mean = (1 - accuracy.fraction) * n / k
-    verdict = REPRODUCED if errors >= mean else UNDERSPECIFIED
-    if other > errors:
-        verdict = CONTRADICTED
     return Outcome(
-        verdict=verdict,
+        verdict=CONTRADICTED if other > errors else UNDERSPECIFIED,
         evidence=f"Quoted for the class: {errors:.0f} errors, for the next one {other:.0f}; at "
-        f"{accuracy.printed} % the mean over {k} classes is {mean:.0f}.",
+        f"{accuracy.printed} % the mean over {k} classes is {mean:.0f}. The other classes' errors "
+        "are not quoted.",
         figures={"errors": errors, "mean": mean, "other": other},
     )
 
@@ -116,13 +114,17 @@ def broadest(
 def reciprocal(*, there: Published, back: Published) -> Outcome:
     """Judge "reciprocal confusion" of two classes.
 
-    Rule: "reproduced" where the smaller of both cells is at least half of the larger, else
-    "contradicted".
+    Rule: "contradicted" where the smaller of both cells is less than half of the larger,
+    "underspecified" where they are equal (one cell may be told twice), else "reproduced".
     """
     low, high = sorted((there.value, back.value))
+    verdict = UNDERSPECIFIED if low == high else REPRODUCED
+    if low < high / 2:
+        verdict = CONTRADICTED
     return Outcome(
-        verdict=REPRODUCED if low >= high / 2 else CONTRADICTED,
-        evidence=f"Quoted: {there.printed} one way, {back.printed} the other.",
+        verdict=verdict,
+        evidence=f"Quoted: {there.printed} one way, {back.printed} the other"
+        + (", which may be one cell told twice." if low == high else "."),
         figures={"low": low, "high": high},
     )
 
@@ -191,15 +193,17 @@ def plateau(*, printed: Published, accuracy: Published, within: float) -> Outcom
 def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Outcome:
     """Judge a number that is called an AUC.
 
-    Rule: "contradicted" where it lies outside the printed range of the classes' AUCs, which any
-    mean of them must be in; else "reproduced".
+    Rule: "reproduced" where it lies in the printed range of the classes' AUCs, which any mean of
+    them must be in; else "underspecified": the paper calls areas under precision-recall curves
+    AUC as well.
     """
     inside = band.low <= called.fraction <= band.high
     same = called.value == accuracy.value
     return Outcome(
-        verdict=REPRODUCED if inside else CONTRADICTED,
+        verdict=REPRODUCED if inside else UNDERSPECIFIED,
         evidence=f"Called an AUC: {called.printed} %; the classes' AUCs are {band.printed}"
-        + (", and the accuracy is the same number." if same else "."),
+        + (", and the accuracy is the same number." if same else ".")
+        + " It may be an area under precision-recall curves, which are called AUC as well.",
         figures={"called": called.fraction, "low": band.low, "high": band.high},
     )
 

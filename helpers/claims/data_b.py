@@ -58,13 +58,15 @@ def same_word(*, printed: Published, released: Published) -> Outcome:
 def classes_agree(*, printed: Published, elsewhere: Published, released: Published) -> Outcome:
     """Judge a number of classes that the paper states twice.
 
-    Rule: "contradicted" where its two statements differ, else as `same_number`.
+    Rule: "underspecified" where its two statements differ, since one may speak of the source of
+    the set; else as `same_number`.
     """
     if printed.value != elsewhere.value:
         return Outcome(
-            verdict=CONTRADICTED,
+            verdict=UNDERSPECIFIED,
             evidence=f"Section 4.1 names {printed.printed} classes, section 4.4.1 "
-            f"{elsewhere.printed}; the released set has {released.printed}.",
+            f"{elsewhere.printed}; the released set has {released.printed}. The first may mean the "
+            "images that the set was made from.",
             figures={"printed": printed.value, "elsewhere": elsewhere.value},
         )
     return same_number(printed=printed, released=released.value)
@@ -141,7 +143,7 @@ def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) 
     if severe:
         verdict = NOT_REPRODUCED
     listed = ", ".join(f"{d} {share:.1f} %" for d, share in known.items())
-    needs = f" Needed: a run on {', '.join(missing)}." if missing else ""
+    needs = f" Needed: the labels of {', '.join(missing)}." if missing else ""
     return Outcome(
         verdict=verdict,
         evidence=f"Rarest class of the test split: {listed or 'none stored'}.{needs}",
@@ -185,8 +187,9 @@ def settings_given(*, settings: Mapping[str, Published]) -> Outcome:
 def neighbours(*, pairs: Sequence[tuple[int, int]], names: Mapping[str, str]) -> Outcome:
     """Judge "these confused classes are anatomical neighbours".
 
-    Rule: "reproduced" where both organs of every pair lie in the same part of the trunk (chest,
-    upper abdomen, pelvis), which neighbours must; else "not reproduced".
+    Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
+    all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
+    necessary condition holds.
 
     Args:
         pairs: confused classes.
@@ -198,8 +201,9 @@ def neighbours(*, pairs: Sequence[tuple[int, int]], names: Mapping[str, str]) ->
         f"{label} is {names[str(label)]} ({REGIONS[names[str(label)]]})" for label in organs
     )
     return Outcome(
-        verdict=NOT_REPRODUCED if apart else REPRODUCED,
-        evidence=f"In the released set class {listed}.",
+        verdict=NOT_REPRODUCED if apart else UNDERSPECIFIED,
+        evidence=f"In the released set class {listed}. To lie in the same part is necessary, not "
+        "enough.",
         figures={"apart": float(len(apart))},
     )
 
@@ -207,11 +211,11 @@ def neighbours(*, pairs: Sequence[tuple[int, int]], names: Mapping[str, str]) ->
 def times_printed(*, timed: int) -> Outcome:
     """Judge "a comprehensive analysis of FLOPs and inference performance".
 
-    Rule: "underspecified" where no latency, throughput or memory is printed, else "reproduced".
+    Rule: "underspecified" where no latency or throughput is printed, else "reproduced".
     """
     return Outcome(
         verdict=REPRODUCED if timed else UNDERSPECIFIED,
-        evidence=f"Printed latencies, throughputs or memory sizes: {timed}; FLOPs and parameters "
+        evidence=f"Printed latencies and throughputs: {timed}; FLOPs and parameters "
         "alone are printed.",
         figures={"timed": float(timed)},
     )

@@ -1,6 +1,13 @@
 """Paper B's statements on speed and memory, none of which it measures, against ours."""
 
-from helpers.claims.outcome import NOT_REPRODUCED, NOT_RUN, OPEN_CHOICE, REPRODUCED, Outcome
+from helpers.claims.outcome import (
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OPEN_CHOICE,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+)
 from helpers.metrics import Estimate
 
 
@@ -60,9 +67,9 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
 def exports(*, row: dict | None, at_most: float) -> Outcome:
     """Judge "can be deployed" in the part that can be tried: export to a portable format.
 
-    Rule: "reproduced" where the exported network gives the same logits within `at_most` of their
-    scale, "not run" without an export, else "not reproduced". Speed and power on a small device are
-    not in it.
+    Rule: "not reproduced" where the exported network does not give the same logits within `at_most`
+    of their scale, "not run" without an export, else "underspecified": no device is named, and
+    speed and power on it are not in the check.
 
     Args:
         row: the network's row of the phase `exports`.
@@ -74,9 +81,10 @@ def exports(*, row: dict | None, at_most: float) -> Outcome:
         return Outcome(verdict=NOT_REPRODUCED, evidence=f"No export: {row['reason']}.")
     share = row["difference"] / row["scale"]
     return Outcome(
-        verdict=REPRODUCED if share <= at_most else NOT_REPRODUCED,
-        evidence=f"Exported to ONNX, its logits differ by {share:.1e} of their scale. That it runs "
-        "fast or with little power on a small device is measured neither there nor here.",
+        verdict=UNDERSPECIFIED if share <= at_most else NOT_REPRODUCED,
+        evidence=f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their "
+        "scale; that it runs fast or with little power on a small device is measured neither there "
+        "nor here.",
         figures={"share": share},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),

@@ -6,6 +6,7 @@ from helpers.claims.arithmetic import agrees, images
 from helpers.claims.outcome import (
     CONTRADICTED,
     NOT_REPRODUCED,
+    OPEN_CHOICE,
     REPRODUCED,
     UNDERSPECIFIED,
     Outcome,
@@ -50,7 +51,7 @@ def range_of_gains(*, pairs: Pairs, printed: Published, quoted: Pairs) -> Outcom
 
     Rule: "reproduced" where the relative gains over the comparator on all its data sets lie in the
     printed range to its digits and no larger transformer that the paper quotes is more accurate;
-    else "contradicted": all values are in the paper's own table or text.
+    else "underspecified": which transformers and which data sets are meant is not said.
 
     Args:
         pairs: against MedMamba-T, whose gains have the printed ends.
@@ -64,8 +65,9 @@ def range_of_gains(*, pairs: Pairs, printed: Published, quoted: Pairs) -> Outcom
     inside = printed.low - 0.5 <= low and high <= printed.high + 0.05
     fits = inside and not higher
     return Outcome(
-        verdict=REPRODUCED if fits else CONTRADICTED,
-        evidence=f"Over MedMamba-T, a state-space model, the relative gains run from {low:.1f} to "
+        verdict=REPRODUCED if fits else UNDERSPECIFIED,
+        evidence="Which transformers are meant is not said. Over MedMamba-T, a state-space model, "
+        f"whose differences section 4.6 prints, the relative gains run from {low:.1f} to "
         f"{high:.1f} % and the differences from {min(absolute.values()):.1f} to "
         f"{max(absolute.values()):.1f} points; printed: {printed.printed} % relative. Of the "
         f"transformers that the text quotes, {len(higher)} of {len(quoted)} are more accurate.",
@@ -130,7 +132,9 @@ def comparable(
 
     Rule: a lead is superior. A shortfall is comparable where it is smaller than the smallest gain
     that the paper itself calls notable (its own yardstick, so that one measure serves both
-    directions): "reproduced" if so for every value, else "contradicted".
+    directions): "reproduced" if so for every value; else "contradicted" where the 95 % interval of
+    the largest shortfall excludes 0 (Newcombe), "underspecified" where the test images are too few
+    to tell.
 
     Args:
         ours: paper B's accuracy.
@@ -142,8 +146,9 @@ def comparable(
     worst = min(gaps)
     lowest = theirs[gaps.index(worst)]
     interval = newcombe(images(ours, n).images, n, images(lowest, n).images, n)
+    verdict = CONTRADICTED if interval.high < 0 else UNDERSPECIFIED
     return Outcome(
-        verdict=REPRODUCED if worst > -yardstick.value else CONTRADICTED,
+        verdict=REPRODUCED if worst > -yardstick.value else verdict,
         evidence=f"{ours.printed} % is {', '.join(f'{g:+.1f}' for g in gaps)} points from the "
         f"quoted values; a gain of {yardstick.printed} is called notable. The least of them is "
         f"{abs(worst) * n / 100:.0f} of {n} test images, 95 % {100 * interval.low:+.1f} to "
@@ -164,7 +169,7 @@ def narrower(*, reference: Pairs, others: Pairs) -> Outcome:
     listed = ", ".join(f"{name} {lead:+.1f}" for name, lead in (start | leads).items())
     return Outcome(
         verdict=CONTRADICTED if wider else REPRODUCED,
-        evidence=f"The comparators' lead in points: {listed}.",
+        evidence=f"The lead of MedViT's two values in points: {listed}.",
         figures=start | leads,
     )
 
@@ -224,8 +229,9 @@ def below_plain_backbone(*, pairs: Mapping[str, tuple[Published, dict]]) -> Outc
     return Outcome(
         verdict=NOT_REPRODUCED if above else UNDERSPECIFIED,
         evidence=f"The plain ImageNet ResNet-18 is more accurate on {len(above)} of {len(pairs)} "
-        f"data sets: {listed}. The comparators of the paper's table started from scratch.",
+        f"data sets: {listed}. The ResNets of the paper's table started from scratch.",
         figures={"above": float(len(above)), "datasets": float(len(pairs))},
+        limits=(OPEN_CHOICE,),
     )
 
 

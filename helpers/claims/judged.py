@@ -28,7 +28,8 @@ MEANING = {
     "out; no run of ours is needed",
     UNDERSPECIFIED: "what a check would need is not given, and the readings that the text allows "
     "differ in their answer",
-    NOT_RUN: "there is a check, and its runs or measurements are not stored",
+    NOT_RUN: "there is a check, and its runs or measurements are not stored, or too short to count "
+    "against the paper",
     CANNOT: "no check exists; the reason stands with the claim",
 }
 

@@ -259,6 +259,9 @@ _OURS_M = ("Fig. 14", "MedSpectralNet", "params")
 _OURS_G = ("Table 4", "MedSpectralNet", "flops")
 _MPARAMS, _GMACS = "million parameters", "10^9 multiply-accumulates"
 
+# Cells that the text quotes of both matrices: true class, predicted class.
+_QUOTED_TWICE = ((4, 10), (4, 5), (4, 9))
+
 CHECKS = {
     # --- abstract, Table 3 ---
     "B01": _table3("organcmnist"),
@@ -542,9 +545,9 @@ CHECKS = {
         confusion.alike,
         lambda: {
             "first": {"class 6": b("Fig. 5", "class 6", "predicted class 6")}
-            | _cells("Fig. 5", ((4, 10),)),
+            | _cells("Fig. 5", _QUOTED_TWICE),
             "second": {"class 6": b("Fig. 9", "class 6", "predicted class 6")}
-            | _cells("Fig. 9", ((4, 10),)),
+            | _cells("Fig. 9", _QUOTED_TWICE),
             "accuracies": (accuracy("organcmnist"), accuracy("organsmnist")),
         },
     ),
@@ -662,6 +665,16 @@ CHECKS = {
             "ours": stored.peak("cuda", "medspectralnet"),
             "theirs": stored.peak("cuda", "medmamba_t"),
             "device": "a GPU",
+        },
+    ),
+    "B124": Check(
+        sizes.needs_less,
+        lambda: {
+            "printed": (
+                b(*_OURS_G),
+                lookup(paper="medmamba", table="sizes", row="MedMamba-T", column="macs"),
+            ),
+            "counted": (stored.gmacs("medspectralnet"), stored.gmacs("medmamba_t")),
         },
     ),
     "B114": Check(

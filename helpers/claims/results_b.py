@@ -8,6 +8,7 @@ from helpers.claims.outcome import (
     NOT_RUN,
     OPEN_CHOICE,
     REPRODUCED,
+    STAND_IN,
     UNDERSPECIFIED,
     Outcome,
 )
@@ -28,6 +29,8 @@ from helpers.verdicts import NOT_RUN as NO_RUN
 from helpers.verdicts import OURS_HIGHER, OURS_LOWER, TOO_FEW_SEEDS, Rules, judge
 from helpers.verdicts import REPRODUCED as INTERVAL_HOLDS
 
+# Share of the paper's epochs from which on a lower accuracy counts against the printed one.
+ENOUGH = 0.1
 _OPEN = (TOO_FEW_SEEDS, NO_RUN)
 
 
@@ -38,7 +41,8 @@ def table3(
 
     Rule: that of `params/verdicts.yaml`. Of several protocols within what the paper says, the one
     with enough seeds that is nearest to it counts: most epochs, then the largest image files.
-    "Reproduced" where its 95 % interval holds the printed value, "not run" without one.
+    "Reproduced" where its 95 % interval holds the printed value, "not run" without one. Below the
+    printed value after less than a tenth of the paper's epochs is no refutation: also "not run".
 
     Args:
         printed: accuracy.
@@ -59,11 +63,14 @@ def table3(
     group, verdict = max(enough, key=lambda p: (p[0].config["epochs"], p[0].source_size))
     mean, config = group.accuracy, group.config
     short = config["epochs"] < epochs.value
+    found = REPRODUCED if verdict == INTERVAL_HOLDS else NOT_REPRODUCED
+    early = config["epochs"] < ENOUGH * epochs.value and verdict == OURS_LOWER
     return Outcome(
-        verdict=REPRODUCED if verdict == INTERVAL_HOLDS else NOT_REPRODUCED,
+        verdict=NOT_RUN if early else found,
         evidence=f"Ours: {100 * mean.mean:.1f} % ({100 * mean.low:.1f} to {100 * mean.high:.1f}, "
         f"{mean.n_seeds} seeds, {config['image_size']} px from {group.source_size} px files, "
-        f"{config['epochs']} epochs); printed: {printed.printed} % after {epochs.printed}.",
+        f"{config['epochs']} epochs); printed: {printed.printed} % after {epochs.printed}."
+        + (" So few epochs refute nothing." if early else ""),
         figures={
             "printed": printed.value,
             "seeds": float(mean.n_seeds),
@@ -222,10 +229,10 @@ def best_optimizer(*, best: dict[str, str]) -> Outcome:
 def augmentation_lowers(*, with_it: Sequence[float], without: Sequence[float]) -> Outcome:
     """Judge "a test accuracy above the training accuracy suggests strong generalisation".
 
-    Rule: the training accuracy is measured on augmented images. "Not reproduced" where the sign of
-    held-out less training accuracy at the end of training is positive with CutMix and not without
-    it, both on the mean over seeds: then the augmentation makes it. "Reproduced" where it is
-    positive in both, "not run" without two seeds of each, else "underspecified".
+    Rule: the training accuracy is measured on augmented images. "Reproduced" where held-out less
+    training accuracy at the end of training is positive with CutMix and without it, both on the
+    mean over seeds, "not run" without two seeds of each, else "underspecified": where the sign is
+    that of the augmentation, it says nothing of generalisation.
 
     Args:
         with_it: held-out less training accuracy of each seed's last epoch, with CutMix.
@@ -236,15 +243,13 @@ def augmentation_lowers(*, with_it: Sequence[float], without: Sequence[float]) -
             verdict=NOT_RUN, evidence="Needed: two seeds with CutMix and two without it."
         )
     a, b = (sum(values) / len(values) for values in (with_it, without))
-    verdict = UNDERSPECIFIED
-    if a > 0:
-        verdict = REPRODUCED if b > 0 else NOT_REPRODUCED
     return Outcome(
-        verdict=verdict,
-        evidence=f"Held-out less training accuracy in the last epoch, points: {100 * a:+.1f} with "
-        f"CutMix ({len(with_it)} seeds), {100 * b:+.1f} without ({len(without)} seeds), same "
-        "network and data: images that are mixed and erased are harder than those of the test.",
+        verdict=REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED,
+        evidence="On BreastMNIST, validation less training accuracy in the last epoch, points: "
+        f"{100 * a:+.1f} with CutMix ({len(with_it)} seeds), {100 * b:+.1f} without "
+        f"({len(without)} seeds), same network and data: images that are mixed and erased are "
+        "harder than those of the test. So the sign alone says nothing of generalisation.",
         figures={"with": 100 * a, "without": 100 * b},
-        limits=(OPEN_CHOICE, BUDGET),
+        limits=(STAND_IN, OPEN_CHOICE, BUDGET),
         runs=("table2",),
     )

@@ -9,7 +9,15 @@ import pandas as pd
 
 from helpers.claims.judged import MEANING, STATES, Judged, count_states
 from helpers.claims.ledger import KINDS, PAPERS
-from helpers.claims.outcome import CONTRADICTED, LIMITS, NOT_RUN, OPEN_CHOICE, STAND_IN, Outcome
+from helpers.claims.outcome import (
+    CONTRADICTED,
+    LIMITS,
+    NOT_RUN,
+    OPEN_CHOICE,
+    REPRODUCED,
+    STAND_IN,
+    Outcome,
+)
 from helpers.published import load_published
 from helpers.table_text import COMMAND, markdown_table
 
@@ -39,6 +47,7 @@ def claims_files(judged: Sequence[Judged]) -> dict[str, str]:
         "## How many",
         count_table(judged),
         meaning_list(judged),
+        consistency_sentence(judged),
         kind_table(judged),
         *(part for paper in PAPERS for part in _paper_sections(judged, paper)),
         "## What the verdicts hang on",
@@ -57,6 +66,7 @@ def readme_claims(judged: Sequence[Judged]) -> str:
         f"{len(judged)} claims of both papers, the favourable ones too, each with a check or the "
         f"reason why it cannot have one; {sum(one.outcome is not None for one in judged)} checks.",
         count_table(judged),
+        consistency_sentence(judged),
         f"<details><summary>The {len(against)} that the papers' own numbers rule out</summary>",
         claim_table(against, columns=("id", "place", "claim", "evidence")),
         "</details>",
@@ -140,6 +150,17 @@ def _cells(one: Judged) -> dict[str, str]:
         "runs": "; ".join(outcome.runs) if outcome else "",
         "sources": " ;; ".join(" | ".join(key) for key in claim.sources),
     }
+
+
+def consistency_sentence(judged: Sequence[Judged]) -> str:
+    """Say how many of the reproduced claims no run stands behind."""
+    there = [one.outcome for one in judged if one.state == REPRODUCED]
+    alone = sum(not _is_measured(outcome) for outcome in there)
+    return (
+        f"Of the {len(there)} reproduced claims, {alone} compare what is printed with other printed "
+        "numbers, with formulas or with a count: the paper agrees with itself, and nothing was "
+        "trained for them."
+    )
 
 
 def limits_text(judged: Sequence[Judged], *, named: bool = True) -> str:
