@@ -157,8 +157,8 @@ def consistency_sentence(judged: Sequence[Judged]) -> str:
     there = [one.outcome for one in judged if one.state == REPRODUCED]
     alone = sum(not _is_measured(outcome) for outcome in there)
     return (
-        f"Of the {len(there)} reproduced claims, {alone} compare what is printed with other printed "
-        "numbers, with formulas or with a count: the paper agrees with itself, and nothing was "
+        f"Of the {len(there)} reproduced claims, {alone} compare what is printed with other "
+        "printed numbers, with formulas or with a count: the paper agrees with itself, and nothing was "
         "trained for them."
     )
 
