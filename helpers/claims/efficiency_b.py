@@ -35,7 +35,8 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     )
     return Outcome(
         verdict=REPRODUCED if all(r.high < 1 for r in known.values()) else NOT_REPRODUCED,
-        evidence=f"Our time over theirs: {listed}.",
+        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan is in "
+        "plain PyTorch here; its authors' is a kernel for GPUs.",
         figures={name: r.value for name, r in known.items()},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),

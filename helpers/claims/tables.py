@@ -158,8 +158,8 @@ def consistency_sentence(judged: Sequence[Judged]) -> str:
     alone = sum(not _is_measured(outcome) for outcome in there)
     return (
         f"Of the {len(there)} reproduced claims, {alone} compare what is printed with other "
-        "printed numbers, with formulas or with a count: the paper agrees with itself, and nothing was "
-        "trained for them."
+        "printed numbers, with formulas or with a count: the paper agrees with itself, and nothing "
+        "was trained for them."
     )
 
 
