@@ -140,5 +140,6 @@ def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes
     if reference is None:
         axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
     else:
-        axes.legend()
+        axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
+        axes.legend(ncols=2)
     return axes
