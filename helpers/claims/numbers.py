@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from helpers.claims import stored_b
 from helpers.claims.judged import Judged
 from helpers.groups import Group
 from helpers.metrics import proportion
@@ -76,20 +77,10 @@ def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[
         one = next(j for j in judged if j.claim.kind == "result" and source in j.claim.sources)
         figures = one.outcome.figures
         ours = tuple(figures[name] / 100 for name in ("mean", "low", "high") if name in figures)
-        value = _with_interval(lookup(**_key(source)), _test_images(dataset))
+        value = _with_interval(stored_b.accuracy(dataset), stored_b.n_test(dataset))
         seeds = round(figures["seeds"])
         rows.append(SideBySide(f"B, {title}", value, ours or None, seeds, one.state))
     return rows
-
-
-def _key(source: tuple[str, str, str, str]) -> dict[str, str]:
-    return dict(zip(("paper", "table", "row", "column"), source, strict=True))
-
-
-def _test_images(dataset: str) -> int:
-    import medmnist
-
-    return int(medmnist.INFO[dataset]["n_samples"]["test"])
 
 
 def _with_interval(value: Published, n: int) -> tuple[float, float, float]:

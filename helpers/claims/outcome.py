@@ -1,5 +1,6 @@
 """What a check says of a claim: a verdict, the evidence, and what the verdict hangs on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 REPRODUCED = "reproduced"
@@ -45,3 +46,18 @@ class Outcome:
             raise ValueError(f"unknown limits {unknown}; known: {', '.join(LIMITS)}.")
         if not self.evidence.strip():
             raise ValueError("an outcome needs evidence in words.")
+
+
+def verdict_of_readings(holds: Iterable[bool]) -> str:
+    """Return the verdict where a text allows several readings or measures.
+
+    Args:
+        holds: whether the claim holds, by reading; at least one.
+
+    Returns:
+        `REPRODUCED` where it holds by all, `NOT_REPRODUCED` where by none, else `UNDERSPECIFIED`.
+    """
+    holds = list(holds)
+    if all(holds):
+        return REPRODUCED
+    return UNDERSPECIFIED if any(holds) else NOT_REPRODUCED

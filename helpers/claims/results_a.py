@@ -20,6 +20,7 @@ from helpers.claims.outcome import (
     STAND_IN,
     UNDERSPECIFIED,
     Outcome,
+    verdict_of_readings,
 )
 from helpers.comparisons import (
     A_BETTER,
@@ -185,15 +186,10 @@ def keeps_its_auc(
         for name, d in damaged.items()
     }
     signs = [c.verdict == A_BETTER for c in compared] + [k.low > 0 for k in kept.values()]
-    verdict = UNDERSPECIFIED
-    if all(signs):
-        verdict = REPRODUCED
-    elif not any(signs):
-        verdict = NOT_REPRODUCED
     listed = "; ".join(f"{name} {k.text(digits=3)}" for name, k in kept.items())
     return replace(
         outcome,
-        verdict=verdict,
+        verdict=verdict_of_readings(signs),
         evidence=f"No measure is named. {outcome.evidence} Against undamaged data the method keeps "
         f"this much more of its AUC than its control: {listed}.",
         figures=outcome.figures | {f"kept {name}": k.value for name, k in kept.items()},
@@ -279,13 +275,8 @@ def more_stable(
         shown.append(p_value < 1 - LEVEL and sd_a < sd_b)
         parts.append(f"{metric} {sd_a:.3f} against {sd_b:.3f} (p = {p_value:.3f})")
         figures |= {f"sd {metric}": sd_a, f"sd without, {metric}": sd_b, f"p {metric}": p_value}
-    verdict = UNDERSPECIFIED
-    if all(shown):
-        verdict = REPRODUCED
-    elif not any(shown):
-        verdict = NOT_REPRODUCED
     return Outcome(
-        verdict=verdict,
+        verdict=verdict_of_readings(shown),
         evidence=f"No measure is named. Scatter over {len(a)} seeds: {'; '.join(parts)}, F test. "
         "Each side has the learning rate tuned for it.",
         figures=figures,

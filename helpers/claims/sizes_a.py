@@ -15,6 +15,7 @@ from helpers.claims.outcome import (
     REPRODUCED,
     UNDERSPECIFIED,
     Outcome,
+    verdict_of_readings,
 )
 from helpers.published import NOT_GIVEN, Published
 
@@ -106,14 +107,9 @@ def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
         )
     }
     small = [share < 100 * SMALL_SUBSET for share in shares.values()]
-    verdict = UNDERSPECIFIED
-    if all(small):
-        verdict = REPRODUCED
-    elif not any(small):
-        verdict = NOT_REPRODUCED
     listed = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
     return Outcome(
-        verdict=verdict,
+        verdict=verdict_of_readings(small),
         evidence=f"The layers are not named; of the backbone's parameters they hold: {listed}. "
         "Less than half is counted as small.",
         figures=shares,

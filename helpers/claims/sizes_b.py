@@ -10,10 +10,13 @@ from helpers.claims.outcome import (
     REPRODUCED,
     UNDERSPECIFIED,
     Outcome,
+    verdict_of_readings,
 )
 from helpers.published import Published
 
 COUNTED = "helpers.model_sizes"
+# Up to this share of the other's, a number is substantially less.
+SUBSTANTIALLY = 0.9
 
 
 def stated_size(
@@ -331,14 +334,9 @@ def needs_less(*, printed: tuple[Published, Published], counted: tuple[float, fl
         counted: likewise by one tool, in G.
     """
     ours, theirs = printed
-    lower = [ours.value <= 0.9 * theirs.value, counted[0] <= 0.9 * counted[1]]
-    verdict = UNDERSPECIFIED
-    if all(lower):
-        verdict = REPRODUCED
-    elif not any(lower):
-        verdict = NOT_REPRODUCED
+    lower = [a <= SUBSTANTIALLY * b for a, b in ((ours.value, theirs.value), counted)]
     return Outcome(
-        verdict=verdict,
+        verdict=verdict_of_readings(lower),
         evidence=f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
         f"one tool: {counted[0]:.2f} against {counted[1]:.2f} G, the other's released sizes.",
         figures={"ours": counted[0], "theirs": counted[1]},
