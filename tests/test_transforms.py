@@ -146,7 +146,7 @@ def test_erase_and_flip_equal_torchvision(channels, generator):
     expected = each(
         lambda image, box: reference.erase(image, *box, v=torch.zeros(1)), images, boxes
     )
-    assert torch.equal(ops.erase(images, boxes), expected)
+    assert torch.equal(ops.erase_(images.clone(), boxes), expected)
 
     mask = torch.tensor([True, False, True, False])
     expected = each(
@@ -158,7 +158,7 @@ def test_erase_and_flip_equal_torchvision(channels, generator):
 
 def test_erase_cuts_the_box_at_the_border(generator):
     images = random_images(1, generator) + 1
-    erased = ops.erase(images, torch.tensor([[-3, 40, 5, 9]] * BATCH))
+    erased = ops.erase_(images, torch.tensor([[-3, 40, 5, 9]] * BATCH))
     assert (erased[..., :2, 40:] == 0).all()
     assert (erased == 0).sum() == BATCH * 2 * 6
 
@@ -178,7 +178,8 @@ def test_identity_parameters_change_nothing(channels, generator):
     assert_close(ops.adjust_contrast(images, one), images, atol=1e-6)
     assert_close(ops.adjust_saturation(images, one), images, atol=1e-6)
     assert torch.equal(ops.gaussian_blur(images, zero, kernel_size=3), images)
-    assert torch.equal(ops.erase(images, torch.zeros(BATCH, 4, dtype=torch.long)), images)
+    boxes = torch.zeros(BATCH, 4, dtype=torch.long)
+    assert torch.equal(ops.erase_(images.clone(), boxes), images)
 
 
 # CutMix ---------------------------------------------------------------------------------------
@@ -358,7 +359,7 @@ def test_full_equals_torchvision_step_by_step(channels, generator, monkeypatch):
     colour_names = ("brightness", "contrast", "saturation", "hue")
     colour = {name: spy.calls[f"adjust_{name}"][0][1] for name in colour_names}
     (_, sigma), _, _ = spy.calls["gaussian_blur"]
-    (_, boxes), _, _ = spy.calls["erase"]
+    (_, boxes), _, _ = spy.calls["erase_"]
     expected = torch.stack(
         [
             image_by_image(
@@ -410,7 +411,7 @@ def test_full_draws_within_the_stated_magnitudes(generator, monkeypatch):
     assert 0.095 * size < inwards.max() <= 0.1 * size
     sigma = spy.calls["gaussian_blur"][0][1]
     assert sigma[sigma > 0].min() >= 0.1 and sigma.max() <= 1.0
-    boxes = spy.calls["erase"][0][1]
+    boxes = spy.calls["erase_"][0][1]
     erased = boxes[:, 2] * boxes[:, 3] / size**2
     assert 0.0 < erased[erased > 0].min() < 0.06 and 0.15 < erased.max() < 0.25
     assert (boxes[:, :2] >= 0).all() and (boxes[:, :2] + boxes[:, 2:] <= size).all()

@@ -3,7 +3,7 @@
 Each function equals torchvision's operator of the same name applied to one image at a time with
 that sample's parameters (`tests/test_transforms.py` compares them). Images are float32
 `(B, C, H, W)`, C 1 or 3, in [0, 1] unless said otherwise; parameters are tensors of B rows on the
-same device. Nothing is changed in place and nothing is random here.
+same device. Only what ends in an underscore changes its input; nothing is random here.
 
 Geometry is written as homographies `(B, 3, 3)` that map an output point to the input point it is
 read from, in pixels from the top left edge: the centre of pixel (row i, column j) is the point
@@ -183,15 +183,15 @@ def gaussian_blur(images: Tensor, sigma: Tensor, *, kernel_size: int) -> Tensor:
     return _weighted_sum(kernel, [rows[..., k : k + height, :] for k in range(kernel_size)])
 
 
-def erase(images: Tensor, boxes: Tensor) -> Tensor:
-    """Set one box of each image to zero.
+def erase_(images: Tensor, boxes: Tensor) -> Tensor:
+    """Set one box of each image to zero, in place.
 
     Args:
-        images: float32 (B, C, H, W), any range.
+        images: float32 (B, C, H, W), any range; changed.
         boxes: int64 (B, 4): top, left, height, width; cut at the border, height 0 erases nothing.
     """
     rows, columns = _inside(boxes, images)
-    return torch.lerp(images, images.new_zeros(()), _mask(rows, columns))
+    return images.lerp_(images.new_zeros(()), _mask(rows, columns))
 
 
 def cutmix(
@@ -213,7 +213,8 @@ def cutmix(
     """
     rows, columns = _inside(boxes, images)
     area = rows.sum(dim=1) * columns.sum(dim=1) / (rows.shape[1] * columns.shape[1])
-    mixed = torch.lerp(images, images.index_select(0, permutation), _mask(rows, columns))
+    partners = images.index_select(0, permutation)
+    mixed = torch.lerp(images, partners, _mask(rows, columns), out=partners)
     return mixed, torch.lerp(targets, targets[permutation], area.unsqueeze(1))
 
 

@@ -163,7 +163,7 @@ class Augmentation:
         pixels = ops.adjust_hue(pixels, draws.symmetric(m.hue))
         sigma = draws.uniform(*m.blur_sigma) * draws.chance(m.blur_probability)
         pixels = ops.gaussian_blur(pixels, sigma, kernel_size=m.blur_kernel)
-        return ops.erase(_normalise(pixels), _draw_erasing(draws, size))
+        return ops.erase_(_normalise(pixels), _draw_erasing(draws, size))
 
     def _samples_at_once(self, images: Tensor) -> int:
         """Return how many samples to take through the steps together."""
