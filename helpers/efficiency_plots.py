@@ -5,7 +5,10 @@ As in `plots`, every function draws into the axes it is given, within `plots.sty
 
 from collections.abc import Sequence
 
+import numpy as np
+from adjustText import adjust_text
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from helpers.efficiency_findings import COSTS, Point, pareto_front
@@ -27,7 +30,8 @@ def plot_pareto(
 ) -> Axes:
     """Draw accuracy against cost: our networks with intervals, the published ones, our front.
 
-    Names stand at the systems of our front and at the published ones.
+    The systems of our front and the published ones are named; once all of a figure is drawn,
+    `spread_names` moves the names apart.
 
     Args:
         ours: measured; the front is drawn through them alone.
@@ -56,9 +60,9 @@ def plot_pareto(
             linewidth=0.8,
             linestyle=":",
         )
-    _name(axes, front, COLOURS[0], below=True)
-    _name(axes, [p for p in ours if p not in front and p.title in always], GREY, below=True)
-    _name(axes, printed, COLOURS[1], below=False)
+    _name(axes, front, COLOURS[0])
+    _name(axes, [p for p in ours if p not in front and p.title in always], GREY)
+    _name(axes, printed, COLOURS[1])
     if not (ours or printed):
         axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
@@ -70,18 +74,26 @@ def plot_pareto(
     return axes
 
 
-def _name(axes: Axes, points: Sequence[Point], colour: str, *, below: bool) -> None:
-    """Write the names of points, in turns to the right and to the left of them."""
-    for k, point in enumerate(sorted(points, key=lambda p: (p.accuracy, p.cost))):
-        axes.annotate(
-            point.title.removesuffix(" (paper)"),
-            (point.cost, 100 * point.accuracy),
-            xytext=(-3 if k % 2 else 3, -9 if below else 3),
-            textcoords="offset points",
-            ha="right" if k % 2 else "left",
-            fontsize=SMALL,
-            color=colour,
+def spread_names(figure: Figure) -> None:
+    """Move the names in a finished figure off the points and off each other, with lines back."""
+    figure.draw_without_rendering()  # the layout decides how large the axes are
+    for axes in figure.axes:
+        if not axes.lines:
+            continue
+        points = np.concatenate([line.get_xydata() for line in axes.lines])
+        adjust_text(
+            axes.texts,
+            *points.T,
+            ax=axes,
+            iter_lim=500,  # a time limit, the default, would place them anew at every run
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
         )
+
+
+def _name(axes: Axes, points: Sequence[Point], colour: str) -> None:
+    for point in points:
+        title = point.title.removesuffix(" (paper)")
+        axes.text(point.cost, 100 * point.accuracy, title, fontsize=SMALL, color=colour)
 
 
 def _scatter(axes: Axes, points: Sequence[Point], marker: str, colour: str, label: str) -> None:

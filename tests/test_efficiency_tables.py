@@ -1,6 +1,7 @@
 """Tables and pictures of the study from made-up measurements; the Pareto front's properties."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import matplotlib
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.transforms import Bbox
 
 from helpers import plots
 from helpers.deployment import BACKENDS, EAGER, ONNX
@@ -31,7 +33,7 @@ from helpers.efficiency_findings import (
 )
 from helpers.efficiency_memory import FORWARD
 from helpers.efficiency_plan import Candidate, load_plan
-from helpers.efficiency_plots import plot_forms, plot_pareto
+from helpers.efficiency_plots import plot_forms, plot_pareto, spread_names
 from helpers.efficiency_store import QUIET, Store, store_path
 from helpers.efficiency_study import about
 from helpers.efficiency_tables import (
@@ -335,10 +337,30 @@ def test_the_front_is_drawn_through_ours_alone():
     plt.close("all")
 
 
+def test_names_do_not_lie_on_each_other():
+    ours = [Point(f"network {k}", 1 + k / 50, 0.8 + k / 1000, 0.7, 0.9) for k in range(5)]
+    ours.append(Point("far network", 50, 0.9, 0.8, 1.0))
+
+    def named() -> list[Bbox]:
+        return [text.get_window_extent() for text in axes.texts]
+
+    def overlaps(boxes: list[Bbox]) -> int:
+        return sum(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+    with plots.style():
+        figure, axes = plt.subplots()
+        plot_pareto(ours, [], cost="params", axes=axes)
+        assert overlaps(named()) > 0
+        spread_names(figure)
+        assert len(named()) == len(ours) and overlaps(named()) == 0
+    plt.close("all")
+
+
 def test_an_empty_picture_says_so(results_tree):
     with plots.style():
-        _, axes = plt.subplots()
+        figure, axes = plt.subplots()
         plot_pareto([], [], cost="latency", axes=axes)
+        spread_names(figure)
     assert [text.get_text() for text in axes.texts] == [NOT_RUN]
     plt.close("all")
 
