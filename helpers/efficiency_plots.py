@@ -69,7 +69,7 @@ def plot_pareto(
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.15)
+    axes.margins(x=0.15, y=0.15)
     axes.set(xlabel=COSTS[cost], ylabel="test accuracy, %")
     return axes
 
@@ -85,6 +85,8 @@ def spread_names(figure: Figure) -> None:
             axes.texts,
             *points.T,
             ax=axes,
+            expand=(1.1, 1.4),
+            force_text=(0.3, 0.8),
             iter_lim=500,  # a time limit, the default, would place them anew at every run
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
         )
