@@ -37,7 +37,16 @@ from helpers.groups import Group
 from helpers.metrics import aggregate_seeds
 from helpers.paired import auc_difference, mean_auc
 from helpers.published import Published, lookup
-from helpers.table_text import COMMAND, csv_text, markdown_table, mean_sd, origin, page, percent
+from helpers.table_text import (
+    COMMAND,
+    csv_text,
+    folded,
+    markdown_table,
+    mean_sd,
+    origin,
+    page,
+    percent,
+)
 from helpers.verdicts import NOT_RUN, SeedMean
 
 METRICS = {
@@ -261,7 +270,7 @@ def readme_block(groups: Sequence[Group], plan: Plan) -> str:
         parts += [f"**Table 4. {heading}**", _summary(results, plan.systems[start])]
     parts.append("**Each part of the framework taken away** (ImageNet weights)")
     parts.append(comparison_table(results.compared["ablation"], SHORT))
-    parts.append(_in_short(results))
+    parts.append(folded("Every other comparison in words", _in_short(results)))
     links = {
         "Table 4": "cag_table4",
         "ablation": "cag_ablation",

@@ -38,7 +38,7 @@ from helpers.ranking_words import (
     place_sentence,
     protocol_sentence,
 )
-from helpers.table_text import COMMAND, csv_text, markdown_table, origin, page
+from helpers.table_text import COMMAND, csv_text, folded, markdown_table, origin, page
 from helpers.verdicts import NOT_RUN, Rules
 
 RULE = (
@@ -290,8 +290,9 @@ def readme_ranking(
     for start, heading in STARTS.items():
         rankings = results.of_start(start)
         parts += [f"**{heading}**", _heads(results, rankings) if rankings else "Not run."]
-    parts.append("\n".join(f"- {line}" for line in answers(results)))
     parts.append(claim_grid(results).markdown())
+    in_words = "\n".join(f"- {line}" for line in answers(results))
+    parts.append(folded("Every answer in words: each data set, AutoML, tests over all", in_words))
     made = origin(results.groups)
     parts.append(
         "All models, every pair, AutoML and what is published: "

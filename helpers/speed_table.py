@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.paths import results_root, write_atomically
-from helpers.table_text import COMMAND, markdown_table
+from helpers.table_text import COMMAND, folded, markdown_table
 
 SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
@@ -210,7 +210,13 @@ def readme_speed(*, root: Path | None = None) -> str:
         return NOT_MEASURED
     shown = [speed for record in records for speed in record.speeds if speed.headline]
     missing = [name for name in BENCHMARKS if name not in {r.benchmark for r in records}]
-    parts = [_machine(records), speed_table(shown)]
+    aimed = [speed for speed in shown if speed.target is not None]
+    met = sum(speed.met for speed in aimed)
+    parts = [
+        _machine(records),
+        *([f"{met} of {len(aimed)} targets met."] if aimed else []),
+        folded("The figures that say most", speed_table(shown)),
+    ]
     if missing:
         parts.append(f"Not measured yet: {', '.join(missing)}.")
     parts.append("All figures: [speed](results/tables/speed.md).")

@@ -41,6 +41,11 @@ def markdown_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     )
 
 
+def folded(summary: str, text: str) -> str:
+    """Fold a text away behind a line that opens it, where markdown is shown as a page."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
 def csv_text(table: pd.DataFrame, *, float_format: str = "%.4f") -> str:
     """Write a table as CSV, numbers with four decimals unless told otherwise."""
     return table.to_csv(index=False, float_format=float_format, lineterminator="\n")

@@ -43,6 +43,7 @@ from helpers.table_text import (
     COMMAND,
     as_percent,
     csv_text,
+    folded,
     markdown_table,
     mean_sd,
     origin,
@@ -450,7 +451,11 @@ def status_block(groups: Sequence[Group], rules: Rules) -> str:
     parts = [NOTE]
     for start, heading in STARTS.items():
         some = [r for r in rows if r.start == start and (r.group or start == "imagenet")]
-        parts += [f"**{heading}**", markdown(SHORT, some) if some else "Not run."]
+        table = markdown(SHORT, some) if some else "Not run."
+        if some and not any(r.verdict for r in some):  # nothing here is held against a paper
+            parts.append(folded(heading, table))
+        else:
+            parts += [f"**{heading}**", table]
     parts.append(
         "All published values beside ours: [MedMNIST](results/tables/medmnist_accuracy.md), "
         "[coronary angiograms](results/tables/cag_accuracy.md). "

@@ -285,6 +285,7 @@ def test_tables_are_made_from_the_records_alone(tmp_path):
     block = readme_speed(root=tmp_path)
     line = "| loop | 0.960 x | 0.900 to 0.970 | at least 0.95 | met |"
     assert line in page and line in block
+    assert block.index("1 of 1 targets met.") < block.index("<details>") < block.index(line)
     assert "12,300 images/s" in page and "12,300" not in block  # the README shows headlines only
     for text in (page, block):
         assert "CPU toy, 2 processors" in text and "0123456789" in text and "2026-11-01" in text

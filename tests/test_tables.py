@@ -293,6 +293,16 @@ def test_phantom_and_quick_runs_never_enter(store):
     assert "n = " not in status
 
 
+def test_what_is_held_against_a_paper_stays_open_and_the_rest_is_folded(store):
+    for seed in range(3):
+        fabricate_run(seed=seed, pretrained="none")
+        fabricate_run(seed=seed)
+    status = tables.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    opened, folded = status.split("<details><summary>Trained from scratch</summary>")
+    assert "**Started from ImageNet weights**" in opened and "86.5 (MedSpectralNet)" in opened
+    assert "| BreastMNIST |" in folded.split("</details>")[0] and "86.5" not in folded
+
+
 def test_sets_without_runs_are_shown_as_not_run(store):
     fabricate_run()
     status = tables.generate(root=store, readme=store / "README.md")[store / "README.md"]

@@ -19,7 +19,7 @@ from helpers.claims.outcome import (
     Outcome,
 )
 from helpers.published import load_published
-from helpers.table_text import COMMAND, markdown_table
+from helpers.table_text import COMMAND, folded, markdown_table
 
 # A verdict as a heading has room for: the whole one stands in the text.
 SHORT = {CONTRADICTED: "contradicted"}
@@ -67,9 +67,10 @@ def readme_claims(judged: Sequence[Judged]) -> str:
         f"reason why it cannot have one; {sum(one.outcome is not None for one in judged)} checks.",
         count_table(judged),
         consistency_sentence(judged),
-        f"<details><summary>The {len(against)} that the papers' own numbers rule out</summary>",
-        claim_table(against, columns=("id", "place", "claim", "evidence")),
-        "</details>",
+        folded(
+            f"The {len(against)} that the papers' own numbers rule out",
+            claim_table(against, columns=("id", "place", "claim", "evidence")),
+        ),
         limits_text(judged, named=False),
         "Told in [10_claims](notebooks/10_claims.ipynb); in full: [all claims]"
         f"(results/tables/claims.md). Made by `{COMMAND}`.",
