@@ -437,7 +437,7 @@ def in_words(store: Store, plan: Plan) -> Iterable[str]:
             unit = "G multiply-accumulates" if size.quantity == "flops" else "M parameters"
             yield (
                 f"MedSpectralNet, {size.table}: printed {size.published.printed} {unit}, counted "
-                f"{size.in_unit:.2f}: {size.verdict}."
+                f"{size.in_unit:.2f} with {plan.num_classes} classes: {size.verdict}."
             )
     rows = store.rows("exports")
     if rows:

@@ -363,8 +363,9 @@ def readme_model_sizes() -> str:
     """Return the README's block: how many printed sizes match, and each that does not."""
     rows = size_rows()
     lines = [
-        f"- {row.model}, {row.source}: we see {quantity.count:.2f} {unit}, expected "
-        f"{quantity.printed}, {NO_MATCH}" + (f": {row.note}." if row.note else ".")
+        f"- {row.model}, {row.source}: we see {quantity.count:.2f} {unit} with {row.num_classes} "
+        f"classes, expected {quantity.printed}, {NO_MATCH}"
+        + (f": {row.note}." if row.note else ".")
         for row in rows
         for quantity, unit in ((row.parameters, "M parameters"), (row.macs, "GMACs"))
         if quantity.verdict == NO_MATCH
