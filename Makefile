@@ -53,14 +53,14 @@ report: setup  ## tables, README status and the report page from the stored runs
 
 # glibc hands a step's tensors back to the kernel and asks for them anew at the next step. Kept, they
 # make training on a CPU a tenth faster; other C libraries and GPUs ignore this.
-reproduce sweep: export MALLOC_MMAP_THRESHOLD_ := 33554432
-reproduce sweep: export MALLOC_TRIM_THRESHOLD_ := 8589934592
+reproduce sweep bench: export MALLOC_MMAP_THRESHOLD_ := 33554432
+reproduce sweep bench: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
 sweep: setup  ## the matrix of params/$(PROFILE).yaml, resumed where it stopped
 	@$(SNAKEMAKE) $(WHERE) $(FLAGS) --config profile=$(PROFILE) -- runs
 
-bench: setup  ## speed of training, beside the bare step and the usual loop
-	@$(BIN)/python -m benchmarks
+bench: setup  ## speed of training, beside the bare step and the usual loop; FLAGS=--save keeps it
+	@$(BIN)/python -m benchmarks $(FLAGS)
 
 lint: setup
 	@$(BIN)/python -m ruff check --fix . && $(BIN)/python -m ruff format .

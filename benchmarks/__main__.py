@@ -1,7 +1,8 @@
-"""Run all benchmarks with their defaults and print one table: python -m benchmarks [--save].
+"""Run all benchmarks with their defaults and print one table: make bench [FLAGS=--save].
 
 Some minutes on two processors that do nothing else. With --save the figures go to
-`results/benchmarks`, from which `python -m helpers.tables` makes the README's.
+`results/benchmarks`, from which `python -m helpers.tables` makes the README's. `make bench` sets
+glibc's memory as `make sweep` does; `python -m benchmarks` leaves it as it is.
 """
 
 import argparse

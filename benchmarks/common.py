@@ -25,6 +25,11 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+def malloc() -> dict[str, str]:
+    """Return how glibc was told to treat memory; the Makefile says why it matters."""
+    return {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
+
+
 def default_options(measure: Measure) -> dict[str, Any]:
     """Return the options of a benchmark with their default values."""
     return {name: p.default for name, p in inspect.signature(measure).parameters.items()}
@@ -41,7 +46,7 @@ def run(measure: Measure, options: dict[str, Any], *, save: bool = False) -> Rec
         benchmark=Path(inspect.getfile(measure)).stem,
         date=datetime.now(UTC).date().isoformat(),
         settings=options,
-        env=environment(default_device()) | {"processors": processors()},
+        env=environment(default_device()) | {"processors": processors(), "malloc": malloc()},
         git=git_state(),
         speeds=tuple(speeds),
     )

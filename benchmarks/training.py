@@ -1,6 +1,6 @@
 """Time the training loop against the bare network's steps, and against the usual loop.
 
-Usage: python -m benchmarks.training [--rounds 3] [--milliseconds 1000] [--threads 1] [--save]
+Usage: python -m benchmarks.training [--rounds 5] [--milliseconds 1000] [--threads 1] [--save]
 
 Three loops over the same network, batch size, optimizer and recipe:
 
@@ -444,7 +444,7 @@ def checkpoint_time(case: Case, *, rounds: int) -> Speed:
     return Speed(name=name, unit="s", values=tuple(spent))
 
 
-def measure(*, rounds: int = 3, milliseconds: int = 1000, threads: int = 1) -> list[Speed]:
+def measure(*, rounds: int = 5, milliseconds: int = 1000, threads: int = 1) -> list[Speed]:
     """Take all figures.
 
     Args:

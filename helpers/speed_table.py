@@ -1,6 +1,6 @@
 """Measured speeds: their record in `results/benchmarks`, and tables made from it.
 
-`python -m benchmarks --save` writes one file a benchmark. Speeds belong to the machine that they
+`make bench FLAGS=--save` writes one file a benchmark. Speeds belong to the machine that they
 were measured on: every table says which.
 """
 
@@ -19,7 +19,7 @@ SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
 BENCHMARKS = ("training", "augmentation", "stages", "heads", "prediction", "metrics")
 RATIO = "x"
-NOT_MEASURED = "Not measured yet: `python -m benchmarks --save`."
+NOT_MEASURED = "Not measured yet: `make bench FLAGS=--save`."
 
 
 class SpeedError(ValueError):
@@ -174,11 +174,12 @@ def _machine(records: Sequence[Record]) -> str:
     shas = [
         (r.git["sha"] or "unknown")[:10] + (" (dirty)" if r.git["dirty"] else "") for r in records
     ]
+    kept = {"kept by glibc" if r.env.get("malloc") else "as the system treats it" for r in records}
     return (
-        f"Measured by `python -m benchmarks --save` on {all_of(r.env['device'] for r in records)}, "
+        f"Measured by `make bench FLAGS=--save` on {all_of(r.env['device'] for r in records)}, "
         f"{all_of(r.env['processors'] for r in records)} processors, Python "
         f"{all_of(r.env['python'] for r in records)}, torch "
-        f"{all_of(r.env['torch'] for r in records)}, on {all_of(r.date for r in records)}; code: "
+        f"{all_of(r.env['torch'] for r in records)}, a step's memory {all_of(kept)}, on {all_of(r.date for r in records)}; code: "
         f"{all_of(shas)}. Medians and ranges over interleaved rounds."
     )
 

@@ -64,11 +64,14 @@ class StageInputs:
         self, chosen: Tensor, labels: Tensor, *, num_classes: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return inputs of the plastic part and soft targets (B, K) of the chosen images."""
+        labels = labels[chosen]
+        # On a CPU index_select takes a tenth of the time of images[chosen].
         if self._kept is not None:
-            targets = functional.one_hot(labels[chosen], num_classes).float()
-            return self._kept[chosen], targets
+            targets = functional.one_hot(labels, num_classes).float()
+            return self._kept.index_select(0, chosen), targets
+        images = self._images.index_select(0, chosen)
         pixels, targets = self._augment(
-            self._images[chosen], labels[chosen], num_classes=num_classes, generator=generator
+            images, labels, num_classes=num_classes, generator=generator
         )
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), autocast(pixels.device, self._config.precision):

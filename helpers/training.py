@@ -207,10 +207,11 @@ def _train_epoch(
         features, targets = inputs.batch(
             chosen, labels, num_classes=num_classes, generator=generator
         )
+        # Before the forward pass: it reuses the memory of the last step's gradients.
+        state.optimizer.zero_grad(set_to_none=True)
         with autocast(device, config.precision):
             logits = active.plastic(features)
         loss = loss_function(logits.float(), targets)
-        state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.optimizer.step()
         state.schedule.step()
