@@ -52,7 +52,11 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Return the commit and whether tracked files differ from it; None where there is no git."""
+    """Return the commit and whether tracked files differ from it; None where there is no git.
+
+    Stored results and the README made from them do not count: a second run is not made by other
+    code because the first one was stored.
+    """
 
     def git(*arguments: str) -> str | None:
         try:
@@ -66,5 +70,6 @@ def git_state() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    status = git("status", "--porcelain", "--untracked-files=no")
+    made = (":(top,exclude)results", ":(top,exclude)README.md")
+    status = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *made)
     return {"sha": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}

@@ -179,8 +179,9 @@ def _machine(records: Sequence[Record]) -> str:
         f"Measured by `make bench FLAGS=--save` on {all_of(r.env['device'] for r in records)}, "
         f"{all_of(r.env['processors'] for r in records)} processors, Python "
         f"{all_of(r.env['python'] for r in records)}, torch "
-        f"{all_of(r.env['torch'] for r in records)}, a step's memory {all_of(kept)}, on {all_of(r.date for r in records)}; code: "
-        f"{all_of(shas)}. Medians and ranges over interleaved rounds."
+        f"{all_of(r.env['torch'] for r in records)}, a step's memory {all_of(kept)}, on "
+        f"{all_of(r.date for r in records)}; code: {all_of(shas)}. Medians and ranges over "
+        "interleaved rounds."
     )
 
 

@@ -6,13 +6,14 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import experiment, results
+from helpers import experiment, reproducibility, results
 from helpers.config import make_config
 from helpers.data.splits import Split, Splits
 from helpers.experiment import config_from_parameters, run_experiment
@@ -371,3 +372,25 @@ def test_grey_colour_and_many_classes_go_the_whole_way(results_tree):
     assert np.shape(record["confusion_matrix"]) == (11, 11)
     assert record["per_class"][10]["sensitivity"]["value"] is None
     assert record["metrics"]["test"]["auc"]["value"] is not None
+
+
+# --- the commit ----------------------------------------------------------------------------------
+
+
+def test_changed_code_is_told_and_stored_results_do_not_count_as_such(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True)
+
+    for name in ("results/benchmarks/a.json", "README.md", "helpers/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    monkeypatch.setattr(reproducibility, "repo_root", lambda: tmp_path)
+    (tmp_path / "results/benchmarks/a.json").write_text("2")
+    (tmp_path / "README.md").write_text("2")
+    assert reproducibility.git_state()["dirty"] is False
+    (tmp_path / "helpers/a.py").write_text("2")
+    assert reproducibility.git_state()["dirty"] is True
