@@ -453,6 +453,22 @@ def test_further_tables_are_shown_where_they_exist(full_page, full_store, store)
     assert "Where the maps look" not in html
 
 
+def test_a_recipe_with_a_section_of_its_own_is_not_listed_again(store):
+    fabricate_run()
+    fabricate_run(recipe="ranking", pretrained="none")
+    tables = store / "tables"
+    tables.mkdir()
+    runs = list_runs(store)
+    page = Page(report.render(runs, profile="paper", tables=tables))
+    assert "All protocols" in page.text and "ranking, 32 px" in page.text.split("Runs in detail")[1]
+    before = page.text.count("ranking, 32 px")
+    (tables / "medmnist_ranking.md").write_text("# Table 3, measured\n\n## In short\n\n- first.\n")
+    page = Page(report.render(runs, profile="paper", tables=tables))
+    assert "Table 3, measured" in page.text and "systems" in page.ids and "blocks" not in page.ids
+    assert "Other protocols" in page.text
+    assert page.text.count("ranking, 32 px") == before - 1  # the runs in detail still hold it
+
+
 def test_markdown_tables_name_their_cells():
     text = "<!-- no -->\n## H\n\n| a `x` | b, % | c |\n|---|---|---|\n| 1 | 2 \\| 3 |  |\n"
     html = to_html(text, depth=2)
