@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.paths import results_root, write_atomically
-from helpers.table_text import COMMAND, folded, markdown_table
+from helpers.table_text import COMMAND, commit_text, folded, markdown_table
 
 SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
@@ -171,17 +171,19 @@ def _machine(records: Sequence[Record]) -> str:
     def all_of(values: Iterable[Any]) -> str:
         return ", ".join(sorted({str(value) for value in values}))
 
-    shas = [
-        (r.git["sha"] or "unknown")[:10] + (" (dirty)" if r.git["dirty"] else "") for r in records
-    ]
-    kept = {"kept by glibc" if r.env.get("malloc") else "as the system treats it" for r in records}
+    # What `make` tells glibc; benchmarks that are run by themselves may do without.
+    kept = {
+        "kept by glibc" if "MALLOC_TRIM_THRESHOLD_" in r.env.get("malloc", {}) else "not kept"
+        for r in records
+    }
     return (
         f"Measured by `make bench FLAGS=--save` on {all_of(r.env['device'] for r in records)}, "
         f"{all_of(r.env['processors'] for r in records)} processors, Python "
         f"{all_of(r.env['python'] for r in records)}, torch "
         f"{all_of(r.env['torch'] for r in records)}, a step's memory {all_of(kept)}, on "
-        f"{all_of(r.date for r in records)}; code: {all_of(shas)}. Medians and ranges over "
-        "interleaved rounds."
+        f"{all_of(r.date for r in records)}; code: "
+        f"{all_of(commit_text(r.git) for r in records)}. Medians and ranges over interleaved "
+        "rounds."
     )
 
 

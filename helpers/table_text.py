@@ -1,6 +1,7 @@
 """Pieces of the generated tables: numbers as text, markdown, CSV, and where a table comes from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -51,15 +52,17 @@ def csv_text(table: pd.DataFrame, *, float_format: str = "%.4f") -> str:
     return table.to_csv(index=False, float_format=float_format, lineterminator="\n")
 
 
+def commit_text(git: Mapping[str, Any]) -> str:
+    """Write the commit of a record (`reproducibility.git_state`), short."""
+    return (git["sha"] or "unknown")[:10] + (" (dirty)" if git["dirty"] else "")
+
+
 def origin(groups: Sequence[Group]) -> str:
     """Say from how many runs a table was made, with which code and on what."""
     records = [run.record for group in groups for run in group.runs]
     if not records:
         return "No run of the paper profile on real images is stored yet"
-    shas = [
-        (r["git"]["sha"] or "unknown")[:10] + (" (dirty)" if r["git"]["dirty"] else "")
-        for r in records
-    ]
+    shas = [commit_text(r["git"]) for r in records]
     devices = [r["env"]["device"] for r in records]
     versions = [r["env"]["torch"] for r in records]
     count = f"{len(records)} run{'s' if len(records) > 1 else ''} on real images"

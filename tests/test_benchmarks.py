@@ -289,6 +289,10 @@ def test_tables_are_made_from_the_records_alone(tmp_path):
     assert "12,300 images/s" in page and "12,300" not in block  # the README shows headlines only
     for text in (page, block):
         assert "CPU toy, 2 processors" in text and "0123456789" in text and "2026-11-01" in text
+    assert "a step's memory not kept" in block
+    kept = {"malloc": {"MALLOC_TRIM_THRESHOLD_": "1"}}
+    save_record(record(env=record().env | kept), root=tmp_path)
+    assert "a step's memory kept by glibc" in readme_speed(root=tmp_path)
     assert "Not measured yet: augmentation, stages, heads, prediction, metrics." in block
     for name in BENCHMARKS:
         save_record(record(name), root=tmp_path)

@@ -462,11 +462,29 @@ def test_a_recipe_with_a_section_of_its_own_is_not_listed_again(store):
     page = Page(report.render(runs, profile="paper", tables=tables))
     assert "All protocols" in page.text and "ranking, 32 px" in page.text.split("Runs in detail")[1]
     before = page.text.count("ranking, 32 px")
+    (tables / "localisation.md").write_text("# Maps\n\n## One\n\n- first.\n")
+    page = Page(report.render(runs, profile="paper", tables=tables))
+    assert "All protocols" in page.text and page.text.count("ranking, 32 px") == before
     (tables / "medmnist_ranking.md").write_text("# Table 3, measured\n\n## In short\n\n- first.\n")
     page = Page(report.render(runs, profile="paper", tables=tables))
     assert "Table 3, measured" in page.text and "systems" in page.ids and "blocks" not in page.ids
     assert "Other protocols" in page.text
     assert page.text.count("ranking, 32 px") == before - 1  # the runs in detail still hold it
+
+
+def test_of_the_first_section_only_the_first_table_stands_open(store):
+    fabricate_run()
+    tables = store / "tables"
+    tables.mkdir()
+    text = (
+        "# Costs\n\n## CPU\n\nTimes.\n\n### Targets\n\nmet\n\n### All\n\nlong\n\n## GPU\n\nnone\n"
+    )
+    (tables / "efficiency.md").write_text(text)
+    html = report.render(list_runs(store), profile="paper", tables=tables)
+    section = html[html.index('aria-labelledby="cost"') :]
+    opened, *folds = section[: section.index("</section>")].split("<details><summary>")
+    assert re.search(r"CPU.*Times\..*Targets.*met", opened, re.DOTALL) and "long" not in opened
+    assert [fold.partition("<")[0] for fold in folds] == ["All", "GPU"] and "long" in folds[0]
 
 
 def test_markdown_tables_name_their_cells():

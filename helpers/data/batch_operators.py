@@ -96,7 +96,7 @@ def warp(images: Tensor, homographies: Tensor) -> Tensor:
 
 def horizontal_flip(images: Tensor, mask: Tensor) -> Tensor:
     """Mirror left and right the images (B, C, H, W) where `mask`, bool (B,), is true."""
-    # A lerp by a weight of exactly 0 or 1 chooses; on a CPU it takes a tenth of torch.where's time.
+    # A lerp by 0 or 1 chooses, as in `adjust_hue`; with the mirroring half of torch.where's time.
     return torch.lerp(images, images.flip(-1), _per_sample(mask.to(images)))
 
 
@@ -148,7 +148,7 @@ def adjust_hue(images: Tensor, factor: Tensor) -> Tensor:
     chroma = value - images.amin(dim=1)
     # Hue in sixths of the circle from the largest channel; a grey pixel has chroma 0 and any hue.
     divisor = chroma.clamp(min=torch.finfo(chroma.dtype).tiny)
-    # Lerps by 0 or 1 choose, as in `horizontal_flip`.
+    # A lerp by a weight of exactly 0 or 1 chooses; on a CPU it takes a tenth of torch.where's time.
     hue = torch.lerp(
         (green - blue) / divisor,
         torch.lerp(

@@ -91,7 +91,12 @@ def split_page(markdown: str) -> tuple[str, str]:
     return found[1].strip(), text[found.end() :]
 
 
-def split_sections(body: str) -> tuple[str, list[tuple[str, str]]]:
-    """Split what stands below a title into an introduction and (heading, text) of its sections."""
-    first, *parts = re.split(r"^## (.+)$", body, flags=re.MULTILINE)
+def split_sections(body: str, *, level: int = 2) -> tuple[str, list[tuple[str, str]]]:
+    """Split what stands below a title into an introduction and (heading, text) of its sections.
+
+    Args:
+        body: markdown.
+        level: of the sections' headings.
+    """
+    first, *parts = re.split(rf"^{'#' * level} (.+)$", body, flags=re.MULTILINE)
     return first, list(zip(parts[::2], parts[1::2], strict=True))

@@ -54,6 +54,8 @@ FURTHER_TABLES = {
     "localisation": "localisation.md",
     "ledger": "claims.md",
 }
+# Recipes that such a section shows; elsewhere they would stand under code names once more.
+SHOWN_BY = {"ranking": "systems", "table2": "blocks"}
 FAMILIES = ("ablation", "robustness", "stopping", "table4", "table4_scratch")
 LIMITS = (
     "Paper B gives neither learning rate nor batch size, image size or seeds, and contradicts its "
@@ -113,10 +115,8 @@ def render(
     real = [] if quick else [group for group in groups if is_real(group.runs[0])]
     rows = build_rows(real, datasets=[*MEDMNIST], rules=rules)
     further = [] if quick or tables is None else _further(tables)
-    # What has a section of its own would stand here under its recipe's code names once more.
-    shown = {"ranking": "systems", "table2": "blocks"}
-    apart = {recipe for recipe, name in shown.items() if name in {f["id"] for f in further}}
-    ranked = [group for group in groups if group.config["recipe"] not in apart]
+    sections = {section["id"] for section in further}
+    others = [g for g in groups if SHOWN_BY.get(g.config["recipe"]) not in sections]
     # Quick runs are few, and all of them are shown.
     pictured = groups if quick else featured(real, rows, plan=plan, rules=rules)
     return load_template("report.html.j2").render(
@@ -127,7 +127,8 @@ def render(
         all_phantom=all(phantom),
         facts=_facts(groups),
         papers=None if quick or not real else _papers(real, rows, rules=rules, plan=plan),
-        rankings=rank(ranked, rules=rules, judged=not quick),
+        rankings=rank(others, rules=rules, judged=not quick),
+        listed="all" if len(others) == len(groups) else "other",
         not_run=[] if quick else _not_run(groups),
         further=further,
         details=_by_cell(describe(groups, pictured=pictured)),
@@ -198,9 +199,21 @@ def _further(tables: Path) -> list[dict[str, Any]]:
             continue
         title, body = split_page((tables / file).read_text(encoding="utf-8"))
         first, sections = split_sections(body)
-        parts = [(heading, to_html(text, depth=2)) for heading, text in sections]
+        parts = [(heading, to_html(text, depth=2)) for heading, text in _opened(sections)]
         found.append({"id": name, "title": title, "first": to_html(first), "parts": parts})
     return found
+
+
+def _opened(sections: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave of the first section, which stands open, its first table; the others fold."""
+    if not sections:
+        return []
+    (heading, text), *rest = sections
+    before, parts = split_sections(text, level=3)
+    if parts:
+        name, table = parts.pop(0)
+        before += f"### {name}\n{table}"
+    return [(heading, before), *parts, *rest]
 
 
 def _facts(groups: Sequence[Group]) -> list[tuple[str, str]]:
