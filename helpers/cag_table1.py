@@ -40,8 +40,9 @@ def table1_files(results: Results) -> dict[str, str]:
         _epoch_seconds_text(stopping),
         *(text for other in others for text in _other_target(other)),
         *family_sections(results, "stopping"),
+        *family_sections(results, "momentum"),
     ]
-    used = results.of_families("stopping")
+    used = results.of_families("stopping", "momentum")
     return {
         "cag_table1.md": page("Paper A, Table 1", intro, used, sections),
         "cag_table1.csv": csv_text(table1_frame([stopping, *others]), float_format="%.6g"),

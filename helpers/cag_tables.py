@@ -74,13 +74,17 @@ def comparison_files(groups: Sequence[Group], plan: Plan) -> dict[str, str]:
 
 def ablation_files(results: Results) -> dict[str, str]:
     """Return the ablation's tables."""
-    intro = f"Is each part of paper A's framework needed? The paper has no ablation. {RULE}"
-    sections = list(family_sections(results, "ablation"))
+    intro = (
+        "Is each part of paper A's framework needed, and does it matter how its loss is read? The "
+        f"paper has no ablation. {RULE}"
+    )
+    names = ("ablation", "readings")
+    sections = [section for name in names for section in family_sections(results, name)]
     return {
         "cag_ablation.md": page(
-            "Paper A: each part taken away", intro, results.of_families("ablation"), sections
+            "Paper A: each part taken away", intro, results.of_families(*names), sections
         ),
-        "cag_ablation.csv": csv_text(comparison_frame(results, "ablation")),
+        "cag_ablation.csv": csv_text(comparison_frame(results, *names)),
     }
 
 
@@ -263,8 +267,8 @@ def readme_block(groups: Sequence[Group], plan: Plan) -> str:
     parts = [
         f"{OTHER_IMAGES} Differences are paired by seed; their 95 % intervals cover test images "
         "and seeds, and verdicts are corrected for the number of comparisons "
-        "(`params/comparisons.yaml`, fixed before any test split was read, but for one marked "
-        "there)."
+        "(`params/comparisons.yaml`, fixed before any test split was read, but for those "
+        "marked there)."
     ]
     for start, heading in HEADINGS.items():
         parts += [f"**Table 4. {heading}**", _summary(results, plan.systems[start])]

@@ -35,7 +35,7 @@ PAIRED = (
 )
 RULE = (
     f"{PAIRED} The rule and the comparisons (`params/comparisons.yaml`) were fixed before any test "
-    "split was read, but for one that is marked there."
+    "split was read, but for those that are marked there as added later."
 )
 
 

@@ -20,6 +20,8 @@ SCHEDULES = ("one_cycle", "cosine", "warm_restarts", "step", "constant")
 PRECISIONS = ("fp32", "bf16")
 LOSSES = ("cross_entropy", "focal")
 ALPHAS = ("none", "balanced")
+# What paper A's Eq. 10 means, see `losses`; the first is the paper's.
+READINGS = ("hard_pt", "soft_pt", "linear", "exp_ce")
 SAMPLINGS = ("shuffle", "balanced")
 PLASTICITIES = ("all", "high", "head", "staged")
 # What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
@@ -34,12 +36,14 @@ TRAIN_PARAMETERS = {
     "learning_rate": float | None,
     "optimizer": str | None,
     "schedule": str | None,
+    "cycle_momentum": bool | None,
     "augmentation": str | None,
     "cutmix": float | None,
     "label_smoothing": float | None,
     "loss": str | None,
     "focal_gamma": float | None,
     "focal_alpha": str | None,
+    "focal_reading": str | None,
     "sampling": str | None,
     "plasticity": str | None,
     "warmup_epochs": int | None,
@@ -95,12 +99,16 @@ class RunConfig:
         loss: One of `LOSSES`.
         focal_gamma: Focusing parameter of the focal loss, at least 0.
         focal_alpha: Class weights of the focal loss: "none", or "balanced" by training counts.
+        focal_reading: How the focal loss reads smoothed labels, one of `READINGS`; paper A means
+            "hard_pt", older runs had "linear".
         sampling: "shuffle": each image once an epoch; "balanced": each class equally often.
         plasticity: Who is trained when, see `plasticity.make_plan`.
         warmup_epochs: Epochs of the head alone, where `plasticity` is "staged".
         stop_at_accuracy: Validation accuracy at which training ends at once; None: never.
         imbalance: r thins the training split of a binary set to one positive for r negatives.
         label_noise: Share of training labels replaced by another class, 0 to .5.
+        cycle_momentum: Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85
+            while the rate rises, and back: torch's default, so what paper A implies.
     """
 
     recipe: str
@@ -133,6 +141,8 @@ class RunConfig:
     stop_at_accuracy: float | None = None
     imbalance: float | None = None
     label_noise: float = 0.0
+    focal_reading: str = "linear"
+    cycle_momentum: bool = False
 
     def __post_init__(self) -> None:
         """Check types and ranges; all numbers of a kind are stored alike, so that hashes agree."""
@@ -151,6 +161,7 @@ class RunConfig:
             "precision": PRECISIONS,
             "loss": LOSSES,
             "focal_alpha": ALPHAS,
+            "focal_reading": READINGS,
             "sampling": SAMPLINGS,
             "plasticity": PLASTICITIES,
         }
@@ -181,6 +192,15 @@ class RunConfig:
             raise ConfigError(f"focal_gamma must not be negative, got {self.focal_gamma}.")
         if self.loss != "focal" and (self.focal_gamma or self.focal_alpha != "none"):
             raise ConfigError("focal_gamma and focal_alpha belong to loss='focal'.")
+        if self.loss != "focal" and self.focal_reading != field_defaults()["focal_reading"]:
+            raise ConfigError(
+                f"focal_reading belongs to loss='focal', not {self.loss!r}, got "
+                f"{self.focal_reading!r}."
+            )
+        if self.cycle_momentum and self.schedule != "one_cycle":
+            raise ConfigError(
+                f"cycle_momentum belongs to schedule='one_cycle', not {self.schedule!r}."
+            )
         if self.plasticity == "staged" and not 1 <= self.warmup_epochs < self.epochs:
             raise ConfigError(
                 f"plasticity='staged' needs warmup_epochs from 1 to epochs - 1 "

@@ -1,30 +1,42 @@
 """Focal loss with label smoothing (paper A, Eq. 6-15), for two classes and for many.
 
 The paper puts the smoothed label y' of Eq. 9 (14) into the focal loss of Eq. 7 (12) and writes
-L_FL(y, y'), but p_t of Eq. 8 is defined for y = 0 and y = 1 only. We read Eq. 7-8 as one expression
-that is linear in the label, L(y) = y L(1) + (1 - y) L(0), and put y' there:
+L_FL(y, y'), but p_t of Eq. 8 is defined for y = 0 and y = 1 only. With the cross-entropy
+CE(y') = - sum_k y'_k log p_k there are four readings, named in `READINGS`:
 
-    L = - sum_k  y'_k  alpha_k  (1 - p_k)^gamma  log p_k
+- "hard_pt": (1 - p_t)^gamma CE(y'), with p_t of Eq. 8 by the hard label y. The paper's: it takes
+  both labels, as L_FL(y, y') says, and "when the prediction confidence is high, (1 - p_t)^gamma
+  becomes small" stays true. Lowest at p_t = 1. Mixed labels (CutMix) mix the losses of their
+  classes: sum_k y_k (1 - p_k)^gamma CE(y' of class k).
+- "soft_pt": torchvision's `sigmoid_focal_loss` with y' for y, (1 - p_t)^gamma CE(y') with
+  p_t = sum_k y'_k p_k, which is p y' + (1 - p)(1 - y') for two classes. Mixed labels enter as y.
+- "linear": Eq. 7-8 as one expression that is linear in the label, and y' put there:
+  sum_k y'_k (1 - p_k)^gamma (- log p_k). Mixed labels mix the losses. The term of the wrong class
+  keeps its whole weight where the answer is right, so the loss is lowest far from p_t = 1.
+- "exp_ce": (1 - exp(-CE))^gamma CE of CE(y'). No image becomes easy, since CE(y') stays above the
+  entropy of y'. Lowest at p = y'. Mixed labels enter as y.
 
-so p_t is the probability of the class that the term belongs to, and a soft label gives the mean
-loss over its classes. It is the reading under which gamma = 0 gives smoothed cross-entropy, eps = 0
-gives the focal loss of Lin et al. (2017), and mixed labels (CutMix) mix the losses. The other
-reading, (1 - exp(-CE))^gamma CE of the whole soft label, never lets an example become easy, because
-a smoothed cross-entropy stays above zero.
+All are the focal loss of Lin et al. (2017) at eps = 0 and a hard label, and smoothed cross-entropy
+at gamma = 0.
 
 Eq. 7 prints one alpha for both classes, which would only scale the loss; the text calls it "a
-class-balancing factor", so alpha here weighs class 1 and 1 - alpha class 0, as in Lin et al.
+class-balancing factor", so alpha here weighs class 1 and 1 - alpha class 0, as in Lin et al. It
+follows the label that p_t follows: y in "hard_pt", y' in the others.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from helpers.config import LOSSES, RunConfig
+from helpers.config import LOSSES, READINGS, RunConfig
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+# Logits further apart than this are "far": no run that was stored with "linear" came near it.
+_FAR = 64.0
 
 
 def focal_loss(
@@ -34,6 +46,7 @@ def focal_loss(
     gamma: float = 2.0,
     alpha: float | Tensor | None = None,
     smoothing: float = 0.0,
+    reading: str = "hard_pt",
     reduction: str = "mean",
 ) -> Tensor:
     """Focal loss of logits on smoothed labels (paper A, Eq. 7-10 and 12-15).
@@ -46,31 +59,34 @@ def focal_loss(
         alpha: class weights: a float within (0, 1) for two classes (class 1 gets alpha, class 0
             gets 1 - alpha), or a tensor (K,) of positive weights; None: no weights.
         smoothing: eps of Eq. 9, 0 to 1; the label becomes y (1 - eps) + eps / K.
+        reading: what Eq. 10 means, one of `READINGS`; see the module. Without effect where
+            `smoothing` is 0 and the labels are hard.
         reduction: "mean", "sum" or "none" (one value a row).
 
     Returns:
-        The loss, a scalar or (B,). Finite, with finite gradients, for any finite logits.
+        The loss, a scalar or (B,). Finite, with the right finite gradients, for any finite logits;
+        a value beyond the range of the dtype saturates at its end (a "sum" may leave it).
 
     Raises:
         ValueError: a parameter outside its range, shapes that do not fit, or labels that are not
             those of the logits' classes.
     """
-    _check_parameters(gamma, smoothing, reduction)
+    _check_parameters(gamma, smoothing, reading, reduction)
     if logits.ndim == 1:  # softmax(0, s) = (1 - sigmoid(s), sigmoid(s))
         targets = _soft_binary(targets, logits)
         logits = torch.stack([torch.zeros_like(logits), logits], dim=1)
     else:
         targets = _soft(targets, logits)
     num_classes = logits.shape[1]
-    targets = targets * (1 - smoothing) + smoothing / num_classes  # Eq. 9
-    log_p = functional.log_softmax(logits, dim=1)
-    losses = -((gamma * _log_of_rest(log_p)).exp() * log_p)  # Eq. 7, one column a class
-    if alpha is not None:
-        losses = losses * _class_weights(alpha, num_classes).to(losses)
-    losses = (targets * losses).sum(dim=1)
+    weights = torch.ones(num_classes) if alpha is None else _class_weights(alpha, num_classes)
+    losses = _row_losses(logits, targets, gamma, weights.to(logits), smoothing, reading)
     if reduction == "none":
         return losses
-    return losses.mean() if reduction == "mean" else losses.sum()
+    if reduction == "sum":
+        return losses.sum()
+    mean = losses.mean()
+    # The sum of a few losses near the end of the range lies beyond it, their mean does not.
+    return torch.where(mean.isfinite(), mean, (losses / len(losses)).sum())
 
 
 def balanced_alpha(counts: Tensor) -> Tensor:
@@ -95,7 +111,8 @@ def make_loss(config: RunConfig, *, counts: Tensor) -> Loss:
     """Return the loss of a run: (logits (B, K), soft targets (B, K)) -> scalar.
 
     Args:
-        config: `loss`, `label_smoothing`, `focal_gamma` and `focal_alpha` are read.
+        config: `loss`, `label_smoothing`, `focal_gamma`, `focal_alpha` and `focal_reading` are
+            read.
         counts: integer (K,), training images a class, for balanced class weights.
     """
     match config.loss:
@@ -111,23 +128,147 @@ def make_loss(config: RunConfig, *, counts: Tensor) -> Loss:
                 gamma=config.focal_gamma,
                 alpha=alpha,
                 smoothing=config.label_smoothing,
+                reading=config.focal_reading,
             )
     raise ValueError(f"unknown loss {config.loss!r}; known: {', '.join(LOSSES)}.")
 
 
-def _log_of_rest(log_p: Tensor) -> Tensor:
-    """Return log(1 - p_k) as the log of the other classes' sum: exact where p_k rounds to one."""
-    num_classes = log_p.shape[1]
-    itself = torch.eye(num_classes, dtype=torch.bool, device=log_p.device)
-    others = log_p.unsqueeze(1).expand(-1, num_classes, -1).masked_fill(itself, -torch.inf)
-    return others.logsumexp(dim=2)
+# --- the four readings ---------------------------------------------------------------------------
 
 
-def _check_parameters(gamma: float, smoothing: float, reduction: str) -> None:
+def _row_losses(
+    logits: Tensor, y: Tensor, gamma: float, alpha: Tensor, smoothing: float, reading: str
+) -> Tensor:
+    """Return the loss (B,) of logits (B, K) on soft labels y (B, K), with weights alpha (K,)."""
+    num_classes = logits.shape[1]
+    smoothed = y * (1 - smoothing) + smoothing / num_classes  # Eq. 9
+    if reading == "linear":
+        return _linear(logits, smoothed, gamma, alpha)
+    log_p, log_rest = _LogProbabilities.apply(logits)
+    nll = -log_p
+    if reading == "hard_pt":  # one column a class: its p_t, its smoothed label
+        ce = (1 - smoothing) * nll + (smoothing / num_classes * nll).sum(dim=1, keepdim=True)
+        return (y * alpha * _Factor.apply(log_rest, gamma) * ce).sum(dim=1)
+    ce = (smoothed * nll).sum(dim=1)
+    if reading == "soft_pt":
+        log_factor = _LogRestOfMean.apply(logits, log_p.detach(), smoothed)
+    else:
+        log_factor = _log_of_rest_of_ce(log_rest, nll, smoothed)
+    return (smoothed * alpha).sum(dim=1) * _Factor.apply(log_factor, gamma) * ce
+
+
+def _linear(logits: Tensor, smoothed: Tensor, gamma: float, alpha: Tensor) -> Tensor:
+    """Return the losses of the "linear" reading.
+
+    Stored runs were trained with the arithmetic of `plain`, and are made again bit for bit by it
+    alone; its gradients are lost where logits lie far apart, so `robust` takes those rows.
+    """
+    far = (logits.detach().amax(dim=1) - logits.detach().amin(dim=1) > _FAR).unsqueeze(1)
+    log_p = functional.log_softmax(logits.masked_fill(far, 0), dim=1)
+    others = log_p.unsqueeze(1).expand(-1, logits.shape[1], -1)
+    others = others.masked_fill(_diagonal(logits), -torch.inf)
+    plain = -((gamma * others.logsumexp(dim=2)).exp() * log_p)
+    log_p, log_rest = _LogProbabilities.apply(logits)
+    robust = -(_Factor.apply(log_rest, gamma) * log_p)
+    return (smoothed * (torch.where(far, robust, plain) * alpha)).sum(dim=1)
+
+
+def _log_of_rest_of_ce(log_rest: Tensor, nll: Tensor, smoothed: Tensor) -> Tensor:
+    """Return log(1 - exp(-CE)) (B,); CE itself rounds to zero where a hard label is met."""
+    small = math.log(torch.finfo(nll.dtype).eps)  # below, -log p = 1 - p and 1 - exp(-CE) = CE
+    tiny = torch.finfo(nll.dtype).tiny
+    log_nll = torch.where(log_rest < small, log_rest, nll.clamp(min=tiny).log())
+    log_ce = (smoothed.log() + log_nll).logsumexp(dim=1)
+    ce = (smoothed * nll).sum(dim=1)
+    return torch.where(log_ce < small, log_ce, (-torch.expm1(-ce)).clamp(min=tiny).log())
+
+
+# --- logarithms of probabilities, right at any logit ---------------------------------------------
+
+
+class _LogProbabilities(torch.autograd.Function):
+    """log p_k and log(1 - p_k), both (B, K) and finite, of logits (B, K).
+
+    Their gradients are written out: those of `log_softmax` subtract numbers of the size of the
+    incoming ones, which for a focal loss grow with the logits, so that nothing is left of the rest.
+    """
+
+    @staticmethod
+    def forward(ctx, logits: Tensor) -> tuple[Tensor, Tensor]:
+        lowest = torch.finfo(logits.dtype).min
+        log_p = functional.log_softmax(logits, dim=1).clamp(min=lowest)
+        others = log_p.unsqueeze(1).masked_fill(_diagonal(logits), -torch.inf)
+        log_rest = others.logsumexp(dim=2)
+        # Exact where p_k rounds to one.
+        log_p = torch.where(log_p > -0.5, torch.log1p(-log_rest.exp()), log_p)
+        ctx.save_for_backward(log_p, log_rest)
+        return log_p, log_rest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_p: Tensor, grad_rest: Tensor) -> Tensor:
+        log_p, log_rest = ctx.saved_tensors
+        p, diagonal = log_p.exp(), _diagonal(log_p)
+        # d log p_k / dz_j = [j = k] - p_j
+        of_others = grad_p @ (~diagonal).to(grad_p)
+        grad = grad_p * log_rest.exp() - p * of_others
+        # d log(1 - p_k) / dz_j = p_k p_j / (1 - p_k), but -p_k for j = k
+        weighed = grad_rest * p
+        shares = (log_p.unsqueeze(1) - log_rest.unsqueeze(2)).masked_fill(diagonal, -torch.inf)
+        return grad - weighed + (weighed.unsqueeze(2) * shares.exp()).sum(dim=1)
+
+
+class _LogRestOfMean(torch.autograd.Function):
+    """log(1 - sum_k y_k p_k), (B,), of logits, their log p and labels y, all (B, K)."""
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, log_p: Tensor, labels: Tensor) -> Tensor:
+        rest = (1 - labels).clamp(min=0)
+        log_mean = (log_p + rest.log()).logsumexp(dim=1)
+        ctx.save_for_backward(log_p, rest, log_mean)
+        return log_mean
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        log_p, rest, log_mean = ctx.saved_tensors
+        # With r = 1 - y and S = sum_i p_i r_i: d log S / dz_j = sum_i p_j p_i (r_j - r_i) / S
+        difference = rest.unsqueeze(2) - rest.unsqueeze(1)
+        log_pairs = log_p.unsqueeze(2) + log_p.unsqueeze(1) - log_mean[:, None, None]
+        pairs = (log_pairs + difference.abs().log()).exp() * difference.sign()
+        return grad.unsqueeze(1) * pairs.sum(dim=2), None, None
+
+
+def _diagonal(values: Tensor) -> Tensor:
+    """Return a boolean unit matrix (K, K) for values (B, K)."""
+    return torch.eye(values.shape[1], dtype=torch.bool, device=values.device)
+
+
+class _Factor(torch.autograd.Function):
+    """(1 - p_t)^gamma of log(1 - p_t); its gradient never overflows, for inf times 0 is NaN."""
+
+    @staticmethod
+    def forward(ctx, log_rest: Tensor, gamma: float) -> Tensor:
+        factor = (gamma * log_rest).exp()
+        ctx.save_for_backward(factor)
+        ctx.gamma = gamma
+        return factor
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        (factor,) = ctx.saved_tensors
+        limits = torch.finfo(grad.dtype)
+        return (grad * factor * ctx.gamma).clamp(limits.min, limits.max), None
+
+
+def _check_parameters(gamma: float, smoothing: float, reading: str, reduction: str) -> None:
     if not 0 <= gamma < float("inf"):
         raise ValueError(f"gamma must be a finite number of at least 0, got {gamma}.")
     if not 0 <= smoothing <= 1:
         raise ValueError(f"smoothing (eps) must lie between 0 and 1, got {smoothing}.")
+    if reading not in READINGS:
+        raise ValueError(f"reading must be one of {', '.join(READINGS)}, got {reading!r}.")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be mean, sum or none, got {reduction!r}.")
 

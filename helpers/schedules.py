@@ -42,7 +42,11 @@ def make_optimizer(
 
 
 def make_schedule(
-    name: str, optimizer: torch.optim.Optimizer, *, total_steps: int
+    name: str,
+    optimizer: torch.optim.Optimizer,
+    *,
+    total_steps: int,
+    cycle_momentum: bool = False,
 ) -> lr_scheduler.LRScheduler:
     """Build a schedule over `total_steps` batches.
 
@@ -52,17 +56,22 @@ def make_schedule(
             Hutter 2017), "step" (x 0.1 at 50 and 75 %, as MedMNIST v2) or "constant".
         optimizer: Its learning rate is the peak.
         total_steps: Batches of the whole run, at least 1.
+        cycle_momentum: Whether "one_cycle" moves the momentum (beta1 of Adam and AdamW) against
+            the rate, from .95 down to .85 and back, as torch does by default; else it stays the
+            optimizer's own. Paper A names OneCycleLR and no departure from it, so means True.
 
     Raises:
-        ValueError: unknown name or no step.
+        ValueError: unknown name, no step, or a momentum cycle of another schedule.
     """
+    if cycle_momentum and name != "one_cycle":
+        raise ValueError(f"cycle_momentum belongs to the schedule one_cycle, not to {name}.")
     if total_steps < 1:
         raise ValueError(f"total_steps must be at least 1, got {total_steps}.")
     peak = optimizer.param_groups[0]["lr"]
     match name:
         case "one_cycle":
             return lr_scheduler.OneCycleLR(
-                optimizer, max_lr=peak, total_steps=total_steps, cycle_momentum=False
+                optimizer, max_lr=peak, total_steps=total_steps, cycle_momentum=cycle_momentum
             )
         case "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)

@@ -137,7 +137,12 @@ class _State:
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
         )
-        self.schedule = make_schedule(config.schedule, self.optimizer, total_steps=total_steps)
+        self.schedule = make_schedule(
+            config.schedule,
+            self.optimizer,
+            total_steps=total_steps,
+            cycle_momentum=config.cycle_momentum,
+        )
         self.history: list[dict[str, Any]] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}

@@ -85,7 +85,9 @@ def test_the_shipped_comparisons_are_of_known_models_on_one_data_set():
     assert {config.dataset for config in planned} == {plan.dataset}
     assert {config.profile for config in planned} == {"paper"}
     names = [family.name for family in plan.families]
-    assert names == ["ablation", "table4", "table4_scratch", "robustness", "stopping"]
+    assert names == [
+        *("ablation", "readings", "table4", "table4_scratch", "robustness", "stopping", "momentum")
+    ]
 
 
 def test_planned_runs_are_each_protocol_once_a_seed():
@@ -114,6 +116,16 @@ def test_families_compare_what_they_say():
     assert (stop.a.stop_at_accuracy, stop.b.stop_at_accuracy) == (0.9, None)
     # But for the name of its recipe, the run that goes on differs in the stop alone.
     assert replace(stop.b, recipe=stop.a.recipe, stop_at_accuracy=0.9) == stop.a
+    assert {side.cycle_momentum for side in (stop.a, stop.b, reachable.a)} == {True}
+    (cycle,) = plan.family("momentum").pairs
+    assert cycle.a == stop.b and replace(cycle.a, cycle_momentum=False) == cycle.b
+    readings = plan.family("readings").pairs
+    assert [(p.a.focal_reading, p.b.focal_reading) for p in readings] == [
+        ("hard_pt", "linear"),
+        ("soft_pt", "linear"),
+    ]
+    framework = plan.family("ablation").pairs[0].a
+    assert all(p.b == framework and replace(p.a, focal_reading="linear") == p.b for p in readings)
     for family, start in (("ablation", "imagenet"), ("table4", "imagenet")):
         assert {p.a.pretrained for p in plan.family(family).pairs} == {start}
 

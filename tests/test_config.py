@@ -75,6 +75,8 @@ def test_hash_ignores_the_seed_and_the_profile_and_nothing_else():
         "loss": {"loss": "focal"},
         "focal_gamma": {"loss": "focal", "focal_gamma": 2.0},
         "focal_alpha": {"loss": "focal", "focal_alpha": "balanced"},
+        "focal_reading": {"loss": "focal", "focal_reading": "hard_pt"},
+        "cycle_momentum": {"schedule": "one_cycle", "cycle_momentum": True},
         "plasticity": {"plasticity": "high"},
         "warmup_epochs": {"plasticity": "staged", "warmup_epochs": 1},
     }
@@ -108,6 +110,9 @@ def test_an_int_for_a_float_gives_the_same_run():
         ({"epochs": 2.5}, "epochs must be int, got float 2.5"),
         ({"epochs": True}, "epochs must be int, got bool True"),
         ({"epochs": 0}, "epochs must be at least 1"),
+        ({"focal_reading": "hard_pt"}, "focal_reading belongs to loss='focal'"),
+        ({"loss": "focal", "focal_reading": "soft"}, "one of hard_pt, soft_pt, linear, exp_ce"),
+        ({"schedule": "cosine", "cycle_momentum": True}, "belongs to schedule='one_cycle'"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"image_size": 27}, "image_size must be at least 28"),
         ({"optimizer": "lion"}, "optimizer must be one of adamw, adam, sgd, rmsprop"),

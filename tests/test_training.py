@@ -344,6 +344,39 @@ def test_schedules_have_their_shapes():
     np.testing.assert_allclose(rates("constant", 5), 0.1)
 
 
+@pytest.mark.parametrize(("name", "key"), [("sgd", "momentum"), ("adam", "b1"), ("adamw", "b1")])
+def test_one_cycle_moves_the_momentum_against_the_rate_as_torch_does_by_default(name, key):
+    courses = {}
+    for kind in (True, False, "torch"):
+        x = nn.Parameter(torch.ones(4))
+        optimizer = make_optimizer(name, [x], learning_rate=0.01, weight_decay=0.0)
+        if kind == "torch":
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=20)
+        else:
+            schedule = make_schedule("one_cycle", optimizer, total_steps=20, cycle_momentum=kind)
+        momenta = []
+        for _ in range(20):
+            group = optimizer.param_groups[0]
+            momenta.append(group["momentum"] if key == "momentum" else group["betas"][0])
+            optimizer.zero_grad()
+            (x**2).sum().backward()
+            optimizer.step()
+            schedule.step()
+        courses[kind] = (momenta, x.detach())
+    assert courses[True][0] == courses["torch"][0] and torch.equal(
+        courses[True][1], courses["torch"][1]
+    )
+    assert courses[True][0][0] == pytest.approx(0.95)
+    assert min(courses[True][0]) == pytest.approx(0.85)
+    assert set(courses[False][0]) == {0.9}
+
+
+def test_a_momentum_cycle_of_another_schedule_is_refused():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    with pytest.raises(ValueError, match="belongs to the schedule one_cycle, not to cosine"):
+        make_schedule("cosine", optimizer, total_steps=5, cycle_momentum=True)
+
+
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="known: adamw, adam, sgd, rmsprop"):
         make_optimizer("lion", [nn.Parameter(torch.zeros(1))], learning_rate=1, weight_decay=0)

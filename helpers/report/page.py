@@ -56,7 +56,9 @@ FURTHER_TABLES = {
 }
 # Recipes that such a section shows; elsewhere they would stand under code names once more.
 SHOWN_BY = {"ranking": "systems", "table2": "blocks"}
-FAMILIES = ("ablation", "robustness", "stopping", "table4", "table4_scratch")
+FAMILIES = (
+    *("ablation", "readings", "robustness", "stopping", "momentum", "table4", "table4_scratch"),
+)
 LIMITS = (
     "Paper B gives neither learning rate nor batch size, image size or seeds, and contradicts its "
     "own parameter count. What is not given was chosen here and is part of each run's protocol.",
