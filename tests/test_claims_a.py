@@ -1,5 +1,6 @@
 """Paper A's claims: each has a check or a reason, and each check can come out otherwise."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -346,17 +347,23 @@ def test_the_focal_gradient_is_that_of_the_loss(gamma, p_t):
     assert focal_gradient(p_t, gamma) == pytest.approx(abs(logit.grad.item()), rel=1e-6)
 
 
-def test_both_readings_of_the_joint_loss(inputs):
+def test_the_readings_of_the_joint_loss(inputs):
     given = inputs["A13"]
-    figures = CHECKS["A13"].function(**given).figures
-    logit = torch.logit(torch.tensor([given["probability"]], dtype=torch.float64))
-    ours = focal_loss(
-        logit,
-        torch.ones(1, dtype=torch.float64),
-        gamma=given["gamma"],
-        smoothing=given["eps"],
-    )
-    assert figures["linear in the label"] == pytest.approx(ours.item(), rel=1e-6)
+    outcome = CHECKS["A13"].function(**given)
+    p, gamma, label = given["probability"], given["gamma"], 1 - given["eps"] / 2
+    own, other = -math.log(p), -math.log(1 - p)
+    entropy = label * own + (1 - label) * other
+    expected = {
+        "hard_pt": (1 - p) ** gamma * entropy,
+        "soft_pt": (1 - p * label - (1 - p) * (1 - label)) ** gamma * entropy,
+        "linear": label * (1 - p) ** gamma * own + (1 - label) * p**gamma * other,
+        "exp_ce": (1 - math.exp(-entropy)) ** gamma * entropy,
+    }
+    for reading, value in expected.items():
+        assert outcome.figures[f"loss, {reading}"] == pytest.approx(value, rel=1e-9)
+    assert outcome.figures["lowest at, linear"] == pytest.approx(0.75, abs=0.001)
+    assert outcome.figures["lowest at, hard_pt"] == 0.999  # the grid's end
+    assert "holds in all but linear." in outcome.evidence
 
 
 def test_backbones_are_counted_as_torchvision_states():

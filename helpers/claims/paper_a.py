@@ -333,7 +333,16 @@ CHECKS: dict[str, Check] = {
         },
     ),
     "A12": Check(training_a.smoothed_labels, lambda: {"eps": tuple(k / 100 for k in range(101))}),
-    "A13": Check(training_a.joint_loss, lambda: {"probability": 0.9, "gamma": 2.0, "eps": 0.1}),
+    "A13": Check(
+        training_a.joint_loss,
+        lambda: {
+            "probability": training_a.CONFIDENT,
+            "gamma": 2.0,
+            "eps": 0.1,
+            "sure": training_a.SURE,
+            "guess": training_a.UNCERTAIN,
+        },
+    ),
     "A14": _better("ablation", "focal"),
     "A15": _better("ablation", "smoothing"),
     "A16": Check(

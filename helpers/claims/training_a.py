@@ -6,6 +6,7 @@ Gradients are with respect to the logit of the right class, whose probability is
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from helpers.claims.arithmetic import agrees
 from helpers.claims.one_cycle import Fit
@@ -16,9 +17,11 @@ from helpers.claims.outcome import (
     UNDERSPECIFIED,
     Outcome,
 )
+from helpers.config import READINGS
+from helpers.losses import focal_loss
 from helpers.published import Published
 
-CONFIDENT, UNCERTAIN, HARD = 0.9, 0.5, 0.1
+SURE, CONFIDENT, UNCERTAIN, HARD = 0.99, 0.9, 0.5, 0.1
 GAMMAS = (0.5, 1.0, 2.0, 5.0)
 # Gradients within this factor of each other are called about equal.
 ABOUT_EQUAL = 2.0
@@ -61,7 +64,8 @@ def easy_suppressed(*, gammas: Sequence[float], p_t: float) -> Outcome:
     return Outcome(
         verdict=REPRODUCED if all(r < 1 for r in ratios.values()) else NOT_REPRODUCED,
         evidence=f"At p_t = {p_t:g} the gradient is this share of cross-entropy's: {listed}; gamma "
-        "itself is not given, and 0, which the text allows, changes nothing.",
+        "itself is not given, and 0, which the text allows, changes nothing. So with hard labels; "
+        "with smoothed ones it depends on how Eq. 10 is read.",
         figures={f"gamma {g:g}": ratio for g, ratio in ratios.items()},
     )
 
@@ -132,27 +136,60 @@ def smoothed_labels(*, eps: Sequence[float]) -> Outcome:
     )
 
 
-def joint_loss(*, probability: float, gamma: float, eps: float) -> Outcome:
+def joint_loss(
+    *, probability: float, gamma: float, eps: float, sure: float, guess: float
+) -> Outcome:
     """Check that Eq. 10 defines one loss: its p_t (Eq. 8) is defined for labels 0 and 1 only.
 
-    Two usual readings are compared on one positive sample: the focal loss of both classes weighed
-    by the soft label, and the focal factor on the cross-entropy of the soft label.
+    The readings of `losses` are compared on one positive sample. Each is also asked for what the
+    text after Eq. 8 wants of the focal loss: less for a sure right answer than for a guess.
 
-    Verdict: reproduced where they agree within 1 %, else underspecified.
+    Verdict: reproduced where all readings agree within 1 %, else underspecified.
+
+    Args:
+        probability: predicted for the sample.
+        gamma: focusing parameter.
+        eps: smoothing.
+        sure: probability of a sure right answer.
+        guess: of a guess.
     """
-    label, p = 1 - eps / 2, probability
-    terms = -np.log(np.array([p, 1 - p]))
-    shares = np.array([label, 1 - label])
-    linear = float((shares * np.array([1 - p, p]) ** gamma * terms).sum())
-    entropy = float((shares * terms).sum())
-    whole = float((1 - np.exp(-entropy)) ** gamma * entropy)
-    same = abs(linear - whole) <= 0.01 * max(linear, whole)
+    grid = np.arange(1, 1000) / 1000
+    at, ratios, lowest = {}, {}, {}
+    for reading in READINGS:
+        options = {"reading": reading, "gamma": gamma, "eps": eps}
+        at[reading], high, low = _losses([probability, sure, guess], **options)
+        ratios[reading] = high / low
+        lowest[reading] = float(grid[_losses(grid, **options).argmin()])
+    same = max(at.values()) - min(at.values()) <= 0.01 * max(at.values())
+    dearer = [reading for reading, ratio in ratios.items() if ratio >= 1]
     return Outcome(
         verdict=REPRODUCED if same else UNDERSPECIFIED,
-        evidence=f"At a probability of {p:g}, gamma {gamma:g} and eps {eps:g} one reading of Eq. "
-        f"10 gives {linear:.3g}, the other {whole:.3g}: p_t is defined for hard labels only.",
-        figures={"linear in the label": linear, "of the whole label": whole},
+        evidence=f"p_t is defined for hard labels only. At a probability of {probability:g}, gamma "
+        f"{gamma:g} and eps {eps:g} the readings of Eq. 10 give "
+        + ", ".join(f"{value:.3g} ({reading})" for reading, value in at.items())
+        + "; they are lowest at "
+        + ", ".join(f"{p:.3g}" for p in lowest.values())
+        + f". That a sure right answer ({sure:g}) costs less than a guess ({guess:g}), as the text "
+        "after Eq. 8 wants, holds " + (f"in all but {', '.join(dearer)}." if dearer else "in all."),
+        figures={f"loss, {reading}": value for reading, value in at.items()}
+        | {f"lowest at, {reading}": p for reading, p in lowest.items()}
+        | {f"sure / guess, {reading}": ratio for reading, ratio in ratios.items()},
     )
+
+
+def _losses(
+    probabilities: Sequence[float], *, reading: str, gamma: float, eps: float
+) -> np.ndarray:
+    """Return the loss of positive samples of the given probabilities."""
+    p = torch.as_tensor(probabilities, dtype=torch.float64)
+    return focal_loss(
+        torch.logit(p),
+        torch.ones_like(p),
+        gamma=gamma,
+        smoothing=eps,
+        reading=reading,
+        reduction="none",
+    ).numpy()
 
 
 # --- schedules -----------------------------------------------------------------------------------
