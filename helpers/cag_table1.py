@@ -21,37 +21,45 @@ DYNAMICS = {
     "learning_rate": "learning rate",
 }
 PRINTED_EPOCHS = 4
+FAMILIES = {
+    "stopping": "without the momentum cycle",
+    "stopping_momentum": "with the momentum cycle",
+}
 
 
 def table1_files(results: Results) -> dict[str, str]:
     """Return the course of training beside Table 1, and what the stop at 90 % does."""
-    stopping, *others = results.compared["stopping"]
-    target = stopping.pair.a.stop_at_accuracy
+    target = results.compared["stopping"][0].pair.a.stop_at_accuracy
     intro = (
         f"{OTHER_IMAGES} Means ± sd over seeds. The learning rate is that at the end of an epoch. "
-        f"The course is that of the runs that go on ({protocol_text(stopping.pair.b)}); the "
-        f"target is {100 * target:g} % validation accuracy. {RULE}"
+        f"The course is that of the runs that go on; the target is {100 * target:g} % validation "
+        "accuracy. The paper names OneCycleLR and no departure from it, which implies torch's "
+        f"default, the momentum cycle; the first runs had none, so both are shown. {RULE}"
     )
-    sections = [
-        "## The first epochs, paper and ours",
-        _dynamics_table(stopping),
-        "## The target, by seed",
-        _target_table(stopping) if stopping.a else "Not run.",
-        _epoch_seconds_text(stopping),
-        *(text for other in others for text in _other_target(other)),
-        *family_sections(results, "stopping"),
-        *family_sections(results, "momentum"),
-    ]
-    used = results.of_families("stopping", "momentum")
+    sections = [text for family in FAMILIES for text in _family(results, family)]
+    sections += family_sections(results, "momentum")
+    used = results.of_families(*FAMILIES, "momentum")
+    frames = [table1_frame(results.compared[family]) for family in FAMILIES]
     return {
         "cag_table1.md": page("Paper A, Table 1", intro, used, sections),
-        "cag_table1.csv": csv_text(table1_frame([stopping, *others]), float_format="%.6g"),
+        "cag_table1.csv": csv_text(pd.concat(frames), float_format="%.6g"),
     }
 
 
-def _other_target(stopping: Compared) -> list[str]:
-    heading = f"## A target of {100 * stopping.pair.a.stop_at_accuracy:g} %, by seed"
-    return [heading, _seed_table(stopping) if stopping.a else "Not run."]
+def _family(results: Results, family: str) -> Iterator[str]:
+    """Yield the course of training, when each seed reached the target, and the comparisons."""
+    stopping, *others = results.compared[family]
+    cycle = FAMILIES[family]
+    yield f"## The first epochs, paper and ours, {cycle}"
+    yield f"The runs that go on: {protocol_text(stopping.pair.b)}."
+    yield _dynamics_table(stopping.b)
+    yield f"## The target, by seed, {cycle}"
+    yield _target_table(stopping) if stopping.a else "Not run."
+    yield _epoch_seconds_text(stopping)
+    for other in others:
+        yield f"## A target of {100 * other.pair.a.stop_at_accuracy:g} %, by seed, {cycle}"
+        yield _seed_table(other) if other.a else "Not run."
+    yield from family_sections(results, family)
 
 
 def _epoch_values(group: Group | None, epoch: int, name: str) -> list[float]:
@@ -66,7 +74,7 @@ def _printed(epoch: int, name: str) -> Published:
     return lookup(paper="A", table="Table 1", row=f"epoch {epoch}", column=name)
 
 
-def _dynamics_table(stopping: Compared) -> str:
+def _dynamics_table(group: Group | None) -> str:
     head = [
         "epoch",
         "seeds",
@@ -74,10 +82,10 @@ def _dynamics_table(stopping: Compared) -> str:
     ]
     cells = []
     for epoch in range(1, PRINTED_EPOCHS + 1):
-        count = len(_epoch_values(stopping.b, epoch, "val_auc"))
+        count = len(_epoch_values(group, epoch, "val_auc"))
         line = [str(epoch), f"n = {count}" if count else NOT_RUN]
         for name in DYNAMICS:
-            values = _epoch_values(stopping.b, epoch, name)
+            values = _epoch_values(group, epoch, name)
             line += [_printed(epoch, name).printed, _dynamics_text(values, name)]
         cells.append(line)
     return markdown_table(head, cells)
@@ -172,8 +180,9 @@ def _epoch_seconds_text(stopping: Compared) -> str:
 def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
     """Return Table 1 as a tidy table: one quantity a line, published beside ours.
 
-    Rows "epoch 1" .. "epoch 4" are means over the seeds, rows "seed s" single runs; of a target
-    other than the first, its size is named.
+    `cycle_momentum` says whether the runs had torch's momentum cycle. Rows "epoch 1" .. "epoch 4"
+    are means over the seeds, rows "seed s" single runs; of a target other than the first, its size
+    is named.
     """
     stopping, rows = stoppings[0], []
     for epoch in range(1, PRINTED_EPOCHS + 1):
@@ -195,11 +204,11 @@ def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
             }
             for name, value in quantities.items():
                 rows.append((f"seed {seed}{suffix}", name, None, [] if value is None else [value]))
-    flat = []
+    flat, cycle = [], stopping.pair.b.cycle_momentum
     for row, name, published, values in rows:
         seeds = aggregate_seeds(values) if values else {"mean": None, "sd": None}
-        flat.append((row, name, published, seeds["mean"], seeds["sd"], len(values)))
-    columns = ["row", "quantity", "published", "mean", "sd", "n_seeds"]
+        flat.append((cycle, row, name, published, seeds["mean"], seeds["sd"], len(values)))
+    columns = ["cycle_momentum", "row", "quantity", "published", "mean", "sd", "n_seeds"]
     return pd.DataFrame(flat, columns=columns).astype(
         {"published": float, "mean": float, "sd": float}
     )

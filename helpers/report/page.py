@@ -57,7 +57,8 @@ FURTHER_TABLES = {
 # Recipes that such a section shows; elsewhere they would stand under code names once more.
 SHOWN_BY = {"ranking": "systems", "table2": "blocks"}
 FAMILIES = (
-    *("ablation", "readings", "robustness", "stopping", "momentum", "table4", "table4_scratch"),
+    *("ablation", "readings", "robustness", "stopping", "stopping_momentum", "momentum"),
+    *("table4", "table4_scratch"),
 )
 LIMITS = (
     "Paper B gives neither learning rate nor batch size, image size or seeds, and contradicts its "
