@@ -39,6 +39,15 @@ def test_the_shipped_matrices_are_valid_and_of_their_profile(profile):
     assert {config.profile for config in load_matrix(profile)} == {profile}
 
 
+def test_the_runs_at_the_papers_scale_are_none_of_the_others():
+    evidence = load_matrix("evidence")
+    assert {config.profile for config in evidence} == {"paper"}
+    assert not {run_dir(run) for run in evidence} & {run_dir(run) for run in load_matrix("paper")}
+    long = [run for run in evidence if run.recipe == "paper_b" and run.dataset == "breastmnist"]
+    assert {run.epochs for run in long} == {200}
+    assert all(run.test_curve for run in long)
+
+
 @pytest.fixture
 def refusal(tmp_path):
     """Return the message with which a params file of this text is refused."""
