@@ -161,7 +161,7 @@ def test_the_names_are_listed_by_another_process_once(tmp_path, monkeypatch):
 
 def test_an_unknown_profile_lists_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"no matrix full.yaml; known profiles: paper, phantom"
+        ConfigError, match=r"no matrix full.yaml; known profiles: evidence, paper, phantom"
     ) as e:
         load_matrix("full")
     offered = str(e.value).split("known profiles: ")[1].rstrip(".").split(", ")
@@ -172,7 +172,7 @@ def test_an_unknown_profile_lists_the_known_ones():
 
 @pytest.mark.parametrize("name", ["recipes", "comparisons", "tuning_cross_entropy"])
 def test_what_else_lies_in_params_is_no_matrix(name):
-    with pytest.raises(ConfigError, match=rf"{name}.yaml: unknown key .* matrices are paper, ph"):
+    with pytest.raises(ConfigError, match=rf"{name}.yaml: unknown key .* matrices are evidence, paper, ph"):
         load_matrix(name)
 
 
