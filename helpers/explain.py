@@ -147,7 +147,7 @@ def explain(
     """
     layers, methods = _names("layers", layers), _names("methods", methods)
     _check_methods(methods)
-    _check_pixels(pixels, batch_size)
+    _check_pixels(pixels, batch_size, channels=_in_channels(model))
     _check_layers(model, layers)
     classes = _check_classes(classes, len(pixels))
     parts: dict[tuple[str, str], list[np.ndarray]] = {
@@ -386,9 +386,10 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _in_channels(model: nn.Module) -> int:
-    """Return how many channels the first convolution of a network takes; 3 where there is none."""
+    """Return 1 for a network whose first convolution takes grey images as they are, else 3."""
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
-    return next((module.in_channels for module in convolutions), 3)
+    first = next(convolutions, None)
+    return 1 if first is not None and first.in_channels == 1 else 3
 
 
 def _is_map(output: object) -> bool:
@@ -439,11 +440,11 @@ def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:
         )
 
 
-def _check_pixels(pixels: Tensor, batch_size: int) -> None:
-    expected = "pixels must be a float32 tensor (N, 3 or 1, S, S), as `preprocess` gives it"
+def _check_pixels(pixels: Tensor, batch_size: int, *, channels: int) -> None:
+    expected = f"pixels must be a float32 tensor (N, {channels}, S, S), as `preprocess` gives it"
     if not isinstance(pixels, Tensor):
         raise ExplainError(f"{expected}; got {type(pixels).__name__}.")
-    if pixels.dtype != torch.float32 or pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
+    if pixels.dtype != torch.float32 or pixels.ndim != 4 or pixels.shape[1] != channels:
         raise ExplainError(f"{expected}; got {pixels.dtype} {tuple(pixels.shape)}.")
     if not pixels.numel():
         raise ExplainError(f"{expected}; got no image, {tuple(pixels.shape)}.")

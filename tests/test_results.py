@@ -79,6 +79,8 @@ def test_a_record_holds_what_the_schema_promises(run, toy_splits):
     assert len(record["per_class"]) == 2
     assert np.sum(record["confusion_matrix"]) == 24
     assert record["env"]["torch"] == torch.__version__
+    assert record["env"]["processor"]
+    assert isinstance(record["env"]["instruction_set"], str)
     assert set(record["git"]) == {"sha", "dirty"}
     y_true, probabilities = run.predictions("test")
     assert (y_true == toy_splits.test.labels).all()
@@ -496,6 +498,40 @@ def test_half_normalised_native_channels_go_the_whole_way(channels, results_tree
     maps = make_maps(model, run, splits.test)
     (layer,) = maps.layers.values()
     assert maps.maps["true", layer].shape[0] == 8
+
+
+# --- the machine ---------------------------------------------------------------------------------
+
+CPUINFO = """processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R) Xeon(R) Processor
+
+processor\t: 1
+model name\t: another
+"""
+
+
+def test_the_processor_is_named_with_its_numbers_as_a_virtual_machine_hides_its_name(monkeypatch):
+    monkeypatch.setattr(reproducibility.Path, "read_text", lambda path: CPUINFO)
+    name = reproducibility.processor_name()
+    assert name == "Intel(R) Xeon(R) Processor (family 6, model 143)"
+
+
+def test_a_system_without_that_file_gives_what_it_has(monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(reproducibility.Path, "read_text", missing)
+    monkeypatch.setattr(reproducibility.platform, "processor", lambda: "arm")
+    assert reproducibility.processor_name() == "arm"
+
+
+def test_of_the_instruction_set_what_is_there_is_listed(monkeypatch):
+    there = {"avx2": True, "amx_bf16": True, "avx512_f": False, "sse4_1": True, "architecture": "x"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: there)
+    assert reproducibility.instruction_set() == "amx_bf16 avx2"
 
 
 # --- the commit ----------------------------------------------------------------------------------

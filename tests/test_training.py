@@ -213,7 +213,8 @@ from helpers.experiment import run_experiment
 from helpers.data.phantom import make_phantom
 torch.set_num_threads(1)
 config = make_config(recipe="common", dataset="phantom", model="mobilenet_v2", seed=3,
-                     pretrained="none", image_size=28, epochs=4, batch_size=16, profile="quick")
+                     pretrained="none", image_size=28, epochs=4, batch_size=16, profile="quick",
+                     test_curve=True)
 splits = make_phantom(n_train=48, n_val=16, n_test=16)
 import helpers.experiment
 import functools
@@ -253,6 +254,10 @@ def test_kill_9_and_a_rerun_give_the_same_run(tmp_path):
         for tree in ("killed", "whole")
     )
     assert same(again, whole)
+    again, whole = (
+        next(tmp_path.glob(f"{tree}/**/test_curve.csv")).read_text() for tree in ("killed", "whole")
+    )
+    assert again == whole and again.count("\n") == 5
     assert not list(tmp_path.glob("**/checkpoint.pt"))
 
 
