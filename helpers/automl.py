@@ -41,9 +41,10 @@ from helpers.automl_plan import (
     automl_root,
     load_plan,
 )
+from helpers.config import IMAGENET_RGB
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Split, Splits
-from helpers.experiment import IN_CHANNELS, check_data, data_record, score_record
+from helpers.experiment import check_data, data_record, score_record
 from helpers.models.backbones import WeightsUnavailable, build_trunk, weights_name
 from helpers.paths import write_atomically
 from helpers.reproducibility import default_device, environment, git_state
@@ -103,7 +104,7 @@ class Features:
         try:
             trunk, _ = build_trunk(
                 self._backbone,
-                in_channels=IN_CHANNELS,
+                in_channels=IMAGENET_RGB.in_channels(self.splits.in_channels),
                 image_size=self._image_size,
                 pretrained="imagenet",
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -24,6 +24,8 @@ ALPHAS = ("none", "balanced")
 READINGS = ("hard_pt", "soft_pt", "linear", "exp_ce")
 SAMPLINGS = ("shuffle", "balanced")
 PLASTICITIES = ("all", "high", "head", "staged")
+NORMALISATIONS = ("imagenet", "half")
+CHANNELS = ("rgb", "native")
 # What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
 TRAIN_PARAMETERS = {
     "recipe": str,
@@ -50,6 +52,11 @@ TRAIN_PARAMETERS = {
     "stop_at_accuracy": float | None,
     "imbalance": float | None,
     "label_noise": float | None,
+    "n_train": int | None,
+    "normalisation": str | None,
+    "channels": str | None,
+    "precision": str | None,
+    "test_curve": bool | None,
     "pretrained": str,
     "profile": str,
 }
@@ -69,6 +76,27 @@ def load_recipes() -> dict[str, dict[str, Any]]:
 def without_size(dataset: str) -> str:
     """Return a data set's name without a MedMNIST size: all sizes are one set of images."""
     return re.sub(r"_(28|64|128|224)$", "", dataset)
+
+
+class InputForm(NamedTuple):
+    """What a network sees of an image but for its size; the default is paper B's, section 4.1.
+
+    Attributes:
+        normalisation: "imagenet" (its mean and deviation, colour by colour) or "half" (both are .5,
+            as in the MedMNIST benchmark).
+        channels: "rgb" (grey as three equal channels, so that ImageNet weights fit every set) or
+            "native" (grey stays one channel).
+    """
+
+    normalisation: str = "imagenet"
+    channels: str = "rgb"
+
+    def in_channels(self, of_images: int) -> int:
+        """Return how many channels the network takes of images that have `of_images`."""
+        return of_images if self.channels == "native" else 3
+
+
+IMAGENET_RGB = InputForm()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +137,11 @@ class RunConfig:
         label_noise: Share of training labels replaced by another class, 0 to .5.
         cycle_momentum: Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85
             while the rate rises, and back: torch's default, so what paper A implies.
+        n_train: Images of the training split that are used, see `stratified_subset`; None: all.
+        normalisation: One of `NORMALISATIONS`, see `InputForm`.
+        channels: One of `CHANNELS`, see `InputForm`.
+        test_curve: Whether the test accuracy after each epoch is kept beside the run. Nothing
+            selects by it: weights, predictions and selected epoch are those of a run without it.
     """
 
     recipe: str
@@ -143,6 +176,10 @@ class RunConfig:
     label_noise: float = 0.0
     focal_reading: str = "linear"
     cycle_momentum: bool = False
+    n_train: int | None = None
+    normalisation: str = IMAGENET_RGB.normalisation
+    channels: str = IMAGENET_RGB.channels
+    test_curve: bool = False
 
     def __post_init__(self) -> None:
         """Check types and ranges; all numbers of a kind are stored alike, so that hashes agree."""
@@ -164,6 +201,8 @@ class RunConfig:
             "focal_reading": READINGS,
             "sampling": SAMPLINGS,
             "plasticity": PLASTICITIES,
+            "normalisation": NORMALISATIONS,
+            "channels": CHANNELS,
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -172,7 +211,8 @@ class RunConfig:
                 )
 
     def _check_ranges(self) -> None:
-        at_least = {"seed": 0, "image_size": 28, "epochs": 1, "batch_size": 1, "patience": 1}
+        at_least = {"seed": 0, "image_size": 28, "epochs": 1, "batch_size": 1}
+        at_least |= {"patience": 1, "n_train": 2}
         for name, low in at_least.items():
             value = getattr(self, name)
             if value is not None and value < low:
@@ -185,6 +225,11 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {value}.")
+        if self.form == InputForm("imagenet", "native"):
+            raise ConfigError(
+                "channels='native' goes with normalisation='half': ImageNet's statistics are of "
+                "three channels."
+            )
         self._check_paper_a()
 
     def _check_paper_a(self) -> None:
@@ -218,6 +263,11 @@ class RunConfig:
             raise ConfigError(f"imbalance must be at least 1 (1:r), got {self.imbalance}.")
         if not 0 <= self.label_noise <= 0.5:
             raise ConfigError(f"label_noise must lie between 0 and 0.5, got {self.label_noise}.")
+
+    @property
+    def form(self) -> InputForm:
+        """What the network sees of an image but for its size."""
+        return InputForm(self.normalisation, self.channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values as a JSON-ready dictionary."""

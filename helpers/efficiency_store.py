@@ -68,8 +68,9 @@ class Store:
             content["phases"].pop(phase, None)
         for phase, part in content["phases"].items():
             old, new = part["about"]["env"], about["env"]
-            if differing := [key for key in new if old.get(key) != new[key]]:
-                words = ", ".join(f"{k} {old.get(k)} and now {new[k]}" for k in differing)
+            # What an older file does not tell of its machine cannot be compared.
+            if differing := [key for key in new if key in old and old[key] != new[key]]:
+                words = ", ".join(f"{k} {old[k]} and now {new[k]}" for k in differing)
                 raise EfficiencyError(
                     f"{path.name}: the phase {phase} was measured elsewhere ({words}); numbers of "
                     f"two machines do not mix. Measure it again with --anew {phase}."

@@ -265,21 +265,27 @@ def int8_accuracy(run: Run, plan: Plan, *, threads: int) -> dict[str, Any]:
     """
     splits = load_dataset(run.config["dataset"])
     check_data(run, splits)
-    image_size, flip = run.config["image_size"], run.config["flip_average"]
+    image_size = run.config["image_size"]
+    options = {
+        "image_size": image_size,
+        "flip_average": run.config["flip_average"],
+        "form": run.form,
+    }
     model = load_model(run)
     device = torch.device("cpu")
     chosen = np.random.default_rng(0).permutation(len(splits.val.labels))
     chosen = np.sort(chosen[: plan.calibration_images])
-    validation = prepare(as_tensor(splits.val, device)[0][chosen], image_size).contiguous()
+    validation = prepare(as_tensor(splits.val, device)[0][chosen], image_size, run.form)
     images, labels = as_tensor(splits.test, device)
     with tempfile.TemporaryDirectory() as folder:
         graph, target = Path(folder) / "run.onnx", Path(folder) / "run_int8.onnx"
-        export = deployment.export_onnx(model, graph, image_size=image_size)
-        deployment.quantise(graph, target, images=validation.numpy())
+        export = deployment.export_onnx(
+            model, graph, image_size=image_size, in_channels=validation.shape[1]
+        )
+        deployment.quantise(graph, target, images=validation.contiguous().numpy())
         integers = _Form(deployment.onnx_runner(target, threads=threads))
         right = {
-            form: predict(net, images, image_size=image_size, flip_average=flip).argmax(axis=1)
-            == labels.numpy()
+            form: predict(net, images, **options).argmax(axis=1) == labels.numpy()
             for form, net in ((EAGER, model), (INT8, integers))
         }
     return {

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from helpers.config import RunConfig, load_recipes, make_config
-from helpers.data.damage import damage_training_split
+from helpers.data.damage import damage_training_split, stratified_subset
 from helpers.data.datasets import load_dataset, stand_in
-from helpers.data.splits import Splits
+from helpers.data.splits import Split, Splits
 from helpers.efficiency import MACS_TOOL, count_macs, count_parameters
 from helpers.metrics import confusion_matrix, evaluate, per_class
 from helpers.models.registry import build_model, resolve_weights, weights_label
@@ -21,9 +21,6 @@ from helpers.plasticity import make_plan, trainable_by_stage
 from helpers.reproducibility import default_device, environment, epoch_generator, git_state
 from helpers.results import Run, RunError, load_run, lock, run_dir, save_run
 from helpers.training import FitResult, as_tensor, fit, predict, selection_rule
-
-# Grey images enter as three equal channels, so that ImageNet weights fit every data set.
-IN_CHANNELS = 3
 
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
@@ -88,16 +85,29 @@ def check_data(run: Run, splits: Splits) -> None:
 
 
 def fit_from_config(
-    config: RunConfig, splits: Splits, *, checkpoint: Path | None = None
+    config: RunConfig,
+    splits: Splits,
+    *,
+    checkpoint: Path | None = None,
+    watch: Split | None = None,
 ) -> tuple[torch.nn.Module, FitResult, Splits]:
     """Build and train the network of a configuration; the test split is not touched.
 
+    Args:
+        config: The run. Its `test_curve` is the caller's business, who gives the split by `watch`.
+        splits: Its data.
+        checkpoint: As for `fit`.
+        watch: As for `fit`.
+
     Returns:
         The network with the selected weights, how training went, and the splits with the training
-        split as it was used (thinned and mislabelled where the configuration says so).
+        split as it was used (cut down, thinned and mislabelled where the configuration says so).
     """
+    train = splits.train
+    if config.n_train is not None:
+        train = stratified_subset(train, num_classes=splits.num_classes, n=config.n_train)
     damaged = damage_training_split(
-        splits.train,
+        train,
         num_classes=splits.num_classes,
         imbalance=config.imbalance,
         label_noise=config.label_noise,
@@ -108,7 +118,7 @@ def fit_from_config(
     model = build_model(
         config.model,
         num_classes=splits.num_classes,
-        in_channels=IN_CHANNELS,
+        in_channels=config.form.in_channels(splits.in_channels),
         image_size=config.image_size,
         pretrained=config.pretrained,
     )
@@ -120,6 +130,7 @@ def fit_from_config(
         config=config,
         device=default_device(),
         checkpoint=checkpoint,
+        watch=watch,
     )
     return model, result, splits
 
@@ -127,21 +138,27 @@ def fit_from_config(
 def _train(config: RunConfig, splits: Splits) -> Run:
     device = default_device()
     checkpoint = run_dir(config) / "checkpoint.pt"
-    model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint)
+    watch = splits.test if config.test_curve else None
+    model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint, watch=watch)
     start = time.perf_counter()
     predictions = {}
-    for name in ("val", "test"):  # the only time that the test split is looked at
+    for name in ("val", "test"):  # nothing was chosen by the test split, nor is from here on
         split = getattr(splits, name)
         images, _ = as_tensor(split, device)
         predictions[f"{name}_y_true"] = split.labels
         predictions[f"{name}_probabilities"] = predict(
-            model, images, image_size=config.image_size, flip_average=config.flip_average
+            model,
+            images,
+            image_size=config.image_size,
+            flip_average=config.flip_average,
+            form=config.form,
         )
     seconds = time.perf_counter() - start
     record = _record(config, splits, model, result, predictions, device, eval_seconds=seconds)
     with write_atomically(run_dir(config) / "model.safetensors") as temporary:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
-    run = save_run(config, record=record, predictions=predictions)
+    curve = None if watch is None else (result.watched == watch.labels).mean(axis=1)
+    run = save_run(config, record=record, predictions=predictions, test_curve=curve)
     checkpoint.unlink(missing_ok=True)
     return run
 
@@ -198,7 +215,11 @@ def _record(
         "model": {
             "name": config.model,
             "params": count_parameters(model),
-            "macs": count_macs(model, image_size=config.image_size, in_channels=IN_CHANNELS),
+            "macs": count_macs(
+                model,
+                image_size=config.image_size,
+                in_channels=config.form.in_channels(splits.in_channels),
+            ),
             "macs_tool": MACS_TOOL,
             "weights": weights_label(config.model, config.pretrained),
             "trainable": trainable_by_stage(

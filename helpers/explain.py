@@ -102,7 +102,7 @@ def stage_layers(model: nn.Module) -> dict[str, str]:
 
     names = [name for name, _ in model.named_modules() if name]
     with _undisturbed(model), _hooks(model, names, note):
-        model(torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE, device=_device(model)))
+        model(torch.zeros(1, _in_channels(model), _PROBE_SIZE, _PROBE_SIZE, device=_device(model)))
     if not maps:
         raise ExplainError(
             f"no module of {type(model).__name__} gives a (B, C, h, w) map for an image of "
@@ -127,7 +127,8 @@ def explain(
 
     Args:
         model: maps images (B, 3, H, W) to logits (B, K), or to one logit, (B, 1) or (B,).
-        pixels: float32 (N, 3, S, S), as `helpers.data.transforms.preprocess` gives them.
+        pixels: float32 (N, C, S, S), as `helpers.data.transforms.preprocess` gives them; C is 1
+            where a network takes grey images as they are, else 3.
         layers: dotted module names, such as those of `stage_layers`. A module that is called
             several times counts with its last call.
         classes: the class whose logit is explained, int64 (N,) or one for all. Where a network has
@@ -146,7 +147,7 @@ def explain(
     """
     layers, methods = _names("layers", layers), _names("methods", methods)
     _check_methods(methods)
-    _check_pixels(pixels, batch_size)
+    _check_pixels(pixels, batch_size, channels=_in_channels(model))
     _check_layers(model, layers)
     classes = _check_classes(classes, len(pixels))
     parts: dict[tuple[str, str], list[np.ndarray]] = {
@@ -384,6 +385,13 @@ def _device(model: nn.Module) -> torch.device:
     return parameter.device
 
 
+def _in_channels(model: nn.Module) -> int:
+    """Return 1 for a network whose first convolution takes grey images as they are, else 3."""
+    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first = next(convolutions, None)
+    return 1 if first is not None and first.in_channels == 1 else 3
+
+
 def _is_map(output: object) -> bool:
     return isinstance(output, Tensor) and output.ndim == 4 and output.is_floating_point()
 
@@ -432,11 +440,11 @@ def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:
         )
 
 
-def _check_pixels(pixels: Tensor, batch_size: int) -> None:
-    expected = "pixels must be a float32 tensor (N, 3, S, S), as `preprocess` gives it"
+def _check_pixels(pixels: Tensor, batch_size: int, *, channels: int) -> None:
+    expected = f"pixels must be a float32 tensor (N, {channels}, S, S), as `preprocess` gives it"
     if not isinstance(pixels, Tensor):
         raise ExplainError(f"{expected}; got {type(pixels).__name__}.")
-    if pixels.dtype != torch.float32 or pixels.ndim != 4 or pixels.shape[1] != 3:
+    if pixels.dtype != torch.float32 or pixels.ndim != 4 or pixels.shape[1] != channels:
         raise ExplainError(f"{expected}; got {pixels.dtype} {tuple(pixels.shape)}.")
     if not pixels.numel():
         raise ExplainError(f"{expected}; got no image, {tuple(pixels.shape)}.")

@@ -59,7 +59,7 @@ def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
     labels, predicted = test.labels[indices], run.predictions("test")[1].argmax(axis=1)[indices]
     layers = stage_layers(model)
     images, _ = as_tensor(test, torch.device("cpu"))
-    pixels = prepare(images[indices], run.config["image_size"])
+    pixels = prepare(images[indices], run.config["image_size"], run.form)
     maps = {}
     for name, classes in zip(CLASSES, (labels, predicted), strict=True):
         found = explain(

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from helpers import localisation, saliency_controls
+from helpers.config import IMAGENET_RGB, InputForm
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Split, Splits
 from helpers.explain import explain, stage_layers, upsample
@@ -99,7 +100,13 @@ def _tensor(images: np.ndarray) -> torch.Tensor:
 
 
 def measure_network(
-    model: nn.Module, *, val: Split, test: Split, image_size: int, plan: Plan
+    model: nn.Module,
+    *,
+    val: Split,
+    test: Split,
+    image_size: int,
+    plan: Plan,
+    form: InputForm = IMAGENET_RGB,
 ) -> dict[str, Any]:
     """Measure the maps of one network.
 
@@ -109,6 +116,7 @@ def measure_network(
         test: test images with boxes.
         image_size: side of the network's input.
         plan: the rule.
+        form: normalisation and channels of the network's input.
 
     Returns:
         values (views, layers, methods, measures, N), thresholds and empty (layers, methods), and
@@ -118,7 +126,7 @@ def measure_network(
     names, methods = list(layers.values()), plan.methods
 
     def maps_of(images: np.ndarray, labels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        pixels = prepare(_tensor(images), image_size)
+        pixels = prepare(_tensor(images), image_size, form)
         return explain(model, pixels, layers=names, classes=labels, methods=methods)
 
     cells = [(layer, method) for layer in names for method in methods]
@@ -265,7 +273,11 @@ def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
         for run in runs:
             size = run.config["image_size"]
             model = _model(network, run)
-            measured.append(measure_network(model, val=val, test=test, image_size=size, plan=plan))
+            measured.append(
+                measure_network(
+                    model, val=val, test=test, image_size=size, plan=plan, form=run.form
+                )
+            )
             print(f"{study.name}, {network.title}, seed {run.config['seed']}: measured", flush=True)
         shared = {
             "measures": plan.measures,

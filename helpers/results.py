@@ -1,7 +1,8 @@
 """The run store: one folder a run, written once and whole, found by what defines the run.
 
 `<results>/runs/<recipe>/<dataset>/<model>/<configuration hash>_s<seed>/` holds `run.json`,
-`predictions.npz` and `history.csv`. `run.json` is written last: where it exists, the run is done.
+`predictions.npz`, `history.csv` and, where it was asked for, `test_curve.csv`. `run.json` is
+written last: where it exists, the run is done.
 """
 
 import csv
@@ -9,7 +10,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -20,7 +21,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from helpers.config import RunConfig, field_defaults, load_recipes, make_config
+from helpers.config import InputForm, RunConfig, field_defaults, load_recipes, make_config
 from helpers.paths import repo_root, results_root, write_atomically
 
 SCHEMA = 1
@@ -38,6 +39,7 @@ RECORD_KEYS = (
     "env",
     "git",
 )
+TEST_CURVE = "test_curve.csv"
 # How much more than a seed or a start these say about which run was meant.
 _WEIGHTS = {"dataset": 3, "model": 2}
 # What `make_config` cannot do without.
@@ -66,6 +68,11 @@ class Run:
         """The configuration that defines the run; fields newer than the run have their default."""
         return field_defaults() | self.record["config"]
 
+    @property
+    def form(self) -> InputForm:
+        """Normalisation and channels of the network's input."""
+        return InputForm(self.config["normalisation"], self.config["channels"])
+
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
         file = self.path / "predictions.npz"
@@ -80,6 +87,34 @@ class Run:
         if split not in ("val", "test"):
             raise ValueError(f"split must be val or test, got {split!r}.")
         return self._arrays[f"{split}_y_true"], self._arrays[f"{split}_probabilities"]
+
+    def test_curve(self) -> np.ndarray | None:
+        """Return the test accuracy after each epoch, float64 (epochs,), 0 to 1; None if not kept.
+
+        It tells what choosing the epoch on the test split would have been worth; nothing selects
+        by it.
+
+        Raises:
+            RunError: the file is damaged, or not of this run's epochs.
+        """
+        file = self.path / TEST_CURVE
+        if not file.exists():
+            return None
+        try:
+            with open(file, newline="") as handle:
+                rows = [
+                    (int(row["epoch"]), float(row["test_accuracy"]))
+                    for row in csv.DictReader(handle)
+                ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path.name}: cannot read {file.name}: {error!r}") from error
+        epochs = list(range(1, len(self.record["history"]) + 1))
+        if [epoch for epoch, _ in rows] != epochs or not all(0 <= value <= 1 for _, value in rows):
+            raise RunError(
+                f"{self.path.name}: {file.name} must hold one accuracy from 0 to 1 for each of "
+                f"{len(epochs)} epochs, in their order; it has {len(rows)} rows."
+            )
+        return np.array([value for _, value in rows])
 
 
 def run_dir(config: RunConfig) -> Path:
@@ -134,7 +169,11 @@ def _flock(handle: TextIO) -> None:
 
 
 def save_run(
-    config: RunConfig, *, record: dict[str, Any], predictions: dict[str, np.ndarray]
+    config: RunConfig,
+    *,
+    record: dict[str, Any],
+    predictions: dict[str, np.ndarray],
+    test_curve: np.ndarray | None = None,
 ) -> Run:
     """Write a finished run; each file appears whole or not at all, `run.json` last.
 
@@ -144,6 +183,7 @@ def save_run(
         config: What defines the run.
         record: Content of `run.json` but for `schema` and `config`, which are added.
         predictions: `val_y_true`, `val_probabilities`, `test_y_true`, `test_probabilities`.
+        test_curve: Test accuracy after each epoch, float (epochs,), where it was kept.
 
     Raises:
         RunError: a key of the schema is missing or unknown, or the run is stored already.
@@ -158,16 +198,23 @@ def save_run(
         raise RunError(f"{folder} is stored already, and nothing is overwritten: load it.")
     with write_atomically(folder / "predictions.npz") as temporary:
         np.savez_compressed(temporary, **predictions)
-    with (
-        write_atomically(folder / "history.csv") as temporary,
-        open(temporary, "w", newline="") as handle,
-    ):
-        writer = csv.DictWriter(handle, fieldnames=list(record["history"][0]))
-        writer.writeheader()
-        writer.writerows(record["history"])
+    _write_rows(folder / "history.csv", record["history"])
+    if test_curve is not None:
+        rows = [
+            {"epoch": epoch, "test_accuracy": float(value)}
+            for epoch, value in enumerate(test_curve, start=1)
+        ]
+        _write_rows(folder / TEST_CURVE, rows)
     with write_atomically(folder / "run.json") as temporary:
         temporary.write_text(text + "\n")
     return load_run(folder)
+
+
+def _write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with write_atomically(file) as temporary, open(temporary, "w", newline="") as handle:
+        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def load_run(folder: Path) -> Run:
@@ -296,6 +343,11 @@ def _changes(run: Run) -> list[str]:
     return [f"{key} {value}" for key, value in config.items() if value != recipe.get(key)]
 
 
+def is_constant(run: Run) -> bool:
+    """Say whether a run predicts one and the same class for every test image."""
+    return np.count_nonzero(np.sum(run.record["confusion_matrix"], axis=0)) == 1
+
+
 def summary_line(run: Run) -> str:
     """Return a run's progress line: what it was, what it reached, how long it took."""
     config, test = run.config, run.record["metrics"]["test"]
@@ -304,9 +356,10 @@ def summary_line(run: Run) -> str:
         value = test[name]["value"]
         return "undefined" if value is None else f"{value:.3f}"
 
+    constant = ", one class for every test image" if is_constant(run) else ""
     stamp = "PHANTOM " if run.record["data"]["phantom"] else ""
     return (
         f"{stamp}{config['dataset']} {config['model']} {config['pretrained']} seed "
-        f"{config['seed']}: test accuracy {text('accuracy')}, AUC {text('auc')} "
+        f"{config['seed']}: test accuracy {text('accuracy')}, AUC {text('auc')}{constant} "
         f"({run.record['timing']['train_seconds']:.0f} s)"
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from helpers.config import RunConfig
+from helpers.config import IMAGENET_RGB, InputForm, RunConfig
 from helpers.data.transforms import make_augmentation, preprocess
 from helpers.plasticity import ActiveStage
 
@@ -23,9 +23,9 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
-def prepare(images: Tensor, image_size: int) -> Tensor:
-    """Turn uint8 images (N, C, H, W) into a network's input, float32 (N, 3, S, S)."""
-    pixels = preprocess(images, image_size=image_size)
+def prepare(images: Tensor, image_size: int, form: InputForm = IMAGENET_RGB) -> Tensor:
+    """Turn uint8 images (N, C, H, W) into a network's input, see `preprocess`."""
+    pixels = preprocess(images, image_size=image_size, form=form)
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
@@ -39,7 +39,10 @@ class StageInputs:
     def __init__(self, active: ActiveStage, images: Tensor, config: RunConfig) -> None:
         self._active, self._images, self._config = active, images, config
         self._augment = make_augmentation(
-            config.augmentation, image_size=config.image_size, cutmix=config.cutmix
+            config.augmentation,
+            image_size=config.image_size,
+            cutmix=config.cutmix,
+            form=config.form,
         )
         self._kept = None
         fixed = config.augmentation == "none" and config.cutmix == 0
@@ -55,7 +58,7 @@ class StageInputs:
         self._active.frozen.eval()
         with torch.no_grad(), autocast(images.device, precision):
             batches = [
-                self._active.frozen(prepare(batch, self._config.image_size))
+                self._active.frozen(prepare(batch, self._config.image_size, self._config.form))
                 for batch in images.split(EVALUATION_BATCH)
             ]
         return torch.cat(batches)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from helpers.averaging import ExponentialAverage
-from helpers.config import RunConfig
+from helpers.config import IMAGENET_RGB, InputForm, RunConfig
 from helpers.data.sampling import batches, epoch_order, num_batches
 from helpers.data.splits import Split
 from helpers.losses import Loss, make_loss
@@ -40,6 +40,8 @@ class FitResult:
         value: Its validation AUC, None where that is undefined.
         seconds: Training time, epochs before an interruption included.
         images_per_second: Training images through the loop, validation not counted.
+        watched: Predicted classes of the watched images after each epoch, int64 (epochs, N); None
+            where none were watched.
     """
 
     history: list[dict[str, Any]]
@@ -47,6 +49,7 @@ class FitResult:
     value: float | None
     seconds: float
     images_per_second: float
+    watched: np.ndarray | None = None
 
 
 def as_tensor(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -89,7 +92,7 @@ def selection_rule(config: RunConfig) -> str:
 
 
 def class_probabilities(model: nn.Module, pixels: Tensor, *, flip_average: bool) -> Tensor:
-    """Return float32 (B, K) of pixels (B, 3, S, S); see `predict`."""
+    """Return float32 (B, K) of pixels (B, C, S, S); see `predict`."""
     probabilities = model(pixels).float().softmax(dim=1)
     if flip_average:
         mirrored = model(pixels.flip(-1)).float().softmax(dim=1)
@@ -98,15 +101,21 @@ def class_probabilities(model: nn.Module, pixels: Tensor, *, flip_average: bool)
 
 
 def predict(
-    model: nn.Module, images: Tensor, *, image_size: int, flip_average: bool = False
+    model: nn.Module,
+    images: Tensor,
+    *,
+    image_size: int,
+    flip_average: bool = False,
+    form: InputForm = IMAGENET_RGB,
 ) -> np.ndarray:
     """Return class probabilities.
 
     Args:
-        model: Maps (B, 3, S, S) to logits (B, K).
+        model: Maps pixels of the form, (B, 3, S, S) by default, to logits (B, K).
         images: uint8 (N, C, H, W), on the model's device.
         image_size: S.
         flip_average: Average the probabilities of each image and its mirror image.
+        form: Normalisation and channels that the model was trained with.
 
     Returns:
         float32 (N, K), rows summing to one.
@@ -116,7 +125,7 @@ def predict(
     batches = []
     with torch.inference_mode():
         for batch in images.split(EVALUATION_BATCH):
-            pixels = prepare(batch, image_size)
+            pixels = prepare(batch, image_size, form)
             batches.append(class_probabilities(model, pixels, flip_average=flip_average).cpu())
     model.train(was_training)
     return torch.cat(batches).numpy()
@@ -146,6 +155,7 @@ class _State:
         self.history: list[dict[str, Any]] = []
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
+        self.watched: list[Tensor] = []
 
     @property
     def evaluated(self) -> nn.Module:
@@ -171,6 +181,7 @@ class _State:
             "history": self.history,
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
+            "watched": self.watched,
         }
         with write_atomically(path) as temporary:
             torch.save(state, temporary)
@@ -189,6 +200,7 @@ class _State:
         self.history = state["history"]
         self.best_epoch = state["best_epoch"]
         self.best_weights = state["best_weights"]
+        self.watched = [classes.cpu() for classes in state.get("watched", [])]
 
 
 def _train_epoch(
@@ -254,7 +266,11 @@ def _validate(
         probabilities = torch.cat(batches).softmax(dim=1).cpu().numpy()
     else:
         probabilities = predict(
-            network, inputs, image_size=config.image_size, flip_average=config.flip_average
+            network,
+            inputs,
+            image_size=config.image_size,
+            flip_average=config.flip_average,
+            form=config.form,
         )
     points = evaluate(y_true, probabilities, n_resamples=0)
     of_truth = probabilities[np.arange(len(y_true)), y_true]
@@ -275,6 +291,7 @@ def fit(
     device: torch.device,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 20.0,
+    watch: Split | None = None,
 ) -> FitResult:
     """Train, select the best epoch on validation data, and leave its weights in the model.
 
@@ -290,10 +307,12 @@ def fit(
         device: Where to train.
         checkpoint: File to write to and continue from; None: no checkpoint.
         checkpoint_seconds: Least time between two checkpoints; 0: one an epoch.
+        watch: Images whose predicted classes are kept after each epoch. They go into
+            `FitResult.watched` alone: nothing is selected, stopped or drawn by them.
 
     Raises:
         TrainingDiverged: the loss is NaN or infinite.
-        ValueError: the checkpoint belongs to another run.
+        ValueError: the checkpoint belongs to another run, or was written without `watch`.
     """
     model.to(device, memory_format=torch.channels_last)
     images, labels = as_tensor(train, device)
@@ -303,6 +322,12 @@ def fit(
     identity = f"{config.hash()}_s{config.seed}"
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, identity=identity)
+        if watch is not None and len(state.watched) != len(state.history):
+            raise ValueError(
+                f"{checkpoint.name} has watched predictions of {len(state.watched)} of "
+                f"{len(state.history)} epochs; delete it to train this run from its beginning."
+            )
+    watched_images = None if watch is None else as_tensor(watch, device)[0]
     plan = make_plan(config.plasticity, epochs=config.epochs, warmup_epochs=config.warmup_epochs)
     loss_function = make_loss(config, counts=torch.bincount(labels, minlength=num_classes))
     # Kept features serve validation too, unless it looks at other weights or at mirrored images.
@@ -343,6 +368,8 @@ def fit(
                 }
             )
             state.keep_best()
+            if watched_images is not None:
+                state.watched.append(_predicted(state.evaluated, watched_images, config))
             if checkpoint is not None and time.monotonic() - last_saved >= checkpoint_seconds:
                 state.save(checkpoint, identity=identity)
                 last_saved = time.monotonic()
@@ -356,7 +383,20 @@ def fit(
         value=state.history[state.best_epoch - 1]["val_auc"],
         seconds=seconds,
         images_per_second=len(labels) * len(state.history) / seconds,
+        watched=None if watch is None else torch.stack(state.watched).long().numpy(),
     )
+
+
+def _predicted(network: nn.Module, images: Tensor, config: RunConfig) -> Tensor:
+    """Return the predicted class of each image, int16 (N,): small enough for every checkpoint."""
+    probabilities = predict(
+        network,
+        images,
+        image_size=config.image_size,
+        flip_average=config.flip_average,
+        form=config.form,
+    )
+    return torch.from_numpy(probabilities.argmax(axis=1).astype(np.int16))
 
 
 def _finished(state: _State, config: RunConfig) -> bool:

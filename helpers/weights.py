@@ -19,7 +19,7 @@ from torch import nn
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
-from helpers.experiment import IN_CHANNELS, check_data, fit_from_config
+from helpers.experiment import check_data, fit_from_config
 from helpers.models.registry import build_model
 from helpers.paths import write_atomically
 from helpers.reproducibility import default_device
@@ -51,7 +51,7 @@ def untrained_model(run: Run, *, pretrained: str, seed: int) -> nn.Module:
     model = build_model(
         config["model"],
         num_classes=data["num_classes"],
-        in_channels=IN_CHANNELS,
+        in_channels=run.form.in_channels(data["in_channels"]),
         image_size=config["image_size"],
         pretrained=pretrained,
     )
@@ -107,7 +107,11 @@ def restore(run: Run) -> float:
         model, _, splits = fit_from_config(config, splits)
         images, _ = as_tensor(splits.val, default_device())
         ours = predict(
-            model, images, image_size=config.image_size, flip_average=config.flip_average
+            model,
+            images,
+            image_size=config.image_size,
+            flip_average=config.flip_average,
+            form=config.form,
         )
         difference = float(np.abs(ours - run.predictions("val")[1]).max())
         if difference > TOLERANCE:

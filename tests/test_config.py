@@ -39,6 +39,15 @@ def test_epochs_follow_the_data_set_whatever_its_size():
     assert make_config(**BASE | {"dataset": "bloodmnist_224"}).epochs == epochs["default"]
 
 
+def test_paper_b_trains_its_200_epochs_and_a_tenth_on_the_larger_sets():
+    def epochs(dataset):
+        return make_config(**BASE | {"recipe": "paper_b", "dataset": dataset}).epochs
+
+    long, short = ("breastmnist", "organcmnist"), ("pneumoniamnist", "bloodmnist_28", "dermamnist")
+    assert [epochs(name) for name in long] == [200, 200]
+    assert [epochs(name) for name in (*short, "npz:dermamnist_rebuilt")] == [20] * 4
+
+
 def test_an_override_wins_and_none_leaves_the_recipe():
     assert make_config(**BASE, epochs=3, cutmix=None).epochs == 3
     assert make_config(**BASE, cutmix=None).cutmix == load_recipes()["common"]["cutmix"]
@@ -70,6 +79,9 @@ def test_hash_ignores_the_seed_and_the_profile_and_nothing_else():
         "sampling": "balanced",
         "imbalance": 4.0,
         "label_noise": 0.1,
+        "n_train": 100,
+        "normalisation": "half",
+        "test_curve": True,
     }
     together = {  # fields that only go with one another
         "loss": {"loss": "focal"},
@@ -79,6 +91,7 @@ def test_hash_ignores_the_seed_and_the_profile_and_nothing_else():
         "cycle_momentum": {"schedule": "one_cycle", "cycle_momentum": True},
         "plasticity": {"plasticity": "high"},
         "warmup_epochs": {"plasticity": "staged", "warmup_epochs": 1},
+        "channels": {"channels": "native", "normalisation": "half"},
     }
     every = {field.name for field in dataclasses.fields(RunConfig)}
     assert set(same) | set(other) | set(together) == every
@@ -120,6 +133,10 @@ def test_an_int_for_a_float_gives_the_same_run():
         ({"pretrained": "auto"}, "pretrained must be one of imagenet, none"),
         ({"cutmix": 1.5}, "cutmix must lie between 0 and 1"),
         ({"recipe": "comon"}, "unknown recipe 'comon'; known: common"),
+        ({"n_train": 1}, "n_train must be at least 2, got 1"),
+        ({"normalisation": "none"}, "normalisation must be one of imagenet, half"),
+        ({"channels": "native"}, "channels='native' goes with normalisation='half'"),
+        ({"test_curve": 1}, "test_curve must be bool, got int 1"),
         ({"sede": 3}, "unknown parameter sede; known: .*seed"),
         ({"model": None}, "model must be str, got NoneType"),
     ],

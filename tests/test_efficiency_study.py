@@ -9,6 +9,7 @@ import yaml
 from torch import nn
 
 from helpers import efficiency_memory, efficiency_study
+from helpers.config import IMAGENET_RGB
 from helpers.deployment import EAGER, INT8, ONNX, DeploymentError, random_images
 from helpers.efficiency_memory import FORWARD, TRAINING, MemoryUnknown, peak_memory
 from helpers.efficiency_plan import Candidate, EfficiencyError, Rounds, load_plan
@@ -129,6 +130,13 @@ def test_numbers_of_two_machines_do_not_mix(store):
         Store.open(store.path, about=other)
     fresh = Store.open(store.path, about=other, anew=["sizes"])
     assert fresh.rows("sizes") == []
+
+
+def test_a_file_older_than_a_fact_about_the_machine_is_gone_on_with(store):
+    store.add("sizes", model="resnet18")
+    newer = about(CPU)
+    newer["env"] |= {"a fact that older files lack": "x"}
+    assert len(Store.open(store.path, about=newer).rows("sizes")) == 1
 
 
 @pytest.mark.parametrize(
@@ -264,6 +272,7 @@ def test_integers_are_judged_on_the_test_split(toy_splits, monkeypatch):
             "image_size": 28,
             "flip_average": True,
         }
+        form = IMAGENET_RGB
 
     monkeypatch.setattr(efficiency_study, "load_dataset", lambda name: toy_splits)
     monkeypatch.setattr(efficiency_study, "check_data", lambda run, splits: None)

@@ -39,6 +39,15 @@ def test_the_shipped_matrices_are_valid_and_of_their_profile(profile):
     assert {config.profile for config in load_matrix(profile)} == {profile}
 
 
+def test_the_runs_at_the_papers_scale_are_none_of_the_others():
+    evidence = load_matrix("evidence")
+    assert {config.profile for config in evidence} == {"paper"}
+    assert not {run_dir(run) for run in evidence} & {run_dir(run) for run in load_matrix("paper")}
+    long = [run for run in evidence if run.recipe == "paper_b" and run.dataset == "breastmnist"]
+    assert {run.epochs for run in long} == {200}
+    assert all(run.test_curve for run in long)
+
+
 @pytest.fixture
 def refusal(tmp_path):
     """Return the message with which a params file of this text is refused."""
@@ -152,7 +161,7 @@ def test_the_names_are_listed_by_another_process_once(tmp_path, monkeypatch):
 
 def test_an_unknown_profile_lists_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"no matrix full.yaml; known profiles: paper, phantom"
+        ConfigError, match=r"no matrix full.yaml; known profiles: evidence, paper, phantom"
     ) as e:
         load_matrix("full")
     offered = str(e.value).split("known profiles: ")[1].rstrip(".").split(", ")
@@ -163,7 +172,7 @@ def test_an_unknown_profile_lists_the_known_ones():
 
 @pytest.mark.parametrize("name", ["recipes", "comparisons", "tuning_cross_entropy"])
 def test_what_else_lies_in_params_is_no_matrix(name):
-    with pytest.raises(ConfigError, match=rf"{name}.yaml: unknown key .* matrices are paper, ph"):
+    with pytest.raises(ConfigError, match=rf"{name}.yaml: unknown key .* matrices are evidence"):
         load_matrix(name)
 
 

@@ -12,18 +12,24 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from helpers import experiment, reproducibility, results
+from helpers import experiment, reproducibility, results, training
 from helpers.config import make_config
 from helpers.data.splits import Split, Splits
 from helpers.experiment import config_from_parameters, run_experiment
+from helpers.explain_run import make_maps
 from helpers.metrics import evaluate
 from helpers.paths import write_atomically
+from helpers.prediction.checkpoint import open_checkpoint
+from helpers.prediction.predict import prepare_frame
+from helpers.prediction.reading import Frame
 from helpers.results import (
     RECORD_KEYS,
     RunError,
     find_run,
     find_runs,
+    is_constant,
     is_stored,
     list_runs,
     load_run,
@@ -33,6 +39,7 @@ from helpers.results import (
     save_run,
     summary_line,
 )
+from helpers.weights import load_model
 from tests.fabricated import fabricate_run
 
 CONFIG = make_config(
@@ -72,6 +79,8 @@ def test_a_record_holds_what_the_schema_promises(run, toy_splits):
     assert len(record["per_class"]) == 2
     assert np.sum(record["confusion_matrix"]) == 24
     assert record["env"]["torch"] == torch.__version__
+    assert record["env"]["processor"]
+    assert isinstance(record["env"]["instruction_set"], str)
     assert set(record["git"]) == {"sha", "dirty"}
     y_true, probabilities = run.predictions("test")
     assert (y_true == toy_splits.test.labels).all()
@@ -104,6 +113,65 @@ def test_nothing_is_left_but_the_finished_run(run):
         "model.safetensors",
         "run.lock",
     }
+
+
+# --- the test curve ------------------------------------------------------------------------------
+
+CURVE = dataclasses.replace(CONFIG, epochs=4, learning_rate=0.01, test_curve=True)
+
+
+@pytest.fixture
+def curved(results_tree, toy_splits):
+    return run_experiment(CURVE, splits=toy_splits)
+
+
+def test_the_curve_at_the_selected_epoch_is_the_stored_test_accuracy(curved):
+    curve, epoch = curved.test_curve(), curved.record["selection"]["epoch"]
+    assert curve.shape == (4,)
+    assert curve[epoch - 1] == curved.record["metrics"]["test"]["accuracy"]["value"]
+    assert set(curve * 24) <= set(range(25))  # 24 test images
+
+
+def test_a_run_is_the_same_with_its_curve_and_without(curved, toy_splits):
+    plain = run_experiment(dataclasses.replace(CURVE, test_curve=False), splits=toy_splits)
+    assert plain.path != curved.path
+    assert plain.test_curve() is None
+    assert plain.record["selection"] == curved.record["selection"]
+    for split in ("val", "test"):
+        pairs = zip(plain.predictions(split), curved.predictions(split), strict=True)
+        assert all((left == right).all() for left, right in pairs)
+    left, right = (load_file(run.path / "model.safetensors") for run in (plain, curved))
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_training_by_itself_keeps_no_curve(toy_splits, monkeypatch):
+    """Tuning and `helpers.weights` train by `fit_from_config`; the test split is none of theirs."""
+    monkeypatch.setattr(training, "_predicted", lambda *a: pytest.fail("predicted"))
+    _, result, _ = experiment.fit_from_config(CURVE, toy_splits)
+    assert result.watched is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "epoch,test_accuracy\n1,0.5\n",  # a run of four epochs
+        "epoch,test_accuracy\n1,.5\n2,.5\n4,.5\n3,.5\n",
+        "epoch,test_accuracy\n1,.5\n2,.5\n3,.5\n4,50\n",
+        "epoch,test_accuracy\n1,.5\n2,.5\n3,.5\n4,nan\n",
+        "epoch,test_accuracy\n1,.5\n2,.5\n3,.5\n4\n",
+        "epoch,accuracy\n1,.5\n2,.5\n3,.5\n4,.5\n",
+        "\0\0",
+    ],
+)
+def test_a_damaged_curve_has_its_error(text, curved):
+    (curved.path / "test_curve.csv").write_text(text)
+    with pytest.raises(RunError, match=r"test_curve.csv"):
+        curved.test_curve()
+
+
+# --- two processes -------------------------------------------------------------------------------
 
 
 def _train_in_process(results, splits, started, trained):
@@ -301,6 +369,16 @@ def test_the_line_of_a_recipe_that_is_gone_still_names_the_run(store, monkeypatc
         find_runs(model="resnet1")
 
 
+def test_a_run_that_knows_one_answer_is_flagged(store, results_tree):
+    assert not any(is_constant(run) for run in store)
+    assert "one class" not in summary_line(store[0])
+    constant = fabricate_run(model="resnet34", wrong=0)
+    matrix = np.array(constant.record["confusion_matrix"])
+    constant.record["confusion_matrix"] = [[int(n), 0] for n in matrix.sum(axis=1)]
+    assert is_constant(constant)
+    assert ", one class for every test image (" in summary_line(constant)
+
+
 def test_the_progress_line_stamps_phantom_data(run):
     assert summary_line(run).startswith("phantom mobilenet_v2 none seed 0: test accuracy 0.")
     run.record["data"]["phantom"] = True
@@ -372,6 +450,88 @@ def test_grey_colour_and_many_classes_go_the_whole_way(results_tree):
     assert np.shape(record["confusion_matrix"]) == (11, 11)
     assert record["per_class"][10]["sensitivity"]["value"] is None
     assert record["metrics"]["test"]["auc"]["value"] is not None
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_half_normalised_native_channels_go_the_whole_way(channels, results_tree):
+    """The benchmark's recipe: trained, stored, restored, explained, predicted as it was trained."""
+    generator = np.random.default_rng(0)
+
+    def split(n):
+        shape = (n, 28, 28, channels)
+        labels = np.arange(n) % 2
+        return Split(
+            images=generator.integers(0, 256, shape, dtype=np.uint8), labels=labels.astype(np.int64)
+        )
+
+    splits = Splits(
+        *("toy", split(16), split(8), split(8), ("a", "b"), "toy", "0" * 32),
+    )
+    config = make_config(
+        recipe="medmnist_v2",
+        dataset="phantom",
+        model="resnet18_28",
+        seed=0,
+        pretrained="none",
+        epochs=1,
+    )
+    run = run_experiment(config, splits=splits)
+    model = load_model(run)
+    assert model.conv1.in_channels == channels
+    assert run.form == ("half", "native")
+    expected = run.predictions("test")[1]
+
+    pixels = torch.from_numpy(splits.test.images).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        by_hand = model((pixels - 0.5) / 0.5).softmax(dim=1).numpy()
+    np.testing.assert_allclose(by_hand, expected, atol=1e-5)
+
+    checkpoint = open_checkpoint(run)
+    for image, probabilities in zip(splits.test.images, expected, strict=True):
+        prepared, _ = prepare_frame(Frame("x", 0, image), checkpoint)
+        np.testing.assert_allclose(checkpoint.probabilities(prepared)[0], probabilities, atol=1e-5)
+    other = splits.test.images[:1].mean(axis=3, keepdims=True).astype(np.uint8)
+    other = other[0] if channels == 3 else np.repeat(other[0], 3, axis=2)
+    prepared, _ = prepare_frame(Frame("x", 0, other), checkpoint)
+    assert prepared.shape == (1, channels, 28, 28)
+
+    maps = make_maps(model, run, splits.test)
+    (layer,) = maps.layers.values()
+    assert maps.maps["true", layer].shape[0] == 8
+
+
+# --- the machine ---------------------------------------------------------------------------------
+
+CPUINFO = """processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R) Xeon(R) Processor
+
+processor\t: 1
+model name\t: another
+"""
+
+
+def test_the_processor_is_named_with_its_numbers_as_a_virtual_machine_hides_its_name(monkeypatch):
+    monkeypatch.setattr(reproducibility.Path, "read_text", lambda path: CPUINFO)
+    name = reproducibility.processor_name()
+    assert name == "Intel(R) Xeon(R) Processor (family 6, model 143)"
+
+
+def test_a_system_without_that_file_gives_what_it_has(monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(reproducibility.Path, "read_text", missing)
+    monkeypatch.setattr(reproducibility.platform, "processor", lambda: "arm")
+    assert reproducibility.processor_name() == "arm"
+
+
+def test_of_the_instruction_set_what_is_there_is_listed(monkeypatch):
+    there = {"avx2": True, "amx_bf16": True, "avx512_f": False, "sse4_1": True, "architecture": "x"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: there)
+    assert reproducibility.instruction_set() == "amx_bf16 avx2"
 
 
 # --- the commit ----------------------------------------------------------------------------------

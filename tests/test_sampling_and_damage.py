@@ -1,10 +1,12 @@
 """Balanced sampling, thinned and mislabelled training splits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from helpers.data.damage import damage_training_split
+from helpers.data.damage import damage_training_split, stratified_subset
 from helpers.data.sampling import batches, epoch_order, num_batches
 from helpers.data.splits import DataError, Split
 from tests.conftest import toy_split
@@ -63,6 +65,31 @@ def test_no_image_is_left_alone_in_the_last_batch(images, batch_size, sizes):
 def test_an_unknown_sampling_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="shuffle, balanced"):
         epoch_order("weighted", LABELS, generator=generator())
+
+
+def test_a_subset_has_every_class_in_its_share_and_lies_in_the_larger_ones():
+    split = with_index(200)
+    split = dataclasses.replace(split, labels=np.repeat([0, 1, 2], [147, 50, 3]))
+    shares = np.bincount(split.labels) / len(split)
+    smaller = set()
+    for n in (3, 4, 10, 57, 199, 200):
+        kept = stratified_subset(split, num_classes=3, n=n)
+        assert len(kept) == n
+        counts = np.bincount(kept.labels, minlength=3)
+        assert counts.min() >= 1
+        assert np.abs(counts - n * shares).max() <= 2  # one image a class is owed at least
+        indices = [int(group[1:]) for group in kept.groups]
+        assert indices == sorted(indices)
+        assert (kept.images[:, 0, 0, 0] == indices).all()
+        assert (split.labels[indices] == kept.labels).all()
+        assert smaller <= set(indices)
+        smaller = set(indices)
+
+
+@pytest.mark.parametrize("n", [1, 201])
+def test_a_subset_out_of_range_is_refused(n):
+    with pytest.raises(DataError, match=f"n_train must lie between 2 .* and 200 .*, got {n}"):
+        stratified_subset(with_index(200), num_classes=2, n=n)
 
 
 def damage(split, *, num_classes=2, imbalance=None, label_noise=0.0, seed=0):

@@ -69,6 +69,10 @@ def weights(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
+def without_seconds(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
 def same(left, right):
     return all(torch.equal(left[name], right[name]) for name in left | right)
 
@@ -150,10 +154,55 @@ def test_interrupted_after_any_epoch_it_ends_with_the_same_weights(toy_splits, t
         resumed = small_net(seed=99)  # its own weights must not matter
         result = train(resumed, toy_splits, checkpoint=file, checkpoint_seconds=0)
         assert same(weights(resumed), weights(whole))
-        drop = {"seconds"}
-        assert [{k: v for k, v in row.items() if k not in drop} for row in result.history] == [
-            {k: v for k, v in row.items() if k not in drop} for row in expected.history
-        ]
+        assert without_seconds(result.history) == without_seconds(expected.history)
+
+
+def test_watching_changes_nothing_but_what_is_kept(toy_splits):
+    results, states = [], []
+    for watch in (None, toy_splits.test):
+        model = small_net()
+        results.append(train(model, toy_splits, watch=watch))
+        states.append(weights(model))
+    unwatched, watched = results
+    assert same(*states)
+    assert unwatched.epoch == watched.epoch
+    assert without_seconds(unwatched.history) == without_seconds(watched.history)
+    assert unwatched.watched is None
+    images, _ = as_tensor(toy_splits.test, CPU)
+    options = {"image_size": 28, "flip_average": QUICK.flip_average}
+    selected = predict(model, images, **options).argmax(axis=1)
+    assert watched.watched.shape == (QUICK.epochs, len(images))
+    assert (watched.watched[watched.epoch - 1] == selected).all()
+
+
+@pytest.mark.parametrize("ema_decay", [0.5, None])
+def test_what_was_watched_survives_an_interruption(ema_decay, toy_splits, tmp_path, monkeypatch):
+    config = dataclasses.replace(QUICK, ema_decay=ema_decay, learning_rate=0.01)
+    whole = train(small_net(), toy_splits, config, watch=toy_splits.test)
+    file = tmp_path / "c.pt"
+
+    def stop(*arguments):
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        calls, evaluate = [], training._predicted
+        patch.setattr(
+            *(training, "_predicted"),
+            lambda *a: calls.append(1) or (stop() if len(calls) == 3 else evaluate(*a)),
+        )
+        with pytest.raises(InterruptedError):
+            options = {"checkpoint": file, "checkpoint_seconds": 0, "watch": toy_splits.test}
+            train(small_net(), toy_splits, config, **options)
+    resumed = train(small_net(seed=99), toy_splits, config, **options)
+    assert len(calls) == 3 and resumed.watched.shape == whole.watched.shape
+    assert (resumed.watched == whole.watched).all()
+
+
+def test_a_checkpoint_that_watched_nothing_is_refused(toy_splits, tmp_path):
+    file = tmp_path / "c.pt"
+    train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
+    with pytest.raises(ValueError, match=r"c\.pt has watched predictions of 0 of 3 epochs"):
+        train(small_net(), toy_splits, checkpoint=file, watch=toy_splits.test)
 
 
 KILLED = """
@@ -164,7 +213,8 @@ from helpers.experiment import run_experiment
 from helpers.data.phantom import make_phantom
 torch.set_num_threads(1)
 config = make_config(recipe="common", dataset="phantom", model="mobilenet_v2", seed=3,
-                     pretrained="none", image_size=28, epochs=4, batch_size=16, profile="quick")
+                     pretrained="none", image_size=28, epochs=4, batch_size=16, profile="quick",
+                     test_curve=True)
 splits = make_phantom(n_train=48, n_val=16, n_test=16)
 import helpers.experiment
 import functools
@@ -204,6 +254,10 @@ def test_kill_9_and_a_rerun_give_the_same_run(tmp_path):
         for tree in ("killed", "whole")
     )
     assert same(again, whole)
+    again, whole = (
+        next(tmp_path.glob(f"{tree}/**/test_curve.csv")).read_text() for tree in ("killed", "whole")
+    )
+    assert again == whole and again.count("\n") == 5
     assert not list(tmp_path.glob("**/checkpoint.pt"))
 
 

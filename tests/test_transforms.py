@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
+from helpers.config import InputForm
 from helpers.data import batch_operators as ops
 from helpers.data import transforms
 from helpers.data.transforms import (
@@ -262,6 +263,28 @@ def test_preprocess_equals_torchvision(height, width, image_size, channels, gene
     actual = preprocess(images, image_size=image_size)
     assert actual.dtype == torch.float32
     assert_close(actual, expected, atol=1e-5)
+
+
+@channels
+@pytest.mark.parametrize("kind", ["rgb", "native"])
+def test_half_normalisation_is_the_benchmarks_own(kind, channels, generator):
+    """`ToTensor(), Normalize(mean=[.5], std=[.5])`, with PIL's `convert("RGB")` for "rgb"."""
+    images = uint8_batch(generator, channels=channels)
+    expected = reference.to_dtype(images, torch.float32, scale=True)
+    if kind == "rgb":
+        expected = expected.expand(-1, 3, -1, -1).contiguous()
+    count = expected.shape[1]
+    expected = reference.normalize(expected, [0.5] * count, [0.5] * count)
+    size = images.shape[-1]
+    form = InputForm("half", kind)
+    assert form.in_channels(channels) == count
+    assert_close(preprocess(images, image_size=size, form=form), expected, atol=1e-6)
+    labels = torch.zeros(len(images), dtype=torch.long)
+    for augmentation in AUGMENTATIONS:
+        augment = make_augmentation(augmentation, image_size=size, cutmix=0.5, form=form)
+        pixels, _ = augment(images, labels, num_classes=2, generator=generator)
+        assert pixels.shape == expected.shape
+        assert pixels.abs().max() <= 1 + 1e-6
 
 
 def test_normalisation_is_imagenets():

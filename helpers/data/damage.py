@@ -1,10 +1,41 @@
-"""Training splits made worse on purpose: fewer positives, wrong labels (paper A's abstract)."""
+"""Training splits made worse on purpose: fewer images, fewer positives, wrong labels.
+
+The last two are of paper A's abstract.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 
 from helpers.data.splits import DataError, Split
+
+
+def stratified_subset(split: Split, *, num_classes: int, n: int) -> Split:
+    """Return n images of a training split, each class in its share and with one image at least.
+
+    The images are the first n of one fixed order, which knows no seed of a run: all seeds train on
+    the same subset, and a smaller subset is part of every larger one, as a learning curve wants it.
+
+    Args:
+        split: a training split.
+        num_classes: K.
+        n: from K to the number of images; in the result they stand in the split's order.
+
+    Raises:
+        DataError: n is out of range.
+    """
+    if not num_classes <= n <= len(split.labels):
+        raise DataError(
+            f"n_train must lie between {num_classes} (one image a class) and {len(split.labels)} "
+            f"(the training split), got {n}."
+        )
+    rng = np.random.default_rng(17_19)
+    place = np.empty(len(split.labels))  # 0 to 1 within its class, below 0 for the first of it
+    for label in range(num_classes):
+        members = rng.permutation(np.flatnonzero(split.labels == label))
+        place[members] = (np.arange(len(members)) + 0.5) / max(len(members), 1)
+        place[members[:1]] -= 1
+    return _take(split, np.sort(np.argsort(place, kind="stable")[:n]))
 
 
 def damage_training_split(
@@ -33,10 +64,15 @@ def damage_training_split(
         members = np.flatnonzero(split.labels[kept] == label)
         flipped = rng.choice(members, round(label_noise * len(members)), replace=False)
         labels[flipped] = (label + rng.integers(1, num_classes, len(flipped))) % num_classes
+    return replace(_take(split, kept), labels=labels)
+
+
+def _take(split: Split, kept: np.ndarray) -> Split:
+    """Return the images of the given indices with all that belongs to them."""
     return replace(
         split,
         images=split.images[kept],
-        labels=labels,
+        labels=split.labels[kept],
         groups=None if split.groups is None else split.groups[kept],
         boxes=None if split.boxes is None else split.boxes[kept],
     )

@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from helpers.config import IMAGENET_RGB, InputForm
 from helpers.data import batch_operators as ops
 
 AUGMENTATIONS = ("none", "normal", "full")
@@ -46,6 +47,7 @@ class Normalisation(NamedTuple):
 
 NORMALISE = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """ImageNet statistics, paper B section 4.1."""
+_HALF = 0.5  # mean and deviation of every channel in the MedMNIST benchmark's own code
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,21 @@ class Magnitudes:
 MAGNITUDES = Magnitudes()
 
 
-def preprocess(images: Tensor, *, image_size: int) -> Tensor:
-    """Prepare a batch for evaluation: resize, grey to three channels, ImageNet normalisation.
+def preprocess(images: Tensor, *, image_size: int, form: InputForm = IMAGENET_RGB) -> Tensor:
+    """Prepare a batch for evaluation: resize, normalise, and grey to three channels if so asked.
 
     Args:
         images: uint8 (B, C, H, W), C 1 or 3.
         image_size: side S of the output in pixels; bilinear, with antialias when shrinking.
+        form: normalisation and channels, by default ImageNet's and three.
 
     Returns:
-        float32 (B, 3, S, S).
+        float32 (B, 3, S, S), or (B, C, S, S) with native channels.
 
     Raises:
         ValueError: `images` or `image_size` is not as said.
     """
-    return _normalise(_resize(images, image_size=image_size))
+    return _normalise(_resize(images, image_size=image_size), form)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,7 @@ class Augmentation:
     kind: str
     image_size: int
     cutmix: float = 0.0
+    form: InputForm = IMAGENET_RGB
 
     def __post_init__(self):
         """Refuse unknown kinds and impossible numbers."""
@@ -124,8 +128,8 @@ class Augmentation:
                 a CPU generator draws the same parameters for every device.
 
         Returns:
-            float32 (B, 3, S, S), normalised, and soft targets float32 (B, K), rows sum to 1
-            (one-hot without CutMix).
+            float32 (B, 3, S, S), or (B, C, S, S) with native channels, normalised, and soft targets
+            float32 (B, K), rows sum to 1 (one-hot without CutMix).
 
         Raises:
             ValueError: images or labels are not as said.
@@ -152,10 +156,10 @@ class Augmentation:
         m, size = MAGNITUDES, self.image_size
         pixels = _resize(images, image_size=size)
         if self.kind == "none":
-            return _normalise(pixels)
+            return _normalise(pixels, self.form)
         flip = draws.chance(m.flip_probability)
         if self.kind == "normal":
-            return _normalise(ops.horizontal_flip(pixels, flip))
+            return _normalise(ops.horizontal_flip(pixels, flip), self.form)
         pixels = ops.warp(pixels, _draw_homography(draws, size, flip=flip))
         pixels = ops.adjust_brightness(pixels, 1 + draws.symmetric(m.brightness))
         pixels = ops.adjust_contrast(pixels, 1 + draws.symmetric(m.contrast))
@@ -163,7 +167,7 @@ class Augmentation:
         pixels = ops.adjust_hue(pixels, draws.symmetric(m.hue))
         sigma = draws.uniform(*m.blur_sigma) * draws.chance(m.blur_probability)
         pixels = ops.gaussian_blur(pixels, sigma, kernel_size=m.blur_kernel)
-        return ops.erase_(_normalise(pixels), _draw_erasing(draws, size))
+        return ops.erase_(_normalise(pixels, self.form), _draw_erasing(draws, size))
 
     def _samples_at_once(self, images: Tensor) -> int:
         """Return how many samples to take through the steps together."""
@@ -173,7 +177,9 @@ class Augmentation:
         return max(1, _CACHED_VALUES // (images.shape[1] * self.image_size**2))
 
 
-def make_augmentation(kind: str, *, image_size: int, cutmix: float = 0.0) -> Augmentation:
+def make_augmentation(
+    kind: str, *, image_size: int, cutmix: float = 0.0, form: InputForm = IMAGENET_RGB
+) -> Augmentation:
     """Return the training transform of a batch by name.
 
     Args:
@@ -181,6 +187,7 @@ def make_augmentation(kind: str, *, image_size: int, cutmix: float = 0.0) -> Aug
             section 4.5) or "full" (paper B section 4.1, with the numbers of `Magnitudes`).
         image_size: side S of the output in pixels.
         cutmix: probability in [0, 1] that a sample receives a box of another one; paper B: 0.5.
+        form: normalisation and channels, as for `preprocess`.
 
     Returns:
         A callable `(images, labels, *, num_classes, generator) -> (images, soft targets)`.
@@ -188,7 +195,7 @@ def make_augmentation(kind: str, *, image_size: int, cutmix: float = 0.0) -> Aug
     Raises:
         ValueError: unknown kind, or a number out of range.
     """
-    return Augmentation(kind=kind, image_size=image_size, cutmix=cutmix)
+    return Augmentation(kind=kind, image_size=image_size, cutmix=cutmix, form=form)
 
 
 class _Draws:
@@ -269,8 +276,12 @@ def _resize(images: Tensor, *, image_size: int) -> Tensor:
     return F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
 
 
-def _normalise(pixels: Tensor) -> Tensor:
-    """Normalise (B, C, H, W) in [0, 1] to ImageNet statistics; grey becomes three channels."""
+def _normalise(pixels: Tensor, form: InputForm) -> Tensor:
+    """Normalise (B, C, H, W) in [0, 1]; grey becomes three channels unless `form` says native."""
+    if form.normalisation == "half":
+        pixels = (pixels - _HALF) / _HALF
+        copies = form.in_channels(pixels.shape[1]) // pixels.shape[1]
+        return pixels if copies == 1 else pixels.repeat(1, copies, 1, 1)
     mean = pixels.new_tensor(NORMALISE.mean).view(1, 3, 1, 1)
     std = pixels.new_tensor(NORMALISE.std).view(1, 3, 1, 1)
     return (pixels - mean).div_(std)

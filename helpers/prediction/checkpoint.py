@@ -49,7 +49,7 @@ class Checkpoint:
         """Return what the network says, as `helpers.training.predict` does after training.
 
         Args:
-            pixels: float32 (B, 3, S, S), from `helpers.stage_inputs.prepare`.
+            pixels: float32 (B, C, S, S), from `helpers.stage_inputs.prepare`.
 
         Returns:
             float32 (B, K), not calibrated; with `flip_average` the mean of image and mirror image.

@@ -137,14 +137,17 @@ def predict_files(
 
 
 def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[str, ...]]:
-    """Turn a frame into the network's input, float32 (1, 3, S, S), and say what was done to it."""
+    """Turn a frame into the network's input, float32 (1, C, S, S), and say what was done to it."""
     pixels, notes = frame.pixels, frame.notes
     if checkpoint.is_grey and pixels.shape[2] == 3:
         pixels = to_grey(frame.pixels)
         if (frame.pixels != pixels).any():
             notes += ("colour turned grey, as in the images that the run was trained on",)
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
-    return prepare(images, checkpoint.image_size), notes
+    form = checkpoint.run.form
+    if form.channels == "native":  # a grey image for a network of colour images
+        images = images.expand(-1, 1 if checkpoint.is_grey else 3, -1, -1)
+    return prepare(images, checkpoint.image_size, form), notes
 
 
 def _read_and_prepare(found: Found, *, checkpoint: Checkpoint) -> _Prepared | Skipped:
