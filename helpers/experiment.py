@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -24,6 +25,7 @@ from helpers.training import FitResult, as_tensor, fit, predict, selection_rule
 
 # Grey images enter as three equal channels, so that ImageNet weights fit every data set.
 IN_CHANNELS = 3
+WEIGHTS = "model.safetensors"
 
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
@@ -124,9 +126,16 @@ def fit_from_config(
     return model, result, splits
 
 
-def _train(config: RunConfig, splits: Splits) -> Run:
+def make_run(
+    config: RunConfig, splits: Splits, *, checkpoint: Path
+) -> tuple[torch.nn.Module, dict[str, Any], dict[str, np.ndarray]]:
+    """Train, select, and predict; nothing is stored but the checkpoint, which the caller removes.
+
+    Returns:
+        The network with the selected weights, and what `helpers.results.save_run` takes: record
+        and predictions.
+    """
     device = default_device()
-    checkpoint = run_dir(config) / "checkpoint.pt"
     model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint)
     start = time.perf_counter()
     predictions = {}
@@ -139,8 +148,19 @@ def _train(config: RunConfig, splits: Splits) -> Run:
         )
     seconds = time.perf_counter() - start
     record = _record(config, splits, model, result, predictions, device, eval_seconds=seconds)
-    with write_atomically(run_dir(config) / "model.safetensors") as temporary:
+    return model, record, predictions
+
+
+def save_weights(model: torch.nn.Module, folder: Path) -> None:
+    """Write a network's weights to `model.safetensors` in a run's folder, whole or not at all."""
+    with write_atomically(folder / WEIGHTS) as temporary:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+
+
+def _train(config: RunConfig, splits: Splits) -> Run:
+    checkpoint = run_dir(config) / "checkpoint.pt"
+    model, record, predictions = make_run(config, splits, checkpoint=checkpoint)
+    save_weights(model, run_dir(config))
     run = save_run(config, record=record, predictions=predictions)
     checkpoint.unlink(missing_ok=True)
     return run

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,35 @@ def device_name(device: torch.device) -> str:
     return f"CPU {platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
 
 
+def processor_name() -> str:
+    """Return the processor's model as the system names it; the architecture where it does not.
+
+    With family and model number: a virtual machine's processor often hides its name.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    facts = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+    if "model name" not in facts:
+        return platform.processor() or platform.machine()
+    numbers = [f"{key.split()[-1]} {facts[key]}" for key in ("cpu family", "model") if key in facts]
+    return " ".join([facts["model name"], *([f"({', '.join(numbers)})"] if numbers else [])])
+
+
+def instruction_set() -> str:
+    """Return the processor's vector and matrix instructions, by which kernels are chosen."""
+    kinds = ("avx", "fma", "amx", "neon", "sve", "sme", "bf16", "i8mm")
+    found = torch.cpu.get_capabilities()
+    return " ".join(sorted(n for n, has in found.items() if has is True and n.startswith(kinds)))
+
+
 def environment(device: torch.device) -> dict[str, Any]:
-    """Return versions, device and thread count; a thread count changes the last bits of a sum."""
+    """Return versions, processor, device and thread count.
+
+    All of these change the last bits of a sum, and with them where training ends: the same seed on
+    another processor or with another thread count is another draw.
+    """
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -47,6 +75,8 @@ def environment(device: torch.device) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.system(),
         "device": device_name(device),
+        "processor": processor_name(),
+        "instruction_set": instruction_set(),
         "threads": torch.get_num_threads(),
     }
 
