@@ -136,6 +136,7 @@ def make_run(
         and predictions.
     """
     device = default_device()
+    env = environment(device)  # first: it refuses settings that are not in force
     model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint)
     start = time.perf_counter()
     predictions = {}
@@ -147,7 +148,7 @@ def make_run(
             model, images, image_size=config.image_size, flip_average=config.flip_average
         )
     seconds = time.perf_counter() - start
-    record = _record(config, splits, model, result, predictions, device, eval_seconds=seconds)
+    record = _record(config, splits, model, result, predictions, env, eval_seconds=seconds)
     return model, record, predictions
 
 
@@ -209,7 +210,7 @@ def _record(
     model: torch.nn.Module,
     result: FitResult,
     predictions: dict[str, Any],
-    device: torch.device,
+    env: dict[str, Any],
     *,
     eval_seconds: float,
 ) -> dict[str, Any]:
@@ -241,6 +242,6 @@ def _record(
             "images_per_second": result.images_per_second,
             "eval_seconds": eval_seconds,
         },
-        "env": environment(device),
+        "env": env,
         "git": git_state(),
     }

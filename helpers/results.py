@@ -166,7 +166,8 @@ def replica_dir(run: Run, env: Mapping[str, Any]) -> Path:
         run: the stored run.
         env: of the machine, see `helpers.reproducibility.environment`.
     """
-    text = json.dumps({name: env.get(name) for name in _DRAWN_BY}, sort_keys=True)
+    # Records older than a setting lack it; where it is off it counts as lacking.
+    text = json.dumps({name: env.get(name) or None for name in _DRAWN_BY}, sort_keys=True)
     return run.path / REPLICAS / hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
