@@ -279,6 +279,9 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
     runs = list_runs(results_root(profile))
     # "cag:x" is cag_x in a folder's name; a whole part ("..._s1") goes before a piece ("..._s10").
     part = name.replace(":", "_").strip("/")
+    stored, _, machine = part.partition(f"/{REPLICAS}/")
+    if machine:
+        return load_run(find_run(stored, profile=profile).path / REPLICAS / machine)
     whole = [run for run in runs if f"/{part}/" in f"/{run_id(run)}/"]
     found = whole or [run for run in runs if part and part in run_id(run)]
     if len(found) == 1:

@@ -20,10 +20,22 @@ from torch import nn
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
+from helpers.data.splits import DatasetUnavailable
+from helpers.evaluation import seeds_of
 from helpers.experiment import IN_CHANNELS, WEIGHTS, check_data, make_run, save_weights
 from helpers.models.registry import build_model
+from helpers.replicas import describe
 from helpers.reproducibility import default_device, environment
-from helpers.results import Run, RunError, load_run, lock, replica_dir, run_id, save_replica
+from helpers.results import (
+    Run,
+    RunError,
+    list_replicas,
+    load_run,
+    lock,
+    replica_dir,
+    run_id,
+    save_replica,
+)
 
 FILE = WEIGHTS
 # Probabilities of a restored run may differ by rounding: another processor adds in another order.
@@ -65,6 +77,13 @@ def load_model(run: Run) -> nn.Module:
     """
     file = run.path / FILE
     if not file.exists():
+        near = [r for r in list_replicas(run) if (r.path / FILE).exists()]
+        if near:
+            raise RunError(
+                f"the weights of {run.path.name} are not on this disk, but those of its replica "
+                f"are, another network of the same configuration and seed: name it by `run`, "
+                f"{_shown(near[0].path)}."
+            )
         raise RunError(
             f"the weights of {run.path.name} ({run.config['dataset']}, {run.config['model']}) are "
             f"not on this disk: {FILE} is missing beside its run.json. Train them again with "
@@ -158,17 +177,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("run", type=Path, nargs="+", help="folder of a stored run")
     options = parser.parse_args(arguments)
-    for folder in options.run:
-        run = load_run(folder)
-        if (run.path / FILE).exists():
-            print(f"{folder}: its weights are here")
-            continue
-        restored = restore(run)
-        if restored.run is run:
-            print(f"{folder}: restored, largest difference {restored.difference:.1e}", flush=True)
-        else:
-            print(f"{folder}: replica, largest difference {restored.difference:.3f}", flush=True)
+    try:
+        for folder in options.run:
+            _make_again(folder)
+    except (ValueError, OSError, DatasetUnavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _make_again(folder: Path) -> None:
+    """Restore one run unless its weights are here; say what became of it."""
+    run = load_run(folder)
+    here = replica_dir(run, environment(default_device()))
+    if (run.path / FILE).exists():
+        print(f"{folder}: its weights are here", flush=True)
+        return
+    if (here / "run.json").exists() and (here / FILE).exists():
+        print(f"{folder}: the weights of its replica are here: {_shown(here)}", flush=True)
+        return
+    restored = restore(run)
+    print(f"{folder}: made again")
+    if restored.run is run:
+        print(f"  the same network, largest difference {restored.difference:.1e}", flush=True)
+        return
+    for line in describe(restored.run, seeds_of(run)):
+        print(f"  {line}")
+    print(f"  Kept as a replica; `run` of 06 and 11 takes {_shown(restored.run.path)}", flush=True)
 
 
 if __name__ == "__main__":

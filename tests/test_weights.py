@@ -1,5 +1,7 @@
 """Weights of stored runs: found, refused, or trained again and compared."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,20 @@ from helpers import weights
 from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.experiment import run_experiment
+from helpers.explain_run import open_maps
 from helpers.paths import results_root
-from helpers.results import RunError, is_replica, list_replicas, list_runs, load_run
+from helpers.prediction.checkpoint import open_checkpoint, public_name
+from helpers.results import (
+    RunError,
+    find_run,
+    is_replica,
+    list_replicas,
+    list_runs,
+    load_run,
+    run_id,
+)
+from helpers.stage_inputs import prepare
+from helpers.training import as_tensor
 from tests.fabricated import fabricate_run
 
 
@@ -91,6 +105,11 @@ def test_another_network_is_kept_as_a_replica(run, capsys):
     files = {f.name: f.read_bytes() for f in run.path.iterdir() if f.suffix != ".lock"}
     assert weights.main([str(run.path)]) == 0
     (replica,) = list_replicas(run)
+    said = capsys.readouterr().out
+    assert "Another network than the stored one" in said and "too few to say" in said
+    assert f"takes results/quick/runs/{run_id(replica)}" in said
+    assert weights.main([str(run.path)]) == 0
+    assert "the weights of its replica are here" in capsys.readouterr().out
     assert is_replica(replica) and not is_replica(run)
     assert replica.config == run.config and replica.path.parent == run.path / "replicas"
     assert np.array_equal(replica.predictions("test")[1], before)
@@ -101,6 +120,22 @@ def test_another_network_is_kept_as_a_replica(run, capsys):
     assert not (run.path / weights.FILE).exists()
     assert [r.path for r in list_runs(results_root("quick"))] == [run.path]
     assert list_replicas(replica) == []
+
+
+def test_a_replica_explains_and_predicts_where_its_run_cannot(run, phantom):
+    run = made_elsewhere(run)
+    replica = weights.restore(run).run
+    with pytest.raises(RunError, match=f"name it by `run`, .*{replica.path.name}"):
+        weights.load_model(run)
+    found = find_run(run_id(replica), profile="quick")
+    checkpoint = open_checkpoint(found)
+    assert checkpoint.calibration and public_name(found) == run_id(replica)
+    images, _ = as_tensor(phantom.test, torch.device("cpu"))
+    ours = checkpoint.probabilities(prepare(images, 28))
+    assert np.allclose(ours, replica.predictions("test")[1], atol=1e-5)
+    maps = open_maps(found, phantom)
+    assert (maps.predicted == replica.predictions("test")[1].argmax(axis=1)).all()
+    assert (replica.path / "maps.npz").exists() and not (run.path / "maps.npz").exists()
 
 
 def test_a_replica_without_weights_gets_them_again(run):
@@ -123,10 +158,14 @@ def test_a_replica_that_does_not_come_back_is_not_overwritten(run):
     assert not (replica.path / weights.FILE).exists()
 
 
-def test_other_data_are_refused(run, monkeypatch):
+def test_other_data_are_refused(run, capsys):
     other = dict(run.record, data=run.record["data"] | {"md5": "1" * 32})
     with pytest.raises(RunError, match="restore the data"):
         weights.restore(type(run)(run.path, other))
+    (run.path / weights.FILE).unlink()
+    (run.path / "run.json").write_text(json.dumps(other))
+    assert weights.main([str(run.path)]) == 1
+    assert "error: the stored run" in capsys.readouterr().err
 
 
 def test_untrained_networks_follow_their_seed(run):
