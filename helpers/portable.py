@@ -118,7 +118,7 @@ def measure() -> dict[str, Any]:
     """
     settings = portable_settings()
     plain = {name: value for name, value in os.environ.items() if name not in settings}
-    found = {}
+    row = {"date": datetime.now(UTC).date().isoformat(), "git": git_state()}
     for mode, extra in zip(MODES, ({"OMP_NUM_THREADS": "1"}, settings), strict=True):
         done = subprocess.run(
             [sys.executable, "-m", "helpers.portable", "--here"],
@@ -128,8 +128,8 @@ def measure() -> dict[str, Any]:
             stdout=subprocess.PIPE,
             text=True,
         )
-        found[mode] = json.loads(done.stdout.splitlines()[-1])
-    return {"date": datetime.now(UTC).date().isoformat(), "git": git_state()} | found
+        row[mode] = json.loads(done.stdout.splitlines()[-1])
+    return row
 
 
 def record_path() -> Path:
