@@ -18,6 +18,12 @@ SNAKEMAKE := $(BIN)/python -m snakemake --quiet host progress reason rules \
 	--nolock --rerun-incomplete --keep-going --rerun-triggers mtime
 WHERE := $(if $(filter local,$(EXECUTOR)),--cores $(CORES),--executor $(EXECUTOR) --jobs $(JOBS))
 
+# One instruction set for all processors, slower: params/portable.env says what and why.
+ifeq ($(REPRO_PORTABLE),1)
+include params/portable.env
+export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' params/portable.env)
+endif
+
 .PHONY: help setup reproduce test lab report sweep bench lint
 
 help:  ## show this list

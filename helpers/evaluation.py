@@ -13,7 +13,16 @@ from helpers.config import make_config
 from helpers.data.splits import DatasetUnavailable, Splits
 from helpers.metrics import Estimate, aggregate_seeds, check_predictions, evaluate, per_class
 from helpers.operating_points import OperatingPoint
-from helpers.results import Run, RunError, find_run, find_runs, load_run, run_dir, run_id
+from helpers.results import (
+    Run,
+    RunError,
+    find_run,
+    find_runs,
+    is_replica,
+    load_run,
+    run_dir,
+    run_id,
+)
 
 # What a notebook about one run takes from its `parameters` cell to find it.
 PARAMETERS = {
@@ -75,12 +84,16 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
 
 
 def seeds_of(run: Run) -> list[Run]:
-    """Return the stored runs that differ from this one in the seed alone, itself among them."""
+    """Return the stored runs that differ from this one in the seed alone, itself among them.
+
+    Of a replica, those of its stored run.
+    """
 
     def protocol(other: Run) -> dict[str, Any]:
         return {name: value for name, value in other.config.items() if name != "seed"}
 
-    folders = [file.parent for file in sorted(run.path.parent.glob("*/run.json"))]
+    home = run.path.parents[2 if is_replica(run) else 0]
+    folders = [file.parent for file in sorted(home.glob("*/run.json"))]
     runs = [other for other in map(load_run, folders) if protocol(other) == protocol(run)]
     return sorted(runs, key=lambda other: other.config["seed"])
 

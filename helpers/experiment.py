@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
@@ -21,6 +22,8 @@ from helpers.plasticity import make_plan, trainable_by_stage
 from helpers.reproducibility import default_device, environment, epoch_generator, git_state
 from helpers.results import Run, RunError, load_run, lock, run_dir, save_run
 from helpers.training import FitResult, as_tensor, fit, predict, selection_rule
+
+WEIGHTS = "model.safetensors"
 
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
@@ -135,9 +138,26 @@ def fit_from_config(
     return model, result, splits
 
 
-def _train(config: RunConfig, splits: Splits) -> Run:
+class MadeRun(NamedTuple):
+    """A run before it is stored.
+
+    Attributes:
+        model: The network with the selected weights.
+        record: For `helpers.results.save_run`; so are the next two.
+        predictions: Labels and probabilities of validation and test split.
+        test_curve: Test accuracy after each epoch, None where it was not asked for.
+    """
+
+    model: torch.nn.Module
+    record: dict[str, Any]
+    predictions: dict[str, np.ndarray]
+    test_curve: np.ndarray | None
+
+
+def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
+    """Train, select and predict; nothing is stored but the checkpoint, which the caller removes."""
     device = default_device()
-    checkpoint = run_dir(config) / "checkpoint.pt"
+    env = environment(device)  # first: it refuses settings that are not in force
     watch = splits.test if config.test_curve else None
     model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint, watch=watch)
     start = time.perf_counter()
@@ -154,11 +174,24 @@ def _train(config: RunConfig, splits: Splits) -> Run:
             form=config.form,
         )
     seconds = time.perf_counter() - start
-    record = _record(config, splits, model, result, predictions, device, eval_seconds=seconds)
-    with write_atomically(run_dir(config) / "model.safetensors") as temporary:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    record = _record(config, splits, model, result, predictions, env, eval_seconds=seconds)
     curve = None if watch is None else (result.watched == watch.labels).mean(axis=1)
-    run = save_run(config, record=record, predictions=predictions, test_curve=curve)
+    return MadeRun(model, record, predictions, curve)
+
+
+def save_weights(model: torch.nn.Module, folder: Path) -> None:
+    """Write a network's weights to `model.safetensors` in a run's folder, whole or not at all."""
+    with write_atomically(folder / WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+
+
+def _train(config: RunConfig, splits: Splits) -> Run:
+    checkpoint = run_dir(config) / "checkpoint.pt"
+    made = make_run(config, splits, checkpoint=checkpoint)
+    save_weights(made.model, run_dir(config))
+    run = save_run(
+        config, record=made.record, predictions=made.predictions, test_curve=made.test_curve
+    )
     checkpoint.unlink(missing_ok=True)
     return run
 
@@ -206,7 +239,7 @@ def _record(
     model: torch.nn.Module,
     result: FitResult,
     predictions: dict[str, Any],
-    device: torch.device,
+    env: dict[str, Any],
     *,
     eval_seconds: float,
 ) -> dict[str, Any]:
@@ -242,6 +275,6 @@ def _record(
             "images_per_second": result.images_per_second,
             "eval_seconds": eval_seconds,
         },
-        "env": environment(device),
+        "env": env,
         "git": git_state(),
     }

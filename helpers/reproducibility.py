@@ -1,5 +1,6 @@
 """Seeds and the record of the software and hardware that a run used."""
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 import torchvision
 
 from helpers.paths import repo_root
+
+PORTABLE = "REPRO_PORTABLE"
 
 
 def default_device() -> torch.device:
@@ -62,11 +65,40 @@ def instruction_set() -> str:
     return " ".join(sorted(n for n, has in found.items() if has is True and n.startswith(kinds)))
 
 
+def portable_settings() -> dict[str, str]:
+    """Return the environment variables of `params/portable.env`."""
+    lines = (repo_root() / "params" / "portable.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def is_portable() -> bool:
+    """Say whether this process computes with the one instruction set of `params/portable.env`.
+
+    Raises:
+        ValueError: `REPRO_PORTABLE` asks for it, but torch was loaded without the settings.
+    """
+    settings = portable_settings()
+    in_force = {name: os.environ.get(name) for name in settings if name != PORTABLE}
+    # torch read its variable when it was loaded: one that was set later has no effect.
+    in_force["ATEN_CPU_CAPABILITY"] = torch.backends.cpu.get_cpu_capability().lower()
+    in_force["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    missing = [f"{k}={settings[k]}" for k, value in in_force.items() if value != settings[k]]
+    if os.environ.get(PORTABLE) == settings[PORTABLE] and missing:
+        raise ValueError(
+            f"{PORTABLE}={settings[PORTABLE]}, but {', '.join(missing)} was not in force when "
+            "torch was loaded: start with `set -a; . params/portable.env`, or by make."
+        )
+    return not missing
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Return versions, processor, device and thread count.
 
     All of these change the last bits of a sum, and with them where training ends: the same seed on
     another processor or with another thread count is another draw.
+
+    Raises:
+        ValueError: `REPRO_PORTABLE` is set, but not in force: see `is_portable`.
     """
     return {
         "python": platform.python_version(),
@@ -78,6 +110,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "processor": processor_name(),
         "instruction_set": instruction_set(),
         "threads": torch.get_num_threads(),
+        "portable": is_portable(),
     }
 
 

@@ -3,10 +3,15 @@
 `<results>/runs/<recipe>/<dataset>/<model>/<configuration hash>_s<seed>/` holds `run.json`,
 `predictions.npz`, `history.csv` and, where it was asked for, `test_curve.csv`. `run.json` is
 written last: where it exists, the run is done.
+
+The same seed on another processor is another draw (`helpers.replicas`). A stored run made again
+elsewhere is a replica: a folder of the same make in `replicas/` beside its `run.json`, one for each
+kind of machine. No list of runs has replicas in it.
 """
 
 import csv
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -40,6 +45,9 @@ RECORD_KEYS = (
     "git",
 )
 TEST_CURVE = "test_curve.csv"
+REPLICAS = "replicas"
+# What of a record's `env` decides which draw a seed gives.
+_DRAWN_BY = ("processor", "instruction_set", "device", "torch", "threads", "portable")
 # How much more than a seed or a start these say about which run was meant.
 _WEIGHTS = {"dataset": 3, "model": 2}
 # What `make_config` cannot do without.
@@ -188,12 +196,55 @@ def save_run(
     Raises:
         RunError: a key of the schema is missing or unknown, or the run is stored already.
     """
-    record = {"schema": SCHEMA, "config": config.to_dict()} | record
+    record = {"config": config.to_dict()} | record
+    return _write(run_dir(config), record, predictions, test_curve)
+
+
+def replica_dir(run: Run, env: Mapping[str, Any]) -> Path:
+    """Return the folder of a run's replica from a machine, which may not exist yet.
+
+    Args:
+        run: the stored run.
+        env: of the machine, see `helpers.reproducibility.environment`.
+    """
+    # Records older than a setting lack it; where it is off it counts as lacking.
+    text = json.dumps({name: env.get(name) or None for name in _DRAWN_BY}, sort_keys=True)
+    return run.path / REPLICAS / hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def save_replica(
+    run: Run,
+    *,
+    record: dict[str, Any],
+    predictions: dict[str, np.ndarray],
+    test_curve: np.ndarray | None = None,
+) -> Run:
+    """Write a stored run that was made again, beside it; arguments and errors as for `save_run`."""
+    record = {"config": run.record["config"]} | record
+    return _write(replica_dir(run, record["env"]), record, predictions, test_curve)
+
+
+def list_replicas(run: Run) -> list[Run]:
+    """Return the replicas of a stored run, by path; of a replica, none."""
+    return [load_run(file.parent) for file in sorted(run.path.glob(f"{REPLICAS}/*/run.json"))]
+
+
+def is_replica(run: Run) -> bool:
+    """Say whether a run was made again from a stored one."""
+    return run.path.parent.name == REPLICAS
+
+
+def _write(
+    folder: Path,
+    record: dict[str, Any],
+    predictions: dict[str, np.ndarray],
+    test_curve: np.ndarray | None,
+) -> Run:
+    record = {"schema": SCHEMA} | record
     if set(record) != set(RECORD_KEYS):
         raise RunError(f"record keys differ: {sorted(set(record) ^ set(RECORD_KEYS))}.")
     record = {key: record[key] for key in RECORD_KEYS}
     text = json.dumps(record, indent=1, allow_nan=False)
-    folder = run_dir(config)
     if (folder / "run.json").exists():
         raise RunError(f"{folder} is stored already, and nothing is overwritten: load it.")
     with write_atomically(folder / "predictions.npz") as temporary:
@@ -287,6 +338,9 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
     runs = list_runs(results_root(profile))
     # "cag:x" is cag_x in a folder's name; a whole part ("..._s1") goes before a piece ("..._s10").
     part = name.replace(":", "_").strip("/")
+    stored, _, machine = part.partition(f"/{REPLICAS}/")
+    if machine:
+        return load_run(find_run(stored, profile=profile).path / REPLICAS / machine)
     whole = [run for run in runs if f"/{part}/" in f"/{run_id(run)}/"]
     found = whole or [run for run in runs if part and part in run_id(run)]
     if len(found) == 1:
@@ -298,8 +352,11 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
 
 
 def run_id(run: Run) -> str:
-    """Return `<recipe>/<dataset>/<model>/<hash>_s<seed>`, which names a run in its tree."""
-    return "/".join(run.path.parts[-4:])
+    """Return `<recipe>/<dataset>/<model>/<hash>_s<seed>`, which names a run in its tree.
+
+    A replica's name goes on with `/replicas/<machine>`.
+    """
+    return "/".join(run.path.parts[-6 if is_replica(run) else -4 :])
 
 
 def _likeness(wanted: Any, value: Any) -> float:

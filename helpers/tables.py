@@ -35,6 +35,7 @@ from helpers.paths import repo_root, results_root, write_atomically
 from helpers.published import Published, PublishedError, comparators, lookup
 from helpers.ranking_plan import load_plan as load_ranking
 from helpers.ranking_tables import ranking_files, readme_ranking
+from helpers.replicas import replica_files
 from helpers.results import list_runs
 from helpers.speed_table import readme_speed, speed_files
 from helpers.table2 import load_table2
@@ -504,7 +505,7 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
     tables |= table2_files(groups, table2, rules)
     tables |= model_size_files() | efficiency_files(groups) | speed_files()
-    tables |= claims_files(judged)
+    tables |= claims_files(judged) | replica_files(groups)
     files = {root / "tables" / name: text for name, text in tables.items()}
     for study in load_localisation_plan().studies:
         folder = results_root(study.profile) / "tables"

@@ -2,31 +2,42 @@
 
 `model.safetensors` lies beside `run.json` on the disk that trained the run. It is too large for the
 repository (but for one light network), and it is not needed for tables and figures; explaining a
-run or predicting with it does need it.
+run or predicting with it does need it. On another kind of processor than the run's, the same seed
+gives another network: it is kept as a replica of the run, with predictions of its own.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
-from helpers.experiment import check_data, fit_from_config
+from helpers.data.splits import DatasetUnavailable
+from helpers.evaluation import seeds_of
+from helpers.experiment import WEIGHTS, check_data, make_run, save_weights
 from helpers.models.registry import build_model
-from helpers.paths import write_atomically
-from helpers.reproducibility import default_device
-from helpers.results import Run, RunError, load_run, lock
-from helpers.training import as_tensor, predict
+from helpers.replicas import describe
+from helpers.reproducibility import default_device, environment
+from helpers.results import (
+    Run,
+    RunError,
+    list_replicas,
+    load_run,
+    lock,
+    replica_dir,
+    run_id,
+    save_replica,
+)
 
-FILE = "model.safetensors"
+FILE = WEIGHTS
 # Probabilities of a restored run may differ by rounding: another processor adds in another order.
 TOLERANCE = 1e-3
 
@@ -66,6 +77,13 @@ def load_model(run: Run) -> nn.Module:
     """
     file = run.path / FILE
     if not file.exists():
+        near = [r for r in list_replicas(run) if (r.path / FILE).exists()]
+        if near:
+            raise RunError(
+                f"the weights of {run.path.name} are not on this disk, but those of its replica "
+                f"are, another network of the same configuration and seed: name it by `run`, "
+                f"{_shown(near[0].path)}."
+            )
         raise RunError(
             f"the weights of {run.path.name} ({run.config['dataset']}, {run.config['model']}) are "
             f"not on this disk: {FILE} is missing beside its run.json. Train them again with "
@@ -86,45 +104,69 @@ def load_model(run: Run) -> nn.Module:
     return model
 
 
-def restore(run: Run) -> float:
-    """Train a stored run again for its weights, and compare it with what is stored.
+@dataclass(frozen=True)
+class Restored:
+    """A stored run that was made again.
 
-    The run itself (`run.json`, predictions) stays as it is, and the test split is not read.
+    Attributes:
+        run: the run whose weights are on this disk now: the stored one, or its replica.
+        difference: largest difference of a validation probability to the stored run.
+    """
 
-    Returns:
-        The largest difference of a validation probability to the stored one; 0 on the processor
-        and thread count that made the run.
+    run: Run
+    difference: float
+
+
+def restore(run: Run) -> Restored:
+    """Make a stored run again for its weights, and compare it with what is stored.
+
+    Where the validation probabilities are the stored ones, up to `TOLERANCE`, the weights go beside
+    the stored run. Else this processor, thread count or version draws another network from the
+    same seed: it becomes a replica (`helpers.results.save_replica`) with its own predictions, and
+    the stored run stays as it is. An interrupted training goes on where it stopped.
 
     Raises:
-        RunError: the data are not those of the run, or the new network is another one: a
-            difference above `TOLERANCE`, as on another processor or after a change of versions.
-            Then nothing is written.
+        RunError: the data are not those of the run; or a replica of this very machine is stored
+            and is another network, as after a change of the code. Then nothing is written.
     """
     config = config_of(run)
     splits = load_dataset(config.dataset)
     check_data(run, splits)
+    folder = replica_dir(run, environment(default_device()))
+    checkpoint = folder / "checkpoint.pt"
     with lock(run.path):
-        model, _, splits = fit_from_config(config, splits)
-        images, _ = as_tensor(splits.val, default_device())
-        ours = predict(
-            model,
-            images,
-            image_size=config.image_size,
-            flip_average=config.flip_average,
-            form=config.form,
-        )
-        difference = float(np.abs(ours - run.predictions("val")[1]).max())
-        if difference > TOLERANCE:
-            raise RunError(
-                f"{run.path.name}: trained again, its validation probabilities differ from the "
-                f"stored ones by up to {difference:.3f}. The run was made on "
-                f"{run.record['env']['device']} with torch {run.record['env']['torch']} and "
-                f"{run.record['env']['threads']} thread(s); for weights that fit the numbers here, "
-                "delete its folder and train it as a run of your own."
+        made = make_run(config, splits, checkpoint=checkpoint)
+        difference = _distance(made.predictions, run)
+        if difference <= TOLERANCE:
+            save_weights(made.model, run.path)
+            found = run
+        elif (folder / "run.json").exists():
+            found = load_run(folder)
+            if (distance := _distance(made.predictions, found)) > TOLERANCE:
+                raise RunError(
+                    f"{run_id(found)}: made again on the same kind of machine, its validation "
+                    f"probabilities differ by up to {distance:.3f}, so the code has changed since "
+                    f"commit {found.record['git']['sha']}; delete the folder to store a new one."
+                )
+            save_weights(made.model, folder)
+        else:
+            save_weights(made.model, folder)
+            found = save_replica(
+                run,
+                record=made.record,
+                predictions=made.predictions,
+                test_curve=made.test_curve,
             )
-        with write_atomically(run.path / FILE) as temporary:
-            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
-    return difference
+        checkpoint.unlink(missing_ok=True)
+        for empty in (folder, folder.parent):
+            if empty.exists() and not any(empty.iterdir()):
+                empty.rmdir()
+    return Restored(found, difference)
+
+
+def _distance(predictions: dict[str, np.ndarray], run: Run) -> float:
+    """Return the largest difference of a validation probability to a stored run's."""
+    return float(np.abs(predictions["val_probabilities"] - run.predictions("val")[1]).max())
 
 
 def _shown(folder: Path) -> str:
@@ -140,13 +182,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("run", type=Path, nargs="+", help="folder of a stored run")
     options = parser.parse_args(arguments)
-    for folder in options.run:
-        run = load_run(folder)
-        if (run.path / FILE).exists():
-            print(f"{folder}: its weights are here")
-            continue
-        print(f"{folder}: restored, largest difference {restore(run):.1e}", flush=True)
+    try:
+        for folder in options.run:
+            _make_again(folder)
+    except (ValueError, OSError, DatasetUnavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _make_again(folder: Path) -> None:
+    """Restore one run unless its weights are here; say what became of it."""
+    run = load_run(folder)
+    here = replica_dir(run, environment(default_device()))
+    if (run.path / FILE).exists():
+        print(f"{folder}: its weights are here", flush=True)
+        return
+    if (here / "run.json").exists() and (here / FILE).exists():
+        print(f"{folder}: the weights of its replica are here: {_shown(here)}", flush=True)
+        return
+    restored = restore(run)
+    print(f"{folder}: made again")
+    if restored.run is run:
+        print(f"  the same network, largest difference {restored.difference:.1e}", flush=True)
+        return
+    for line in describe(restored.run, seeds_of(run)):
+        print(f"  {line}")
+    print(f"  Kept as a replica; `run` of 06 and 11 takes {_shown(restored.run.path)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -122,5 +122,6 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
 
 def public_name(run: Run) -> str:
     """Return a run's name in the store; of a folder elsewhere its own name, never its path."""
-    in_store = run.path.parts[-5:-4] == ("runs",)
-    return results.run_id(run) if in_store else run.path.name
+    name = results.run_id(run)
+    in_store = run.path.parts[-2 - name.count("/")] == "runs"
+    return name if in_store else run.path.name
