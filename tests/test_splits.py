@@ -96,6 +96,34 @@ def test_a_group_in_two_splits_is_refused():
     assert groups_across({"train": groups["train"], "test": None}) == {}
 
 
+def test_what_splits_cannot_give_is_noted():
+    assert make_splits().notes == ()
+    ones = np.ones(6, dtype=np.int64)
+    assert make_splits(val=make_split(labels=ones)).notes == (
+        "val holds one class only, so its AUC is undefined.",
+    )
+    three = {
+        "class_names": ("a", "b", "c"),
+        "train": make_split(labels=np.array([0, 1, 2, 0, 1, 2])),
+    }
+    test = make_split(labels=np.array([0, 2, 2, 0, 2, 2]))
+    assert make_splits(**three, val=three["train"], test=test).notes == (
+        "test holds no image of 'b', whose AUC there is undefined.",
+    )
+
+
+def test_groups_that_cross_published_splits_are_noted():
+    members = {"train": "aabbcc", "val": "ddeeaf", "test": "gghdba"}
+    parts = {k: make_split(groups=np.array(list(v))) for k, v in members.items()}
+    with pytest.raises(DataError, match="cross splits"):
+        make_splits(**parts)
+    splits = make_splits(**parts, groups_may_cross=True)
+    assert splits.notes == (
+        "1 of 6 val images are of a group (patient, lesion) that is also in train.",
+        "3 of 6 test images are of a group (patient, lesion) that is also in train or val.",
+    )
+
+
 def test_leakage_finds_exact_and_near_pairs():
     splits = make_splits(
         train=make_split(20, 28), val=make_split(8, 28, seed=1), test=make_split(10, 28, seed=2)
