@@ -212,8 +212,8 @@ def _published(comparison: Comparison, dataset: str) -> Published | None:
 
 
 def departures(group: Group, comparison: Comparison) -> tuple[str, ...]:
-    """Name the settings that the paper states and that ours differ from."""
-    found = []
+    """Name what the paper states and ours differ from: the images, if rebuilt, and settings."""
+    found = [group.rebuilt.title] if group.rebuilt else []
     for name, (table, row, column) in comparison.states.items():
         stated = lookup(paper=comparison.paper, table=table, row=row, column=column)
         ours = group.config[name]
@@ -241,7 +241,8 @@ def _protocol(group: Group) -> str:
     size, source = group.config["image_size"], group.source_size
     pixels = f"{size} px" if size == source else f"{size} px from {source} px files"
     epochs = group.config["epochs"]
-    return f"{group.config['recipe']}, {pixels}, {epochs} epoch{'s' if epochs > 1 else ''}"
+    words = [group.config["recipe"], pixels, f"{epochs} epoch{'s' if epochs > 1 else ''}"]
+    return ", ".join([*words, *([group.rebuilt.title] if group.rebuilt else [])])
 
 
 # --- rows -> text ------------------------------------------------------------------------------
@@ -277,6 +278,12 @@ def _cell_verdict(row: Row) -> str:
     return f"{verdict} ({'; '.join(row.departures)})" if row.departures else verdict
 
 
+def _cell_dataset(row: Row) -> str:
+    if row.group and row.group.rebuilt:
+        return row.group.rebuilt.title
+    return MEDMNIST.get(row.dataset, f"`{row.dataset}`")
+
+
 def _cell_metric(metric: str) -> Callable[[Row], str]:
     return lambda row: mean_sd(row.group.values(metric)) if row.group else ""
 
@@ -289,7 +296,7 @@ INTERVAL: Column = ("95 % interval", _cell_interval)
 SEEDS: Column = ("seeds", _cell_seeds)
 AUC: Column = ("AUC", _cell_metric("auc"))
 VERDICT: Column = ("verdict", _cell_verdict)
-DATASET: Column = ("data set", lambda row: MEDMNIST.get(row.dataset, f"`{row.dataset}`"))
+DATASET: Column = ("data set", _cell_dataset)
 
 FULL = (MODEL, PROTOCOL, PUBLISHED, OURS, INTERVAL, SEEDS, AUC, VERDICT)
 SHORT = (DATASET, MODEL, PROTOCOL, PUBLISHED, OURS, INTERVAL, SEEDS, VERDICT)
