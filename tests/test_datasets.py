@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.data import medmnist_npz
+from helpers.data import fetch, medmnist_npz
 from helpers.data.datasets import list_datasets, load_dataset, stand_in
 from helpers.data.splits import DataError, DatasetUnavailable
 
@@ -24,7 +24,7 @@ def data(tmp_path, monkeypatch):
     def offline(url, **_):
         raise URLError("offline")
 
-    monkeypatch.setattr(medmnist_npz, "download_url", offline)
+    monkeypatch.setattr(fetch, "download_url", offline)
     random = np.random.default_rng(0)
     arrays = {}
     for split in ("train", "val", "test"):

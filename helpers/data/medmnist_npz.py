@@ -1,6 +1,6 @@
 """MedMNIST files, official ones and one's own in the same format, read without pickle.
 
-Official files are found or downloaded and checked against the official MD5.
+Official files are found or fetched (`helpers.data.fetch`) and checked against the official MD5.
 
 Format (Yang et al., Scientific Data 10:41, 2023): six arrays, `{train,val,test}_images` uint8
 (N, S, S) or (N, S, S, 3) and `{train,val,test}_labels` (N, 1). Sizes, MD5s, addresses and class
@@ -9,25 +9,21 @@ names come from `medmnist.INFO`, never from here.
 
 import hashlib
 import re
-import socket
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import medmnist
 import numpy as np
 from medmnist.info import DEFAULT_ROOT
-from torchvision.datasets.utils import download_url
 
+from helpers.data import fetch
 from helpers.data.rebuilt import find_rebuilt
 from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
 from helpers.paths import cache_dir, data_root
 
 SIZES = (28, 64, 128, 224)
-_CONNECTION_TIMEOUT_S = 15.0
 
 
 def list_flags() -> list[str]:
@@ -90,12 +86,13 @@ def _suffix(image_size: int) -> str:
 
 
 def find_npz(flag: str, image_size: int) -> Path:
-    """Return the path of the file, downloading it if no folder has it.
+    """Return the path of the file, fetching it if no folder has it.
 
-    Searched in this order: `REPRO_DATA/medmnist`, the local cache, `~/.medmnist`.
+    Searched in this order: `REPRO_DATA/medmnist`, the local cache, `~/.medmnist`; then the sources
+    of `helpers.data.fetch`.
 
     Raises:
-        DatasetUnavailable: no folder has it and the official download failed.
+        DatasetUnavailable: no folder has it and no source gives it.
     """
     name = npz_name(flag, image_size)
     root = data_root()
@@ -106,29 +103,9 @@ def find_npz(flag: str, image_size: int) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    return _download(flag, image_size)
-
-
-def _download(flag: str, image_size: int) -> Path:
-    name, md5 = npz_name(flag, image_size), official_md5(flag, image_size)
     url = medmnist.INFO[flag][f"url{_suffix(image_size)}"]
-    target = cache_dir() / "medmnist"
-    target.mkdir(parents=True, exist_ok=True)
-    before = socket.getdefaulttimeout()
-    # Into a temporary folder first: a half download never sits under the final name.
-    with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as temporary:
-        try:
-            socket.setdefaulttimeout(_CONNECTION_TIMEOUT_S)
-            download_url(url, root=temporary, filename=name, md5=md5)
-        except (OSError, RuntimeError, HTTPException) as error:
-            raise DatasetUnavailable(
-                f"{name} (official MD5 {md5}) is not on this machine and its download failed "
-                f"({error}). Fetch {url} elsewhere and put it into the folder medmnist/ under "
-                f"REPRO_DATA, or into {target}."
-            ) from error
-        finally:
-            socket.setdefaulttimeout(before)
-        return (Path(temporary) / name).replace(target / name)
+    md5 = official_md5(flag, image_size)
+    return fetch.fetch(name, url=url, md5=md5, folder=cache_dir() / "medmnist")
 
 
 def load_medmnist(flag: str, image_size: int) -> Splits:
