@@ -55,6 +55,11 @@ def published_dir() -> Path:
     return repo_root() / "results" / "published"
 
 
+def leakage_dir() -> Path:
+    """Return the folder that says which test images have a copy, which travels likewise."""
+    return repo_root() / "results" / "leakage"
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` if the block ends without an error.

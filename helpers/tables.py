@@ -27,6 +27,7 @@ from helpers.claims.tables import claims_files, readme_claims
 from helpers.comparisons import load_plan
 from helpers.efficiency_tables import efficiency_files, readme_efficiency
 from helpers.groups import Group, group_runs, is_real
+from helpers.leakage_tables import leakage_files
 from helpers.localisation_plan import load_plan as load_localisation_plan
 from helpers.localisation_tables import localisation_files, readme_localisation
 from helpers.metrics import aggregate_seeds
@@ -511,7 +512,7 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
     tables |= table2_files(groups, table2, rules)
     tables |= model_size_files() | efficiency_files(groups) | speed_files()
-    tables |= claims_files(judged)
+    tables |= claims_files(judged) | leakage_files(groups, protocol_labels(groups))
     files = {root / "tables" / name: text for name, text in tables.items()}
     for study in load_localisation_plan().studies:
         folder = results_root(study.profile) / "tables"

@@ -129,6 +129,17 @@ class Splits:
         """Height and width in pixels."""
         return self.train.images.shape[1]
 
+    def in_earlier_group(self, split: str) -> np.ndarray:
+        """Return the indices of a split's images whose group an earlier split holds too.
+
+        Earlier means train for "val", and train or val for "test"; without groups there are none.
+        """
+        earlier = [getattr(self, name).groups for name in SPLIT_NAMES[: SPLIT_NAMES.index(split)]]
+        groups = getattr(self, split).groups
+        if groups is None or not earlier:
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(np.isin(groups, np.concatenate(earlier)))
+
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What these splits cannot give, and what ties them together, in sentences; often none."""
@@ -144,15 +155,11 @@ class Splits:
                 yield f"{name} holds one class only, so its AUC is undefined."
             else:
                 yield f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined."
-        crossing = self.crossing_groups()
         for place, name in enumerate(SPLIT_NAMES[1:], start=1):
-            earlier = SPLIT_NAMES[:place]
-            split = getattr(self, name)
-            shared = [g for g, where in crossing.items() if name in where and {*where} & {*earlier}]
-            if shared:
+            if len(shared := self.in_earlier_group(name)):
                 yield (
-                    f"{np.isin(split.groups, shared).sum()} of {len(split)} {name} images are of a "
-                    f"group (patient, lesion) that is also in {' or '.join(earlier)}."
+                    f"{len(shared)} of {len(getattr(self, name))} {name} images are of a group "
+                    f"(patient, lesion) that is also in {' or '.join(SPLIT_NAMES[:place])}."
                 )
 
     @property
