@@ -17,7 +17,7 @@ import pandas as pd
 from helpers.config import without_size
 from helpers.data.rebuilt import find_rebuilt
 from helpers.groups import Group
-from helpers.metrics import aggregate_seeds
+from helpers.metrics import aggregate_seeds, evaluate
 from helpers.paths import leakage_dir, write_atomically
 from helpers.results import Run
 from helpers.table_text import csv_text, markdown_table, mean_sd, page, percent
@@ -76,18 +76,18 @@ def load_tied(dataset: str) -> Tied | None:
     return Tied(first["source"], int(first["n_test"]), index, label)
 
 
-def accuracy_on(run: Run, indices: np.ndarray) -> float | None:
-    """Return a stored run's accuracy on some of its test images, None on none of them."""
+def score_on(run: Run, indices: np.ndarray) -> dict[str, float | None]:
+    """Return a stored run's metrics on some of its test images (see `metrics.evaluate`)."""
     y_true, probabilities = run.predictions("test")
-    right = probabilities[indices].argmax(axis=1) == y_true[indices]
-    return float(right.mean()) if len(right) else None
+    points = evaluate(y_true[indices], probabilities[indices], n_resamples=0)
+    return {name: estimate.value for name, estimate in points.items()}
 
 
 def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str, str]:
     """Return the tables of second scores: file name -> content.
 
     Args:
-        groups: all groups; those of data sets with stored ties enter.
+        groups: all groups; those of data sets with stored ties enter, if an image is free.
         protocols: of each group, in words.
     """
     labelled: dict[str, list[tuple[Group, str]]] = {}
@@ -96,12 +96,16 @@ def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str
     rows, sections, entered = [], [], []
     for dataset, members in sorted(labelled.items()):
         tied = load_tied(dataset)
-        if tied is None:
+        if tied is None or not len(tied.free):
             continue
         fitting = [(g, p) for g, p in members if all(tied.fits(run) for run in g.runs)]
         some = [_row(group, protocol, tied) for group, protocol in fitting]
         some.sort(key=lambda row: (row["pretrained"], -row["accuracy_free_mean"], row["model"]))
-        sections += [f"## {dataset}", _about(tied, len(members) - len(fitting)), _markdown(some)]
+        sections += [
+            f"## {dataset}",
+            _about(tied, [g for g, _ in fitting], len(members) - len(fitting)),
+            _markdown(some),
+        ]
         rows += some
         entered += [group for group, _ in fitting]
     table = pd.DataFrame(rows, columns=list(_FIELDS))
@@ -115,32 +119,44 @@ _INTRO = (
     "Accuracy in %, mean ± sd over seeds, from the stored predictions: on all test images, on "
     "those that nothing ties to train or val (*free*: no equal or near copy, no shared group), and "
     "on the others (*tied*). The 95 % interval is that of the mean on the free images, made as in "
-    "the other tables."
+    "the other tables. The classes are not mixed alike in the parts, so an accuracy is to be read "
+    "against the constant answer's, or beside the AUC, which does not depend on the mix."
 )
 _FIELDS = (
     *("dataset", "pretrained", "model", "protocol", "n_seeds", "n_test", "n_free"),
     *("accuracy_all_mean", "accuracy_all_sd", "accuracy_free_mean", "accuracy_free_sd"),
-    *("accuracy_free_low", "accuracy_free_high", "accuracy_tied_mean", "difference_mean"),
+    *("accuracy_free_low", "accuracy_free_high", "accuracy_tied_mean"),
+    *("auc_all_mean", "auc_free_mean", "auc_tied_mean"),
 )
 
 
-def _about(tied: Tied, left_out: int) -> str:
+def _about(tied: Tied, fitting: Sequence[Group], left_out: int) -> str:
     text = (
         f"{len(tied.index)} of {tied.n_test} test images are tied (found in {tied.source}), "
         f"{len(tied.free)} are free."
     )
+    if fitting:
+        y_true, _ = fitting[0].runs[0].predictions("test")
+        shares = [(y_true[part] == np.bincount(y_true).argmax()).mean() for part in _parts(tied)]
+        words = (
+            f"{percent(share)} % on {name}" for name, share in zip(_PARTS, shares, strict=True)
+        )
+        text += f" The most frequent class as a constant answer scores {', '.join(words)}."
     if left_out:
         text += f" Left out: {left_out} protocol(s) with other test images."
     return text
 
 
+_PARTS = ("all", "free", "tied")
+
+
+def _parts(tied: Tied) -> tuple[np.ndarray, ...]:
+    """Return the indices of each of `_PARTS`."""
+    return np.arange(tied.n_test), tied.free, tied.index
+
+
 def _row(group: Group, protocol: str, tied: Tied) -> dict:
-    everything = np.arange(tied.n_test)
-    parts = {"all": everything, "free": tied.free, "tied": tied.index}
-    values = {k: [accuracy_on(run, part) for run in group.runs] for k, part in parts.items()}
-    means = {k: aggregate_seeds(v) for k, v in values.items()}
-    free = seed_mean(values["free"], n_images=len(tied.free))
-    return {
+    row = {
         "dataset": group.dataset,
         "pretrained": group.config["pretrained"],
         "model": group.config["model"],
@@ -148,30 +164,32 @@ def _row(group: Group, protocol: str, tied: Tied) -> dict:
         "n_seeds": len(group.runs),
         "n_test": tied.n_test,
         "n_free": len(tied.free),
-        "accuracy_all_mean": means["all"]["mean"],
-        "accuracy_all_sd": means["all"]["sd"],
-        "accuracy_free_mean": means["free"]["mean"],
-        "accuracy_free_sd": means["free"]["sd"],
-        "accuracy_free_low": free.low,
-        "accuracy_free_high": free.high,
-        "accuracy_tied_mean": means["tied"]["mean"],
-        "difference_mean": means["free"]["mean"] - means["all"]["mean"],
-        "_values": values,
     }
+    for part, indices in zip(_PARTS, _parts(tied), strict=True):
+        scores = [score_on(run, indices) for run in group.runs]
+        for metric in ("accuracy", "auc"):
+            values = [score[metric] for score in scores]
+            seeds = aggregate_seeds(values)
+            row |= {f"{metric}_{part}_mean": seeds["mean"], f"{metric}_{part}_sd": seeds["sd"]}
+            row[f"_{metric}_{part}"] = values
+    free = seed_mean(row["_accuracy_free"], n_images=len(tied.free))
+    return row | {"accuracy_free_low": free.low, "accuracy_free_high": free.high}
 
 
 def _markdown(rows: Sequence[dict]) -> str:
     head = ["start", "model", "protocol", "seeds", "all", "free", "95 % interval", "tied"]
+    head += ["AUC, all", "AUC, free", "AUC, tied"]
     cells = [
         [
             {"imagenet": "ImageNet", "none": "scratch"}[row["pretrained"]],
             f"`{row['model']}`",
             row["protocol"],
             f"n = {row['n_seeds']}",
-            mean_sd(row["_values"]["all"], scale=100, digits=1),
-            mean_sd(row["_values"]["free"], scale=100, digits=1),
+            mean_sd(row["_accuracy_all"], scale=100, digits=1),
+            mean_sd(row["_accuracy_free"], scale=100, digits=1),
             f"{percent(row['accuracy_free_low'])} to {percent(row['accuracy_free_high'])}",
             percent(row["accuracy_tied_mean"]),
+            *(mean_sd(row[f"_auc_{part}"]) for part in _PARTS),
         ]
         for row in rows
     ]

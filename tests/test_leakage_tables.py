@@ -5,10 +5,11 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from helpers import leakage_tables
 from helpers.groups import group_runs
-from helpers.leakage_tables import accuracy_on, find_tied, leakage_files, load_tied
+from helpers.leakage_tables import find_tied, leakage_files, load_tied, score_on
 from helpers.paths import data_root
 from helpers.results import list_runs
 from tests.fabricated import fabricate_run
@@ -53,6 +54,7 @@ def test_scores_are_those_of_the_stored_predictions(results_tree, tied_images):
     assert row["accuracy_free_low"] < row["accuracy_free_mean"] < row["accuracy_free_high"]
     assert (row["n_test"], row["n_free"], row["n_seeds"]) == (156, 110, 2)
     assert "46 of 156 test images are tied (found in x.npz), 110 are free." in text
+    assert "constant answer scores 50.0 % on all, 50.0 % on free, 50.0 % on tied." in text
 
 
 def test_all_recipes_models_and_starts_have_a_line(results_tree, tied_images):
@@ -86,10 +88,23 @@ def test_a_stored_list_out_of_order_is_refused(tied_images, tmp_path):
         load_tied("breastmnist")
 
 
-def test_accuracy_on_no_image_is_undefined(results_tree):
+def test_a_score_on_a_part_is_that_of_its_predictions(results_tree):
     run = fabricate_run(wrong=20)
-    assert accuracy_on(run, np.arange(156)) == pytest.approx(1 - 20 / 156)
-    assert accuracy_on(run, np.arange(0)) is None
+    assert score_on(run, np.arange(156))["accuracy"] == pytest.approx(1 - 20 / 156)
+    y_true, probabilities = run.predictions("test")
+    part = np.arange(30, 90)
+    score = score_on(run, part)
+    assert score["auc"] == pytest.approx(roc_auc_score(y_true[part], probabilities[part, 1]))
+    one_class = score_on(run, np.flatnonzero(y_true == 1))
+    assert one_class["auc"] is None and one_class["accuracy"] is not None
+
+
+def test_a_part_of_one_class_has_no_auc(results_tree, tied_images):
+    fabricate_run()
+    tied_images(n=3, index=[1, 3, 5], label=1)
+    text, table = second_scores(results_tree)
+    assert np.isnan(table["auc_tied_mean"].item()) and table["auc_free_mean"].item() > 0.5
+    assert "| undefined |" in text
 
 
 def test_the_committed_lists_say_which_images_are_free():
