@@ -61,7 +61,8 @@ def test_an_own_npz_file(data, capsys):
     splits = load_dataset("npz:mine")
     assert splits.name == "npz:mine" and splits.image_size == 64
     assert capsys.readouterr().out.splitlines() == [
-        "npz:mine: val holds one class only, so its AUC is undefined.",
+        "npz:mine: val holds one class only, so its AUC is undefined; epochs are selected by its "
+        "loss.",
         "npz:mine: 4 of 4 val images are of a group (patient, lesion) that is also in train.",
         "npz:mine: 4 of 4 test images are of a group (patient, lesion) that is also in train or "
         "val.",

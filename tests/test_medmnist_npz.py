@@ -267,7 +267,14 @@ def test_an_own_file_that_is_damaged_or_not_there(tmp_path):
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     (tmp_path / "flipped.npz").write_bytes(content[:900] + b"\0\1\2" * 9 + content[927:])
-    for name in ("cut", "text", "array", "flipped"):
+    encrypted = bytearray(content)
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        start = -1
+        while (start := content.find(signature, start + 1)) >= 0:
+            encrypted[start + place] |= 1
+    (tmp_path / "encrypted.npz").write_bytes(encrypted)
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("cut", "text", "array", "flipped", "encrypted", "empty"):
         with pytest.raises(DataError, match=f"{name}.npz is truncated or no npz file"):
             load_own_npz(tmp_path, f"npz:{name}")
     with pytest.raises(DatasetUnavailable, match=r"no file owm.npz: put it at .*npz:own"):
@@ -277,14 +284,19 @@ def test_an_own_file_that_is_damaged_or_not_there(tmp_path):
             load_own_npz(tmp_path, name)
 
 
-def test_an_array_too_large_for_memory_is_said(tmp_path):
-    header = np.lib.format.magic(1, 0), "{'descr': '|u1', 'fortran_order': False, 'shape': (%d,)}"
-    save_own(tmp_path, make_arrays())
-    text = (header[1] % 10**15).encode().ljust(117) + b"\n"
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [("(10**15,)", "does not fit into memory"), ("(10**30,)", "no npz"), ("('a',)", "no npz")],
+)
+def test_an_array_that_cannot_be_is_said(tmp_path, shape, message):
+    shape = shape.replace("10**15", str(10**15)).replace("10**30", str(10**30))
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}"
+    header = header.encode().ljust(117) + b"\n"
+    start = np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little")
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as file:
         for key in make_arrays():
-            file.writestr(f"{key}.npy", header[0] + len(text).to_bytes(2, "little") + text)
-    with pytest.raises(DataError, match=r"huge\.npz does not fit into memory"):
+            file.writestr(f"{key}.npy", start + header)
+    with pytest.raises(DataError, match=rf"huge\.npz .*{message}"):
         load_own_npz(tmp_path, "npz:huge")
 
 

@@ -102,7 +102,10 @@ def test_what_splits_cannot_give_is_noted():
     assert make_splits().notes == ()
     ones = np.ones(6, dtype=np.int64)
     assert make_splits(val=make_split(labels=ones)).notes == (
-        "val holds one class only, so its AUC is undefined.",
+        "val holds one class only, so its AUC is undefined; epochs are selected by its loss.",
+    )
+    assert make_splits(test=make_split(labels=ones)).notes == (
+        "test holds one class only, so its AUC is undefined.",
     )
     three = {
         "class_names": ("a", "b", "c"),
@@ -110,7 +113,7 @@ def test_what_splits_cannot_give_is_noted():
     }
     test = make_split(labels=np.array([0, 2, 2, 0, 2, 2]))
     assert make_splits(**three, val=three["train"], test=test).notes == (
-        "test holds no image of 'b', whose AUC there is undefined.",
+        "test holds no image of 'b', whose AUC there is undefined and left out of the mean.",
     )
 
 

@@ -24,6 +24,11 @@ from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Spli
 from helpers.paths import cache_dir, data_root
 
 SIZES = (28, 64, 128, 224)
+# What numpy and zipfile raise for damaged, encrypted or senseless content.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def list_flags() -> list[str]:
@@ -218,7 +223,7 @@ def read_npz(
             arrays = {key: _read_array(file, key, path.name) for key in keys}
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"{path.name} is truncated or no npz file ({error}); replace it by a whole one."
         ) from error

@@ -152,9 +152,13 @@ class Splits:
             if not absent:
                 continue
             if len(absent) == self.num_classes - 1:
-                yield f"{name} holds one class only, so its AUC is undefined."
+                rest = "; epochs are selected by its loss" if name == "val" else ""
+                yield f"{name} holds one class only, so its AUC is undefined{rest}."
             else:
-                yield f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined."
+                yield (
+                    f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined "
+                    "and left out of the mean."
+                )
         for place, name in enumerate(SPLIT_NAMES[1:], start=1):
             if len(shared := self.in_earlier_group(name)):
                 yield (
