@@ -27,6 +27,8 @@ class LeakageReport:
         near: pairs of nearly equal images that are not equal, columns as above, most alike first.
         groups: group -> the splits it lies in, if more than one; None if there are no groups.
         in_earlier_group: split name -> indices of its images whose group is in an earlier split.
+        shared_groups: pair of splits -> number of groups that both hold (a split with itself: those
+            of two images or more), in the order of `summary`; None if there are no groups.
         method: how near duplicates were found.
     """
 
@@ -36,6 +38,7 @@ class LeakageReport:
     near: pd.DataFrame
     groups: dict[str, tuple[str, ...]] | None
     in_earlier_group: dict[str, np.ndarray]
+    shared_groups: dict[tuple[str, str], int] | None
     method: str
 
     @property
@@ -69,7 +72,8 @@ class LeakageReport:
         """Return the counts: one row for each pair of splits, and for each split with itself.
 
         "images" counts the images of the later split that are in such a pair, "labels differ" the
-        pairs whose two labels disagree; with groups, "shared groups" those that both splits hold.
+        pairs whose two labels disagree; with groups, "shared groups" those that both splits hold
+        (within a split: of two images or more).
         """
         rows = {}
         for place, first in enumerate(SPLIT_NAMES):
@@ -86,10 +90,10 @@ class LeakageReport:
                     "images": len(images),
                     "labels differ": int(len(both) - both["same_label"].sum()),
                 }
-                if self.groups is not None and first != second:
-                    shared = sum({first, second} <= {*where} for where in self.groups.values())
-                    rows[f"{first} - {second}"]["shared groups"] = shared
-        return pd.DataFrame.from_dict(rows, orient="index").astype("Int64")
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        if self.shared_groups is not None:
+            table["shared groups"] = list(self.shared_groups.values())
+        return table
 
 
 def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION) -> LeakageReport:
@@ -143,11 +147,27 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
         near=as_table(near[order], correlation[order]),
         groups=None if splits.train.groups is None else splits.crossing_groups(),
         in_earlier_group={name: splits.in_earlier_group(name) for name in SPLIT_NAMES},
+        shared_groups=_count_shared(splits),
         method=(
             f"Pearson correlation of at least {min_correlation:g} between grey images averaged to "
             f"at most {_FINE} x {_FINE} pixels"
         ),
     )
+
+
+def _count_shared(splits: Splits) -> dict[tuple[str, str], int] | None:
+    if splits.train.groups is None:
+        return None
+    counts = {
+        name: dict(zip(*np.unique(split.groups, return_counts=True), strict=True))
+        for name, split in splits.items()
+    }
+    shared = {}
+    for place, first in enumerate(SPLIT_NAMES):
+        shared[first, first] = sum(int(n > 1) for n in counts[first].values())
+        for second in SPLIT_NAMES[place + 1 :]:
+            shared[first, second] = len(counts[first].keys() & counts[second].keys())
+    return shared
 
 
 def _equal_pairs(content: np.ndarray) -> np.ndarray:
