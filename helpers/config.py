@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from helpers import paths
+from helpers.data.rebuilt import REBUILT
 
 # "quick": small runs; "phantom": synthetic images with a known lesion. Each has its own tree.
 PROFILES = ("paper", "quick", "phantom")
@@ -75,7 +76,15 @@ def load_recipes() -> dict[str, dict[str, Any]]:
 
 def without_size(dataset: str) -> str:
     """Return a data set's name without a MedMNIST size: all sizes are one set of images."""
-    return re.sub(r"_(28|64|128|224)$", "", dataset)
+    return dataset if ":" in dataset else re.sub(r"_(28|64|128|224)$", "", dataset)
+
+
+def stored_name(dataset: str) -> str:
+    """Return the name under which runs on a data set are stored: `folder:x` is `cag:x`.
+
+    The second is the older one of two names for one thing, and part of stored hashes.
+    """
+    return re.sub("^folder:", "cag:", dataset)
 
 
 class InputForm(NamedTuple):
@@ -335,10 +344,11 @@ def make_config(
     check_type("dataset", dataset, str)
     if isinstance(values["epochs"], dict):
         rule = values["epochs"]
-        values["epochs"] = rule.get(without_size(dataset), rule["default"])
+        images = REBUILT[dataset].official if dataset in REBUILT else without_size(dataset)
+        values["epochs"] = rule.get(images, rule["default"])
     return RunConfig(
         recipe=recipe,
-        dataset=dataset,
+        dataset=stored_name(dataset),
         model=model,
         seed=seed,
         pretrained=pretrained,

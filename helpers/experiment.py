@@ -209,6 +209,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
         "num_classes": splits.num_classes,
         "class_names": list(splits.class_names),
         "n": {name: len(split) for name, split in splits.items()},
+        "notes": list(splits.notes),
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.config import without_size
+from helpers.data.rebuilt import Rebuilt, find_rebuilt
 from helpers.results import Run
 from helpers.verdicts import SeedMean, seed_mean
 
@@ -19,7 +20,8 @@ class Group:
     """Runs that differ in the seed alone.
 
     Attributes:
-        dataset: name without a size suffix ("breastmnist", "cag:arcade_patches").
+        dataset: name without a size suffix ("breastmnist", "cag:arcade_patches"); of a rebuilt set
+            the official one, see `rebuilt`.
         source_size: side of the stored images in pixels.
         config: configuration without the seed.
         md5: of the data, None where there is no single file.
@@ -31,6 +33,11 @@ class Group:
     config: dict[str, Any]
     md5: str | None
     runs: tuple[Run, ...]
+
+    @property
+    def rebuilt(self) -> Rebuilt | None:
+        """What the images are a rebuilt version of, None if they are the official or own ones."""
+        return find_rebuilt(self.config["dataset"], self.md5)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -88,7 +95,8 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
         _check_members(members)
         config = {k: v for k, v in members[0].config.items() if k != "seed"}
         data = members[0].record["data"]
-        dataset = without_size(config["dataset"])
+        rebuilt = find_rebuilt(config["dataset"], data["md5"])
+        dataset = rebuilt.official if rebuilt else without_size(config["dataset"])
         groups.append(Group(dataset, data["image_size"], config, data["md5"], tuple(members)))
     return sorted(groups, key=lambda g: (str(g.config), str(g.md5)))
 

@@ -16,6 +16,8 @@ from difflib import get_close_matches
 from helpers.config import ConfigError, without_size
 from helpers.paths import cache_dir, repo_root, write_atomically
 
+OWN_PREFIXES = ("folder:", "cag:", "npz:")  # data sets of one's own
+
 
 @dataclass(frozen=True)
 class KnownNames:
@@ -39,13 +41,13 @@ class KnownNames:
     def check_dataset(self, name: str) -> None:
         """Raise a `ConfigError` that lists the known data sets unless this is one.
 
-        An image folder ("cag:...") is looked for when its run starts: it may lie elsewhere.
+        An image folder or an own file is looked for when its run starts: it may lie elsewhere.
         """
         flag = without_size(name)
         if flag in self.refused:
             raise ConfigError(self.refused[flag])
-        if not (name.startswith("cag:") or flag in self.datasets):
-            known = (*self.datasets, "cag:<folder>")
+        if not (name.startswith(OWN_PREFIXES) or flag in self.datasets):
+            known = (*self.datasets, *(f"{prefix}<name>" for prefix in OWN_PREFIXES))
             raise ConfigError(f"unknown data set {name!r}; {did_you_mean(name, known)}")
 
 
@@ -110,7 +112,7 @@ def _list() -> dict[str, list[str] | dict[str, str]]:
             parse_name(flag)
         except DataError as error:
             refused[flag] = str(error)
-    datasets = [name for name in list_datasets() if not name.startswith("cag:")]
+    datasets = [name for name in list_datasets() if not name.startswith(OWN_PREFIXES)]
     return {"models": list(list_models()), "datasets": datasets, "refused": refused}
 
 

@@ -13,7 +13,9 @@ def repo_root() -> Path:
 
 
 def data_root() -> Path | None:
-    """Return the folder named by `REPRO_DATA` (holds `medmnist/` and `cag/`), or None if unset.
+    """Return the folder named by `REPRO_DATA`, or None if unset.
+
+    It holds `medmnist/`, `npz/` and, for image folders, `folders/` and `cag/`; each may be missing.
 
     Raises:
         ValueError: `REPRO_DATA` names a folder that does not exist.
@@ -27,7 +29,7 @@ def data_root() -> Path | None:
     if not folder.is_dir():
         raise ValueError(
             f"REPRO_DATA is {value!r}, which is not a folder; unset it or point it to the folder "
-            "that holds medmnist/ and cag/."
+            "that holds medmnist/, npz/, folders/ or cag/."
         )
     return folder.resolve()
 
@@ -51,6 +53,11 @@ def results_root(profile: str = "paper") -> Path:
 def published_dir() -> Path:
     """Return the folder of the published numbers, which travel with the repository."""
     return repo_root() / "results" / "published"
+
+
+def leakage_dir() -> Path:
+    """Return the folder that says which test images have a copy, which travels likewise."""
+    return repo_root() / "results" / "leakage"
 
 
 @contextmanager

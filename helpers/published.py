@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.config import without_size
+from helpers.data.rebuilt import REBUILT
 from helpers.paths import published_dir
 
 COLUMNS = ("paper", "table", "row", "column", "value", "unit", "mark", "source", "note")
@@ -215,8 +216,8 @@ def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
 def proposed_accuracy(dataset: str) -> tuple[str, Published] | None:
     """Return whose accuracy is claimed for a data set, and which; None if there is none.
 
-    Paper B's MedSpectralNet on the MedMNIST sets; paper A's hybrid on coronary angiograms, whose
-    images are not ours.
+    Paper B's MedSpectralNet on the MedMNIST sets, also where ours is a rebuilt one; paper A's
+    hybrid on coronary angiograms, whose images are not ours.
 
     Args:
         dataset: as for `load_dataset`; all sizes of a MedMNIST set are one data set.
@@ -225,8 +226,10 @@ def proposed_accuracy(dataset: str) -> tuple[str, Published] | None:
         system = "paper A, Brain-Inspired Hybrid, on images that are not public"
         key = ("A", "Table 2", "test", "accuracy")
     else:
-        system = "paper B, MedSpectralNet"
-        key = ("B", "Table 3", "MedSpectralNet", f"{without_size(dataset)}/accuracy")
+        rebuilt = REBUILT.get(dataset)
+        system = "paper B, MedSpectralNet" + (", on the official set" if rebuilt else "")
+        official = rebuilt.official if rebuilt else without_size(dataset)
+        key = ("B", "Table 3", "MedSpectralNet", f"{official}/accuracy")
     found = _index(published_dir()).get(key)
     return None if found is None else (system, found)
 

@@ -26,7 +26,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from helpers.config import InputForm, RunConfig, field_defaults, load_recipes, make_config
+from helpers.config import (
+    InputForm,
+    RunConfig,
+    field_defaults,
+    load_recipes,
+    make_config,
+    stored_name,
+)
 from helpers.paths import repo_root, results_root, write_atomically
 
 SCHEMA = 1
@@ -306,6 +313,8 @@ def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
     Raises:
         RunError: there is none; the message lists the nearest ones.
     """
+    if isinstance(wanted.get("dataset"), str):
+        wanted["dataset"] = stored_name(wanted["dataset"])
     runs = list_runs(results_root(profile))
     found = [run for run in runs if all(run.config.get(k) == v for k, v in wanted.items())]
     if found:
@@ -336,8 +345,8 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
     if (folder / "run.json").exists():
         return load_run(folder)
     runs = list_runs(results_root(profile))
-    # "cag:x" is cag_x in a folder's name; a whole part ("..._s1") goes before a piece ("..._s10").
-    part = name.replace(":", "_").strip("/")
+    # "folder:x" is cag_x in a path; a whole part ("..._s1") goes before a piece ("..._s10").
+    part = name.replace("folder:", "cag:").replace(":", "_").strip("/")
     stored, _, machine = part.partition(f"/{REPLICAS}/")
     if machine:
         return load_run(find_run(stored, profile=profile).path / REPLICAS / machine)

@@ -27,6 +27,7 @@ from helpers.claims.tables import claims_files, readme_claims
 from helpers.comparisons import load_plan
 from helpers.efficiency_tables import efficiency_files, readme_efficiency
 from helpers.groups import Group, group_runs, is_real
+from helpers.leakage_tables import leakage_files
 from helpers.localisation_plan import load_plan as load_localisation_plan
 from helpers.localisation_tables import localisation_files, readme_localisation
 from helpers.metrics import aggregate_seeds
@@ -213,8 +214,8 @@ def _published(comparison: Comparison, dataset: str) -> Published | None:
 
 
 def departures(group: Group, comparison: Comparison) -> tuple[str, ...]:
-    """Name the settings that the paper states and that ours differ from."""
-    found = []
+    """Name what the paper states and ours differ from: the images, if rebuilt, and settings."""
+    found = [group.rebuilt.title] if group.rebuilt else []
     for name, (table, row, column) in comparison.states.items():
         stated = lookup(paper=comparison.paper, table=table, row=row, column=column)
         ours = group.config[name]
@@ -242,7 +243,8 @@ def _protocol(group: Group) -> str:
     size, source = group.config["image_size"], group.source_size
     pixels = f"{size} px" if size == source else f"{size} px from {source} px files"
     epochs = group.config["epochs"]
-    return f"{group.config['recipe']}, {pixels}, {epochs} epoch{'s' if epochs > 1 else ''}"
+    words = [group.config["recipe"], pixels, f"{epochs} epoch{'s' if epochs > 1 else ''}"]
+    return ", ".join([*words, *([group.rebuilt.title] if group.rebuilt else [])])
 
 
 # --- rows -> text ------------------------------------------------------------------------------
@@ -278,6 +280,12 @@ def _cell_verdict(row: Row) -> str:
     return f"{verdict} ({'; '.join(row.departures)})" if row.departures else verdict
 
 
+def _cell_dataset(row: Row) -> str:
+    if row.group and row.group.rebuilt:
+        return row.group.rebuilt.title
+    return MEDMNIST.get(row.dataset, f"`{row.dataset}`")
+
+
 def _cell_metric(metric: str) -> Callable[[Row], str]:
     return lambda row: mean_sd(row.group.values(metric)) if row.group else ""
 
@@ -290,7 +298,7 @@ INTERVAL: Column = ("95 % interval", _cell_interval)
 SEEDS: Column = ("seeds", _cell_seeds)
 AUC: Column = ("AUC", _cell_metric("auc"))
 VERDICT: Column = ("verdict", _cell_verdict)
-DATASET: Column = ("data set", lambda row: MEDMNIST.get(row.dataset, f"`{row.dataset}`"))
+DATASET: Column = ("data set", _cell_dataset)
 
 FULL = (MODEL, PROTOCOL, PUBLISHED, OURS, INTERVAL, SEEDS, AUC, VERDICT)
 SHORT = (DATASET, MODEL, PROTOCOL, PUBLISHED, OURS, INTERVAL, SEEDS, VERDICT)
@@ -506,6 +514,7 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     tables |= table2_files(groups, table2, rules)
     tables |= model_size_files() | efficiency_files(groups) | speed_files()
     tables |= claims_files(judged) | replica_files(groups)
+    tables |= leakage_files(groups, protocol_labels(groups))
     files = {root / "tables" / name: text for name, text in tables.items()}
     for study in load_localisation_plan().studies:
         folder = results_root(study.profile) / "tables"

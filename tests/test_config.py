@@ -37,6 +37,14 @@ def test_epochs_follow_the_data_set_whatever_its_size():
     assert make_config(**BASE | {"dataset": "breastmnist_64"}).epochs == epochs["breastmnist"]
     assert make_config(**BASE | {"dataset": "pneumoniamnist"}).epochs == epochs["pneumoniamnist"]
     assert make_config(**BASE | {"dataset": "bloodmnist_224"}).epochs == epochs["default"]
+    ranking = BASE | {"recipe": "ranking", "dataset": "npz:dermamnist_rebuilt"}
+    assert make_config(**ranking).epochs == load_recipes()["ranking"]["epochs"]["dermamnist"]
+    assert make_config(**ranking | {"dataset": "npz:other"}).epochs == 10
+
+
+def test_two_words_for_an_image_folder_are_one_run():
+    old, new = (make_config(**BASE | {"dataset": f"{word}:mine/x"}) for word in ("cag", "folder"))
+    assert old == new and old.hash() == new.hash() and new.dataset == "cag:mine/x"
 
 
 def test_paper_b_trains_its_200_epochs_and_a_tenth_on_the_larger_sets():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.data import medmnist_npz
+from helpers.data import fetch, medmnist_npz
 from helpers.data.datasets import list_datasets, load_dataset, stand_in
 from helpers.data.splits import DataError, DatasetUnavailable
 
@@ -24,7 +24,7 @@ def data(tmp_path, monkeypatch):
     def offline(url, **_):
         raise URLError("offline")
 
-    monkeypatch.setattr(medmnist_npz, "download_url", offline)
+    monkeypatch.setattr(fetch, "download_url", offline)
     random = np.random.default_rng(0)
     arrays = {}
     for split in ("train", "val", "test"):
@@ -50,6 +50,41 @@ def test_a_medmnist_set_has_one_name_whatever_the_call(data):
         load_dataset("breastmnist_64", image_size=64).name,
     }
     assert names == {"breastmnist_64"}
+
+
+def test_an_own_npz_file(data, capsys):
+    (data / "npz").mkdir()
+    content = dict(np.load(data / "medmnist" / "breastmnist_64.npz"))
+    content |= {f"{split}_groups": np.array(list("abcd")) for split in ("train", "val", "test")}
+    content["val_labels"] = content["val_labels"] * 0
+    np.savez(data / "npz" / "mine.npz", **content)
+    splits = load_dataset("npz:mine")
+    assert splits.name == "npz:mine" and splits.image_size == 64
+    assert capsys.readouterr().out.splitlines() == [
+        "npz:mine: val holds one class only, so its AUC is undefined; epochs are selected by its "
+        "loss.",
+        "npz:mine: 4 of 4 val images are of a group (patient, lesion) that is also in train.",
+        "npz:mine: 4 of 4 test images are of a group (patient, lesion) that is also in train or "
+        "val.",
+    ]
+    with pytest.raises(DataError, match="images of 64 pixels, not 28"):
+        load_dataset("npz:mine", image_size=28)
+    assert "npz:mine" in list_datasets() and stand_in("npz:mine") == "npz:mine"
+
+
+def test_folder_is_another_word_for_cag(data):
+    with_folder, with_cag = load_dataset("folder:mine"), load_dataset("cag:mine")
+    assert (with_folder.name, with_folder.md5) == (with_cag.name, with_cag.md5)
+    (data / "cag" / "mine").rename(data / "moved")
+    (data / "folders").mkdir()
+    (data / "moved").rename(data / "folders" / "mine")
+    assert load_dataset("cag:mine").md5 == load_dataset("folder:mine").md5 == with_cag.md5
+    assert list_datasets().count("cag:mine") == 1
+    with pytest.raises(DatasetUnavailable, match="no image folder 'other'"):
+        load_dataset("folder:other")
+    for name in ("folder:", "folder:../cag", "folder:.x", "folder:a/b/c"):
+        with pytest.raises(DataError, match="not of the form"):
+            load_dataset(name)
 
 
 def test_image_folder_and_phantom(data):

@@ -136,7 +136,8 @@ def test_the_names_are_those_of_registry_and_data_sets():
     assert known.models == list_models()
     assert {"breastmnist", "organsmnist", "phantom"} <= set(known.datasets)
     known.check_dataset("organsmnist_224")
-    known.check_dataset("cag:anywhere")
+    for name in ("cag:anywhere", "folder:anywhere", "npz:anywhere"):
+        known.check_dataset(name)
 
 
 def test_the_names_are_listed_by_another_process_once(tmp_path, monkeypatch):

@@ -348,6 +348,14 @@ def test_a_run_is_found_by_name_by_part_and_by_folder(store):
     assert find_run(run.path.name.replace("_s1", "_s10")).config["seed"] == 10
 
 
+def test_a_run_on_an_image_folder_is_found_by_both_words(results_tree):
+    run = fabricate_run("folder:patches")
+    assert run.path.parts[-3] == "cag_patches" and run.config["dataset"] == "cag:patches"
+    for word in ("folder", "cag"):
+        assert find_run(f"common/{word}:patches").path == run.path
+        assert [r.path for r in find_runs(dataset=f"{word}:patches")] == [run.path]
+
+
 def test_a_part_of_several_runs_is_an_error_that_lists_them(store):
     with pytest.raises(RunError, match=r"is part of 6 runs: .*resnet18"):
         find_run("breastmnist")

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+from helpers.data.datasets import load_dataset
 from helpers.data.leakage import leakage_report
 from helpers.data.splits import DataError, DatasetUnavailable, Split, Splits, groups_across
+from helpers.paths import data_root
 
 
 def make_split(n=6, size=8, channels=1, seed=0, **changes):
@@ -96,6 +98,37 @@ def test_a_group_in_two_splits_is_refused():
     assert groups_across({"train": groups["train"], "test": None}) == {}
 
 
+def test_what_splits_cannot_give_is_noted():
+    assert make_splits().notes == ()
+    ones = np.ones(6, dtype=np.int64)
+    assert make_splits(val=make_split(labels=ones)).notes == (
+        "val holds one class only, so its AUC is undefined; epochs are selected by its loss.",
+    )
+    assert make_splits(test=make_split(labels=ones)).notes == (
+        "test holds one class only, so its AUC is undefined.",
+    )
+    three = {
+        "class_names": ("a", "b", "c"),
+        "train": make_split(labels=np.array([0, 1, 2, 0, 1, 2])),
+    }
+    test = make_split(labels=np.array([0, 2, 2, 0, 2, 2]))
+    assert make_splits(**three, val=three["train"], test=test).notes == (
+        "test holds no image of 'b', whose AUC there is undefined and left out of the mean.",
+    )
+
+
+def test_groups_that_cross_published_splits_are_noted():
+    members = {"train": "aabbcc", "val": "ddeeaf", "test": "gghdba"}
+    parts = {k: make_split(groups=np.array(list(v))) for k, v in members.items()}
+    with pytest.raises(DataError, match="cross splits"):
+        make_splits(**parts)
+    splits = make_splits(**parts, groups_may_cross=True)
+    assert splits.notes == (
+        "1 of 6 val images are of a group (patient, lesion) that is also in train.",
+        "3 of 6 test images are of a group (patient, lesion) that is also in train or val.",
+    )
+
+
 def test_leakage_finds_exact_and_near_pairs():
     splits = make_splits(
         train=make_split(20, 28), val=make_split(8, 28, seed=1), test=make_split(10, 28, seed=2)
@@ -121,6 +154,44 @@ def test_leakage_finds_exact_and_near_pairs():
     assert summary.loc["within val"].tolist() == [1, 0, 2, 0]
     assert summary["exact pairs"].sum() == 2 and summary["near pairs"].sum() == 1
     assert report.groups is None and "32 x 32" in report.method
+
+
+def test_leakage_counts_shared_groups_and_what_they_tie():
+    members = {"train": "aabbcc", "val": "ddeeaf", "test": "gghdba"}
+    parts = {
+        name: make_split(seed=i, groups=np.array(list(groups)))
+        for i, (name, groups) in enumerate(members.items())
+    }
+    parts["test"].images[0] = parts["train"].images[3]
+    report = leakage_report(make_splits(**parts, groups_may_cross=True))
+    assert set(report.groups) == {"a", "b", "d"} and report.groups["a"] == ("train", "val", "test")
+    assert report.in_earlier_group["val"].tolist() == [4]
+    assert report.in_earlier_group["test"].tolist() == [3, 4, 5]
+    assert report.tied("test").tolist() == [0, 3, 4, 5] and report.leaked("test").tolist() == [0]
+    shared = report.summary()["shared groups"]
+    assert shared[["train - val", "train - test", "val - test"]].tolist() == [1, 2, 2]
+    assert shared[["within train", "within val", "within test"]].tolist() == [3, 2, 1]
+    assert not report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # equal images across splits, of which in test, with two labels; tied test images
+        ("bloodmnist", (9, 6, 1, 7)),
+        ("npz:dermamnist_rebuilt", (0, 0, 0, 773)),
+        ("breastmnist_64", (1, 1, 1, 46)),
+    ],
+)
+def test_leakage_of_the_real_sets(name, expected):
+    root = data_root()
+    folder = "npz" if name.startswith("npz:") else "medmnist"
+    if root is None or not (root / folder / f"{name.removeprefix('npz:')}.npz").is_file():
+        pytest.skip(f"{name} is not in REPRO_DATA")
+    report = leakage_report(load_dataset(name))
+    exact = report.exact_across
+    found = (len(exact), (exact["split_b"] == "test").sum(), (~exact["same_label"]).sum())
+    assert (*found, len(report.tied("test"))) == expected
 
 
 def test_leakage_counts_all_pairs_of_many_copies_and_ignores_flat_images():

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from helpers import tables
+from helpers.data.rebuilt import REBUILT
 from helpers.groups import GroupError, group_runs, is_real
 from helpers.metrics import proportion
 from helpers.models.registry import list_models
@@ -321,6 +322,26 @@ def test_departures_from_the_paper_stand_beside_the_verdict(store):
     for run in list_runs(store):
         assert run.config["cutmix"] == 0.5  # as published, hence not named
     assert "cutmix" not in line
+
+
+def test_a_rebuilt_set_is_held_against_the_official_one_and_marked(store):
+    rebuilt = REBUILT["npz:dermamnist_rebuilt"]
+    for seed in range(5):
+        fabricate_run("npz:dermamnist_rebuilt", seed=seed, wrong=22, md5=rebuilt.md5)
+    (group,) = real_groups(store)
+    assert group.dataset == "dermamnist" and group.rebuilt == rebuilt
+    line = lines_of(page(store).split("## DermaMNIST")[1], "medspectralnet")[0]
+    assert "epochs, DermaMNIST, rebuilt | 78.4 (MedSpectralNet)" in line
+    assert "(DermaMNIST, rebuilt; epochs" in line
+    status = tables.status_block([group], load_rules())
+    assert "| DermaMNIST, rebuilt |" in status and "| DermaMNIST |" not in status
+
+
+def test_a_file_of_a_rebuilt_sets_name_and_other_bytes_is_a_set_of_its_own(store):
+    fabricate_run("npz:dermamnist_rebuilt", md5="1" * 32)
+    (group,) = real_groups(store)
+    assert group.dataset == "npz:dermamnist_rebuilt" and group.rebuilt is None
+    assert "## npz:dermamnist_rebuilt" in page(store)
 
 
 def test_values_for_orientation_are_not_judged(store):

