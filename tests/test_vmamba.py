@@ -151,10 +151,23 @@ def test_patch_embedding_keeps_the_border():
 # --- the whole network ---
 
 
-def test_parameters_as_published():
+def test_parameters_as_published_and_as_in_the_released_code():
     with torch.device("meta"):
-        count = count_parameters(build_vmamba("t", num_classes=2))
-    assert round(count / 1e6, 1) == 22.1
+        few, many = (count_parameters(build_vmamba("t", num_classes=n)) for n in (2, 1000))
+    assert round(few / 1e6, 1) == 22.1
+    assert many == 22_893_448
+
+
+@torch.no_grad()
+def test_tokens_are_normalised_before_the_mean():
+    model = tiny(final_norm=True).eval()
+    images, tokens = torch.randn(2, 3, 16, 16), []
+    model.stages.register_forward_hook(lambda *call: tokens.append(call[-1]))
+    logits = model(images)
+    normal = functional.layer_norm(tokens[0], tokens[0].shape[-1:])
+    torch.testing.assert_close(logits, model.fc(normal.mean(dim=(1, 2))))
+    assert not torch.allclose(logits, model.fc(tokens[0].mean(dim=(1, 2))))
+    assert isinstance(build_vmamba("t", num_classes=2).norm, torch.nn.LayerNorm)
 
 
 def test_macs_as_published_and_with_the_scan():

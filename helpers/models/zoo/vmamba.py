@@ -60,6 +60,7 @@ def build_vmamba(
         num_classes=num_classes,
         in_channels=in_channels,
         drop_path=_DROP_PATH,
+        final_norm=True,
     )
 
 
@@ -88,7 +89,7 @@ def check_arguments(
 
 
 class HierarchicalClassifier(nn.Module):
-    """Patches, four stages of blocks with patch merging between them, mean, linear classifier.
+    """Patches, stages of blocks with patch merging between them, mean, linear classifier.
 
     Args:
         block: Called with `channels` and `drop_path`; maps (B, H, W, channels) to the same shape.
@@ -97,6 +98,8 @@ class HierarchicalClassifier(nn.Module):
         num_classes: Number of logits.
         in_channels: Channels of the images.
         drop_path: Rate of stochastic depth at the last block; grows linearly from zero.
+        final_norm: Whether a LayerNorm stands between the last stage and the mean: VMamba has one,
+            MedMamba has none.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class HierarchicalClassifier(nn.Module):
         num_classes: int,
         in_channels: int,
         drop_path: float,
+        final_norm: bool = False,
     ) -> None:
         super().__init__()
         rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
@@ -118,7 +122,8 @@ class HierarchicalClassifier(nn.Module):
             blocks = [block(channels=channels, drop_path=next(rates)) for _ in range(depth)]
             merging = [PatchMerging(channels=channels)] if i < len(depths) - 1 else []
             self.stages.append(nn.Sequential(*blocks, *merging))
-        self.fc = nn.Linear(width * 2 ** (len(depths) - 1), num_classes)
+        self.norm = nn.LayerNorm(channels) if final_norm else nn.Identity()
+        self.fc = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -127,7 +132,7 @@ class HierarchicalClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, num_classes)."""
-        tokens = self.stages(self.stem(images))  # (B, H/32, W/32, 8 width)
+        tokens = self.norm(self.stages(self.stem(images)))  # (B, H/32, W/32, 8 width)
         return self.fc(tokens.mean(dim=(1, 2)))
 
 
