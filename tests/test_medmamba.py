@@ -21,6 +21,15 @@ def test_parameters_as_in_the_released_code(variant, millions):
     assert round(count / 1e6, 2) == millions
 
 
+@torch.no_grad()
+def test_tokens_go_into_the_mean_as_they_are():
+    """Unlike VMamba's."""
+    model = build_medmamba("t", num_classes=2).eval()
+    images = torch.randn(2, 3, 32, 32)
+    tokens = model.stages(model.stem(images))
+    assert torch.equal(model(images), model.fc(tokens.mean(dim=(1, 2))))
+
+
 @pytest.mark.parametrize(
     ("variant", "size", "channels", "batch"),
     [("t", 28, 1, 2), ("t", 32, 3, 2), ("s", 28, 3, 1), ("b", 64, 1, 1), ("t", 224, 3, 1)],

@@ -1,11 +1,21 @@
 """The selective scan against the recurrence written out, however it is cut."""
 
+import multiprocessing
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.models.zoo import scan_kernels
 from helpers.models.zoo import selective_scan as module
 from helpers.models.zoo.selective_scan import scan_macs, selective_scan
 
@@ -49,9 +59,13 @@ def value_and_gradients(scan, inputs):
     return y.detach(), torch.autograd.grad(y, inputs, weights)
 
 
-@pytest.fixture(params=["in turn", "in turn, one image at a time", "together"])
+@pytest.fixture(params=["compiled", "in turn", "in turn, one image at a time", "together"])
 def cut(request, monkeypatch):
-    """Each way in which chunks can follow each other, whatever the sizes."""
+    """Compiled loops with short chunks, and each way in which the reference can cut."""
+    if request.param == "compiled":
+        monkeypatch.setattr(module, "_KERNEL_CHUNK", 1)
+        return request.param
+    monkeypatch.setattr(module, "_has_kernels", lambda _: False)
     step = {"in turn": None, "in turn, one image at a time": 1, "together": 2**40}[request.param]
     if step is None:
         step = 2**20
@@ -91,6 +105,7 @@ def test_scan_equals_the_recurrence(cut, length):
 def test_scan_equals_the_recurrence_at_any_size(sizes, step):
     inputs = make_inputs(**sizes)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_has_kernels", lambda _: False)
         patch.setattr(module, "_CPU_STEP", step)
         y, grads = value_and_gradients(selective_scan, inputs)
     expected, expected_grads = value_and_gradients(naive_scan, inputs)
@@ -168,6 +183,266 @@ def test_backward_under_autocast_is_not_rounded():
     assert all(torch.equal(x, y) for x, y in zip(grads, expected, strict=True))
 
 
+# --- compiled loops against the reference ---
+
+
+def reference(inputs, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_has_kernels", lambda _: False)
+        return value_and_gradients(selective_scan, inputs)
+
+
+def assert_near(values, expected, tolerance):
+    """Within a fraction of the largest value, each output and gradient by itself."""
+    (y, grads), (expected_y, expected_grads) = values, expected
+    for name, x, z in zip(("y", *NAMES), (y, *grads), (expected_y, *expected_grads), strict=False):
+        assert x.shape == z.shape
+        atol = tolerance * z.abs().max().item()
+        torch.testing.assert_close(
+            x, z, rtol=tolerance, atol=atol, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"length": 1, "channels": 5, "states": 1},
+        {"length": 4, "channels": 8, "states": 16, "groups": 4},
+        {"length": 49, "channels": 100, "states": 3},  # a block of channels and four more
+        {"length": 64, "channels": 96, "states": 16, "groups": 1},
+        {"length": 256, "channels": 13, "states": 8, "batch": 3},
+        {"length": 300, "channels": 200, "states": 2, "batch": 1},  # chunks of 18
+    ],
+)
+def test_compiled_loops_equal_the_reference(sizes, dtype, tolerance, monkeypatch):
+    inputs = make_inputs(**sizes, dtype=dtype, scale=0.1)
+    expected = reference(inputs, monkeypatch)
+    assert_near(value_and_gradients(selective_scan, inputs), expected, tolerance)
+
+
+@pytest.mark.parametrize("length", [1, 17, 40])
+def test_each_group_visits_the_tokens_in_its_order(cut, length):
+    u, dt, a, b, c, d = make_inputs(length=length, groups=3)
+    order = torch.stack([torch.randperm(length) for _ in range(3)])
+    visited = [torch.stack([x[:, order[g], g] for g in range(3)], dim=2) for x in (u, dt, b, c)]
+    expected = naive_scan(*visited[:2], a, *visited[2:], d)
+    y = selective_scan(u, dt, a, b, c, d, order=order)
+    for g in range(3):
+        torch.testing.assert_close(y[:, order[g], g], expected[:, :, g])
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_groups_may_read_the_same_and_be_added_up(cut, added):
+    u, dt, a, b, c, d = make_inputs(length=20, groups=4)
+    u, order = u[:, :, :1], torch.stack([torch.randperm(20) for _ in range(4)])
+
+    def scan(u, *others):
+        y = selective_scan(u, *others, order=order)
+        return y.sum(dim=2) if added else y
+
+    y, grads = value_and_gradients(scan, [u, dt, a, b, c, d])
+    expected, expected_grads = value_and_gradients(
+        lambda u, *others: scan(u.expand(-1, -1, 4, -1), *others), [u, dt, a, b, c, d]
+    )
+    assert grads[0].shape == u.shape
+    torch.testing.assert_close(y, expected)
+    for grad, reference_grad in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad, reference_grad)
+
+
+def test_gradients_in_an_order_equal_finite_differences(cut):
+    u, dt, a, b, c, d = make_inputs(length=5, channels=2, groups=2)
+    inputs = [x.requires_grad_() for x in (u[:, :, :1].clone(), dt + 0.1, a, b, c, d)]
+    order = torch.stack([torch.randperm(5) for _ in range(2)])
+    assert torch.autograd.gradcheck(lambda *x: selective_scan(*x, order=order), inputs)
+
+
+def test_scan_reads_any_layout(cut):
+    inputs = make_inputs(length=12, channels=6)
+    expected = value_and_gradients(selective_scan, inputs)
+    scattered = [torch.stack([x, x], dim=-1)[..., 0] for x in inputs]  # every other number
+    turned = [x.mT.contiguous().mT for x in inputs]
+    for layout in (scattered, turned):
+        assert not any(x.is_contiguous() for x in layout[:2])
+        y = selective_scan(*(x.requires_grad_() for x in layout))
+        weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape)
+        grads = torch.autograd.grad(y, layout, weights.mT.contiguous().mT)
+        torch.testing.assert_close(y, expected[0])
+        torch.testing.assert_close(grads, expected[1])
+
+
+def test_scan_without_direct_path(cut):
+    u, dt, a, b, c, d = make_inputs()
+    expected = selective_scan(u, dt, a, b, c, torch.zeros_like(d))
+    assert torch.equal(selective_scan(u, dt, a, b, c), expected)
+
+
+@pytest.mark.parametrize("steps", [0.0, 1e-30, 100.0, 1e30])
+def test_extreme_steps_give_numbers(cut, steps):
+    u, _, a, b, c, d = make_inputs(length=30, dtype=torch.float32, states=16)
+    dt = torch.full_like(u, steps)
+    y, grads = value_and_gradients(selective_scan, [u, dt, a, b, c, d])
+    assert all(torch.isfinite(x).all() for x in (y, *grads))
+    if steps == 0:
+        assert torch.equal(y, d * u)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_stays_none(cut, value):
+    inputs = make_inputs(length=20, dtype=torch.float32)
+    inputs[1][1, 5, 0, 1] = value
+    y = selective_scan(*inputs)
+    assert not torch.isfinite(y[1, 5, 0, 1])
+    assert torch.isfinite(y[0]).all()
+    assert torch.isfinite(y[1, :5]).all()
+
+
+def test_powers_of_two_are_as_exact_as_float32_allows():
+    @numba.njit
+    def powers(exponents):
+        result = np.empty_like(exponents)
+        for i in range(exponents.size):
+            result[i] = scan_kernels._exp2(exponents[i])
+        return result
+
+    rng = np.random.default_rng(0)
+    inside = np.concatenate(
+        [rng.uniform(-125.9, 0, 20000), rng.uniform(-1, 1, 20000), [0, -1, -126]]
+    )
+    inside = inside.astype(np.float32)
+    exact = np.exp2(inside.astype(np.float64))
+    assert np.abs(powers(inside) / exact - 1).max() < 2.5e-7  # two units in the last place
+    outside = np.array([-126.5, -200, -1e30, -np.inf, 200, 1e30, np.inf, np.nan], np.float32)
+    expected = np.array([0, 0, 0, 0, np.inf, np.inf, np.inf, np.nan], np.float32)
+    np.testing.assert_array_equal(powers(outside), expected)
+
+
+# --- threads, processes, the cache ---
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_number_of_threads_does_not_change_a_bit(threads, monkeypatch):
+    monkeypatch.setattr(scan_kernels, "_LEAST_WORK", 1)
+    inputs = make_inputs(batch=5, length=33, groups=3, channels=20, dtype=torch.float32)
+    threads(1)
+    expected, expected_grads = value_and_gradients(selective_scan, inputs)
+    for number in (1, 2, 3, 16, 40):
+        threads(number)
+        y, grads = value_and_gradients(selective_scan, inputs)
+        assert torch.equal(y, expected)
+        assert all(torch.equal(x, z) for x, z in zip(grads, expected_grads, strict=True))
+
+
+def test_work_is_shared_among_as_many_threads_as_torch_has(threads, monkeypatch):
+    parts = []
+    monkeypatch.setattr(scan_kernels, "_LEAST_WORK", 1)
+    monkeypatch.setattr(scan_kernels, "_compile", lambda *_: lambda *x: parts.append(x[-2:]))
+    inputs = make_inputs(batch=5, length=2, groups=3, dtype=torch.float32)
+    for number in (1, 2, 7, 99):
+        threads(number)
+        parts.clear()
+        selective_scan(*inputs)
+        assert len(parts) == min(number, 15)
+        assert sorted(task for part in parts for task in range(*part)) == list(range(15))
+
+
+def _scan_in_child(inputs, queue):
+    queue.put(selective_scan(*inputs).numpy())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_scans_too(threads, monkeypatch):
+    monkeypatch.setattr(scan_kernels, "_LEAST_WORK", 1)
+    threads(2)
+    inputs = make_inputs(dtype=torch.float32)
+    y = selective_scan(*inputs)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_scan_in_child, args=(inputs, queue))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), y.numpy())
+    child.join(60)
+    assert child.exitcode == 0
+
+
+SCRIPT = """
+import sys
+import helpers.models.registry, helpers.training
+assert "numba" not in sys.modules
+import torch
+from helpers.models.zoo.selective_scan import selective_scan
+x = torch.ones(1, 3, 1, 2)
+y = selective_scan(x, x, -torch.ones(1, 2, 1), x[..., :1], x[..., :1])
+print(*y.flatten().tolist())
+"""
+
+
+def run_script(tmp_path, script=SCRIPT, **environment):
+    variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")} | environment
+    variables.pop("NUMBA_CACHE_DIR", None) if "NUMBA_CACHE_DIR" not in environment else None
+    done = subprocess.run(
+        [sys.executable, "-W", "always::UserWarning", "-c", script],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ones = [1.0, 1.0, 1.3678795, 1.3678795, 1.5032148, 1.5032148]
+    assert [float(x) for x in done.stdout.split()] == pytest.approx(ones, abs=1e-6)
+    return done.stderr
+
+
+def kept(folder):
+    return sorted(path.suffix for path in folder.rglob("*.nb?"))
+
+
+def test_machine_code_is_kept_in_the_users_cache_and_outlives_damage(tmp_path):
+    folder = tmp_path / "cache" / "light-medical-classifiers" / "numba"
+    beside_the_source = kept(Path(scan_kernels.__file__).parent)
+    assert "not kept" not in run_script(tmp_path)
+    assert kept(folder) == [".nbc", ".nbi"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.rglob("*.nb?"):
+        path.write_bytes(b"damaged")
+    assert "not kept for the next process" in run_script(tmp_path)
+    assert kept(Path(scan_kernels.__file__).parent) == beside_the_source
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path):
+    folder = tmp_path / "cache" / "light-medical-classifiers" / "numba"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    assert "others can write to" in run_script(tmp_path)
+    assert kept(folder) == []
+
+
+def test_where_nothing_can_be_kept_each_process_compiles(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    assert "not kept for the next process" in run_script(tmp_path)
+
+
+def test_the_users_own_cache_folder_is_used(tmp_path):
+    assert "not kept" not in run_script(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "own"))
+    assert kept(tmp_path / "own") == [".nbc", ".nbi"]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_without_numba_the_reference_runs_and_says_so(tmp_path):
+    script = SCRIPT.replace("import torch\n", "import torch\nsys.modules['numba'] = None\n")
+    assert "without numba" in run_script(tmp_path, script)
+
+
+# --- counting, export, messages ---
+
+
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_flop_counter_sees_the_scan(device):
     inputs = [x.to(device).requires_grad_() for x in make_inputs(length=7)]
@@ -193,10 +468,15 @@ def test_export_needs_no_operator_of_ours(length):
     torch.testing.assert_close(program.module()(*inputs), selective_scan(*inputs))
 
 
-def test_compiler_and_operator_agree_about_shapes():
-    u, dt, a, b, c, _ = make_inputs()
-    inputs = (dt, dt * u, a.transpose(1, 2), b, c)
+def test_compiler_and_operator_agree_about_shapes(cut):
+    u, dt, a, b, c, d = make_inputs()
+    inputs = (u, dt, a.transpose(1, 2), b, c, d, None)
     torch.library.opcheck(module._scan, inputs, test_utils=["test_schema", "test_faketensor"])
+    y, starts = module._scan(*inputs)
+    inputs = (torch.ones_like(y), starts, *inputs)
+    torch.library.opcheck(
+        module._scan_backward, inputs, test_utils=["test_schema", "test_faketensor"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,9 +489,15 @@ def test_compiler_and_operator_agree_about_shapes():
         ("b", (2, 9, 2, 3), r"b must be \(2, 9, 2, 2\)"),
         ("c", (2, 9, 1, 2), r"c must be \(2, 9, 2, 2\)"),
         ("d", (3,), r"d must be \(2, 3\)"),
+        ("order", (2, 9), r"order must be of places, int64, got torch.float32"),
     ],
 )
 def test_shapes_that_do_not_belong_together(name, shape, message):
     inputs = dict(zip(NAMES, make_inputs(), strict=True)) | {name: torch.zeros(shape)}
     with pytest.raises(ValueError, match=message):
         selective_scan(**inputs)
+
+
+def test_order_of_another_shape():
+    with pytest.raises(ValueError, match=r"order must be \(2, 9\).*got \(9,\)"):
+        selective_scan(*make_inputs(), order=torch.arange(9))

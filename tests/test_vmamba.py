@@ -16,8 +16,7 @@ from helpers.models.zoo.vmamba import (
     PatchMerging,
     VSSBlock,
     build_vmamba,
-    cross_merge,
-    cross_scan,
+    path_order,
 )
 from tests.test_selective_scan import naive_scan
 
@@ -34,16 +33,11 @@ def tiny(block=VSSBlock, **options):
     return HierarchicalClassifier(block=block, width=16, **defaults | options)
 
 
-def same_for_all(x):
-    return x.unsqueeze(3).expand(-1, -1, -1, 4, -1)
-
-
 # --- the four paths ---
 
 
 def test_paths_visit_tokens_in_the_order_of_the_paper():
-    numbers = torch.arange(6).reshape(1, 2, 3, 1)  # 0 1 2 / 3 4 5
-    paths = cross_scan(same_for_all(numbers))[0, :, :, 0].T.tolist()
+    paths = path_order(2, 3).tolist()  # 0 1 2 / 3 4 5
     assert paths[0] == [0, 1, 2, 3, 4, 5]
     assert paths[1] == [0, 3, 1, 4, 2, 5]
     assert paths[2] == paths[0][::-1]
@@ -52,23 +46,9 @@ def test_paths_visit_tokens_in_the_order_of_the_paper():
 
 @settings(max_examples=30, deadline=None)
 @given(height=sides, width=sides)
-def test_every_path_visits_every_token_once(height, width):
-    tokens = torch.arange(height * width).reshape(1, height, width, 1)
-    sequences = cross_scan(same_for_all(tokens))
-    expected = tokens.flatten()[:, None].expand(-1, 4)
-    assert torch.equal(sequences[0, :, :, 0].sort(dim=0).values, expected)
-    merged = cross_merge(sequences, height=height, width=width)
-    assert torch.equal(merged, 4 * tokens)  # each token came back to its place, four times
-
-
-@settings(max_examples=30, deadline=None)
-@given(height=sides, width=sides)
-def test_merge_is_the_adjoint_of_scan(height, width):
-    x = torch.randn(2, height, width, 3, dtype=torch.float64)
-    sequences = torch.randn(2, height * width, 4, 3, dtype=torch.float64)
-    scanned = (cross_scan(same_for_all(x)) * sequences).sum()
-    merged = (x * cross_merge(sequences, height=height, width=width)).sum()
-    torch.testing.assert_close(scanned, merged)
+def test_every_path_visits_every_place_once(height, width):
+    expected = torch.arange(height * width).expand(4, -1)
+    assert torch.equal(path_order(height, width).sort(dim=1).values, expected)
 
 
 # --- SS2D ---
@@ -151,10 +131,23 @@ def test_patch_embedding_keeps_the_border():
 # --- the whole network ---
 
 
-def test_parameters_as_published():
+def test_parameters_as_published_and_as_in_the_released_code():
     with torch.device("meta"):
-        count = count_parameters(build_vmamba("t", num_classes=2))
-    assert round(count / 1e6, 1) == 22.1
+        few, many = (count_parameters(build_vmamba("t", num_classes=n)) for n in (2, 1000))
+    assert round(few / 1e6, 1) == 22.1
+    assert many == 22_893_448
+
+
+@torch.no_grad()
+def test_tokens_are_normalised_before_the_mean():
+    model = tiny(final_norm=True).eval()
+    images, tokens = torch.randn(2, 3, 16, 16), []
+    model.stages.register_forward_hook(lambda *call: tokens.append(call[-1]))
+    logits = model(images)
+    normal = functional.layer_norm(tokens[0], tokens[0].shape[-1:])
+    torch.testing.assert_close(logits, model.fc(normal.mean(dim=(1, 2))))
+    assert not torch.allclose(logits, model.fc(tokens[0].mean(dim=(1, 2))))
+    assert isinstance(build_vmamba("t", num_classes=2).norm, torch.nn.LayerNorm)
 
 
 def test_macs_as_published_and_with_the_scan():

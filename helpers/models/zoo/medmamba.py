@@ -12,7 +12,7 @@ widths below give its counts exactly.
 MACs at 224 px: the paper prints 2.0 G for T; counted here, it has 2.6 G, 0.3 G of them in scans.
 
 Differences:
-    - The scan is plain PyTorch (`helpers.models.zoo.selective_scan`), not a CUDA kernel.
+    - The scan is compiled loops and PyTorch (`helpers.models.zoo.selective_scan`), no CUDA kernel.
     - Sizes that a stride does not divide are padded with zeros at the right and bottom, so that
       28 px can be read; the authors' code cuts them and has nothing left at 28 px.
 """

@@ -1,23 +1,31 @@
 """Selective scan: the linear recurrence of Mamba, whose coefficients depend on the input.
 
 Paper: Gu and Dao, "Mamba: Linear-time sequence modeling with selective state spaces",
-arXiv 2312.00752, section 3. Written from the text in plain PyTorch; the authors' code
-(Apache-2.0) is a CUDA kernel.
+arXiv 2312.00752, section 3. Written from the text; the authors' code (Apache-2.0) is a CUDA
+kernel.
 
     h_t = exp(dt_t A) h_{t-1} + dt_t u_t B_t        y_t = C_t h_t + D u_t
 
-How it is computed: a sequence of L tokens is cut into chunks of about sqrt(L). Where one step
-alone is work enough, the chunks follow each other and a step's state stays in the cache; where it
-is not (a GPU, a batch of few images), all chunks advance together: once from zero to learn how
-each ends, then, with the true states in front, for the result. The decay over a chunk is the
-exponential of a sum, never a quotient of products, so nothing overflows. The backward pass
-recomputes a chunk's states from the one stored in front of it: no (batch, L, channels, states)
-tensor outlives a chunk.
+How it is computed: on a processor by the compiled loops of `scan_kernels`. On a GPU, in an exported
+graph and where numba is missing by the operations of PyTorch below, which the loops are tested
+against. In both a sequence of L tokens is cut into chunks, and the backward pass recomputes a
+chunk's states from the one stored in front of it: no (batch, L, channels, states) tensor outlives
+a chunk.
+
+In PyTorch a chunk has about sqrt(L) tokens. Where one step alone is work enough, the chunks follow
+each other and a step's state stays in the cache; where it is not (a GPU, a batch of few images),
+all chunks advance together: once from zero to learn how each ends, then, with the true states in
+front, for the result. The decay over a chunk is the exponential of a sum, never a quotient of
+products, so nothing overflows.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
@@ -25,42 +33,52 @@ from torch.utils.flop_counter import register_flop_formula
 # Elements of the state (images x groups x states x channels) that one step works on: about what
 # a core's own cache holds. Below a quarter of it the chunks advance together.
 _CPU_STEP = 2**19
+# Tokens of a chunk in the compiled loops, at least: fewer only cost memory.
+_KERNEL_CHUNK = 16
 # On a GPU the states of a whole sequence are held for the backward pass, up to this many.
 _GPU_SEQUENCE = 2**28
 
 
 def selective_scan(
-    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor | None = None
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor | None = None,
+    order: Tensor | None = None,
 ) -> Tensor:
     """Run G independent groups of a selective state space model along the tokens.
 
     Computes in float32 (float64 if `u` is), also under autocast.
 
     Args:
-        u: Input (batch, L, G, channels).
-        dt: Step sizes, not negative, of the shape of `u`.
+        u: Input (batch, L, G, channels), or (batch, L, 1, channels) where all groups read the same.
+        dt: Step sizes, not negative, (batch, L, G, channels).
         a: Decay rates A, not positive, (G, channels, states).
         b: Input weights B (batch, L, G, states).
         c: Output weights C (batch, L, G, states).
         d: Weights of the direct path D (G, channels), or none.
+        order: Places along L in the order in which each group visits them, int64 (G, L), each place
+            once; none where all read from the first to the last.
 
     Returns:
-        y, of the shape of `u`, in the type that was computed in.
+        y, of the shape of `dt`, each token at its own place whatever the order; in the type that
+        was computed in.
 
     Raises:
-        ValueError: shapes that do not belong together.
+        ValueError: shapes that do not belong together, an order of another type.
     """
-    _check_shapes(u, dt, a, b, c, d)
+    _check_shapes(u, dt, a, b, c, d, order)
     dtype = torch.promote_types(u.dtype, torch.float32)
     u, dt, b, c = (x.to(dtype) for x in (u, dt, b, c))
     a = a.to(dtype).transpose(1, 2)  # (G, states, channels): channels last, as in the state
-    inputs = (dt, dt * u, a, b, c)
+    d = dt.new_zeros(dt.shape[2:]) if d is None else d.to(dtype)
     if _is_exporting():
         # Exported graphs are for inference and know no operator of ours.
-        y, _ = _forward(*(x.detach() for x in inputs), plan=_plan_graph(u.shape[1]))
-    else:
-        y, _ = _scan(*inputs)
-    return y if d is None else y + d.to(dtype) * u
+        inputs = (x.detach() for x in (u, dt, a, b, c, d))
+        return _reference_forward(*inputs, order, plan=_plan_graph(dt.shape[1]))[0]
+    return _scan(u, dt, a, b, c, d, order)[0]
 
 
 def scan_macs(*, batch: int, length: int, channels: int, states: int) -> int:
@@ -83,16 +101,30 @@ def _is_exporting() -> bool:
     return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
-def _check_shapes(u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor | None) -> None:
+def _check_shapes(
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor | None,
+    order: Tensor | None,
+) -> None:
     if u.ndim != 4 or 0 in u.shape:
         raise ValueError(f"u must be (batch, L, groups, channels), not empty, got {_shape(u)}.")
     batch, length, groups, channels = u.shape
-    if a.ndim != 3 or a.shape[:2] != (groups, channels) or a.shape[2] == 0:
+    if groups == 1 and a.ndim == 3:
+        groups = a.shape[0]
+    if a.ndim != 3 or a.shape[:2] != (groups, channels) or 0 in a.shape:
         raise ValueError(f"a must be ({groups}, {channels}, states) for this u, got {_shape(a)}.")
     weights = (batch, length, groups, a.shape[2])
-    expected = {"dt": (dt, u.shape), "b": (b, weights), "c": (c, weights)}
+    expected = {"dt": (dt, (batch, length, groups, channels)), "b": (b, weights), "c": (c, weights)}
     if d is not None:
         expected["d"] = (d, (groups, channels))
+    if order is not None:
+        expected["order"] = (order, (groups, length))
+        if order.dtype != torch.int64:
+            raise ValueError(f"order must be of places, int64, got {order.dtype}.")
     for name, (tensor, shape) in expected.items():
         if tensor.shape != shape:
             raise ValueError(
@@ -114,10 +146,31 @@ class _Plan:
     together: bool  # do all chunks advance at the same time?
 
 
+@cache
+def _kernels() -> ModuleType | None:
+    """Import the compiled loops when they are first wanted; None without numba."""
+    try:
+        from helpers.models.zoo import scan_kernels
+    except ImportError as error:
+        warnings.warn(
+            f"selective scans take about ten times as long without numba: {error}; "
+            "pip install -r requirements.txt brings it.",
+            stacklevel=2,
+        )
+        return None
+    return scan_kernels
+
+
+def _has_kernels(dt: Tensor) -> bool:
+    return dt.device.type == "cpu" and _kernels() is not None
+
+
 def _plan(dt: Tensor, states: int) -> _Plan:
     batch, length, groups, channels = dt.shape
     state = groups * channels * states  # of one image
     chunk = math.isqrt(length - 1) + 1
+    if _has_kernels(dt):
+        return _Plan(batch, max(chunk, _KERNEL_CHUNK), together=False)
     if dt.device.type == "cpu":
         together = length > 1 and 4 * batch * state <= _CPU_STEP
         images = batch if together else max(1, _CPU_STEP // state)
@@ -132,62 +185,182 @@ def _plan_graph(length: int) -> _Plan:
     return _Plan(images=-1, chunk=math.isqrt(length - 1) + 1, together=length > 1)
 
 
-# --- the operator; tensors: dt, du (B, L, G, D), a (G, N, D), b, c (B, L, G, N) ---
+# --- the operator; tensors: u (B, L, 1 or G, D), dt (B, L, G, D), a (G, N, D), b, c (B, L, G, N),
+# d (G, D), order (G, L); starts (B, chunks, G, N, D), the states in front of the chunks ---
 
 
 @torch.library.custom_op("helpers::selective_scan", mutates_args=())
-def _scan(dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.autocast(dt.device.type, enabled=False):
-        return _forward(dt, du, a, b, c, plan=_plan(dt, a.shape[1]))
+def _scan(
+    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, order: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    plan = _plan(dt, a.shape[1])
+    if not _has_kernels(dt):
+        with torch.autocast(dt.device.type, enabled=False):
+            return _reference_forward(u, dt, a, b, c, d, order, plan=plan)
+    arrays = _arrays(u, dt, a, b, c, d, _places(dt) if order is None else order)
+    y, starts = _kernels().forward(*arrays, chunk=plan.chunk)
+    return _tensor(y), _tensor(starts)
 
 
 @_scan.register_fake
-def _(dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def _(
+    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, order: Tensor | None
+) -> tuple[Tensor, Tensor]:
     chunks = -(-dt.shape[1] // _plan(dt, a.shape[1]).chunk)
-    return torch.empty_like(dt), dt.new_empty(dt.shape[0], chunks, *a.shape)
+    return _empty(dt, dt.shape), _empty(dt, (dt.shape[0], chunks, *a.shape))
 
 
 @torch.library.custom_op("helpers::selective_scan_backward", mutates_args=())
 def _scan_backward(
-    dy: Tensor, starts: Tensor, dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    with torch.autocast(dt.device.type, enabled=False):
-        return _backward(dy, starts, dt, du, a, b, c, plan=_plan(dt, a.shape[1]))
+    dy: Tensor,
+    starts: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    order: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    plan = _plan(dt, a.shape[1])
+    if not _has_kernels(dt):
+        with torch.autocast(dt.device.type, enabled=False):
+            return _reference_backward(dy, starts, u, dt, a, b, c, d, order, plan=plan)
+    arrays = _arrays(dy, starts, u, dt, a, b, c, d, _places(dt) if order is None else order)
+    of_u, of_dt, of_a, of_b, of_c, of_d = _kernels().backward(*arrays, chunk=plan.chunk)
+    # What images share is added in their order, whatever the number of threads.
+    of_a, of_d = (torch.from_numpy(x).sum(dim=1) for x in (of_a, of_d))
+    return _sum_to(_tensor(of_u), u), _tensor(of_dt), of_a, _tensor(of_b), _tensor(of_c), of_d
 
 
 @_scan_backward.register_fake
 def _(
-    dy: Tensor, starts: Tensor, dt: Tensor, du: Tensor, a: Tensor, b: Tensor, c: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return tuple(
-        torch.empty_like(x, memory_format=torch.contiguous_format) for x in (dt, du, a, b, c)
-    )
+    dy: Tensor,
+    starts: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    order: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_u, of_dt, of_b, of_c = (_empty(dt, x.shape) for x in (u, dt, b, c))
+    return of_u, of_dt, a.new_empty(a.shape), of_b, of_c, d.new_empty(d.shape)
 
 
-def _save(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    """Put the groups first, as the compiled loops want them; no copy where they lie so already."""
+    moved = (x.movedim(2, 0) if x.ndim > 3 else x for x in tensors)
+    return [x.detach().contiguous().numpy() for x in moved]
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Bring the groups back to their place; they stay first in memory."""
+    return torch.from_numpy(array).movedim(0, 2)
+
+
+def _empty(dt: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return what has the layout of the operator's outputs, for shapes with G third."""
+    if not _has_kernels(dt):
+        return dt.new_empty(shape)
+    batch, length, groups, *rest = shape
+    return dt.new_empty(groups, batch, length, *rest).movedim(0, 2)
+
+
+def _places(dt: Tensor) -> Tensor:
+    return torch.arange(dt.shape[1]).expand(dt.shape[2], -1)
+
+
+def _sum_to(grad: Tensor, u: Tensor) -> Tensor:
+    """Add up the groups' gradients where all read the same."""
+    return grad.sum(dim=2, keepdim=True) if u.shape[2] < grad.shape[2] else grad
+
+
+def _save(ctx, inputs: tuple[Tensor | None, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1], *inputs)
     ctx.mark_non_differentiable(output[1])
 
 
-def _differentiate(ctx, dy: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
-    return _scan_backward(dy.contiguous(), *ctx.saved_tensors)
+def _differentiate(ctx, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    if dy.stride(2) == 0:  # all groups get the same, as where their outputs are added up
+        dy = dy[:, :, :1]
+    return *_scan_backward(dy, *ctx.saved_tensors), None
 
 
 _scan.register_autograd(_differentiate, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.helpers.selective_scan)
-def _flops(dt: torch.Size, du: torch.Size, a: torch.Size, *args, out_shape=None, **kwargs) -> int:
+def _flops(u: torch.Size, dt: torch.Size, a: torch.Size, *args, out_shape=None, **kwargs) -> int:
     batch, length, groups, channels = dt
     return 2 * scan_macs(batch=batch, length=length, channels=groups * channels, states=a[1])
 
 
 @register_flop_formula(torch.ops.helpers.selective_scan_backward)
-def _backward_flops(dy: torch.Size, starts: torch.Size, dt: torch.Size, *args, **kwargs) -> int:
-    return 2 * _flops(dt, *args)  # as for products: twice the forward pass, recomputation aside
+def _backward_flops(dy: torch.Size, starts: torch.Size, *args, **kwargs) -> int:
+    return 2 * _flops(*args)  # as for products: twice the forward pass, recomputation aside
 
 
-# --- forward ---
+# --- the same in PyTorch ---
+
+
+def _reference_forward(
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    order: Tensor | None,
+    *,
+    plan: _Plan,
+) -> tuple[Tensor, Tensor]:
+    """Return y (B, L, G, D) and the states in front of the chunks (B, chunks, G, N, D)."""
+    visited = [_visit(x, order).contiguous() for x in (dt, dt * u, b, c)]
+    dt_t, du_t, b_t, c_t = visited
+    y, starts = _forward(dt_t, du_t, a, b_t, c_t, plan=plan)
+    return (_leave(y, order) + d * u).contiguous(), starts
+
+
+def _reference_backward(
+    dy: Tensor,
+    starts: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    order: Tensor | None,
+    *,
+    plan: _Plan,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of u, dt, a, b, c and d."""
+    visited = [_visit(x, order).contiguous() for x in (dy.expand_as(dt), dt, dt * u, b, c)]
+    dy_t, dt_t, du_t, b_t, c_t = visited
+    of_dt, of_du, of_a, of_b, of_c = _backward(dy_t, starts, dt_t, du_t, a, b_t, c_t, plan=plan)
+    of_dt, of_du, of_b, of_c = (_leave(x, order) for x in (of_dt, of_du, of_b, of_c))
+    of_u = _sum_to(of_du * dt + d * dy, u)
+    of_dt = of_dt + of_du * u
+    of_d = (dy * u).expand_as(dt).sum(dim=(0, 1))
+    return tuple(x.contiguous() for x in (of_u, of_dt, of_a, of_b, of_c, of_d))
+
+
+def _visit(x: Tensor, order: Tensor | None) -> Tensor:
+    """Put the tokens of (B, L, G, ...) in the order in which each group visits them."""
+    if order is None:
+        return x
+    groups = zip(x.unbind(2), order.unbind(0), strict=True)
+    return torch.stack([tokens.index_select(1, places) for tokens, places in groups], dim=2)
+
+
+def _leave(x: Tensor, order: Tensor | None) -> Tensor:
+    """Put tokens that were visited in an order back to their places."""
+    return x if order is None else _visit(x, order.argsort(dim=1))
+
+
+# --- its forward pass; tensors: dt, du (B, L, G, D), a (G, N, D), b, c (B, L, G, N) ---
 
 
 def _forward(
@@ -282,7 +455,7 @@ def _carry(ends: Tensor, decay: Tensor) -> Tensor:
     return torch.stack(starts, dim=1)
 
 
-# --- backward ---
+# --- its backward pass ---
 
 
 def _backward(

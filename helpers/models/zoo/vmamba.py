@@ -11,7 +11,7 @@ version of the paper (30 M parameters, 4.9 GFLOPs) drops the gate, adds feed-for
 another network.
 
 Differences:
-    - The scan is plain PyTorch (`helpers.models.zoo.selective_scan`), not a CUDA kernel.
+    - The scan is compiled loops and PyTorch (`helpers.models.zoo.selective_scan`), no CUDA kernel.
     - Sizes that a stride does not divide are padded with zeros at the right and bottom, so that
       28 px can be read; the authors' code cuts them.
     - The projections of the four paths are computed before the tokens are put in order, which is
@@ -60,6 +60,7 @@ def build_vmamba(
         num_classes=num_classes,
         in_channels=in_channels,
         drop_path=_DROP_PATH,
+        final_norm=True,
     )
 
 
@@ -88,7 +89,7 @@ def check_arguments(
 
 
 class HierarchicalClassifier(nn.Module):
-    """Patches, four stages of blocks with patch merging between them, mean, linear classifier.
+    """Patches, stages of blocks with patch merging between them, mean, linear classifier.
 
     Args:
         block: Called with `channels` and `drop_path`; maps (B, H, W, channels) to the same shape.
@@ -97,6 +98,8 @@ class HierarchicalClassifier(nn.Module):
         num_classes: Number of logits.
         in_channels: Channels of the images.
         drop_path: Rate of stochastic depth at the last block; grows linearly from zero.
+        final_norm: Whether a LayerNorm stands between the last stage and the mean: VMamba has one,
+            MedMamba has none.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class HierarchicalClassifier(nn.Module):
         num_classes: int,
         in_channels: int,
         drop_path: float,
+        final_norm: bool = False,
     ) -> None:
         super().__init__()
         rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
@@ -118,7 +122,8 @@ class HierarchicalClassifier(nn.Module):
             blocks = [block(channels=channels, drop_path=next(rates)) for _ in range(depth)]
             merging = [PatchMerging(channels=channels)] if i < len(depths) - 1 else []
             self.stages.append(nn.Sequential(*blocks, *merging))
-        self.fc = nn.Linear(width * 2 ** (len(depths) - 1), num_classes)
+        self.norm = nn.LayerNorm(channels) if final_norm else nn.Identity()
+        self.fc = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -127,7 +132,7 @@ class HierarchicalClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, num_classes)."""
-        tokens = self.stages(self.stem(images))  # (B, H/32, W/32, 8 width)
+        tokens = self.norm(self.stages(self.stem(images)))  # (B, H/32, W/32, 8 width)
         return self.fc(tokens.mean(dim=(1, 2)))
 
 
@@ -182,40 +187,22 @@ class VSSBlock(nn.Module):
         return x + self.drop_path(self.mixer(self.norm(x)))
 
 
-def cross_scan(paths: Tensor) -> Tensor:
-    """Put each path's tokens in the order in which the path visits them.
+def path_order(height: int, width: int, *, device: torch.device | None = None) -> Tensor:
+    """Return the places of a map in the order in which the four paths visit them.
 
     Path 1 reads row by row, path 2 column by column, paths 3 and 4 are these two backwards.
 
     Args:
-        paths: What each of the four paths reads (B, H, W, 4, C).
-
-    Returns:
-        Sequences (B, H W, 4, C).
-    """
-    rows, columns = paths.flatten(1, 2), paths.transpose(1, 2).flatten(1, 2)
-    return torch.stack(
-        [rows[:, :, 0], columns[:, :, 1], rows[:, :, 2].flip(1), columns[:, :, 3].flip(1)], dim=2
-    )
-
-
-def cross_merge(sequences: Tensor, *, height: int, width: int) -> Tensor:
-    """Bring the tokens of the four paths back to their places and add them up.
-
-    The adjoint of `cross_scan` on one map that all four paths read.
-
-    Args:
-        sequences: Sequences (B, H W, 4, C).
         height: H.
         width: W.
+        device: where the result shall be.
 
     Returns:
-        Map (B, H, W, C).
+        Places, counted row by row, int64 (4, H W).
     """
-    rows = sequences[:, :, 0] + sequences[:, :, 2].flip(1)
-    columns = sequences[:, :, 1] + sequences[:, :, 3].flip(1)
-    by_column = columns.unflatten(1, (width, height)).transpose(1, 2)
-    return rows.unflatten(1, (height, width)) + by_column
+    places = torch.arange(height * width, device=device)
+    ahead = torch.stack([places, places.unflatten(0, (height, width)).T.flatten()])
+    return torch.cat([ahead, ahead.flip(1)])
 
 
 class SS2D(nn.Module):
@@ -260,16 +247,18 @@ class SS2D(nn.Module):
 
     def _scan(self, x: Tensor) -> Tensor:
         height, width = x.shape[1:3]
-        coefficients = functional.linear(x, self.to_coefficients.flatten(0, 1))
-        coefficients = cross_scan(coefficients.unflatten(-1, (4, -1)))  # (B, H W, 4, R + 2 N)
+        tokens = x.flatten(1, 2)
+        coefficients = functional.linear(tokens, self.to_coefficients.flatten(0, 1))
+        coefficients = coefficients.unflatten(-1, (4, -1))  # (B, H W, 4, R + 2 N)
         low_rank, b, c = coefficients.split(self.sizes, dim=-1)
         dt = torch.einsum("blkr,krd->blkd", low_rank, self.to_step)
         y = selective_scan(
-            cross_scan(x.unsqueeze(3).expand(-1, -1, -1, 4, -1)),
+            tokens.unsqueeze(2),
             functional.softplus(dt.to(self.step_bias.dtype) + self.step_bias),
             -self.log_rates.exp(),
             b,
             c,
             self.direct,
+            order=path_order(height, width, device=x.device),
         )
-        return cross_merge(y, height=height, width=width)
+        return y.sum(dim=2).unflatten(1, (height, width))

@@ -1,0 +1,372 @@
+"""The selective scan as compiled loops, for processors: numba makes machine code of this file.
+
+Imported by `selective_scan` when the first scan runs, and by nothing else: importing numba takes
+half a second, compiling some seconds. The code is kept in the user's cache folder (or in
+`NUMBA_CACHE_DIR`), so that the next process only loads it; where nothing can be kept there, each
+process compiles for itself.
+
+One task is one image in one group. Its channels are taken in blocks: the states of a block, and in
+the backward pass those of a chunk of tokens, stay in the core's own cache, and the innermost loop
+runs over channels, which lie side by side, so that it becomes vector instructions. No task reads
+what another writes, and what images share is added up afterwards in the order of the images: the
+result does not depend on the number of threads, to the bit. Threads are Python's, started for a
+call and as many as `torch.get_num_threads()`: loops that numba would run in parallel keep a pool
+of their own, which does not survive a fork.
+
+Arrays are C-contiguous, groups first: u (1 or G, B, L, D), dt, y (G, B, L, D), a (G, N, D), b, c
+(G, B, L, N), d (G, D), order (G, L), starts (G, B, chunks, N, D).
+"""
+
+import math
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import llvmlite.ir
+import numba
+import numpy as np
+import torch
+from numba.extending import intrinsic, overload
+
+from helpers.paths import cache_dir
+
+Array = np.ndarray
+
+# Channels of a block: with 16 states and 16 tokens a quarter of a megabyte in float32.
+_BLOCK = 96
+# Steps of one state (token x channel x state) that are worth a thread: about a millisecond.
+_LEAST_WORK = 2**20
+
+_lock = threading.Lock()
+_compiled: dict[tuple, Callable[..., None]] = {}
+
+
+def forward(
+    u: Array, dt: Array, a: Array, b: Array, c: Array, d: Array, order: Array, *, chunk: int
+) -> tuple[Array, Array]:
+    """Return y and the state in front of each chunk of tokens."""
+    groups, batch, length, _ = dt.shape
+    y = np.empty_like(dt)
+    starts = np.empty((groups, batch, -(-length // chunk), *a.shape[1:]), dt.dtype)
+    _share_out(_forward, (u, dt, a, b, c, d, order, chunk, y, starts))
+    return y, starts
+
+
+def backward(
+    dy: Array,
+    starts: Array,
+    u: Array,
+    dt: Array,
+    a: Array,
+    b: Array,
+    c: Array,
+    d: Array,
+    order: Array,
+    *,
+    chunk: int,
+) -> tuple[Array, ...]:
+    """Return the gradients of u, dt, a, b, c and d; dy (1 or G, B, L, D).
+
+    Those of a and d are of each image alone, (G, B, N, D) and (G, B, D); that of u is of each
+    group, of the shape of dt.
+    """
+    groups, batch, _, channels = dt.shape
+    gradients = (
+        np.empty_like(dt),
+        np.empty_like(dt),
+        np.empty((groups, batch, *a.shape[1:]), dt.dtype),
+        np.empty_like(b),
+        np.empty_like(c),
+        np.empty((groups, batch, channels), dt.dtype),
+    )
+    _share_out(_backward, (u, dt, a, b, c, d, order, chunk, dy, starts, *gradients))
+    return gradients
+
+
+# --- threads and compilation ---------------------------------------------------------------------
+
+
+def _share_out(function: Callable[..., None], arguments: tuple) -> None:
+    """Run a kernel over all tasks, in as many threads as torch would use."""
+    dt, a = arguments[1:3]
+    tasks = dt.shape[0] * dt.shape[1]
+    work = 1 + dt.size * a.shape[1] // _LEAST_WORK
+    threads = min(torch.get_num_threads(), tasks, work)
+    kernel = _compile(function, (*arguments, 0, 0))
+    if threads == 1:
+        kernel(*arguments, 0, tasks)
+        return
+    bounds = [tasks * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [
+            pool.submit(kernel, *arguments, first, last) for first, last in pairwise(bounds[1:])
+        ]
+        kernel(*arguments, 0, bounds[1])
+    for other in others:
+        other.result()
+
+
+def _compile(function: Callable[..., None], arguments: tuple) -> Callable[..., None]:
+    """Return machine code for arguments of these types: ours, that of a cache, or new one."""
+    signature = tuple(numba.typeof(argument) for argument in arguments)
+    with _lock:
+        key = (function, signature)
+        if key not in _compiled:
+            _compiled[key] = _from_cache(function, signature) or _new_kernel(function, signature)
+        return _compiled[key]
+
+
+def _from_cache(function: Callable[..., None], signature: tuple) -> Callable[..., None] | None:
+    """Load or compile and keep; None where nothing can be kept, with a warning that says why."""
+    before = numba.config.CACHE_DIR
+    try:
+        folder = Path(before) if before else _own_folder(cache_dir() / "numba")
+        numba.config.CACHE_DIR = str(folder)
+        kernel = _jit(function)
+        kernel.enable_caching()
+        if folder not in Path(kernel.stats.cache_path).parents:  # numba would try other places
+            raise PermissionError(f"{folder} cannot be written to")
+        kernel.compile(signature)
+        return kernel
+    # A full disk, a folder of somebody else, a damaged file: whatever it is, a new kernel works.
+    except Exception as error:
+        warnings.warn(
+            f"compiled loops are not kept for the next process ({error}); set NUMBA_CACHE_DIR to a "
+            "folder of your own to save the seconds that they take.",
+            stacklevel=2,
+        )
+        return None
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _own_folder(folder: Path) -> Path:
+    """Make a folder that nobody else can write to: what lies there is run.
+
+    Raises:
+        OSError: it cannot be made, or is somebody else's.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if hasattr(os, "getuid") and (
+        found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
+        raise PermissionError(f"others can write to {folder}")
+    return folder
+
+
+def _new_kernel(function: Callable[..., None], signature: tuple) -> Callable[..., None]:
+    kernel = _jit(function)
+    kernel.compile(signature)
+    return kernel
+
+
+def _jit(function: Callable[..., None]) -> Callable[..., None]:
+    # "contract": a product and a sum may be one instruction. Nothing else is assumed of numbers.
+    return numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy")(function)
+
+
+# --- arithmetic ----------------------------------------------------------------------------------
+
+
+# 2^f = 1 + f P(f) on [-0.5, 0.5], P interpolated at Chebyshev nodes. The error vanishes with f: the
+# decays of slow states, close to 1, are multiplied over a whole sequence.
+_DEGREE = 5
+_NODES = 0.5 * np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+_P0, _P1, _P2, _P3, _P4, _P5 = np.linalg.solve(
+    np.vander(_NODES, increasing=True), np.expm1(_NODES * math.log(2)) / _NODES
+).astype(np.float32)
+_LOWEST, _HIGHEST = np.float32(-126), np.float32(128)
+_SHIFT = np.float32(126.5)
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
+@intrinsic
+def _from_exponent(context, exponent):
+    """Return the float32 with these exponent bits: 2^(exponent - 127), infinity from 255 on."""
+
+    def generate(_, builder, signature, arguments):
+        mantissa_bits = llvmlite.ir.Constant(llvmlite.ir.IntType(32), 23)
+        bits = builder.shl(arguments[0], mantissa_bits)
+        return builder.bitcast(bits, llvmlite.ir.FloatType())
+
+    return numba.types.float32(numba.types.int32), generate
+
+
+def _exp2(x: float) -> float:
+    """Return 2^x."""
+    return 2.0**x
+
+
+@overload(_exp2, jit_options={"fastmath": {"contract"}})
+def _compiled_exp2(x):
+    if x != numba.types.float32:
+        return lambda x: math.exp(x * math.log(2))
+
+    # Written out because a call of the library's function for each number cannot be vectorised.
+    # Below 2^-126 it is zero, where float32 still has a few numbers of less precision.
+    def exp2(x):
+        inside = x if x > _LOWEST else _LOWEST  # also for NaN, which has no integer part
+        inside = inside if inside < _HIGHEST else _HIGHEST
+        exponent = np.int32(inside + _SHIFT)  # not negative, so it is rounded down
+        f = x - (np.float32(exponent) - np.float32(126))
+        power = ((((_P5 * f + _P4) * f + _P3) * f + _P2) * f + _P1) * f + _P0
+        power = (power * f + _ONE) * _from_exponent(np.int32(exponent + np.int32(1)))
+        return _ZERO if x < _LOWEST else power
+
+    return exp2
+
+
+@numba.njit(fastmath={"contract", "reassoc", "nsz"})
+def _add(total, x):
+    """Add a term of a sum over channels, which may be added up in any order: lane by lane."""
+    return total + x
+
+
+# --- kernels -------------------------------------------------------------------------------------
+
+
+def _forward(u, dt, a, b, c, d, order, chunk, y, starts, first, last):
+    _, batch, length, channels = dt.shape
+    states, dtype = a.shape[1], dt.dtype
+    per_log = dtype.type(1 / math.log(2))
+    # Each in memory of its own: the compiler proves that they do not overlap, or gives up vectors.
+    state = np.empty((states, _BLOCK), dtype)
+    rates = np.empty((states, _BLOCK), dtype)
+    steps = np.empty(_BLOCK, dtype)
+    inputs = np.empty(_BLOCK, dtype)
+    outputs = np.empty(_BLOCK, dtype)
+    for task in range(first, last):
+        g, i = task // batch, task % batch
+        g_u = g if u.shape[0] > 1 else 0
+        for left in range(0, channels, _BLOCK):
+            width = min(_BLOCK, channels - left)
+            for n in range(states):
+                for j in range(width):
+                    rates[n, j] = a[g, n, left + j] * per_log
+                    state[n, j] = 0
+            for t in range(length):
+                if t % chunk == 0:
+                    for n in range(states):
+                        for j in range(width):
+                            starts[g, i, t // chunk, n, left + j] = state[n, j]
+                p = order[g, t]
+                for j in range(width):
+                    steps[j] = dt[g, i, p, left + j]
+                    inputs[j] = steps[j] * u[g_u, i, p, left + j]
+                    outputs[j] = d[g, left + j] * u[g_u, i, p, left + j]
+                for n in range(states):
+                    b_n, c_n = b[g, i, p, n], c[g, i, p, n]
+                    for j in range(width):
+                        h = _exp2(steps[j] * rates[n, j]) * state[n, j] + b_n * inputs[j]
+                        state[n, j] = h
+                        outputs[j] += c_n * h
+                for j in range(width):
+                    y[g, i, p, left + j] = outputs[j]
+
+
+def _backward(
+    u,
+    dt,
+    a,
+    b,
+    c,
+    d,
+    order,
+    chunk,
+    dy,
+    starts,
+    grad_u,
+    grad_dt,
+    grad_a,
+    grad_b,
+    grad_c,
+    grad_d,
+    first,
+    last,
+):
+    _, batch, length, channels = dt.shape
+    states, dtype = a.shape[1], dt.dtype
+    zero, log, per_log = dtype.type(0), dtype.type(math.log(2)), dtype.type(1 / math.log(2))
+    history = np.empty((chunk + 1, states, _BLOCK), dtype)  # the states of a chunk
+    decays = np.empty((chunk, states, _BLOCK), dtype)
+    rates = np.empty((states, _BLOCK), dtype)
+    grad_state = np.empty((states, _BLOCK), dtype)
+    grad_rates = np.empty((states, _BLOCK), dtype)
+    steps = np.empty((chunk, _BLOCK), dtype)
+    inputs = np.empty((chunk, _BLOCK), dtype)
+    grad_outputs = np.empty((chunk, _BLOCK), dtype)
+    grad_steps = np.empty(_BLOCK, dtype)
+    grad_inputs = np.empty(_BLOCK, dtype)
+    grad_direct = np.empty(_BLOCK, dtype)
+    for task in range(first, last):
+        g, i = task // batch, task % batch
+        g_u = g if u.shape[0] > 1 else 0
+        g_y = g if dy.shape[0] > 1 else 0
+        for t in range(length):
+            for n in range(states):
+                grad_b[g, i, t, n] = 0
+                grad_c[g, i, t, n] = 0
+        for left in range(0, channels, _BLOCK):
+            width = min(_BLOCK, channels - left)
+            for n in range(states):
+                for j in range(width):
+                    rates[n, j] = a[g, n, left + j] * per_log
+                    grad_state[n, j] = 0
+                    grad_rates[n, j] = 0
+            for j in range(width):
+                grad_direct[j] = 0
+            for k in range(starts.shape[2] - 1, -1, -1):
+                size = min(chunk, length - k * chunk)
+                for n in range(states):
+                    for j in range(width):
+                        history[0, n, j] = starts[g, i, k, n, left + j]
+                for t in range(size):  # once more as in the forward pass
+                    p = order[g, k * chunk + t]
+                    for j in range(width):
+                        steps[t, j] = dt[g, i, p, left + j]
+                        inputs[t, j] = steps[t, j] * u[g_u, i, p, left + j]
+                        grad_outputs[t, j] = dy[g_y, i, p, left + j]
+                    for n in range(states):
+                        b_n, total = b[g, i, p, n], zero
+                        for j in range(width):
+                            decay = _exp2(steps[t, j] * rates[n, j])
+                            h = decay * history[t, n, j] + b_n * inputs[t, j]
+                            decays[t, n, j] = decay
+                            history[t + 1, n, j] = h
+                            total = _add(total, h * grad_outputs[t, j])
+                        grad_c[g, i, p, n] += total
+                for t in range(size - 1, -1, -1):
+                    p = order[g, k * chunk + t]
+                    for j in range(width):
+                        grad_steps[j] = 0
+                        grad_inputs[j] = 0
+                    for n in range(states):
+                        b_n, c_n, total = b[g, i, p, n], c[g, i, p, n], zero
+                        for j in range(width):
+                            grad_h = grad_state[n, j] + c_n * grad_outputs[t, j]
+                            total = _add(total, grad_h * inputs[t, j])
+                            grad_inputs[j] += b_n * grad_h
+                            grad_h *= decays[t, n, j]
+                            grad_state[n, j] = grad_h
+                            grad_exponent = grad_h * history[t, n, j]  # of dt A
+                            grad_rates[n, j] += grad_exponent * steps[t, j]
+                            grad_steps[j] += grad_exponent * rates[n, j]
+                        grad_b[g, i, p, n] += total
+                    for j in range(width):
+                        x = u[g_u, i, p, left + j]
+                        grad_dt[g, i, p, left + j] = log * grad_steps[j] + x * grad_inputs[j]
+                        grad_u[g, i, p, left + j] = (
+                            steps[t, j] * grad_inputs[j] + d[g, left + j] * grad_outputs[t, j]
+                        )
+                        grad_direct[j] += x * grad_outputs[t, j]
+            for n in range(states):
+                for j in range(width):
+                    grad_a[g, i, n, left + j] = grad_rates[n, j]
+            for j in range(width):
+                grad_d[g, i, left + j] = grad_direct[j]
