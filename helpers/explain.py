@@ -66,26 +66,28 @@ _MEDSPECTRALNET = {
     "Second SpectralFlow": "spectralflow2",
 }
 _BLOCKS = (SpectralFlow, ContextGate)
-_PROBE_SIZE = 96  # pixels; a map of 3 x 3 at the usual stride of 32
 
 
 class ExplainError(ValueError):
     """What was asked cannot be explained: unknown layer, class out of range, no map, bad pixels."""
 
 
-def stage_layers(model: nn.Module) -> dict[str, str]:
+def stage_layers(model: nn.Module, *, image_size: int) -> dict[str, str]:
     """Name the layers worth a map, in order of data flow.
 
     Args:
-        model: any network on images (B, 3, H, W); left as it was.
+        model: any network on images (B, C, S, S); left as it was.
+        image_size: S, the side in pixels of the images that are explained. A network may be built
+            for one size alone, and the same layer gives a single pixel where images are smaller.
 
     Returns:
         Title -> dotted module name. Of MedSpectralNet the stages of paper B, section 4.4; of any
         other network "Last feature map", the outermost module that gives the last map of more than
-        one pixel: `layer4` of a ResNet, `features` of MobileNetV2, `trunk` of a `HeadedNet`.
+        one pixel: `layer4` of a ResNet, `features` of MobileNetV2, `trunk` of a `HeadedNet`. What a
+        block computes inside (attention over tokens, say) is no such map unless there is no other.
 
     Raises:
-        ExplainError: no module gives a map.
+        ExplainError: no module gives a map, or the network cannot take images of this size.
     """
     if isinstance(model, MedSpectralNet):
         modules = dict(model.named_modules())  # in an ablation some are missing or others
@@ -95,20 +97,31 @@ def stage_layers(model: nn.Module) -> dict[str, str]:
             if name == "backbone" or isinstance(modules.get(name.split(".")[0]), _BLOCKS)
         }
     maps = []  # an outer module ends after its inner ones, so the last name is the outermost
+    blocks = set()  # a chain of modules is none: each of its links hands its map to the next
 
     def note(name: str, output: object) -> None:
-        if _is_map(output) and math.prod(_sides(output.shape)) > 1:
-            maps.append(name)
+        if isinstance(output, Tensor) and output.ndim > 2:
+            if not isinstance(model.get_submodule(name), nn.Sequential):
+                blocks.add(name)
+            if _is_map(output) and math.prod(_sides(output.shape)) > 1:
+                maps.append(name)
 
     names = [name for name, _ in model.named_modules() if name]
-    with _undisturbed(model), _hooks(model, names, note):
-        model(torch.zeros(1, _in_channels(model), _PROBE_SIZE, _PROBE_SIZE, device=_device(model)))
+    probe = torch.zeros(1, _in_channels(model), image_size, image_size, device=_device(model))
+    try:
+        with _undisturbed(model), _hooks(model, names, note):
+            model(probe)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ExplainError(
+            f"{type(model).__name__} cannot take an image of {image_size} px: {first_line(error)}"
+        ) from error
     if not maps:
         raise ExplainError(
             f"no module of {type(model).__name__} gives a (B, C, h, w) map for an image of "
-            f"{_PROBE_SIZE} px; a network without feature maps cannot be explained this way."
+            f"{image_size} px; a network without feature maps cannot be explained this way."
         )
-    return {"Last feature map": maps[-1]}
+    between = [name for name in maps if blocks.isdisjoint(_parents(name))]
+    return {"Last feature map": (between or maps)[-1]}
 
 
 def explain(
@@ -148,7 +161,7 @@ def explain(
     layers, methods = _names("layers", layers), _names("methods", methods)
     _check_methods(methods)
     _check_pixels(pixels, batch_size, channels=_in_channels(model))
-    _check_layers(model, layers)
+    _check_layers(model, layers, image_size=pixels.shape[-1])
     classes = _check_classes(classes, len(pixels))
     parts: dict[tuple[str, str], list[np.ndarray]] = {
         (layer, method): [] for layer in layers for method in methods
@@ -172,6 +185,11 @@ def explain(
                     maps = _orient(maps)
                 parts[layer, method].append(np.maximum(maps, 0).astype(np.float32))
     return {key: np.concatenate(maps) for key, maps in parts.items()}
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message; its kind where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
@@ -392,6 +410,12 @@ def _in_channels(model: nn.Module) -> int:
     return 1 if first is not None and first.in_channels == 1 else 3
 
 
+def _parents(name: str) -> list[str]:
+    """Return the names of the modules that hold a module: "a" and "a.b" of "a.b.c"."""
+    parts = name.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
 def _is_map(output: object) -> bool:
     return isinstance(output, Tensor) and output.ndim == 4 and output.is_floating_point()
 
@@ -424,14 +448,14 @@ def _check_methods(methods: Sequence[str]) -> None:
         raise ExplainError(f"unknown method {unknown[0]!r}; known: {', '.join(METHODS)}.")
 
 
-def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:
+def _check_layers(model: nn.Module, layers: Sequence[str], *, image_size: int) -> None:
     known = [name for name, _ in model.named_modules(remove_duplicate=False)]
     for name in layers:
         if name in known:
             continue
         near = get_close_matches(str(name), known, n=5, cutoff=0.5)
         try:
-            stages = ", ".join(stage_layers(model).values())
+            stages = ", ".join(stage_layers(model, image_size=image_size).values())
         except ExplainError:
             stages = "none"
         raise ExplainError(

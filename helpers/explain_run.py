@@ -57,7 +57,7 @@ def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
     step = -(-len(test) // MOST_IMAGES)
     indices = np.arange(0, len(test), step)
     labels, predicted = test.labels[indices], run.predictions("test")[1].argmax(axis=1)[indices]
-    layers = stage_layers(model)
+    layers = stage_layers(model, image_size=run.config["image_size"])
     images, _ = as_tensor(test, torch.device("cpu"))
     pixels = prepare(images[indices], run.config["image_size"], run.form)
     maps = {}

@@ -122,7 +122,7 @@ def measure_network(
         values (views, layers, methods, measures, N), thresholds and empty (layers, methods), and
         the layers' names and titles.
     """
-    layers = stage_layers(model)
+    layers = stage_layers(model, image_size=image_size)
     names, methods = list(layers.values()), plan.methods
 
     def maps_of(images: np.ndarray, labels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:

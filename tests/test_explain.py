@@ -121,7 +121,7 @@ def as_the_package_shows(maps):
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
 def test_every_stage_agrees_with_the_package(spectral, pixels, method):
-    layers = list(stage_layers(spectral).values())
+    layers = list(stage_layers(spectral, image_size=SIZE).values())
     maps = explain(spectral, pixels, layers=layers, classes=CLASSES, methods=METHODS)
     for layer in layers:
         expected = the_package(spectral, pixels, layer, method, CLASSES)
@@ -132,7 +132,7 @@ def test_every_stage_agrees_with_the_package(spectral, pixels, method):
 
 def test_eigencam_agrees_with_the_package_up_to_the_sign_of_the_component(spectral, pixels):
     signs = set()
-    for layer in stage_layers(spectral).values():
+    for layer in stage_layers(spectral, image_size=SIZE).values():
         maps = one(spectral, pixels, layer=layer, method="eigencam")
         expected = the_package(spectral, pixels, layer, "eigencam", CLASSES)
         activations = module._capture(
@@ -274,7 +274,7 @@ def test_each_image_is_explained_for_its_own_class(pooled, pixels):
 
 
 def test_batch_size_and_repetition_do_not_matter(spectral, pixels):
-    layers = list(stage_layers(spectral).values())
+    layers = list(stage_layers(spectral, image_size=SIZE).values())
 
     def run(batch_size):
         return explain(
@@ -294,7 +294,7 @@ def test_batch_size_and_repetition_do_not_matter(spectral, pixels):
 
 
 def test_order_of_layers_and_methods_does_not_matter(spectral, pixels):
-    layers = list(stage_layers(spectral).values())
+    layers = list(stage_layers(spectral, image_size=SIZE).values())
     forth = explain(spectral, pixels, layers=layers, classes=1, methods=METHODS)
     back = explain(spectral, pixels, layers=layers[::-1], classes=1, methods=METHODS[::-1])
     assert len({maps.tobytes() for maps in forth.values()}) == len(forth)
@@ -311,7 +311,7 @@ def test_all_layers_and_methods_cost_one_pass(spectral, pixels, monkeypatch):
     monkeypatch.setattr(
         torch.autograd, "grad", lambda *a, **k: passes.append("backward") or original(*a, **k)
     )
-    layers = list(stage_layers(spectral).values())
+    layers = list(stage_layers(spectral, image_size=SIZE).values())
     explain(spectral, pixels, layers=layers, classes=1, methods=METHODS, batch_size=3)
     assert passes == ["forward", "backward"] * 2
     passes.clear()
@@ -492,7 +492,7 @@ def test_the_network_is_left_as_it_was(pooled, pixels, options, error):
 
 def test_naming_the_layers_leaves_the_network_as_it_was(pooled):
     before = state_of(in_disorder(pooled))
-    assert stage_layers(pooled) == {"Last feature map": "trunk"}
+    assert stage_layers(pooled, image_size=SIZE) == {"Last feature map": "trunk"}
     assert state_of(pooled) == before
 
 
@@ -512,7 +512,7 @@ def last_map_of(name):
 @pytest.mark.parametrize("name", [name for name in list_models() if not is_comparator(name)])
 def test_every_model_has_a_map(name):
     model = build_model(name, num_classes=2, image_size=28, pretrained="none").train()
-    stages = stage_layers(model)
+    stages = stage_layers(model, image_size=28)
     assert list(stages.values())[-1] == last_map_of(name)
     pixels = torch.randn(1, 3, 28, 28).expand(2, -1, -1, -1)
     maps = one(model, pixels, layer=last_map_of(name), classes=np.array([0, 1]))
@@ -522,12 +522,38 @@ def test_every_model_has_a_map(name):
     assert maps.max() > 0  # of one class at least: the other may find nothing in its favour
 
 
-@pytest.mark.parametrize("name", ["swin_tiny", "mambaout_femto", "medmamba_t", "convnext_tiny"])
-def test_maps_of_comparators_are_square_in_either_layout(name):
-    model = build_model(name, num_classes=2, image_size=96, pretrained="none")
-    (layer,) = stage_layers(model).values()
-    maps = one(model, torch.randn(1, 3, 96, 96), layer=layer, classes=np.array([1]))
-    assert maps.shape == (1, 3, 3)
+@pytest.mark.parametrize(
+    ("name", "image_size", "side"),
+    [
+        ("swin_tiny", 224, 7),  # the first three take no other size than their own
+        ("nest_tiny", 224, 14),
+        ("efficientformerv2_s0", 64, 2),
+        ("mambaout_femto", 96, 3),
+        ("medmamba_t", 96, 3),
+        ("convnext_tiny", 32, 2),  # one pixel after the last stage: the one before has places
+    ],
+)
+def test_maps_of_comparators_are_square_in_either_layout(name, image_size, side):
+    model = build_model(name, num_classes=2, image_size=image_size, pretrained="none")
+    (layer,) = stage_layers(model, image_size=image_size).values()
+    pixels = torch.randn(1, 3, image_size, image_size)
+    maps = one(model, pixels, layer=layer, classes=np.array([1]))
+    assert maps.shape == (1, side, side)
+
+
+def test_a_network_is_asked_for_its_layers_at_its_own_size():
+    model = build_model("efficientformerv2_s0", num_classes=2, image_size=64, pretrained="none")
+    before = state_of(model)
+    with pytest.raises(ExplainError, match="EfficientFormerV2 cannot take an image of 96 px: "):
+        stage_layers(model, image_size=96)
+    assert state_of(model) == before
+    with pytest.raises(ExplainError, match=r"no layer 'layer4'.* usual: norm"):
+        one(model, torch.randn(1, 3, 64, 64), layer="layer4")
+
+
+def test_a_network_of_grey_images_has_its_stages():
+    model = build_model("resnet18", num_classes=2, in_channels=1, image_size=28, pretrained="none")
+    assert stage_layers(model, image_size=28) == {"Last feature map": "layer4"}
 
 
 def test_a_map_with_channels_last_is_that_with_channels_first(pooled, pixels):
@@ -546,7 +572,7 @@ def test_a_map_with_channels_last_is_that_with_channels_first(pooled, pixels):
 
 
 def test_stages_of_medspectralnet_are_those_of_the_paper(spectral, pixels):
-    stages = stage_layers(spectral)
+    stages = stage_layers(spectral, image_size=SIZE)
     assert stages == {
         "Backbone": "backbone",
         "First SpectralFlow": "spectralflow1",
@@ -561,7 +587,7 @@ def test_stages_of_medspectralnet_are_those_of_the_paper(spectral, pixels):
 def test_a_network_without_maps_has_no_stage():
     model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     with pytest.raises(ExplainError, match=r"no module of Sequential gives a \(B, C, h, w\) map"):
-        stage_layers(model)
+        stage_layers(model, image_size=96)
 
 
 # --- bad input ---
@@ -570,7 +596,7 @@ def test_a_network_without_maps_has_no_stage():
 def test_an_unknown_layer_is_answered_with_near_ones_and_the_usual(spectral, pooled, pixels):
     with pytest.raises(ExplainError, match="no layer 'spectralflow'; near: spectralflow") as error:
         one(spectral, pixels, layer="spectralflow")
-    for name in stage_layers(spectral).values():
+    for name in stage_layers(spectral, image_size=SIZE).values():
         assert name in str(error.value)
     with pytest.raises(ExplainError, match="'layer4'; near: none; usual: trunk"):
         one(pooled, pixels, layer="layer4")

@@ -8,6 +8,7 @@ from helpers.models.backbones import build_trunk
 from helpers.models.contextgate import ContextGate
 from helpers.models.medspectralnet import MedSpectralNet
 from helpers.models.medspectralnet_variants import (
+    READINGS,
     VARIANTS,
     PlainBlock,
     PlainResidualBlock,
@@ -92,6 +93,10 @@ def kinds(model, kind):
             ["spectralflow1", "contextgate.refine", "spectralflow2"],
             ["contextgate"],
         ),
+        *(
+            (name, ["spectralflow1", "contextgate.refine", "spectralflow2"], ["contextgate"])
+            for name in READINGS
+        ),
     ],
 )
 def test_only_the_named_parts_are_gone(name, flows, gates):
@@ -136,6 +141,61 @@ def test_a_gate_without_spectralflow_takes_c_as_it_is():
         open_by = nn.functional.gelu(gate.to_gate(local))
         paths = [gate.to_spatial(local) * open_by, gate.to_identity(local) * open_by]
         assert torch.allclose(gate(x), x + gate.project(torch.cat(paths, dim=1)), atol=1e-6)
+
+
+# --- the other readings ---
+
+
+def test_readings_by_their_names():
+    found = {}
+    for name in READINGS:
+        model = variant(name)
+        found[name] = (model.contextgate.gate_from_input, isinstance(model.depthwise, nn.Conv2d))
+    assert found == {
+        "medspectralnet_gate_from_input": (True, True),
+        "medspectralnet_no_depthwise": (False, False),
+        "medspectralnet_both_readings": (True, False),
+    }
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_a_reading_differs_from_the_network_by_the_further_layer_alone(name):
+    reading = {key: value.shape for key, value in variant(name).state_dict().items()}
+    full = MedSpectralNet(trunk=variant(name).backbone, channels=12, num_classes=2).state_dict()
+    gone = [key for key in full if key not in reading]
+    further = ["depthwise.weight", "depthwise.bias"]
+    assert gone == ([] if name == "medspectralnet_gate_from_input" else further)
+    assert reading == {key: value.shape for key, value in full.items() if key not in gone}
+
+
+@pytest.mark.parametrize("name", ["medspectralnet", *READINGS])
+def test_f_b_has_a_clean_path_unless_a_further_layer_stands_in_it(name):
+    """Both paths silent, second SpectralFlow an identity: f_b alone reaches the batch norm, twice.
+
+    Once by the sum of section 3.1, once by Eq. (3).
+    """
+    base = torch.randn(3, 12, 4, 4, dtype=torch.float64, requires_grad=True)
+    if name == "medspectralnet":
+        model = MedSpectralNet(trunk=nn.Identity(), channels=12, num_classes=2)
+    else:
+        model = variant(name, trunk=nn.Identity())
+    model = model.double().eval()
+    with torch.no_grad():
+        for layer in (model.spectralflow1.fuse, model.contextgate.project):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        flow = model.spectralflow2
+        for stream in (flow.attend_low, flow.attend_high):  # equal shares of the streams,
+            stream[-1].weight.zero_()
+            stream[-1].bias.zero_()
+        flow.fuse.weight.copy_(2 * torch.eye(12)[..., None, None])  # which add up to the map
+        flow.fuse.bias.zero_()
+    logits = model(base)
+    clean = model.fc(model.norm(2 * base).mean(dim=(2, 3)))
+    gradients = [torch.autograd.grad(out.sum(), base)[0] for out in (logits, clean)]
+    is_clean = name in ("medspectralnet_no_depthwise", "medspectralnet_both_readings")
+    assert torch.allclose(logits, clean) == is_clean
+    assert torch.allclose(*gradients) == is_clean
 
 
 # --- shapes and gradients ---
@@ -206,6 +266,18 @@ def test_plain_blocks_have_the_parameters_of_what_they_replace(plain, replaced, 
         assert size(plain(channels=channels)) == pytest.approx(
             size(replaced(channels=channels)), rel=0.005
         )
+
+
+def test_readings_have_the_parameters_of_the_full_network_or_the_further_layer_less():
+    with torch.device("meta"):
+        trunk = nn.Identity()
+        sizes = {name: size(variant(name, channels=512, trunk=trunk)) for name in READINGS}
+        full = size(MedSpectralNet(trunk=trunk, channels=512, num_classes=2))
+    assert {name: full - found for name, found in sizes.items()} == {
+        "medspectralnet_gate_from_input": 0,
+        "medspectralnet_no_depthwise": 512 * 10,
+        "medspectralnet_both_readings": 512 * 10,
+    }
 
 
 def test_plain_network_has_the_parameters_of_the_full_one():

@@ -208,10 +208,11 @@ def test_zero_projection_is_the_identity():
     assert torch.equal(module(x), x)  # Eq. (3): only the residual is left
 
 
+@pytest.mark.parametrize("gate_from_input", [False, True])
 @torch.no_grad()
-def test_contextgate_equals_a_computation_by_hand():
+def test_contextgate_equals_a_computation_by_hand(gate_from_input):
     """Eq. (2), position by position; the inner SpectralFlow is tested above."""
-    module = ContextGate(channels=7).double()  # 7 / 3 is rounded down to 2
+    module = ContextGate(channels=7, gate_from_input=gate_from_input).double()  # 7 / 3 down to 2
     x = torch.randn(1, 7, 4, 5, dtype=torch.float64)
 
     positions = [(y, z) for y in range(4) for z in range(5)]
@@ -228,10 +229,11 @@ def test_contextgate_equals_a_computation_by_hand():
         local[:, y, z] = (kernel * window).sum(dim=(1, 2)) + bias
         spatial[0, :, y, z] = pointwise(module.to_spatial, local[:, y, z])
     refined, output = module.refine(spatial)[0], module(x)[0]
+    source = x[0] if gate_from_input else local
     for y, z in positions:
-        gate = pointwise(module.to_gate, local[:, y, z])
+        gate = pointwise(module.to_gate, source[:, y, z])
         gate = [v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in gate.tolist()]  # GELU
-        identity = pointwise(module.to_identity, local[:, y, z])
+        identity = pointwise(module.to_identity, source[:, y, z])
         both = [*refined[:, y, z].tolist(), *identity.tolist()]  # 2C/3 values, C/3 gates for both
         gated = [value * gate[c % 2] for c, value in enumerate(both)]
         expected = x[0, :, y, z] + pointwise(
@@ -240,8 +242,37 @@ def test_contextgate_equals_a_computation_by_hand():
         assert torch.allclose(output[:, y, z], expected, atol=1e-12)
 
 
-def test_contextgate_gradients():
-    module = ContextGate(channels=5).double()
+@pytest.mark.parametrize("gate_from_input", [False, True])
+def test_only_c_depends_on_the_depthwise_kernel_if_the_gate_is_from_the_input(gate_from_input):
+    torch.manual_seed(0)
+    module, x = ContextGate(channels=9, gate_from_input=gate_from_input), torch.randn(2, 9, 5, 5)
+    seen = {}
+    for name in ("to_spatial", "to_gate", "to_identity"):
+        getattr(module, name).register_forward_hook(
+            lambda _, inputs, output, name=name: seen.update({name: output})
+        )
+    with torch.no_grad():
+        module(x)
+        before = dict(seen)
+        torch.nn.init.normal_(module.depthwise.weight)
+        module(x)
+    changed = {name for name in seen if not torch.equal(seen[name], before[name])}
+    assert changed == ({"to_spatial"} if gate_from_input else set(seen))
+
+
+def test_either_gate_has_the_same_weights():
+    """The reading changes the order of computation alone: no draw, no name, no shape."""
+    gates = []
+    for gate_from_input in (False, True):
+        torch.manual_seed(0)
+        gates.append(ContextGate(channels=9, gate_from_input=gate_from_input).state_dict())
+    assert list(gates[0]) == list(gates[1])
+    assert all(torch.equal(a, b) for a, b in zip(*(g.values() for g in gates), strict=True))
+
+
+@pytest.mark.parametrize("gate_from_input", [False, True])
+def test_contextgate_gradients(gate_from_input):
+    module = ContextGate(channels=5, gate_from_input=gate_from_input).double()
     assert check_gradients(module, torch.randn(1, 5, 4, 4, dtype=torch.float64))
 
 

@@ -25,7 +25,7 @@ from helpers.comparisons import (
 )
 from helpers.groups import group_runs, is_real
 from helpers.matrix import load_matrix
-from helpers.models.medspectralnet_variants import VARIANTS
+from helpers.models.medspectralnet_variants import ABLATION
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.published import parse_printed
@@ -99,7 +99,7 @@ def files(groups):
 def test_the_plan_names_models_of_the_registry():
     assert load_table2(models=list_models()) == TABLE
     planned = planned_configs([0], plan=TABLE.plan)
-    assert {c.model for c in planned} == {"medspectralnet", *VARIANTS}
+    assert {c.model for c in planned} == {"medspectralnet", *ABLATION}
     assert {c.dataset for c in planned} == {"breastmnist_64"}
     assert {c.pretrained for c in planned} == {"imagenet"}
 
@@ -129,7 +129,7 @@ def test_comparisons_differ_in_what_they_name_alone():
     for family in ("blocks", "plain"):
         assert all(departures(pair) == {"model"} for pair in pairs(family).values())
     assert {p.a.model for p in pairs("blocks").values()} == {"medspectralnet"}
-    assert {p.b.model for p in pairs("blocks").values()} == set(VARIANTS)
+    assert {p.b.model for p in pairs("blocks").values()} == set(ABLATION)
     assert {p.b.model for p in pairs("plain").values()} == {"medspectralnet_plain"}
 
 
@@ -315,7 +315,7 @@ def test_each_question_has_its_answer(groups, files):
 
 def test_the_networks_of_the_ablation_stand_once(files):
     page = files["table2.md"]
-    for name in ("medspectralnet", *VARIANTS):
+    for name in ("medspectralnet", *ABLATION):
         assert sum(row.startswith(f"| `{name}` |") for row in page.splitlines()) == 1
     assert line(page, "| `medspectralnet_no_contextgate` |")[1:4] == ["12.35", "1.860", "n = 5"]
 

@@ -26,14 +26,20 @@ class ContextGate(nn.Module):
         kernel_size: Patch side k of the inner SpectralFlow.
         depthwise_size: Side of the depthwise kernel; odd.
         refine: Builds the module on c from `channels` = C/3; a SpectralFlow if left out.
+        gate_from_input: g and i start from x itself, and only c from the depthwise convolution.
 
     Open choices of the paper:
         - C/3 is rounded down (512 is not divisible by 3).
         - g has C/3 channels but multiplies 2C/3: the same gate is applied to c_out and to i.
         - c is reduced to C/3 by a 1x1 convolution before its SpectralFlow: the module keeps the
           number of channels, and reducing first is the lighter order.
-        - All three paths start from the depthwise convolution, as section 3.3 says first; section
-          4.4.1 names it for c alone, and "from the input" for i may mean x.
+        - All three paths start from the depthwise convolution, as section 3.3 says first: it
+          "extracts localized spatial patterns (e.g., i, c, and g) via a depthwise convolution".
+          Two other passages start g and i from x, which is `gate_from_input` and the network
+          `medspectralnet_gate_from_input`: "an identity pathway preserves complementary information
+          from the input via a pointwise convolution", with the gating pathway "in parallel"
+          (section 3.3); "spatial processing (depthwise conv + SpectralFlow), gating mechanism
+          (pointwise conv + GELU), and identity preservation (pointwise conv)" (section 4.4.1).
         - The depthwise kernel size is lost from the text; 3 is used, the smallest that sees
           neighbours.
 
@@ -48,12 +54,14 @@ class ContextGate(nn.Module):
         kernel_size: int = 3,
         depthwise_size: int = 3,
         refine: Callable[..., nn.Module] | None = None,
+        gate_from_input: bool = False,
     ) -> None:
         super().__init__()
         if channels < 3:
             raise ValueError(f"channels must be at least 3 (three paths of C/3), got {channels}.")
         if depthwise_size % 2 == 0:
             raise ValueError(f"depthwise_size must be odd, got {depthwise_size}.")
+        self.gate_from_input = gate_from_input
         third = channels // 3
         self.depthwise = nn.Conv2d(
             channels, channels, depthwise_size, padding=depthwise_size // 2, groups=channels
@@ -69,7 +77,8 @@ class ContextGate(nn.Module):
         """Map (B, C, H, W) to (B, C, H, W)."""
         local = self.depthwise(x)
         c_out = self.refine(self.to_spatial(local))  # (B, C/3, H, W)
-        gate = functional.gelu(self.to_gate(local))  # (B, C/3, H, W)
-        identity = self.to_identity(local)  # (B, C/3, H, W)
+        source = x if self.gate_from_input else local
+        gate = functional.gelu(self.to_gate(source))  # (B, C/3, H, W)
+        identity = self.to_identity(source)  # (B, C/3, H, W)
         gated = torch.cat([c_out * gate, identity * gate], dim=1)  # Eq. (2)
         return x + self.project(gated)  # Eq. (3)

@@ -14,14 +14,19 @@ from helpers.models.spectralflow import SpectralFlow
 
 
 class Blocks(NamedTuple):
-    """What stands in the places of both SpectralFlows and of the ContextGate.
+    """What stands between the backbone and the batch norm.
 
-    Each builds, from `channels`, a module that keeps the shape (B, C, H, W). None leaves the place
-    empty: a path beside f_b is not added, and what stands in line hands its input on.
+    Attributes:
+        spectralflow: Builds, from `channels`, what stands in the places of both SpectralFlows and
+            keeps the shape (B, C, H, W). None leaves the places empty: a path beside f_b is not
+            added, and what stands in line hands its input on.
+        contextgate: The same for the ContextGate.
+        depthwise: Whether a depthwise convolution stands between fusion and second SpectralFlow.
     """
 
     spectralflow: Callable[..., nn.Module] | None
     contextgate: Callable[..., nn.Module] | None
+    depthwise: bool = True
 
 
 class MedSpectralNet(nn.Module):
@@ -41,7 +46,11 @@ class MedSpectralNet(nn.Module):
     Open choices of the paper:
         - The depthwise convolution is named only in section 4.4.2, "after the ContextGate block,
           depthwise convolution, and residual fusion stages": it is put between fusion and the
-          second SpectralFlow, 3 x 3, so that f_b itself stays in the sum as section 3.1 says.
+          second SpectralFlow, 3 x 3, so that f_b itself stays in the sum as section 3.1 says. It
+          may as well be no further layer: section 4.4.1 speaks of "the ContextGate block's
+          depthwise convolution pathway", and in section 3.1 the "second SpectralFlow module further
+          refines the fused map" at once. Then f_b, "preserved for residual connections" (section
+          3.1), reaches the second SpectralFlow as it is: `medspectralnet_no_depthwise`.
         - ContextGate already adds its input (Eq. 3), so f_b enters the sum twice. Both sentences
           of the text are kept.
         - k = 3, the smaller of the two; new layers start from PyTorch's own initial weights, as the
@@ -57,12 +66,16 @@ class MedSpectralNet(nn.Module):
         self, *, trunk: nn.Module, channels: int, num_classes: int, blocks: Blocks | None = None
     ) -> None:
         super().__init__()
-        flow, gate = blocks or Blocks(SpectralFlow, ContextGate)
+        flow, gate, depthwise = blocks or Blocks(SpectralFlow, ContextGate)
         # The order of construction is the order of the random draws: stored runs rest on it.
         self.backbone = trunk
         self.spectralflow1 = flow(channels=channels) if flow else None
         self.contextgate = gate(channels=channels) if gate else None
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.depthwise = (
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+            if depthwise
+            else nn.Identity()
+        )
         self.spectralflow2 = flow(channels=channels) if flow else nn.Identity()
         self.norm = nn.BatchNorm2d(channels)
         self.pool = nn.AdaptiveAvgPool2d(1)

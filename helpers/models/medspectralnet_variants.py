@@ -1,9 +1,11 @@
-"""MedSpectralNet with parts taken away or replaced: the ablation that paper B leaves out.
+"""MedSpectralNet with parts taken away, replaced or read differently.
 
-Section 4.5 calls the ablation comprehensive and varies the optimizer and the augmentation alone;
-whether SpectralFlow, ContextGate or the patch side k change anything is not shown. Each network
-here is `medspectralnet` (ResNet-18, k = 3) but for the parts its name says, f_b being the map of
-the backbone:
+Each network here is `medspectralnet` (ResNet-18, k = 3) but for what its name says, f_b being the
+map of the backbone.
+
+`ABLATION`, which paper B leaves out: section 4.5 calls the ablation comprehensive and varies the
+optimizer and the augmentation alone; whether SpectralFlow, ContextGate or the patch side k change
+anything is not shown.
 
 - no_spectralflow: no spectral split anywhere. fused = f_b + ContextGate(f_b), inside which c goes
   to the gate as the 1x1 convolution leaves it (c_out = c); nothing stands after the depthwise
@@ -15,6 +17,15 @@ the backbone:
   the sums stay as they are.
 - k5: patches of 5 x 5 in all three SpectralFlows. A map of 4 x 4 is one patch then, padded by its
   border.
+
+`READINGS`, which the text supports as well as the one that `medspectralnet` is built by; the
+docstrings of `ContextGate` and `MedSpectralNet` quote the sentences:
+
+- gate_from_input: inside ContextGate, g and i start from f_b itself; the depthwise convolution
+  stands before c alone. The parameters are the same.
+- no_depthwise: the depthwise convolution of section 4.4.2 is ContextGate's own. The fused map,
+  f_b in it, enters the second SpectralFlow as it is.
+- both_readings: the two together.
 """
 
 import math
@@ -102,8 +113,10 @@ def _built_of(blocks: Blocks) -> Build:
     return build
 
 
+_GATE_FROM_INPUT = partial(ContextGate, gate_from_input=True)
+
 # Name -> how it is built from trunk, channels and number of classes, and a line for tables.
-VARIANTS: dict[str, tuple[Build, str]] = {
+ABLATION: dict[str, tuple[Build, str]] = {
     "medspectralnet_no_spectralflow": (
         _built_of(Blocks(None, partial(ContextGate, refine=nn.Identity))),
         "without any SpectralFlow",
@@ -124,3 +137,18 @@ VARIANTS: dict[str, tuple[Build, str]] = {
         "patch side k = 5",
     ),
 }
+READINGS: dict[str, tuple[Build, str]] = {
+    "medspectralnet_gate_from_input": (
+        _built_of(Blocks(SpectralFlow, _GATE_FROM_INPUT)),
+        "gate and identity path straight from the input",
+    ),
+    "medspectralnet_no_depthwise": (
+        _built_of(Blocks(SpectralFlow, ContextGate, depthwise=False)),
+        "no further depthwise convolution after fusion",
+    ),
+    "medspectralnet_both_readings": (
+        _built_of(Blocks(SpectralFlow, _GATE_FROM_INPUT, depthwise=False)),
+        "gate from the input, no further depthwise convolution",
+    ),
+}
+VARIANTS = ABLATION | READINGS

@@ -16,7 +16,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from helpers.explain import ExplainError, explain, overlay, stage_layers, unit_range, upsample
+from helpers.explain import (
+    ExplainError,
+    explain,
+    first_line,
+    overlay,
+    stage_layers,
+    unit_range,
+    upsample,
+)
 from helpers.prediction.checkpoint import Checkpoint
 from helpers.prediction.predict import Predictions, prepare_frame
 from helpers.prediction.reading import Found, Frame, Skipped, read_file
@@ -107,7 +115,8 @@ def explain_frames(
         return Overlays([], reason="the files have gone")
     pixels = torch.cat([prepare_frame(frame, checkpoint)[0] for frame in frames])
     try:
-        layer = list(stage_layers(checkpoint.model).items())[-1]
+        layers = stage_layers(checkpoint.model, image_size=checkpoint.image_size)
+        layer = list(layers.items())[-1]
         maps = explain(
             checkpoint.model,
             pixels,
@@ -117,6 +126,8 @@ def explain_frames(
         )[layer[1], METHOD]
     except ExplainError as error:
         return Overlays([], reason=str(error))
+    except RuntimeError as error:  # what a network can compute it need not be able to differentiate
+        return Overlays([], reason=f"the maps cannot be computed: {first_line(error)}")
     pictures = [
         _picture(row, frame, unit_map)
         for row, frame, unit_map in zip(rows, frames, unit_range(maps), strict=True)
