@@ -69,7 +69,7 @@ def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
     return RunMaps(indices, labels, predicted, layers, maps)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def make_focus_maps(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m helpers.explain_run", description=__doc__.split("\n")[0]
@@ -84,4 +84,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(make_focus_maps())
