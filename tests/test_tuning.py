@@ -113,7 +113,7 @@ def test_a_killed_process_leaves_its_row_to_the_next(tmp_path, monkeypatch):
     context = multiprocessing.get_context("fork")
 
     def die():
-        import helpers.tuning as tuning
+        from helpers import tuning
 
         tuning.fit_from_config = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
         tuning.tune(file, table=table)
