@@ -54,8 +54,8 @@ lab: setup  ## JupyterLab on the notebooks
 	@$(BIN)/python -m jupyter lab --notebook-dir notebooks $(ALLOW_ROOT)
 
 report: setup  ## tables, README status and the report page from the stored runs
-	@$(BIN)/python -m helpers.tables
-	@$(BIN)/python -m helpers.report --profile $(PROFILE)
+	@$(BIN)/python -m study tables
+	@$(BIN)/python -m study report --profile $(PROFILE)
 
 # glibc hands a step's tensors back to the kernel and asks for them anew at the next step. Kept, they
 # make training on a CPU a tenth faster; other C libraries and GPUs ignore this.

@@ -15,8 +15,8 @@ from datetime import datetime
 from helpers import matrix
 from helpers.config import TRAIN_PARAMETERS
 from helpers.paths import results_root
-from helpers.progress import list_unfinished
-from helpers.results import is_stored, run_dir
+from helpers.runs.progress import list_unfinished
+from helpers.runs.store import is_stored, run_dir
 
 SWEEP = f"{datetime.now():%Y%m%d_%H%M%S}_{socket.gethostname()}_{os.getpid()}"
 # The interpreter of this process, whatever is on PATH; seaborn and papermill talk too much.
@@ -107,7 +107,7 @@ rule train:
     shell:
         "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook}"
         " {params.options} > {log} 2>&1 && mv {params.notebook} {params.shown}"
-        " && {sys.executable} -m helpers.progress {params.stored} && touch {params.mark} {output}"
+        " && {sys.executable} -m helpers.runs.progress {params.stored} && touch {params.mark} {output}"
 
 
 rule show_data:
@@ -155,4 +155,4 @@ rule show_run:
 rule report:
     input: RECORDS, NOTEBOOKS
     output: ROOT / "report" / "index.html"
-    shell: "{sys.executable} -m helpers.report --profile {PROFILE}"
+    shell: "{sys.executable} -m study report --profile {PROFILE}"

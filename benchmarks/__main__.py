@@ -1,7 +1,7 @@
 """Run all benchmarks with their defaults and print one table: make bench [FLAGS=--save].
 
 Some minutes on two processors that do nothing else. With --save the figures go to
-`results/benchmarks`, from which `python -m helpers.tables` makes the README's. `make bench` sets
+`results/benchmarks`, from which `python -m study tables` makes the README's. `make bench` sets
 glibc's memory as `make sweep` does; `python -m benchmarks` leaves it as it is.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from benchmarks.common import default_options, run
-from helpers.speed_table import BENCHMARKS, speed_lines
+from study.tables.speed import BENCHMARKS, speed_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 
 from benchmarks.common import by_turns, main, ratios
 from helpers.data.transforms import MAGNITUDES, NORMALISE, make_augmentation
-from helpers.speed_table import RATIO, Speed
+from study.tables.speed import RATIO, Speed
 
 BATCH_SIZE = 64
 CASES = ((1, 28, 28), (1, 28, 64), (1, 64, 64), (3, 28, 28), (3, 28, 64), (3, 64, 64))

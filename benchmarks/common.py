@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from helpers.reproducibility import default_device, environment, git_state
-from helpers.speed_table import Record, Speed, save_record, speed_lines
+from helpers.training.seeds import default_device, environment, git_state
+from study.tables.speed import Record, Speed, save_record, speed_lines
 
 Measure = Callable[..., list[Speed]]
 

@@ -18,7 +18,7 @@ from benchmarks.common import by_turns, main, ratios
 from helpers.models.backbones import build_backbone
 from helpers.models.circuit import QuantumCircuit, pennylane_circuit
 from helpers.models.heads import HEADS, build_head
-from helpers.speed_table import RATIO, Speed
+from study.tables.speed import RATIO, Speed
 
 
 class PennylaneCore(nn.Module):

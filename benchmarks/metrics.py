@@ -11,8 +11,8 @@ import time
 import numpy as np
 
 from benchmarks.common import main
-from helpers.metrics import auc_interval, evaluate, per_class
-from helpers.speed_table import Speed
+from helpers.metrics.scores import auc_interval, evaluate, per_class
+from study.tables.speed import Speed
 
 SIZES = ((156, 2), (624, 2), (2005, 7), (3421, 8), (9000, 11))
 

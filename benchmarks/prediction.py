@@ -1,4 +1,4 @@
-"""Time a folder of images through `helpers.prediction` against the bare network.
+"""Time a folder of images through `helpers.predict` against the bare network.
 
 Usage: python -m benchmarks.prediction [--images 500] [--rounds 3] [--save]
 
@@ -22,12 +22,12 @@ from benchmarks.common import by_turns, main, processors, ratios, synchronise
 from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.models.registry import build_model
-from helpers.prediction.checkpoint import Checkpoint
-from helpers.prediction.predict import BATCH_SIZE, predict_files
-from helpers.prediction.reading import list_folder
-from helpers.reproducibility import default_device
-from helpers.results import Run
-from helpers.speed_table import RATIO, Speed
+from helpers.predict.checkpoint import Checkpoint
+from helpers.predict.predict import BATCH_SIZE, predict_files
+from helpers.predict.reading import list_folder
+from helpers.runs.store import Run
+from helpers.training.seeds import default_device
+from study.tables.speed import RATIO, Speed
 
 MODEL = "medspectralnet_light"
 RECIPES = {64: "common", 224: "common_224"}

@@ -17,10 +17,10 @@ from helpers.config import RunConfig, make_config
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import Splits
 from helpers.models.registry import build_model
-from helpers.published import lookup
-from helpers.reproducibility import default_device
-from helpers.speed_table import RATIO, Speed
-from helpers.training import fit
+from helpers.training.loop import fit
+from helpers.training.seeds import default_device
+from study.published import lookup
+from study.tables.speed import RATIO, Speed
 
 HEADS = (
     "linear_resnet18",

@@ -4,7 +4,7 @@ Usage: python -m benchmarks.training [--rounds 5] [--milliseconds 1000] [--threa
 
 Three loops over the same network, batch size, optimizer and recipe:
 
-- *ours*: `helpers.training.fit` from its first batch to its last line, without validation:
+- *ours*: `helpers.training.loop.fit` from its first batch to its last line, without validation:
   gathering, augmentation, loss, optimizer, schedule, averaged weights, history, the copy of the
   best weights. What is done once before the first batch has a line of its own.
 - *bare*: forward, cross-entropy, backward and optimizer step on prepared batches that lie in
@@ -42,15 +42,15 @@ from torchvision.transforms import v2
 
 from benchmarks.augmentation import torchvision_chain
 from benchmarks.common import by_turns, main, processors, ratios, synchronise
-from helpers import training
 from helpers.config import RunConfig, make_config
 from helpers.data.splits import Split
 from helpers.data.transforms import make_augmentation
 from helpers.models.registry import build_model
-from helpers.reproducibility import default_device
-from helpers.schedules import make_optimizer, make_schedule
-from helpers.speed_table import RATIO, Speed
-from helpers.training import fit
+from helpers.training import loop as training
+from helpers.training.loop import fit
+from helpers.training.schedules import make_optimizer, make_schedule
+from helpers.training.seeds import default_device
+from study.tables.speed import RATIO, Speed
 
 NUM_CLASSES = 2
 EPOCHS = 1  # of a run of ours and of the usual loop

@@ -3,8 +3,8 @@
 import numpy as np
 
 from helpers.config import RunConfig, make_config
-from helpers.metrics import confusion_matrix, evaluate, per_class
-from helpers.results import Run, run_dir, save_run
+from helpers.metrics.scores import confusion_matrix, evaluate, per_class
+from helpers.runs.store import Run, run_dir, save_run
 
 SIZES = {
     "breastmnist": 156,

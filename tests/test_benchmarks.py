@@ -11,8 +11,8 @@ from torch import nn
 
 from benchmarks import __main__ as all_benchmarks
 from benchmarks import common, training
-from helpers import speed_table
-from helpers.speed_table import (
+from study.tables import speed as speed_table
+from study.tables.speed import (
     BENCHMARKS,
     NOT_MEASURED,
     Record,

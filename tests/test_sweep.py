@@ -11,8 +11,8 @@ import pytest
 
 from helpers.config import make_config
 from helpers.paths import repo_root
-from helpers.progress import failure_reason, list_unfinished
-from helpers.results import is_stored, run_dir
+from helpers.runs.progress import failure_reason, list_unfinished
+from helpers.runs.store import is_stored, run_dir
 
 ROW = {
     "recipe": "quick",

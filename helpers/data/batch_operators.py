@@ -1,7 +1,7 @@
 """Image operators on a batch, with one parameter per sample.
 
 Each function equals torchvision's operator of the same name applied to one image at a time with
-that sample's parameters (`tests/test_transforms.py` compares them). Images are float32
+that sample's parameters (`tests/helpers/data/test_transforms.py` compares them). Images are float32
 `(B, C, H, W)`, C 1 or 3, in [0, 1] unless said otherwise; parameters are tensors of B rows on the
 same device. Only what ends in an underscore changes its input; nothing is random here.
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from helpers.config import stored_name
-from helpers.data import image_folder, medmnist_npz
+from helpers.data import image_folder, medmnist
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import DataError, DatasetUnavailable, Splits
 from helpers.paths import data_root
@@ -46,11 +46,11 @@ def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
 
 
 def _load(name: str, image_size: int | None) -> Splits:
-    medmnist_set = medmnist_npz.parse_name(name, image_size=image_size)
+    medmnist_set = medmnist.parse_name(name, image_size=image_size)
     if medmnist_set:
-        return medmnist_npz.load_medmnist(*medmnist_set)
+        return medmnist.load_medmnist(*medmnist_set)
     if name.startswith("npz:"):
-        return medmnist_npz.load_own_npz(_own(name, "npz"), name)
+        return medmnist.load_own_npz(_own(name, "npz"), name)
     if name.startswith("cag:"):
         return image_folder.load_image_folder(_folder_root(name), name)
     if name == "phantom":
@@ -68,8 +68,8 @@ def list_datasets() -> list[str]:
     if root:
         folders = (image_folder.list_image_folders(root / place) for place in FOLDER_PLACES)
         own = [*dict.fromkeys(name for names in folders for name in names)]
-        own += medmnist_npz.list_npz(root / "npz")
-    return [*medmnist_npz.list_flags(), *own, "phantom"]
+        own += medmnist.list_npz(root / "npz")
+    return [*medmnist.list_flags(), *own, "phantom"]
 
 
 def stand_in(name: str) -> str:
@@ -90,10 +90,10 @@ def stand_in(name: str) -> str:
     if not allowed or name == "phantom":
         return name
     try:
-        if medmnist_set := medmnist_npz.parse_name(name):
-            medmnist_npz.find_npz(*medmnist_set)
+        if medmnist_set := medmnist.parse_name(name):
+            medmnist.find_npz(*medmnist_set)
         elif name.startswith("npz:"):
-            medmnist_npz.find_own_npz(_own(name, "npz"), name)
+            medmnist.find_own_npz(_own(name, "npz"), name)
         elif stored_name(name).startswith("cag:"):
             image_folder.find_folder(_folder_root(stored_name(name)), stored_name(name))
         else:
@@ -107,7 +107,7 @@ def stand_in(name: str) -> str:
 def _unknown(name: str) -> DataError:
     return DataError(
         f"unknown data set {name!r}; known: {', '.join(list_datasets())}. MedMNIST sets also "
-        f"with a size: {', '.join(f'_{size}' for size in medmnist_npz.SIZES)}."
+        f"with a size: {', '.join(f'_{size}' for size in medmnist.SIZES)}."
     )
 
 

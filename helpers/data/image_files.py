@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from helpers.data.dicom import is_dicom, pseudonym, read_dicom
+from helpers.data.dicom.frames import is_dicom, pseudonym, read_dicom
 from helpers.data.splits import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

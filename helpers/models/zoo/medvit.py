@@ -10,7 +10,7 @@ The paper's table and the released code disagree about the size (see `results/pu
 11, 24 and 46 M parameters against 31, 44 and 58 M). Widths and depths here are the released ones:
 stages of 3, 4, n and 3 blocks, n = 10, 20 and 30. With the classes of a MedMNIST set the parameters
 are the code's to the printed digits, and so is the cost without the two products of self-attention,
-which add 1 %. `helpers.model_sizes` shows all of them.
+which add 1 %. `study.sizes` shows all of them.
 
 What differs from the released code:
     - Keys and values are averaged over s x s positions of the map, as the paper says. The code

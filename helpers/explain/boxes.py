@@ -1,0 +1,567 @@
+"""Whether a saliency map lies on the lesion: measures against boxes, with their intervals.
+
+A map is any non-negative picture of what matters: a class activation map or a control that knows no
+network (`helpers.explain.controls`). All measures ignore the scale of a map; on a uniform map they
+give what chance gives, the box's share of the image, except `half_energy_area`, which needs no box.
+A box says less than an outline: it also holds background, and a large one is easily hit.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from helpers.metrics.scores import LEVEL, proportion
+
+# For `best_threshold`: shares of a map's maximum.
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+# Values this close (relative) are one value: resizing in float32 scatters equal values that much.
+_ROUNDING = 1e-6
+
+
+class LocalisationError(ValueError):
+    """Maps, masks, boxes or scores that cannot be measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The images, or one crop of each.
+
+    Attributes:
+        name: where a lesion in the middle of the image lies in this view, or "whole".
+        images: uint8 (N, h, w, C).
+        boxes: float (N, 4), x, y, width, height in pixels of this view; may stick out of it.
+        inside: bool (N,), whether at least half of the box (what of it lies in the whole image) is
+            visible; leave the others out of the measures.
+    """
+
+    name: str
+    images: np.ndarray
+    boxes: np.ndarray
+    inside: np.ndarray
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """A score averaged over images and seeds.
+
+    Attributes:
+        value: the mean, 0 to 1.
+        low: lower end of the 95 % interval (see `summarise`); None with a single group.
+        high: upper end.
+        sd: standard deviation over seeds (ddof = 1), None for one seed or none.
+        n_images: images scored.
+        n_groups: groups of them; the images themselves if none are given.
+        n_seeds: runs; None for a score without seeds, such as that of a control.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    sd: float | None
+    n_images: int
+    n_groups: int
+    n_seeds: int | None
+
+
+@dataclass(frozen=True)
+class ScoreDifference:
+    """A's mean score less B's.
+
+    Attributes:
+        value: the mean difference, -1 to 1.
+        low: lower end of its 95 % interval; None with a single group, or where the difference has
+            no variance, yet is not zero.
+        high: upper end, likewise.
+        p_value: two-sided, likewise.
+        sd: standard deviation of the difference over seeds (ddof = 1), None for one seed or none.
+        n_images: images compared.
+        n_groups: groups of them; the images themselves if none are given.
+        n_seeds: runs, or pairs of them; None if neither side has seeds.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    sd: float | None
+    n_images: int
+    n_groups: int
+    n_seeds: int | None
+
+
+def check_maps(maps: np.ndarray) -> np.ndarray:
+    """Return the maps as float64, or say why they cannot be measured.
+
+    Check a network's map at its own resolution, before it is resized: a single value made larger is
+    a uniform map, which looks like a result and is none.
+
+    Args:
+        maps: (N, H, W), finite, >= 0, N >= 1, more than one pixel.
+
+    Raises:
+        LocalisationError: anything else.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or not maps.size:
+        raise LocalisationError(f"maps are {maps.shape}; expected (N, H, W) with N >= 1.")
+    if maps.shape[1] * maps.shape[2] == 1:
+        raise LocalisationError(
+            "a map of one pixel points nowhere; explain an earlier layer, or give the network "
+            "larger images."
+        )
+    maps = maps.astype(np.float64)
+    if not np.isfinite(maps).all():
+        raise LocalisationError("a map holds NaN or infinity.")
+    if maps.min() < 0:
+        raise LocalisationError(
+            f"a map holds {maps.min():.3g}; expected values >= 0, as after Grad-CAM's ReLU."
+        )
+    return maps
+
+
+def box_masks(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Return the pixels of each box: those whose centre lies in it.
+
+    A box thinner than a pixel, between two centres, gets the pixels around its middle line, so each
+    mask holds at least one pixel.
+
+    Args:
+        boxes: float (N, 4), x, y, width, height in pixels; x = 0 is the left edge of the first
+            pixel, whose centre is at 0.5. A box may stick out of the image.
+        size: height and width of the image in pixels, or one number for both.
+
+    Returns:
+        bool (N, height, width).
+
+    Raises:
+        LocalisationError: a box of NaN, without area, or outside the image.
+    """
+    height, width = (size, size) if isinstance(size, int | np.integer) else size
+    x, y, right, bottom = _clipped(boxes, height, width).T
+    columns, rows = _covered(x, right, width), _covered(y, bottom, height)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def pointing(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Return whether each map's maximum lies in the mask: the pointing game.
+
+    Zhang et al., "Top-down neural attention by excitation backprop", ECCV 2016 / IJCV 126:1084
+    (2018). They also count a hit within 15 pixels of the object; here the margin is zero, since
+    lesion boxes have one already.
+
+    Args:
+        maps: (N, H, W), >= 0.
+        masks: bool (N, H, W).
+
+    Returns:
+        float (N,), 1 for a hit, 0 for a miss; with several equal maxima the share of them that
+        hits, so that a uniform map scores the mask's share of the image.
+
+    Raises:
+        LocalisationError: maps or masks that do not fit.
+    """
+    maps, masks = _check_pair(maps, masks)
+    maxima = _at_least(maps, 1.0)
+    return (maxima & masks).sum(axis=1) / maxima.sum(axis=1)
+
+
+def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Return the share of each map's sum that lies in the mask: the energy-based pointing game.
+
+    Wang et al., "Score-CAM", CVPR workshops 2020, section 4.3.
+
+    Args:
+        maps: (N, H, W), >= 0; a map of zeros counts as uniform.
+        masks: bool (N, H, W).
+
+    Returns:
+        float (N,), 0 to 1.
+
+    Raises:
+        LocalisationError: maps or masks that do not fit.
+    """
+    maps, masks = _check_pair(maps, masks)
+    maps = _uniform_for_zero(maps)
+    return np.minimum((maps * masks).sum(axis=1) / maps.sum(axis=1), 1.0)
+
+
+def iou(maps: np.ndarray, masks: np.ndarray, *, threshold: float) -> np.ndarray:
+    """Return intersection over union of the mask and the map's pixels above a threshold.
+
+    Zhou et al., "Learning deep features for discriminative localization", CVPR 2016, take 0.2; they
+    compare the box around the largest connected part, here the pixels themselves are compared.
+
+    Args:
+        maps: (N, H, W), >= 0; all of a map of zeros counts as above.
+        masks: bool (N, H, W).
+        threshold: share of the map's own maximum, above 0, at most 1.
+
+    Returns:
+        float (N,), 0 to 1.
+
+    Raises:
+        LocalisationError: maps or masks that do not fit, or a threshold out of range.
+    """
+    maps, masks = _check_pair(maps, masks)
+    return _iou(maps, masks, threshold)
+
+
+def best_threshold(
+    maps: np.ndarray, masks: np.ndarray, *, grid: tuple[float, ...] = THRESHOLDS
+) -> tuple[float, float]:
+    """Return the threshold with the highest mean IoU, and that IoU.
+
+    For validation images only: chosen on the images that are measured, it flatters.
+
+    Args:
+        maps: (N, H, W), >= 0.
+        masks: bool (N, H, W).
+        grid: thresholds to try, above 0, at most 1; of equal ones the lowest wins.
+
+    Raises:
+        LocalisationError: maps or masks that do not fit, or thresholds out of range.
+    """
+    if not grid:
+        raise LocalisationError("best_threshold has no thresholds to choose from.")
+    maps, masks = _check_pair(maps, masks)
+    grid = sorted(grid)
+    means = [float(_iou(maps, masks, threshold).mean()) for threshold in grid]
+    best = int(np.argmax(means))
+    return grid[best], means[best]
+
+
+def half_energy_area(maps: np.ndarray) -> np.ndarray:
+    """Return the smallest share of the image that holds half of each map's sum.
+
+    Small is "focused", 0.5 is a uniform map, "distributed" in the words of paper B, section 4.4.
+    Without a box it says nothing about the right place.
+
+    Args:
+        maps: (N, H, W), >= 0; a map of zeros counts as uniform.
+
+    Returns:
+        float (N,), above 0, at most 0.5; within the last pixel in proportion.
+
+    Raises:
+        LocalisationError: maps that cannot be measured.
+    """
+    maps = check_maps(maps)
+    maps = _uniform_for_zero(maps.reshape(len(maps), -1))
+    values = -np.sort(-maps / maps.max(axis=1, keepdims=True), axis=1)
+    sums = values.cumsum(axis=1)
+    half = sums[:, -1:] / 2
+    last = (sums < half).sum(axis=1)  # the pixel that reaches the half
+    each = np.arange(len(maps))
+    missing = half[:, 0] - (sums[each, last] - values[each, last])
+    return np.minimum((last + missing / values[each, last]) / maps.shape[1], 0.5)
+
+
+def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) -> tuple[View, ...]:
+    """Return the whole images, and four square crops in which a lesion in the middle is not.
+
+    Patches cut around their lesions reward a map that always points to the middle. The crop of the
+    upper left corner has that middle at its lower right, and so on: a map that knows the lesion
+    follows it, one that stays in the middle does not. (Of a longer image, its middle square is
+    cropped.)
+
+    Args:
+        images: uint8 (N, H, W, C).
+        boxes: float (N, 4), x, y, width, height in pixels of `images`.
+        crop: side of a crop as a share of the shorter side of the image, above 0.5, below 1. A
+            lesion in the middle of a square comes to lie at 0.5 / crop of the crop.
+
+    Returns:
+        "whole", then "lesion lower right", "lesion lower left", "lesion upper right" and "lesion
+        upper left".
+
+    Raises:
+        LocalisationError: arrays that do not fit, a crop out of range, or a wrong box.
+    """
+    images, boxes = np.asarray(images), np.asarray(boxes)
+    if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
+        raise LocalisationError(
+            f"images are {images.dtype} {images.shape}; expected uint8 (N, H, W, C) with N >= 1."
+        )
+    if len(boxes) != len(images):
+        raise LocalisationError(f"{len(boxes)} boxes for {len(images)} images.")
+    if not 0.5 < crop < 1:
+        raise LocalisationError(f"crop is {crop}; expected a share above 0.5 and below 1.")
+    height, width = images.shape[1:3]
+    shorter = min(height, width)
+    side = round(crop * shorter)
+    if side < 2 or side == shorter:
+        raise LocalisationError(
+            f"a crop of {side} pixels from images of {width} x {height}: too small to shift."
+        )
+    left, top = (width - shorter) // 2, (height - shorter) // 2
+    far_left, far_top = left + shorter - side, top + shorter - side
+    corners = {
+        "lesion lower right": (left, top),
+        "lesion lower left": (far_left, top),
+        "lesion upper right": (left, far_top),
+        "lesion upper left": (far_left, far_top),
+    }
+    visible = _clipped(boxes, height, width)
+    views = [View("whole", images, boxes, np.ones(len(images), dtype=bool))]
+    for name, (left, top) in corners.items():
+        window = np.array([left, top, left + side, top + side])
+        views.append(
+            View(
+                name,
+                images[:, top : top + side, left : left + side],
+                boxes - np.array([left, top, 0, 0], dtype=boxes.dtype),
+                _area_inside(visible, window) >= _area_inside(visible, visible) / 2,
+            )
+        )
+    return tuple(views)
+
+
+def summarise(scores: np.ndarray, *, groups: np.ndarray | None = None) -> MeanScore:
+    """Average scores over images and seeds, with a 95 % interval for both together.
+
+    All seeds are scored on the same images, so more seeds do not replace images. The interval's
+    part for the images is Student's t over the seed-averaged scores of the images, its part for the
+    seeds Student's t over the means of the seeds; their half-widths are added in quadrature (MOVER,
+    Zou & Donner 2008, Stat. Med. 27:1693) and the ends kept within 0 .. 1. With one seed, or none,
+    the second part is unknown and left out. Where all scores are 0, or all 1, the images' part is
+    Wilson's: that no image was missed does not mean that none will be.
+
+    Args:
+        scores: float (seeds, N), or (N,) for a control, which has no seeds; within 0 .. 1, NaN for
+            an image left out (in every seed).
+        groups: (N,), images of one patient or cluster: averaged first, so each group counts once.
+
+    Raises:
+        LocalisationError: scores that do not fit, or no image with a score.
+    """
+    scores, n_seeds = _check_scores(scores)
+    if np.nanmin(scores) < 0 or np.nanmax(scores) > 1:
+        raise LocalisationError(
+            f"scores run from {np.nanmin(scores):.3g} to {np.nanmax(scores):.3g}; expected 0 to 1."
+        )
+    units, n_images = _average_groups(scores, groups)
+    value, n_groups = float(units.mean()), units.shape[1]
+    sd = float(units.mean(axis=1).std(ddof=1)) if len(units) > 1 else None
+    if n_groups == 1:
+        return MeanScore(value, None, None, sd, n_images, n_groups, n_seeds)
+    if value in (0.0, 1.0):
+        wilson = proportion(round(value * n_groups), n_groups)
+        return MeanScore(value, wilson.low, wilson.high, sd, n_images, n_groups, n_seeds)
+    half_width = math.hypot(*(_half_width(units.mean(axis=axis)) for axis in (0, 1)))
+    low, high = max(0.0, value - half_width), min(1.0, value + half_width)
+    return MeanScore(value, low, high, sd, n_images, n_groups, n_seeds)
+
+
+def difference(
+    scores_a: np.ndarray, scores_b: np.ndarray, *, groups: np.ndarray | None = None
+) -> ScoreDifference:
+    """Compare two scores of the same images: A's less B's, paired by image and by seed.
+
+    As in `helpers.metrics.paired` the variances of the mean over images and over seeds are
+    estimated apart and added; the degrees of freedom are Satterthwaite's, from those of both
+    parts. Interval and p value come from the same t distribution, so they never contradict one
+    another. With one seed, or none, the second part is unknown and left out.
+
+    Args:
+        scores_a: float (seeds, N), or (N,) for a control without seeds, which meets each seed of
+            the other side; NaN for an image left out (in every seed). An image left out of one side
+            is left out of both.
+        scores_b: likewise, over the same images, and the same seeds if it has any.
+        groups: (N,), images of one patient or cluster: averaged first, so each group counts once.
+
+    Raises:
+        LocalisationError: scores that do not fit, or no image with both scores.
+    """
+    (a, seeds_a), (b, seeds_b) = _check_scores(scores_a), _check_scores(scores_b)
+    if a.shape[1] != b.shape[1] or (seeds_a and seeds_b and seeds_a != seeds_b):
+        raise LocalisationError(
+            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; a comparison is paired: "
+            "over the same images, and over the same seeds unless one side is a control, (N,)."
+        )
+    if np.isnan(a - b).all():
+        raise LocalisationError("no image has a score on both sides.")
+    units, n_images = _average_groups(a - b, groups)
+    return _difference(
+        units.mean(axis=1), [units.mean(axis=0)], n_images=n_images, n_seeds=seeds_a or seeds_b
+    )
+
+
+def class_difference(scores_a: np.ndarray, scores_b: np.ndarray) -> ScoreDifference:
+    """Compare one score on two sets of images, say two classes, under the same networks.
+
+    As `difference`, but the images are not paired: each set has its own variance (Welch). The seeds
+    are: the same network saw both.
+
+    Args:
+        scores_a: float (seeds, N), or (N,) without seeds; NaN for an image left out (in every
+            seed).
+        scores_b: likewise, over other images, by the same seeds.
+
+    Returns:
+        A's mean less B's; `n_images` and `n_groups` count both sets. No interval and no p value if
+        a set has a single image.
+
+    Raises:
+        LocalisationError: scores that do not fit, or no image with a score.
+    """
+    (a, seeds_a), (b, seeds_b) = _check_scores(scores_a), _check_scores(scores_b)
+    if seeds_a != seeds_b:
+        raise LocalisationError(
+            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; both sets of images need "
+            "the same seeds, or none."
+        )
+    (a, n_a), (b, n_b) = _average_groups(a, None), _average_groups(b, None)
+    by_seed = a.mean(axis=1) - b.mean(axis=1)
+    images = [side.mean(axis=0) for side in (a, b)]
+    return _difference(by_seed, images, n_images=n_a + n_b, n_seeds=seeds_a)
+
+
+def _difference(
+    by_seed: np.ndarray, by_image: list[np.ndarray], *, n_images: int, n_seeds: int | None
+) -> ScoreDifference:
+    """Return the mean of `by_seed` with its interval and test.
+
+    Args:
+        by_seed: float (seeds,), the difference of each seed.
+        by_image: for each set of images its values averaged over seeds, float (groups,).
+        n_images: images in all.
+        n_seeds: None for scores without seeds.
+    """
+    value = float(by_seed.mean())
+    sd = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
+    low = high = p_value = None
+    if all(len(part) > 1 for part in by_image):
+        error, df = _error([by_seed, *by_image])
+        if error > 0:
+            half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+            low, high = value - half_width, value + half_width
+            p_value = float(2 * stats.t.sf(abs(value) / error, df))
+        elif abs(value) < 1e-12:
+            value, low, high, p_value = 0.0, 0.0, 0.0, 1.0
+    n_groups = sum(len(part) for part in by_image)
+    return ScoreDifference(value, low, high, p_value, sd, n_images, n_groups, n_seeds)
+
+
+def _clipped(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return left, top, right and bottom of what of each box lies in the image, float64 (N, 4)."""
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
+        raise LocalisationError(f"boxes are {boxes.shape}; expected (N, 4) with N >= 1.")
+    limits = np.array([width, height], dtype=np.float64)
+    start = np.clip(boxes[:, :2], 0, limits)
+    end = np.clip(boxes[:, :2] + boxes[:, 2:], 0, limits)
+    for wrong, what in (
+        (~np.isfinite(boxes).all(axis=1), "is no lesion box; leave images without a lesion out"),
+        ((boxes[:, 2:] <= 0).any(axis=1), "has no area"),
+        ((end <= start).any(axis=1), f"lies outside the image of {width} x {height} pixels"),
+    ):
+        if wrong.any():
+            first = int(wrong.argmax())
+            raise LocalisationError(f"box {boxes[first].tolist()} of image {first} {what}.")
+    return np.concatenate([start, end], axis=1)
+
+
+def _area_inside(corners: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Return the area that each box, (N, 4) as left, top, right, bottom, shares with a window."""
+    start = np.maximum(corners[:, :2], window[..., :2])
+    end = np.minimum(corners[:, 2:], window[..., 2:])
+    return (end - start).clip(0).prod(axis=1)
+
+
+def _covered(start: np.ndarray, end: np.ndarray, size: int) -> np.ndarray:
+    """Return which pixels of a row have their centre in [start, end), bool (N, size)."""
+    centres = np.arange(size) + 0.5
+    covered = (centres >= start[:, None]) & (centres < end[:, None])
+    middle = np.minimum(((start + end) / 2).astype(int), size - 1)
+    none = ~covered.any(axis=1)
+    covered[none, middle[none]] = True
+    return covered
+
+
+def _check_pair(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as (N, pixels)."""
+    maps, masks = check_maps(maps), np.asarray(masks)
+    if masks.dtype != bool or masks.shape != maps.shape:
+        raise LocalisationError(
+            f"masks are {masks.dtype} {masks.shape}; expected bool {maps.shape} as the maps "
+            "(box_masks makes them)."
+        )
+    maps, masks = maps.reshape(len(maps), -1), masks.reshape(len(maps), -1)
+    if not masks.any(axis=1).all():
+        raise LocalisationError(f"the mask of image {int(masks.any(axis=1).argmin())} is empty.")
+    return maps, masks
+
+
+def _uniform_for_zero(maps: np.ndarray) -> np.ndarray:
+    """Return (N, pixels) maps where a map of zeros is one of ones."""
+    return np.where(maps.any(axis=1, keepdims=True), maps, 1.0)
+
+
+def _at_least(maps: np.ndarray, threshold: float) -> np.ndarray:
+    """Return which pixels reach a share of their map's maximum, bool (N, pixels)."""
+    return maps >= threshold * (1 - _ROUNDING) * maps.max(axis=1, keepdims=True)
+
+
+def _iou(maps: np.ndarray, masks: np.ndarray, threshold: float) -> np.ndarray:
+    if not 0 < threshold <= 1:
+        raise LocalisationError(
+            f"threshold is {threshold}; expected a share of the maximum, above 0, at most 1."
+        )
+    above = _at_least(maps, threshold)
+    return (above & masks).sum(axis=1) / (above | masks).sum(axis=1)
+
+
+def _check_scores(scores: np.ndarray) -> tuple[np.ndarray, int | None]:
+    """Return scores as float64 (seeds, N), and the number of seeds, None without."""
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim not in (1, 2) or not scores.size:
+        raise LocalisationError(
+            f"scores are {scores.shape}; expected (seeds, N), or (N,) without seeds."
+        )
+    n_seeds = len(scores) if scores.ndim == 2 else None
+    scores = np.atleast_2d(scores)
+    left_out = np.isnan(scores)
+    if (left_out != left_out[0]).any():
+        raise LocalisationError("an image is left out (NaN) in some seeds only; all or none.")
+    if left_out.all():
+        raise LocalisationError("no image has a score.")
+    return scores, n_seeds
+
+
+def _average_groups(scores: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, int]:
+    """Return (seeds, groups), without the images left out, and how many images are in it."""
+    scored = ~np.isnan(scores[0])
+    if groups is None:
+        return scores[:, scored], int(scored.sum())
+    groups = np.asarray(groups)
+    if groups.shape != scored.shape:
+        raise LocalisationError(f"{groups.shape} groups for scores of {scored.shape} images.")
+    _, member = np.unique(groups[scored], return_inverse=True)
+    sums = np.stack([np.bincount(member, weights=row) for row in scores[:, scored]])
+    return sums / np.bincount(member), int(scored.sum())
+
+
+def _half_width(values: np.ndarray) -> float:
+    """Return half of Student's 95 % interval of a mean; 0 for one value, whose error is unknown."""
+    n = len(values)
+    if n == 1:
+        return 0.0
+    return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+
+
+def _error(parts: list[np.ndarray]) -> tuple[float, float]:
+    """Return the standard error of the sum of the parts' means, and its degrees of freedom.
+
+    A part of one value has an unknown error, which is left out.
+    """
+    parts = [
+        (float(part.var(ddof=1)) / len(part), len(part) - 1) for part in parts if part.size > 1
+    ]
+    # Rounding alone is no scatter: sums of equal components differ in the last digits.
+    parts = [(variance, df) for variance, df in parts if variance > 1e-24]
+    if not parts:
+        return 0.0, math.inf
+    total = sum(variance for variance, _ in parts)
+    return math.sqrt(total), total**2 / sum(variance**2 / df for variance, df in parts)

@@ -1,0 +1,126 @@
+"""Class activation maps beside their run, `maps.npz`: who has no weights can still look at them.
+
+`study.maps.measure` makes them. Maps are a few places wide, so all of them are kept.
+"""
+
+import json
+from dataclasses import dataclass
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers.data.splits import Split, Splits
+from helpers.explain.cam import explain, stage_layers
+from helpers.paths import write_atomically
+from helpers.runs.checks import check_labels
+from helpers.runs.store import Run, RunError, lock
+from helpers.runs.weights import load_model
+from helpers.training.inference import as_tensor, prepare
+
+FILE = "maps.npz"
+CLASSES = ("true", "predicted")
+
+
+@dataclass(frozen=True)
+class RunMaps:
+    """Grad-CAM maps of test images.
+
+    Attributes:
+        indices: int64 (n,), places in the test split.
+        labels: int64 (n,), true classes.
+        predicted: int64 (n,), predicted classes.
+        layers: title -> module name, in order of data flow.
+        maps: (class, module name) -> float32 (n, h, w), raw; class is "true" or "predicted",
+            whose logit is explained.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    layers: dict[str, str]
+    maps: dict[tuple[str, str], np.ndarray]
+
+
+def save_maps(maps: RunMaps, run: Run) -> None:
+    """Write maps beside their run, each as float16 shares of its maximum."""
+    arrays = {"indices": maps.indices, "labels": maps.labels, "predicted": maps.predicted}
+    for (name, layer), values in maps.maps.items():
+        peaks = values.max(axis=(1, 2), keepdims=True)
+        shares = np.divide(values, peaks, out=np.zeros_like(values), where=peaks > 0)
+        arrays[f"{name}/{layer}"] = shares.astype(np.float16)
+        arrays[f"{name}/{layer}/peak"] = peaks.astype(np.float32)
+    with write_atomically(run.path / FILE) as temporary:
+        np.savez_compressed(temporary, **arrays, layers=np.array(json.dumps(maps.layers)))
+
+
+def load_maps(run: Run) -> RunMaps:
+    """Read the maps beside a run.
+
+    Raises:
+        RunError: there are none, or the file is damaged.
+    """
+    file = run.path / FILE
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            layers = json.loads(str(arrays["layers"]))
+            maps = {
+                (name, layer): arrays[f"{name}/{layer}"].astype(np.float32)
+                * arrays[f"{name}/{layer}/peak"]
+                for name in CLASSES
+                for layer in layers.values()
+            }
+            labels, predicted = arrays["labels"], arrays["predicted"]
+            return RunMaps(arrays["indices"], labels, predicted, layers, maps)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise RunError(f"{run.path.name}: cannot read {file.name}: {error}.") from error
+
+
+METHOD = "gradcam"
+
+
+# Of a larger test split every k-th image is explained, so that each class keeps its share.
+MOST_IMAGES = 1000
+
+
+def open_maps(run: Run, splits: Splits) -> RunMaps:
+    """Return the maps of a run; if they are not stored they are made and stored.
+
+    Args:
+        run: a stored run.
+        splits: its data.
+
+    Raises:
+        RunError: the data are not those of the run; or neither maps nor weights are here.
+    """
+    check_labels(run, splits)
+    file = run.path / FILE
+    if not file.exists():
+        maps = make_maps(load_model(run), run, splits.test)
+        with lock(run.path):
+            save_maps(maps, run)
+    return load_maps(run)
+
+
+def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
+    """Explain the true and the predicted class of test images.
+
+    Args:
+        model: the run's network.
+        run: gives the predictions and the size of the network's input.
+        test: the run's test split.
+    """
+    step = -(-len(test) // MOST_IMAGES)
+    indices = np.arange(0, len(test), step)
+    labels, predicted = test.labels[indices], run.predictions("test")[1].argmax(axis=1)[indices]
+    layers = stage_layers(model, image_size=run.config["image_size"])
+    images, _ = as_tensor(test, torch.device("cpu"))
+    pixels = prepare(images[indices], run.config["image_size"], run.form)
+    maps = {}
+    for name, classes in zip(CLASSES, (labels, predicted), strict=True):
+        found = explain(
+            model, pixels, layers=list(layers.values()), classes=classes, methods=(METHOD,)
+        )
+        maps |= {(name, layer): values for (layer, _), values in found.items()}
+    return RunMaps(indices, labels, predicted, layers, maps)

@@ -1,0 +1,112 @@
+"""What a test set can resolve: intervals, power, and the best that a pairing could do.
+
+Two systems scored on the same images are a paired comparison, but papers print the two accuracies
+alone, not where the systems differ. What can be said then: the interval as if the images were
+different ones (Newcombe), and the smallest p value that any overlap of errors could give.
+"""
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from helpers.metrics.scores import LEVEL, Estimate, proportion
+
+
+def newcombe(k1: int, n1: int, k2: int, n2: int) -> Estimate:
+    """Return k1/n1 - k2/n2 with its 95 % interval.
+
+    Newcombe (1998), Stat. Med. 17:873-890, method 10: Wilson's limits of both proportions, their
+    distances joined in quadrature; for independent samples.
+
+    Raises:
+        ValueError: a count outside 0 .. n, or no images.
+    """
+    for k, n in ((k1, n1), (k2, n2)):
+        if n < 1 or not 0 <= k <= n:
+            raise ValueError(f"expected a count between 0 and n >= 1, got {k} of {n}.")
+    a, b = proportion(k1, n1), proportion(k2, n2)
+    value = a.value - b.value
+    low = value - math.hypot(a.value - a.low, b.high - b.value)
+    high = value + math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, low, high, n1 + n2, "Newcombe, independent samples")
+
+
+def power(p1: float, p2: float, n: int) -> float:
+    """Return how often two systems with true accuracies p1 and p2 are told apart at 5 %.
+
+    Exact, by summing over all outcomes: each is scored on `n` images of its own, and the pooled
+    z test of two proportions is made, two-sided.
+
+    Raises:
+        ValueError: accuracies outside 0 .. 1, or no images.
+    """
+    if not (0 <= p1 <= 1 and 0 <= p2 <= 1) or n < 1:
+        raise ValueError(f"expected accuracies within 0 .. 1 and n >= 1, got {p1}, {p2}, {n}.")
+    counts = np.arange(n + 1)
+    pooled = (counts[:, None] + counts[None, :]) / (2 * n)
+    error = np.sqrt(pooled * (1 - pooled) * 2 / n)
+    apart = np.abs(counts[:, None] - counts[None, :]) / n
+    rejected = apart > stats.norm.ppf((1 + LEVEL) / 2) * error
+    chances = stats.binom.pmf(counts, n, p1)[:, None] * stats.binom.pmf(counts, n, p2)[None, :]
+    return float(chances[rejected].sum())
+
+
+def detectable_gain(p: float, n: int, *, wanted: float = 0.8) -> float | None:
+    """Return the smallest gain over `p` found with a power of `wanted`, to a tenth of a point.
+
+    Args:
+        p: accuracy of the lower system.
+        n: images of each system.
+        wanted: the power.
+
+    Returns:
+        The gain, 0 to 1; None where even a perfect system would not be told apart.
+    """
+    for tenths in range(1, math.floor(1000 * (1 - p) + 1e-9) + 1):
+        if power(p, min(1.0, p + tenths / 1000), n) >= wanted:
+            return tenths / 1000
+    return None
+
+
+def best_mcnemar(k1: int, k2: int) -> float:
+    """Return the smallest p of McNemar's exact test that two counts on the same images allow.
+
+    It is that of the most favourable overlap: all that the lower one has right, the higher has too.
+    """
+    return float(min(1.0, 2 * 0.5 ** abs(k1 - k2)))
+
+
+def most_losses(gain: int, *, n: int) -> int | None:
+    """Return how many images the better system may lose before its gain is no longer shown.
+
+    Args:
+        gain: images by which it is ahead, at least 1.
+        n: images of the test set.
+
+    Returns:
+        The most images that the worse system alone may have right with McNemar's exact p below
+        5 %; None where the gain is too small whatever the overlap.
+    """
+    shown = None
+    for losses in range((n - gain) // 2 + 1):
+        if stats.binomtest(gain + losses, gain + 2 * losses).pvalue >= 1 - LEVEL:
+            break
+        shown = losses
+    return shown
+
+
+def standard_error(p: float, n: int) -> float:
+    """Return the standard error of an accuracy `p` on `n` images."""
+    return math.sqrt(p * (1 - p) / n)
+
+
+def auc_error(auc: float, positive: int, negative: int) -> float:
+    """Return the standard error of an AUC from the class sizes alone.
+
+    Hanley & McNeil (1982), Radiology 143:29-36.
+    """
+    by_positive = auc / (2 - auc) - auc**2
+    by_negative = 2 * auc**2 / (1 + auc) - auc**2
+    spread = (positive - 1) * by_positive + (negative - 1) * by_negative
+    return math.sqrt((auc * (1 - auc) + spread) / (positive * negative))

@@ -1,0 +1,255 @@
+"""Pictures of a data set: samples, class balance, grey levels, look-alikes, augmentation.
+
+Drawn in the style of `helpers.plots.run`. Functions of many small images make a figure of their own
+and return it; those of one panel draw into the axes they are given.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from sklearn.metrics import roc_auc_score
+
+from helpers.data.splits import Split, Splits
+from helpers.data.transforms import NORMALISE, Augmentation
+from helpers.plots.style import COLOURS
+
+BOX_COLOUR = "#56B4E9"  # visible on grey and on stained tissue
+_CELL = 0.95  # inches of a small image
+_LABEL = 1.5  # inches for the words beside a row
+_LINES = ("-", "--", ":")
+_BATCH = 4096  # images turned into float at once
+
+
+def plot_samples(
+    split: Split, class_names: Sequence[str], *, per_class: int = 8, title: str
+) -> Figure:
+    """Draw a row of images for each class, taken evenly over the split, with their boxes.
+
+    Args:
+        split: any split.
+        class_names: one name a class.
+        per_class: images in a row; fewer if the class has fewer.
+        title: above the figure.
+    """
+    figure, grid = _grid(len(class_names), per_class, title)
+    for label, (name, row) in enumerate(zip(class_names, grid, strict=True)):
+        members = np.flatnonzero(split.labels == label)
+        chosen = members[np.linspace(0, len(members) - 1, min(per_class, len(members))).astype(int)]
+        _row_label(row[0], f"{name}\n(n = {len(members)})")
+        for axes, index in zip(row, chosen, strict=False):
+            _show(axes, split.images[index])
+            if split.boxes is not None and np.isfinite(split.boxes[index]).all():
+                x, y, width, height = split.boxes[index]
+                axes.add_patch(
+                    Rectangle((x - 0.5, y - 0.5), width, height, fill=False, ec=BOX_COLOUR, lw=1.2)
+                )
+    return figure
+
+
+def plot_class_balance(splits: Splits, *, axes: Axes) -> Axes:
+    """Draw each class's share of each split as bars, with the counts on them."""
+    height = 0.26
+    for place, (name, split) in enumerate(splits.items()):
+        counts = np.bincount(split.labels, minlength=splits.num_classes)
+        bars = axes.barh(
+            np.arange(splits.num_classes) + (place - 1) * height,
+            100 * counts / counts.sum(),
+            height=0.9 * height,
+            color=COLOURS[place],
+            label=f"{name} (n = {counts.sum()})",
+        )
+        axes.bar_label(bars, counts, padding=2, fontsize=6)
+    names = [textwrap.fill(name, 22) for name in splits.class_names]
+    axes.set_yticks(range(splits.num_classes), names)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set(xlabel="share of the split (%); on the bars: images", title="Class balance")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return axes
+
+
+def plot_grey_levels(split: Split, class_names: Sequence[str], *, axes: Axes) -> Axes:
+    """Draw how often each grey level occurs in the images of each class (colour: mean of RGB)."""
+    edges = np.linspace(0, 256, 33)
+    for label, name in enumerate(class_names):
+        pixels = split.images[split.labels == label].mean(axis=3)
+        share, _ = np.histogram(pixels, bins=edges)
+        axes.stairs(
+            100 * share / max(share.sum(), 1),
+            edges,
+            color=COLOURS[label % len(COLOURS)],
+            linestyle=_LINES[label // len(COLOURS) % 3],
+            linewidth=1.4,
+            label=textwrap.shorten(name, 28, placeholder=" ..."),
+        )
+    axes.set(
+        xlabel="grey level (0 black, 255 white)",
+        ylabel="share of pixels (%)",
+        title="Grey levels by class, training split",
+        xlim=(0, 256),
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return axes
+
+
+def grey_table(split: Split, class_names: Sequence[str]) -> pd.DataFrame:
+    """Describe the grey levels of each class, and how far brightness alone tells it.
+
+    Returns:
+        A row a class: images, mean and standard deviation of the images' mean grey, mean of their
+        contrast (standard deviation of grey), share of pixels at 0 and at 255 in percent, and the
+        AUC of the mean grey for this class against the rest (0.5: brightness tells nothing).
+    """
+    parts = (split.images[start : start + _BATCH] for start in range(0, len(split), _BATCH))
+    space = (1, 2, 3)
+    mean, contrast, black, white = np.concatenate(
+        [
+            (
+                part.mean(space),
+                part.std(space),
+                100 * (part == 0).mean(space),
+                100 * (part == 255).mean(space),
+            )
+            for part in parts
+        ],
+        axis=1,
+    )
+    rows = {}
+    for label, name in enumerate(class_names):
+        own = split.labels == label
+        rows[name] = {
+            "images": int(own.sum()),
+            "mean grey": mean[own].mean(),
+            "sd of mean": mean[own].std(ddof=1) if own.sum() > 1 else np.nan,
+            "contrast": contrast[own].mean(),
+            "black %": black[own].mean(),
+            "white %": white[own].mean(),
+            "AUC of mean grey": roc_auc_score(own, mean),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, limit: int = 8, title: str) -> Figure:
+    """Draw pairs of a leakage report, one below the other, with split, index and class.
+
+    The words are orange where the two labels differ.
+
+    Args:
+        splits: the data set of the report.
+        pairs: its rows, for instance `report.near_across`; drawn evenly over all of them.
+        limit: pairs at most.
+        title: above the figure.
+    """
+    chosen = pairs.iloc[
+        np.unique(np.linspace(0, len(pairs) - 1, min(limit, len(pairs))).astype(int))
+    ]
+    figure, grid = _grid(2, max(len(chosen), 1), title, label=0.0, caption=0.34)
+    for column, pair in zip(grid.T, chosen.itertuples(), strict=False):
+        members = ((pair.split_a, pair.index_a), (pair.split_b, pair.index_b))
+        for axes, (name, index) in zip(column, members, strict=True):
+            split = getattr(splits, name)
+            _show(axes, split.images[index])
+            label = textwrap.shorten(splits.class_names[split.labels[index]], 18, placeholder="...")
+            colour = "black" if pair.same_label else COLOURS[1]
+            axes.set_xlabel(f"{name} {index}\n{label}", fontsize=6, labelpad=1, color=colour)
+        column[0].set_title(f"r = {pair.correlation:.4f}", fontsize=7)
+    return figure
+
+
+def plot_augmentations(
+    split: Split,
+    augmentations: Mapping[str, Augmentation],
+    *,
+    num_classes: int,
+    columns: int = 8,
+    seed: int = 0,
+    title: str,
+) -> Figure:
+    """Draw the same images under each augmentation, with their lesion boxes carried along.
+
+    Args:
+        split: images are taken evenly over it; with boxes, over those that have one.
+        augmentations: name of the row -> augmentation; every row starts from the same seed.
+        num_classes: K.
+        columns: images in a row.
+        seed: of the augmentations.
+        title: above the figure.
+    """
+    boxes = split.boxes
+    pool = np.arange(len(split)) if boxes is None else np.flatnonzero(np.isfinite(boxes[:, 0]))
+    chosen = pool[np.linspace(0, len(pool) - 1, min(columns, len(pool))).astype(int)]
+    figure, grid = _grid(len(augmentations), len(chosen), title)
+    for row, (name, augmentation) in zip(grid, augmentations.items(), strict=True):
+        _row_label(row[0], name)
+        shown = _augmented(
+            augmentation, split.images[chosen], split.labels[chosen], num_classes, seed
+        )
+        masks = None
+        if boxes is not None:
+            masks = _augmented(
+                augmentation, _box_masks(split, chosen), split.labels[chosen], num_classes, seed
+            )
+        for place, axes in enumerate(row):
+            _show(axes, shown[place])
+            if masks is not None:
+                # Jitter leaves at least .51 of white, erasing puts .45: between lies the outline.
+                outline = masks[place].mean(axis=2)
+                if outline.min() < 0.48 < outline.max():  # the box may be gone
+                    axes.contour(outline, levels=[0.48], colors=BOX_COLOUR, linewidths=1.2)
+    return figure
+
+
+def _box_masks(split: Split, chosen: np.ndarray) -> np.ndarray:
+    """Return uint8 images, white in the box, that any augmentation moves like the image itself."""
+    masks = np.zeros_like(split.images[chosen])
+    for mask, box in zip(masks, split.boxes[chosen], strict=True):
+        left, top = np.floor(box[:2]).astype(int)
+        right, bottom = np.ceil(box[:2] + box[2:]).astype(int)
+        mask[top:bottom, left:right] = 255
+    return masks
+
+
+def _augmented(
+    augmentation: Augmentation, images: np.ndarray, labels: np.ndarray, num_classes: int, seed: int
+) -> np.ndarray:
+    """Return float (N, S, S, 3) in [0, 1]: augmented, with the normalisation undone."""
+    generator = torch.Generator().manual_seed(seed)
+    batch, _ = augmentation(
+        torch.from_numpy(images).permute(0, 3, 1, 2),
+        torch.from_numpy(labels),
+        num_classes=num_classes,
+        generator=generator,
+    )
+    pixels = batch.permute(0, 2, 3, 1).numpy() * np.array(NORMALISE.std) + np.array(NORMALISE.mean)
+    return pixels.clip(0, 1)
+
+
+def _grid(
+    rows: int, columns: int, title: str, *, label: float = _LABEL, caption: float = 0.0
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure of small square axes without ticks, and the axes (rows, columns)."""
+    size = (label + columns * _CELL, 0.45 + rows * (_CELL + caption))
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[], frame_on=False)
+    figure.suptitle(title, fontsize=9)
+    return figure, grid
+
+
+def _row_label(axes: Axes, text: str) -> None:
+    lines = [textwrap.fill(line, 20) for line in text.split("\n")]
+    axes.set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=7)
+
+
+def _show(axes: Axes, image: np.ndarray) -> None:
+    if image.shape[2] == 1:
+        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
+    else:
+        axes.imshow(image)

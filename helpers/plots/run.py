@@ -1,0 +1,489 @@
+"""Pictures of one run, in one style: safe for colour-blind readers, legible at half a page's width.
+
+Every function draws into the axes it is given and returns them; draw within `style()`:
+
+    with plots.style():
+        figure, axes = plt.subplots()
+        plots.plot_roc(y_true, probabilities, class_names, axes=axes)
+        plt.show()
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
+
+from helpers.metrics.operating_points import OperatingPoint
+from helpers.metrics.scores import (
+    ECE_BINS,
+    LEVEL,
+    auc_interval,
+    check_predictions,
+    confidence_bins,
+    evaluate,
+    proportion,
+    stratified_counts,
+)
+from helpers.plots.style import _LINES, COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL
+
+# From so many classes on, a cell of the confusion matrix has room for one number.
+CROWDED = 6
+CELLS = ("counts", "shares", "both")
+# If all areas under the curves are larger, they crowd a corner, which is enlarged.
+_NEAR_PERFECT = 0.85
+_PERFECT = 0.9995
+
+
+def curve_size(num_classes: int) -> tuple[float, float]:
+    """Return the size of a figure of one curve a class; above two classes a legend stands below."""
+    if num_classes == 2:
+        return HALF_PAGE
+    # A line of the legend for two classes, and its title; the prevalence is an entry more.
+    return HALF_WIDTH, 3.7 + 0.155 * (num_classes // 2 + 1)
+
+
+def plot_confusion_matrix(
+    matrix: np.ndarray, class_names: Sequence[str], *, axes: Axes, cells: str | None = None
+) -> Axes:
+    """Draw a confusion matrix: counts and shares in the cells, the share as colour.
+
+    Args:
+        matrix: int (K, K), rows are the truth.
+        class_names: K names.
+        axes: where to draw.
+        cells: "counts", "shares" (percent of the true class) or "both"; None is both below six
+            classes, and counts from there on, where a cell has room for one number.
+
+    Returns:
+        The axes. From six classes on the columns have the numbers that stand with the names of the
+        rows. A class without images has an empty row.
+
+    Raises:
+        ValueError: names and matrix do not fit, or an unknown kind of cells.
+    """
+    matrix = np.asarray(matrix)
+    num_classes = len(class_names)
+    if matrix.shape != (num_classes, num_classes):
+        raise ValueError(
+            f"The confusion matrix has shape {matrix.shape} for {num_classes} class names."
+        )
+    crowded = num_classes >= CROWDED
+    cells = cells or ("counts" if crowded else "both")
+    if cells not in CELLS:
+        raise ValueError(f"cells must be one of {', '.join(CELLS)}, got {cells!r}.")
+    truth = matrix.sum(axis=1, keepdims=True)
+    share = np.where(truth > 0, matrix / np.maximum(truth, 1), np.nan)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if not truth[row]:
+            continue
+        percent = f"{100 * share[row, column]:.0f}" if crowded else f"{share[row, column]:.1%}"
+        text = {"counts": f"{count}", "shares": percent, "both": f"{count}\n{percent}"}[cells]
+        colour = "white" if share[row, column] > 0.55 else "black"
+        size = SMALL if crowded else 8
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    _name_cells(class_names, crowded, axes=axes)
+    content = {"counts": "images", "shares": "% of the true class", "both": "images and share"}
+    of = f"{matrix.sum():,} images" if cells != "shares" else content[cells]
+    # Long names leave the axes narrow: from their right end the title has room.
+    place = {"loc": "right"} if crowded else {}
+    axes.set_title(f"Confusion matrix, {of}", **place)
+    axes.set_ylabel("true")
+    return axes
+
+
+def _name_cells(class_names: Sequence[str], crowded: bool, *, axes: Axes) -> None:
+    """Label rows and columns of a confusion matrix with the class names."""
+    names = short_names(class_names)
+    ticks = range(len(names))
+    if crowded:
+        numbered = [f"{_short(name, 20)}  {k}" for k, name in enumerate(class_names)]
+        axes.set_xticks(ticks, [str(k) for k in ticks])
+        axes.set_yticks(ticks, numbered)
+        axes.set_xlabel("predicted (number of the class)")
+    else:
+        # Up to two names of twenty letters stand side by side.
+        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(ticks, names, **(turned if len(names) > 2 else {}))
+        axes.set_yticks(ticks, names)
+        axes.set_xlabel("predicted")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def plot_roc(
+    y_true: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    axes: Axes,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Axes:
+    """Draw the ROC: of class 1 with a band if there are two classes, else of each against the rest.
+
+    Args:
+        y_true: labels, integers (n,), in 0 .. K-1.
+        probabilities: one column a class, (n, K), rows summing to one.
+        class_names: K names.
+        axes: where to draw.
+        n_resamples: resamples of the band, see `roc_band`.
+        seed: seed of the band.
+
+    Returns:
+        The axes; the legend gives the AUC, with two classes with its DeLong interval.
+
+    Raises:
+        ValueError: arrays that do not fit, or (with two classes) one class only in `y_true`.
+    """
+    y_true, probabilities = check_predictions(y_true, probabilities)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    if len(class_names) == 2:
+        score = probabilities[:, 1]
+        grid, low, high = roc_band(y_true, score, n_resamples=n_resamples, seed=seed)
+        label = f"{LEVEL:.0%} band (bootstrap)"
+        axes.fill_between(grid, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label=label)
+        auc = auc_interval(y_true == 1, score)
+        axes.plot(*roc_curve(y_true, score)[:2], color=COLOURS[0], label=f"AUC {auc}")
+        axes.set_title(f"ROC for {short_names(class_names)[1]}, n = {len(y_true):,}")
+        axes.legend(loc="lower right")
+    else:
+        lowest = 1.0
+        for k, name in _present(y_true, class_names):
+            auc = auc_interval(y_true == k, probabilities[:, k])
+            false, true, _ = roc_curve(y_true == k, probabilities[:, k])
+            axes.plot(false, true, label=f"{auc.value:.3f} {name}", **_line(k))
+            lowest = min(lowest, auc.value)
+        axes.set_title(f"ROC, each class against the rest, n = {len(y_true):,}")
+        if _NEAR_PERFECT < lowest < _PERFECT:
+            _enlarge(axes, at=(0.42, 0.06), x=(0, 0.2), y=(0.8, 1))
+        _legend_below(axes, title="AUC, class")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal")
+    return axes
+
+
+def roc_band(
+    y_true: np.ndarray, y_score: np.ndarray, *, n_resamples: int = 2000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pointwise 95 % band of a ROC by stratified bootstrap.
+
+    Args:
+        y_true: labels 0 or 1, (n,), both present.
+        y_score: float (n,), higher means more likely class 1.
+        n_resamples: bootstrap resamples.
+        seed: seed of the bootstrap.
+
+    Returns:
+        1 - specificity on a grid of 0 .. 1 (101,), and the lower and upper sensitivity there.
+
+    Raises:
+        ValueError: one class only.
+    """
+    present = np.unique(y_true).tolist()
+    if present != [0, 1]:
+        raise ValueError(f"A ROC needs images of classes 0 and 1, got {present}.")
+    order = np.argsort(-y_score, kind="stable")
+    # Equal scores are one step of the curve: it is read at the last of them.
+    ends = np.flatnonzero(np.append(np.diff(y_score[order]) != 0, True))
+    counts = stratified_counts(y_true, n_resamples, rng=np.random.default_rng(seed))[order]
+    positive = (y_true[order] == 1)[:, None]
+    hits = np.cumsum(counts * positive, axis=0)[ends] / positive.sum()
+    alarms = np.cumsum(counts * ~positive, axis=0)[ends] / (~positive).sum()
+    grid = np.linspace(0, 1, 101)
+    curves = [
+        np.interp(grid, np.append(0, alarms[:, r]), np.append(0, hits[:, r]))
+        for r in range(n_resamples)
+    ]
+    low, high = np.quantile(curves, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return grid, low, high
+
+
+def plot_precision_recall(
+    y_true: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], *, axes: Axes
+) -> Axes:
+    """Draw precision over recall, with the prevalence that a guess would reach.
+
+    Args:
+        y_true: labels, integers (n,), in 0 .. K-1.
+        probabilities: one column a class, (n, K), rows summing to one.
+        class_names: K names.
+        axes: where to draw.
+
+    Returns:
+        The axes; the legend gives the average precision, with two classes with its interval.
+
+    Raises:
+        ValueError: arrays that do not fit.
+    """
+    y_true, probabilities = check_predictions(y_true, probabilities)
+    shares = np.bincount(y_true, minlength=len(class_names)) / len(y_true)
+    if len(class_names) == 2:
+        score = probabilities[:, 1]
+        estimate = evaluate(y_true, probabilities)["average_precision"]
+        precision, recall, _ = precision_recall_curve(y_true, score)
+        label = f"AP {estimate}"
+        axes.plot(recall, precision, drawstyle="steps-post", color=COLOURS[0], label=label)
+        label = f"prevalence {shares[1]:.2f}"
+        axes.axhline(shares[1], color=GREY, linestyle=":", linewidth=1, label=label)
+        axes.set_title(f"Precision-recall for {short_names(class_names)[1]}, n = {len(y_true):,}")
+        axes.legend(loc="lower left")
+    else:
+        lowest = 1.0
+        for k, name in _present(y_true, class_names):
+            precision, recall, _ = precision_recall_curve(y_true == k, probabilities[:, k])
+            ap = average_precision_score(y_true == k, probabilities[:, k])
+            label = f"{ap:.3f} {name}"
+            axes.plot(recall, precision, drawstyle="steps-post", label=label, **_line(k))
+            lowest = min(lowest, ap)
+        low, high = shares[shares > 0].min(), shares.max()
+        label = f"prevalence {low:.2f} to {high:.2f}"
+        axes.axhspan(low, high, color=GREY, alpha=0.2, linewidth=0, label=label)
+        axes.set_title(f"Precision-recall, each class, n = {len(y_true):,}")
+        if _NEAR_PERFECT < lowest < _PERFECT:
+            _enlarge(axes, at=(0.1, 0.22), x=(0.8, 1), y=(0.8, 1))
+        _legend_below(axes, title="AP, class")
+    axes.set(
+        xlabel="recall (sensitivity)",
+        ylabel="precision (PPV)",
+        xlim=(-0.01, 1.01),
+        ylim=(-0.01, 1.01),
+    )
+    axes.set_aspect("equal")
+    return axes
+
+
+def plot_operating_points(
+    points: Sequence[OperatingPoint],
+    y_true: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    axes: Axes,
+) -> Axes:
+    """Draw where thresholds chosen on validation images land on the test ROC of class 1.
+
+    Args:
+        points: of two classes, from `operating_points`.
+        y_true: labels of the test images, integers (n,), 0 or 1.
+        probabilities: of the test images, (n, 2).
+        axes: where to draw.
+
+    Returns:
+        The axes: the ROC, a line for each target, and on the curve each threshold with the Wilson
+        intervals of its sensitivity and specificity; a mark on its line has met its target.
+
+    Raises:
+        ValueError: arrays that do not fit, one class only, or points of another class.
+    """
+    y_true, probabilities = check_predictions(y_true, probabilities)
+    if {point.label for point in points} != {1}:
+        raise ValueError("Operating points are drawn for class 1 of two classes only.")
+    if len(np.unique(y_true)) < 2:
+        raise ValueError(f"A ROC needs images of classes 0 and 1, got {np.unique(y_true)}.")
+    axes.plot(*roc_curve(y_true, probabilities[:, 1])[:2], color=GREY, linewidth=1)
+    # Two targets may have one threshold: every second mark is large and hollow.
+    marks = (("o", 8, "none"), ("s", 4, None), ("^", 9, "none"), ("D", 4, None))
+    for point, colour, (marker, size, face) in zip(points, COLOURS, marks, strict=False):
+        sensitivity, specificity = point.sensitivity, point.specificity
+        held = {"color": colour, "linestyle": ":", "linewidth": 1}
+        if point.held == "sensitivity":
+            axes.axhline(point.target, **held)
+        else:
+            axes.axvline(1 - point.target, **held)
+        label = f"{point.held} {point.target:.0%}"
+        if point.threshold is None:
+            axes.plot([], [], color=colour, linestyle=":", label=f"{label}: no threshold")
+            continue
+        axes.errorbar(
+            *(1 - specificity.value, sensitivity.value),
+            xerr=_lengths(1 - specificity.value, 1 - specificity.high, 1 - specificity.low),
+            yerr=_lengths(sensitivity.value, sensitivity.low, sensitivity.high),
+            fmt=marker,
+            color=colour,
+            markersize=size,
+            markerfacecolor=face or colour,
+            elinewidth=1,
+            label=label,
+        )
+    axes.set_title(f"Thresholds chosen beforehand, n = {len(y_true):,}")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal")
+    _legend_below(axes, title="chosen on validation images for")
+    return axes
+
+
+def _lengths(value: float, low: float, high: float) -> list[list[float]]:
+    """Return an interval as lengths from its value; by rounding alone an end may lie beyond it."""
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+def plot_reliability(y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axes) -> Axes:
+    """Draw how often the predicted class is right, over how sure the model is of it.
+
+    Args:
+        y_true: labels, integers (n,), in 0 .. K-1.
+        probabilities: one column a class, (n, K), rows summing to one.
+        axes: where to draw.
+
+    Returns:
+        The axes: one point with its Wilson interval for each of the ECE's 15 bins that is not
+        empty, the share of the images in each bin as grey bars, and ECE in the title.
+
+    Raises:
+        ValueError: arrays that do not fit.
+    """
+    y_true, probabilities = check_predictions(y_true, probabilities)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == y_true
+    bins = confidence_bins(confidence)
+    sizes = np.bincount(bins, minlength=ECE_BINS)
+    filled = np.flatnonzero(sizes)
+    means = np.bincount(bins, weights=confidence)[filled] / sizes[filled]
+    rates = [proportion(np.count_nonzero(right[bins == b]), sizes[b]) for b in filled]
+    values = np.array([rate.value for rate in rates])
+    errors = [[r.value - r.low for r in rates], [r.high - r.value for r in rates]]
+    centres = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
+    width = 0.9 / ECE_BINS
+    axes.bar(centres, sizes / len(y_true), width, color=GREY, alpha=0.3, label="share of images")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="calibrated")
+    # The ends of a Wilson interval can lie beyond the value by rounding alone.
+    axes.errorbar(
+        *(means, values),
+        yerr=np.maximum(errors, 0),
+        fmt="o",
+        color=COLOURS[0],
+        elinewidth=1,
+        label=f"bin, {LEVEL:.0%} interval",
+    )
+    ece = evaluate(y_true, probabilities)["ece"]
+    axes.set_title(f"Reliability, ECE {ece}, n = {len(y_true):,}")
+    axes.set(xlabel="confidence in the predicted class", ylabel="share that is right")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    _legend_below(axes, ncols=3)
+    axes.set_aspect("equal")
+    return axes
+
+
+def plot_history(
+    history: Sequence[Mapping[str, Any]],
+    *,
+    axes: Axes,
+    quantity: str = "loss",
+    selected: int | None = None,
+    legend: bool = True,
+) -> Axes:
+    """Draw the training curves of one quantity.
+
+    Args:
+        history: one mapping an epoch, with "epoch" and "train_<quantity>", "val_<quantity>" or
+            both; None leaves a gap. "learning_rate" is that at the start of the epoch.
+        axes: where to draw.
+        quantity: "loss", "accuracy", "auc", ..., or "learning_rate".
+        selected: the epoch that was kept, marked by a line.
+        legend: whether to draw one.
+
+    Returns:
+        The axes; where the epochs' "stage" changes, a line says which one begins.
+
+    Raises:
+        ValueError: the history has no such quantity.
+    """
+    known = {k.split("_", 1)[1] for k in history[0] if k.startswith(("train_", "val_"))}
+    known |= {"learning_rate"} & set(history[0])
+    if quantity not in known:
+        raise ValueError(f"The history has no {quantity!r}; known: {', '.join(sorted(known))}.")
+    epochs = np.array([entry["epoch"] for entry in history])
+    if quantity == "learning_rate":
+        # A point for each epoch's start, unjoined: a schedule may restart between two of them.
+        rates = [entry["learning_rate"] for entry in history]
+        axes.plot(epochs - 1, rates, "o", color=COLOURS[2], markersize=3, label="at epoch's start")
+        axes.set_ylim(0, 1.1 * max(rates))
+        axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+    else:
+        _plot_splits(history, epochs, quantity, axes=axes)
+    for before, after in pairwise(history):
+        if after.get("stage") != before.get("stage"):
+            line = {"color": COLOURS[3], "linestyle": "--", "linewidth": 1}
+            axes.axvline(before["epoch"], label=f"{after['stage']} begins", **line)
+    if selected is not None:
+        axes.axvline(selected, color=GREY, linestyle=":", linewidth=1, label="selected epoch")
+    name = {"auc": "AUC", "learning_rate": "learning rate"}.get(quantity, quantity)
+    axes.set(xlabel="epoch", ylabel=name, title=f"{name[0].upper()}{name[1:]} by epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    if legend:
+        axes.legend()
+    return axes
+
+
+def _plot_splits(
+    history: Sequence[Mapping[str, Any]], epochs: np.ndarray, quantity: str, *, axes: Axes
+) -> None:
+    marker = "o" if len(epochs) <= 30 else None
+    for split, name in (("train", "training"), ("val", "validation")):
+        column = f"{split}_{quantity}"
+        if column in history[0]:
+            values = np.array([entry[column] for entry in history], dtype=float)
+            colour = COLOURS[("train", "val").index(split)]
+            axes.plot(epochs, values, marker=marker, linestyle="-", color=colour, label=name)
+
+
+def _present(y_true: np.ndarray, class_names: Sequence[str]) -> list[tuple[int, str]]:
+    """Return index and name of the classes that have images, and images of others beside them."""
+    sizes = np.bincount(y_true, minlength=len(class_names))
+    names = short_names(class_names, 17)  # two of them side by side in a legend
+    return [(k, names[k]) for k in np.flatnonzero((sizes > 0) & (sizes < len(y_true)))]
+
+
+def _enlarge(
+    axes: Axes, *, at: tuple[float, float], x: tuple[float, float], y: tuple[float, float]
+) -> None:
+    """Draw the curves of `axes` once more, a corner of them enlarged, with its lower left `at`."""
+    inset = axes.inset_axes((*at, 0.52, 0.52))
+    for line in axes.lines:
+        inset.plot(
+            *line.get_data(),
+            color=line.get_color(),
+            linestyle=line.get_linestyle(),
+            drawstyle=line.get_drawstyle(),
+            linewidth=line.get_linewidth(),
+        )
+    inset.set(xlim=x, ylim=y, xticks=x, yticks=y)
+    inset.tick_params(labelsize=SMALL, pad=2, length=2)
+    inset.spines[:].set_visible(True)
+    inset.spines[:].set_color(GREY)
+    axes.indicate_inset_zoom(inset, edgecolor=GREY)
+
+
+def _legend_below(axes: Axes, *, title: str | None = None, ncols: int = 2) -> None:
+    """Put the legend under the axes and their labels, where it can hide nothing."""
+    below = ScaledTranslation(0, -28 / 72, axes.figure.dpi_scale_trans)
+    place = {
+        "loc": "upper center",
+        "bbox_to_anchor": (0.45, 0),
+        "bbox_transform": axes.transAxes + below,
+    }
+    axes.set_anchor("N")  # a square in a tall figure would else leave its room above
+    axes.legend(**place, ncols=ncols, title=title, columnspacing=1.2, handlelength=1.6)
+
+
+def _line(k: int) -> dict[str, str]:
+    """Return colour and dash of class k, so that a class looks the same in all pictures."""
+    return {"color": COLOURS[k % len(COLOURS)], "linestyle": _LINES[k // len(COLOURS) % 3]}
+
+
+def short_names(class_names: Sequence[str], length: int = 20) -> list[str]:
+    """Cut long class names, so that axes and legends keep their size.
+
+    Where two names would look the same, all have their number in front.
+    """
+    if len({_short(name, length) for name in class_names}) < len(class_names):
+        class_names = [f"{k} {name}" for k, name in enumerate(class_names)]
+    return [_short(name, length) for name in class_names]
+
+
+def _short(name: str, length: int) -> str:
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"

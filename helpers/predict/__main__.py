@@ -1,0 +1,79 @@
+"""Command line of `helpers.predict`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.config import PROFILES
+from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
+from helpers.predict.folder import OVERLAY_COUNT, Outcome, predict_folder
+from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
+from helpers.predict.predict import BATCH_SIZE
+
+_EXAMPLE = "common_224/cag_arcade_patches_subset800/medspectralnet_light"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.predict",
+        description="Predict a folder of images with a stored run. Not for clinical use.",
+    )
+    parser.add_argument(
+        "--run",
+        required=True,
+        help=f"folder of a run, or its id in the store or a part of it ({_EXAMPLE}, say)",
+    )
+    parser.add_argument("--images", required=True, type=Path, help="folder with pictures or DICOM")
+    parser.add_argument("--output", required=True, type=Path, help="folder for the results")
+    parser.add_argument(
+        "--overlays",
+        type=int,
+        default=OVERLAY_COUNT,
+        metavar="N",
+        help=f"frames that get a class activation map, at most (default {OVERLAY_COUNT})",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the files of an earlier prediction"
+    )
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="N")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="reading threads")
+    parser.add_argument("--profile", choices=PROFILES, default="paper", help="whose run store")
+    options = parser.parse_args(arguments)
+    try:
+        run = find_run(options.run, profile=options.profile)
+        checkpoint = open_checkpoint(run)
+        print(f"run         {public_name(run)}")
+        print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
+        outcome = predict_folder(
+            checkpoint,
+            options.images,
+            options.output,
+            overlays=options.overlays,
+            overwrite=options.overwrite,
+            batch_size=options.batch_size,
+            workers=options.workers,
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _report(outcome)
+    return 0
+
+
+def _report(outcome: Outcome) -> None:
+    files = outcome.table["file"].nunique()
+    print(f"predicted   {len(outcome.table)} frame(s) of {files} file(s)")
+    for name, count in outcome.table["predicted"].value_counts().items():
+        print(f"            {count:>6}  {name}")
+    for entry in outcome.predictions.skipped:
+        print(f"skipped     {entry.file}: {entry.reason}")
+    if outcome.overlays.reason:
+        print(f"no overlays {outcome.overlays.reason}")
+    print(f"written     {PREDICTIONS}, {SKIPPED}, {OVERLAYS}/, {PAGE} in {outcome.output}")
+    print("Not for clinical use.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""A stored run, opened to predict with: found by name, weights loaded, temperature fitted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from helpers.metrics.calibration import Calibration, fit_temperature
+from helpers.runs import store
+from helpers.runs.store import Run, RunError, load_run
+from helpers.runs.weights import load_model
+from helpers.training.inference import class_probabilities
+from helpers.training.seeds import default_device
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A run that can predict.
+
+    Attributes:
+        run: The stored run.
+        model: Its network with the selected weights, in evaluation mode.
+        calibration: Temperature from its validation predictions; None if it has none of these.
+    """
+
+    run: Run
+    model: nn.Module
+    calibration: Calibration | None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class, in the order of the probabilities."""
+        return tuple(self.run.record["data"]["class_names"])
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's input in pixels."""
+        return self.run.config["image_size"]
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the run was trained on grey images."""
+        return self.run.record["data"]["in_channels"] == 1
+
+    def probabilities(self, pixels: Tensor) -> np.ndarray:
+        """Return what the network says, as `helpers.training.inference.predict` does it.
+
+        Args:
+            pixels: float32 (B, C, S, S), from `helpers.training.inference.prepare`.
+
+        Returns:
+            float32 (B, K), not calibrated; with `flip_average` the mean of image and mirror image.
+        """
+        pixels = pixels.to(next(self.model.parameters()).device)
+        with torch.inference_mode():
+            probabilities = class_probabilities(
+                self.model, pixels, flip_average=self.run.config["flip_average"]
+            )
+        return probabilities.cpu().numpy()
+
+
+def open_checkpoint(run: Run, *, device: torch.device | None = None) -> Checkpoint:
+    """Load a run's weights and fit its temperature.
+
+    Nothing is unpickled: weights are safetensors, predictions are read with `allow_pickle=False`.
+
+    Args:
+        run: from `find_run` or `helpers.runs.checks.open_run`.
+        device: where to compute; by default the GPU if there is one.
+
+    Raises:
+        RunError: weights that are missing, damaged or of another network; damaged predictions.
+    """
+    model = load_model(run).to(device or default_device(), memory_format=torch.channels_last)
+    return Checkpoint(run, model, calibration_of(run))
+
+
+def calibration_of(run: Run) -> Calibration | None:
+    """Fit the temperature on a run's stored validation predictions; None if it has none.
+
+    Raises:
+        RunError: the predictions are damaged or of other classes.
+    """
+    if not (run.path / "predictions.npz").exists():
+        return None
+    num_classes = run.record["data"]["num_classes"]
+    try:
+        y_true, probabilities = run.predictions("val")
+    except KeyError:
+        return None
+    except BadZipFile as error:
+        raise RunError(f"{run.path.name}: cannot read predictions.npz: {error}") from error
+    if probabilities.ndim != 2 or probabilities.shape[1] != num_classes:
+        raise RunError(
+            f"{run.path.name}: validation probabilities have shape {probabilities.shape}; expected "
+            f"one column for each of {num_classes} classes."
+        )
+    return fit_temperature(y_true, probabilities)
+
+
+def find_run(name: str | Path, *, profile: str = "paper") -> Run:
+    """Find a run by a folder on this disk, or else by its name in the run store.
+
+    Args:
+        name: a folder that holds `run.json` and `model.safetensors` (or one of these two files), as
+            seen from here; or a name for `helpers.runs.store.find_run`.
+        profile: whose store.
+
+    Raises:
+        RunError: no such run (the message lists the nearest), or several.
+    """
+    path = Path(name).expanduser()
+    if path.is_file() and path.name in ("run.json", "model.safetensors"):
+        path = path.parent
+    if path.is_dir():
+        return load_run(path.absolute())
+    return store.find_run(str(name), profile=profile)
+
+
+def public_name(run: Run) -> str:
+    """Return a run's name in the store; of a folder elsewhere its own name, never its path."""
+    name = store.run_id(run)
+    in_store = run.path.parts[-2 - name.count("/")] == "runs"
+    return name if in_store else run.path.name

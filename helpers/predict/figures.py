@@ -1,0 +1,82 @@
+"""What 11_predict draws: calibration before and after, and images beside their overlays."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from helpers.metrics.calibration import apply_temperature
+from helpers.plots import run, style
+from helpers.predict.checkpoint import Checkpoint
+from helpers.predict.folder import Outcome
+from helpers.predict.page import chance, title
+
+_NAME = 26  # characters of a file's name above a picture
+
+
+def draw_reliability(checkpoint: Checkpoint, split: str) -> Figure:
+    """Draw the reliability of a run's stored predictions, with T = 1 and calibrated.
+
+    Args:
+        checkpoint: of a run that is calibrated.
+        split: "val" or "test".
+    """
+    y_true, probabilities = checkpoint.run.predictions(split)
+    temperature = checkpoint.calibration.temperature
+    figure, both = plt.subplots(1, 2, figsize=(2 * style.HALF_PAGE[0], style.HALF_PAGE[1]))
+    for axes, t in zip(both, (1.0, temperature), strict=True):
+        run.plot_reliability(y_true, apply_temperature(probabilities, t), axes=axes)
+        axes.set_title(f"T = {t:.2f}\n{axes.get_title()}")
+    return figure
+
+
+def draw_overlays(outcome: Outcome, *, limit: int = 8, columns: int = 4) -> Figure:
+    """Draw explained frames, each above its overlay, with file, predicted class and probability.
+
+    Args:
+        outcome: with one explained frame or more.
+        limit: how many, spread evenly over those there are.
+        columns: of the figure.
+    """
+    pictures = outcome.overlays.pictures
+    count = min(limit, len(pictures))
+    chosen = [pictures[(2 * k + 1) * len(pictures) // (2 * count)] for k in range(count)]
+    frames_of = outcome.table["file"].value_counts().to_dict()
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(2 * rows, columns, figsize=(1.75 * columns, 3.7 * rows))
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for number, picture in enumerate(chosen):
+        row, column = divmod(number, columns)
+        line = outcome.table.iloc[picture.row]
+        above, below = grid[2 * row, column], grid[2 * row + 1, column]
+        above.imshow(picture.image)
+        below.imshow(picture.overlay)
+        name = title(line["file"], line["frame"], frames_of)
+        above.set_title(
+            name if len(name) <= _NAME else f"…{name[1 - _NAME :]}", fontsize=7, parse_math=False
+        )
+        said = f"{line['predicted'][:_NAME]} {chance(line['confidence'])}"
+        below.set_title(said, fontsize=7, parse_math=False)
+    return figure
+
+
+def brightest_places(outcome: Outcome) -> list[tuple[str, int, str]]:
+    """Say of each explained frame in which ninth of it its map is highest.
+
+    Returns:
+        (file, frame, "in the upper left" ... "in the lower right", or "nowhere" for an empty map).
+    """
+    places = []
+    for picture in outcome.overlays.pictures:
+        line = outcome.predictions.lines[picture.row]
+        places.append((line.file, line.frame, _ninth(picture.unit_map)))
+    return places
+
+
+def _ninth(unit_map: np.ndarray) -> str:
+    if not unit_map.any():
+        return "nowhere"
+    row, column = np.unravel_index(unit_map.argmax(), unit_map.shape)
+    vertical = ("upper", "middle", "lower")[3 * row // unit_map.shape[0]]
+    horizontal = ("left", "centre", "right")[3 * column // unit_map.shape[1]]
+    return f"in the {vertical} {horizontal}"

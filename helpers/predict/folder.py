@@ -1,0 +1,82 @@
+"""The whole way: a folder of images and a run in, an output folder with a page out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.data.splits import DataError
+from helpers.predict.checkpoint import Checkpoint
+from helpers.predict.output import check_output, prediction_table, write_output
+from helpers.predict.overlays import Overlays, explain_frames
+from helpers.predict.page import render
+from helpers.predict.predict import BATCH_SIZE, Predictions, predict_files
+from helpers.predict.reading import folder_content, list_folder
+
+OVERLAY_COUNT = 24
+
+# What 11_predict takes from its `parameters` cell, beside what names a run.
+PARAMETERS = {"images": str | None, "output": str | None, "overlays": int, "overwrite": bool}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What `predict_folder` found and wrote.
+
+    Attributes:
+        output: The folder that holds predictions.csv, skipped.csv, overlays/ and index.html.
+        table: The rows of predictions.csv, unrounded.
+        predictions: The same as arrays, and the skipped files.
+        overlays: The explained frames.
+    """
+
+    output: Path
+    table: pd.DataFrame
+    predictions: Predictions
+    overlays: Overlays
+
+
+def predict_folder(
+    checkpoint: Checkpoint,
+    images: str | Path,
+    output: str | Path,
+    *,
+    overlays: int = OVERLAY_COUNT,
+    overwrite: bool = False,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> Outcome:
+    """Predict all images of a folder and write the results. Not for clinical use.
+
+    Args:
+        checkpoint: from `checkpoint.open_checkpoint`.
+        images: folder with pictures and DICOM files, of any size, in any subfolder.
+        output: folder for the results, made if it is not there.
+        overlays: how many frames get a class activation map at most; each costs a backward pass.
+        overwrite: whether an output folder that is not empty may be written to. Only the files of
+            an earlier prediction are replaced.
+        batch_size: frames that go through the network together.
+        workers: threads that read, see `predict_files`.
+
+    Raises:
+        DataError: no such folder, or no file in it that can be read.
+        OutputError: the output folder is not empty or not fit.
+        ValueError: a number out of range.
+    """
+    images, output = Path(images).expanduser(), Path(output).expanduser()
+    if overlays < 0:
+        raise ValueError(f"overlays must be at least 0, got {overlays}.")
+    files, unread = list_folder(images)
+    if not files:
+        raise DataError(f"{images} has no image: {folder_content(files, unread)}.")
+    check_output(output, images=images, overwrite=overwrite)
+    predictions = predict_files(checkpoint, files, batch_size=batch_size, workers=workers)
+    skipped = sorted(predictions.skipped + unread, key=lambda entry: entry.file)
+    if not predictions.lines:
+        raise DataError(f"{images} has no image that can be read: {folder_content([], skipped)}.")
+    predictions = replace(predictions, skipped=skipped)
+    explained = explain_frames(checkpoint, files, predictions, number=overlays)
+    table = prediction_table(checkpoint, predictions, explained)
+    page = render(checkpoint, table=table, predictions=predictions, overlays=explained)
+    write_output(output, table=table, predictions=predictions, overlays=explained, page=page)
+    return Outcome(output, table, predictions, explained)

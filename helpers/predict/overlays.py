@@ -1,0 +1,168 @@
+"""Grad-CAM pictures of some of the frames: where the network saw what it says.
+
+A map costs a backward pass, so not every frame of a large folder gets one: the files share the
+number evenly, and the frames of one file are spread over it. The map explains the predicted class
+at the last stage of the network (`helpers.explain.cam.stage_layers`), in the image as it is, not in
+its mirror image.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from helpers.explain.cam import (
+    ExplainError,
+    explain,
+    first_line,
+    overlay,
+    stage_layers,
+    unit_range,
+    upsample,
+)
+from helpers.predict.checkpoint import Checkpoint
+from helpers.predict.predict import Predictions, prepare_frame
+from helpers.predict.reading import Found, Frame, Skipped, read_file
+
+METHOD = "gradcam"
+# The longer side of a picture, in pixels: small enough for a page, large enough to see a lesion.
+LARGEST, SMALLEST = 384, 224
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """One frame, seen and explained.
+
+    Attributes:
+        row: Its place in `Predictions`.
+        name: File name, unique.
+        image: uint8 (H, W, 3), the frame resized for the eye.
+        overlay: uint8 (H, W, 3), the same under the map.
+        unit_map: float32 (h, w), the map itself, divided by its maximum.
+    """
+
+    row: int
+    name: str
+    image: np.ndarray
+    overlay: np.ndarray
+    unit_map: np.ndarray
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the map is zero: nothing in that layer speaks for the class."""
+        return not self.unit_map.any()
+
+
+@dataclass(frozen=True, eq=False)
+class Overlays:
+    """The explained frames, and why there are none if there are none."""
+
+    pictures: list[Overlay]
+    layer: str = ""
+    reason: str = ""
+
+
+def choose_rows(files: Sequence[str], number: int) -> list[int]:
+    """Choose frames to explain: as many of each file as of the others, spread over all.
+
+    Args:
+        files: the file of each frame; frames of one file follow each other.
+        number: how many frames at most.
+
+    Returns:
+        Rows in ascending order; all of them if there are no more than `number`.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, file in enumerate(files):
+        rows_of.setdefault(file, []).append(row)
+    share = dict.fromkeys(rows_of, 0)
+    left = min(number, len(files))
+    while left:
+        unfinished = [file for file, rows in rows_of.items() if share[file] < len(rows)]
+        for file in _spread(unfinished, min(left, len(unfinished))):
+            share[file] += 1
+            left -= 1
+    return [row for file, rows in rows_of.items() for row in _spread(rows, share[file])]
+
+
+def _spread(items: Sequence[_T], number: int) -> list[_T]:
+    """Return so many of the items, evenly spaced."""
+    return [items[(2 * k + 1) * len(items) // (2 * number)] for k in range(number)]
+
+
+def explain_frames(
+    checkpoint: Checkpoint, files: Sequence[Found], predictions: Predictions, *, number: int
+) -> Overlays:
+    """Make the overlay pictures of at most `number` frames; the chosen files are read again.
+
+    Returns:
+        The pictures; none, and the reason, where the network has no map that could be shown.
+    """
+    rows = choose_rows([line.file for line in predictions.lines], number)
+    if not rows:
+        return Overlays([], reason="" if predictions.lines else "there is no frame to explain")
+    frames = _read_again(files, [(predictions.lines[row][:2]) for row in rows])
+    rows = [row for row, frame in zip(rows, frames, strict=True) if frame is not None]
+    frames = [frame for frame in frames if frame is not None]
+    if not rows:
+        return Overlays([], reason="the files have gone")
+    pixels = torch.cat([prepare_frame(frame, checkpoint)[0] for frame in frames])
+    try:
+        layers = stage_layers(checkpoint.model, image_size=checkpoint.image_size)
+        layer = list(layers.items())[-1]
+        maps = explain(
+            checkpoint.model,
+            pixels,
+            layers=[layer[1]],
+            classes=predictions.predicted[rows],
+            methods=(METHOD,),
+        )[layer[1], METHOD]
+    except ExplainError as error:
+        return Overlays([], reason=str(error))
+    except RuntimeError as error:  # what a network can compute it need not be able to differentiate
+        return Overlays([], reason=f"the maps cannot be computed: {first_line(error)}")
+    pictures = [
+        _picture(row, frame, unit_map)
+        for row, frame, unit_map in zip(rows, frames, unit_range(maps), strict=True)
+    ]
+    return Overlays(pictures, layer=layer[0])
+
+
+def _read_again(files: Sequence[Found], wanted: Sequence[tuple[str, int]]) -> list[Frame | None]:
+    """Return the wanted frames, None for one that is no longer there."""
+    by_name = {found.name: found for found in files}
+    frames: dict[tuple[str, int], Frame] = {}
+    for file in dict.fromkeys(file for file, _ in wanted):
+        read = read_file(by_name[file])
+        if not isinstance(read, Skipped):
+            frames |= {(f.file, f.frame): f for f in read if (f.file, f.frame) in wanted}
+    return [frames.get(key) for key in wanted]
+
+
+def _picture(row: int, frame: Frame, unit_map: np.ndarray) -> Overlay:
+    image = _for_the_eye(frame.pixels)
+    covered = overlay(image[None], upsample(unit_map[None], image.shape[:2]))
+    stem = re.sub(r"[^A-Za-z0-9]", "_", PurePosixPath(frame.file).stem)
+    return Overlay(
+        row=row,
+        name=f"overlay_{row:05d}_{stem[:60]}_{frame.frame:03d}.png",
+        image=image,
+        overlay=covered[0],
+        unit_map=unit_map,
+    )
+
+
+def _for_the_eye(pixels: np.ndarray) -> np.ndarray:
+    """Resize to a longer side from `SMALLEST` to `LARGEST` pixels; uint8 (H, W, 3)."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    scale = np.clip(max(image.size), SMALLEST, LARGEST) / max(image.size)
+    size = tuple(max(1, round(scale * side)) for side in image.size)
+    smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
+    return np.array(image if size == image.size else image.resize(size, smooth))

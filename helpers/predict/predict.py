@@ -1,0 +1,243 @@
+"""Many images through one network: threads read and resize while the network computes.
+
+On a CPU the network takes several batches at once, on one or a few processors each, rather than one
+batch on all of them: its small layers are not worth the handing out, and reading can fill the gaps.
+
+An image of any size is resized as a whole to the square that the network takes, like the images it
+was trained on (`helpers.data.transforms.preprocess`, bilinear with antialias). Nothing is cropped,
+as the finding may lie anywhere; an image that is no square is squeezed, and a note says so where
+its sides differ by more than 10 %. For a run trained on grey images colour becomes grey; a run
+trained on colour sees grey as three equal channels.
+"""
+
+import os
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from helpers.metrics.calibration import apply_temperature
+from helpers.predict.checkpoint import Checkpoint
+from helpers.predict.reading import Found, Frame, Skipped, read_file, to_grey
+from helpers.runs.store import RunError
+from helpers.training.inference import prepare
+
+BATCH_SIZE = 32
+_CALLS = 4  # batches that a CPU computes at once, at most: bounds the memory they take
+_BYTES_AHEAD = 2**26  # of files being read ahead: bounds the memory that large pictures take
+
+_S = TypeVar("_S")
+_T = TypeVar("_T")
+
+
+class Line(NamedTuple):
+    """What is kept of a frame: everything but its pixels."""
+
+    file: str
+    frame: int
+    width: int
+    height: int
+    notes: tuple[str, ...]
+
+
+_Prepared = list[tuple[Line, Tensor]]  # one file's frames, as the network takes them
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a network says of a folder.
+
+    Attributes:
+        lines: One frame each, in the order of file names and frames.
+        probabilities: float64 (N, K), calibrated; as they are where there is no calibration.
+        uncalibrated: float32 (N, K).
+        skipped: Files that could not be read.
+    """
+
+    lines: list[Line]
+    probabilities: np.ndarray
+    uncalibrated: np.ndarray
+    skipped: list[Skipped]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The class with the highest probability, int64 (N,); calibration does not change it."""
+        return self.uncalibrated.argmax(axis=1)
+
+
+def predict_files(
+    checkpoint: Checkpoint,
+    files: Sequence[Found],
+    *,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> Predictions:
+    """Predict every frame of every file that can be read.
+
+    Args:
+        checkpoint: the network.
+        files: from `reading.list_folder`.
+        batch_size: frames that go through the network together; does not change the result.
+        workers: threads that read; by default as many as leave the network its processors.
+
+    Raises:
+        ValueError: `batch_size` or `workers` below 1.
+        RunError: the network's answers are not finite.
+    """
+    calls, threads = _share_processors(checkpoint)
+    workers = _readers(calls * threads) if workers is None else workers
+    for name, value in (("batch_size", batch_size), ("workers", workers)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+    lines: list[Line] = []
+    skipped: list[Skipped] = []
+    raw = [np.empty((0, len(checkpoint.class_names)), np.float32)]
+    # Reading is many small steps: on several threads each they would contend with the network.
+    readers = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    network = ThreadPoolExecutor(calls, initializer=torch.set_num_threads, initargs=(threads,))
+    with network, readers, _quick_turns(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of files that it reads or refuses anyway
+        read = partial(_read_and_prepare, checkpoint=checkpoint)
+        results = _in_order(readers, read, files, ahead=batch_size + workers, size=_bytes)
+        # disable=None: a bar on a terminal, silence in notebooks and log files.
+        results = tqdm(results, total=len(files), unit="file", disable=None)
+        batches = _batches(_readable(results, skipped), batch_size)
+        compute = partial(_compute, checkpoint=checkpoint)
+        for some_lines, probabilities in _in_order(network, compute, batches, ahead=calls):
+            lines += some_lines
+            raw.append(probabilities)
+    uncalibrated = np.concatenate(raw)
+    if not np.isfinite(uncalibrated).all():
+        raise RunError(
+            f"{checkpoint.run.path.name}: the network's answers are not finite numbers; its "
+            "weights are damaged, or its training diverged."
+        )
+    calibration = checkpoint.calibration
+    return Predictions(
+        lines=lines,
+        probabilities=(
+            uncalibrated.astype(np.float64)
+            if calibration is None
+            else apply_temperature(uncalibrated, calibration.temperature)
+        ),
+        uncalibrated=uncalibrated,
+        skipped=skipped,
+    )
+
+
+def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[str, ...]]:
+    """Turn a frame into the network's input, float32 (1, C, S, S), and say what was done to it."""
+    pixels, notes = frame.pixels, frame.notes
+    if checkpoint.is_grey and pixels.shape[2] == 3:
+        pixels = to_grey(frame.pixels)
+        if (frame.pixels != pixels).any():
+            notes += ("colour turned grey, as in the images that the run was trained on",)
+    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+    form = checkpoint.run.form
+    if form.channels == "native":  # a grey image for a network of colour images
+        images = images.expand(-1, 1 if checkpoint.is_grey else 3, -1, -1)
+    return prepare(images, checkpoint.image_size, form), notes
+
+
+def _read_and_prepare(found: Found, *, checkpoint: Checkpoint) -> _Prepared | Skipped:
+    frames = read_file(found)
+    if isinstance(frames, Skipped):
+        return frames
+    prepared = []
+    for frame in frames:
+        pixels, notes = prepare_frame(frame, checkpoint)
+        height, width = frame.pixels.shape[:2]
+        prepared.append((Line(frame.file, frame.frame, width, height, notes), pixels))
+    return prepared
+
+
+def _readable(
+    results: Iterable[_Prepared | Skipped], skipped: list[Skipped]
+) -> Iterator[tuple[Line, Tensor]]:
+    """Yield frame by frame; what was skipped is put aside."""
+    for result in results:
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            yield from result
+
+
+def _compute(
+    batch: Sequence[tuple[Line, Tensor]], *, checkpoint: Checkpoint
+) -> tuple[list[Line], np.ndarray]:
+    pixels = torch.cat([pixels for _, pixels in batch])
+    return [line for line, _ in batch], checkpoint.probabilities(pixels)
+
+
+def _share_processors(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Return how many batches to compute at once, and on how many threads each."""
+    if next(checkpoint.model.parameters()).device.type != "cpu":
+        return 1, torch.get_num_threads()
+    calls = min(_CALLS, torch.get_num_threads())
+    return calls, torch.get_num_threads() // calls
+
+
+def _readers(busy: int) -> int:
+    """Return how many threads should read: few enough to leave `busy` processors to the network."""
+    processors = os.cpu_count() or 1
+    return min(8, max(1, processors - busy, processors // 2))
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let threads take turns in the interpreter every half millisecond.
+
+    By Python's own 5 ms the network waits for a reader longer than many of its layers take.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _bytes(found: Found) -> int:
+    return found.size
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    job: Callable[[_S], _T],
+    items: Iterable[_S],
+    *,
+    ahead: int,
+    size: Callable[[_S], int] = lambda item: 0,
+) -> Iterator[_T]:
+    """Yield the job's result for each item in their order, with some items begun ahead."""
+    waiting: deque[tuple[int, Future[_T]]] = deque()
+    begun = 0
+    try:
+        for item in items:
+            while len(waiting) > ahead or (waiting and begun + size(item) > _BYTES_AHEAD):
+                weight, future = waiting.popleft()
+                begun -= weight
+                yield future.result()
+            waiting.append((size(item), pool.submit(job, item)))
+            begun += size(item)
+        while waiting:
+            yield waiting.popleft()[1].result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def _batches(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,199 @@
+"""A folder of somebody's images: what is in it, and the frames of each file or why it is skipped.
+
+Nothing is left out silently: each file of the folder and of its subfolders either gives all its
+frames or is skipped with a reason. Pictures are read as `helpers.predict.pictures` says, DICOM
+files (under any name) as `helpers.data.dicom` says.
+"""
+
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from helpers.data.dicom.frames import MAX_BYTES, is_dicom, read_dicom
+from helpers.data.splits import DataError
+from helpers.predict.pictures import Picture, read_pictures
+
+# Below this a picture holds next to nothing; MedMNIST's smallest, on which runs train, has 28.
+MIN_SIDE = 16
+
+# Reading a header changes Python's list of warnings for a moment, for all threads at once.
+_ONE_DICOM_AT_A_TIME = threading.Lock()
+SQUEEZED = "squeezed to a square"
+_LISTED = 5  # entries of a folder that an error names
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that may hold images.
+
+    Attributes:
+        name: path within the folder, with / between its parts; characters that do not print are
+            written as escapes.
+        path: where it is.
+        size: bytes on disk.
+    """
+
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image.
+
+    Attributes:
+        file: name of its file, as in `Found`.
+        frame: its number in the file, from 0.
+        pixels: uint8 (H, W, C), C 1 or 3.
+        notes: what a reader should know of it.
+    """
+
+    file: str
+    frame: int
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file (or a folder of files) that gives no image, and why."""
+
+    file: str
+    reason: str
+
+
+def list_folder(folder: Path) -> tuple[list[Found], list[Skipped]]:
+    """List a folder with its subfolders, in the order of names.
+
+    Hidden files and folders are skipped, links to folders are not followed.
+
+    Returns:
+        The files to read, and what is skipped unread.
+
+    Raises:
+        DataError: no such folder, or it cannot be listed.
+    """
+    if not folder.exists():
+        raise DataError(f"there is no folder {folder}; expected one with images.")
+    if not folder.is_dir():
+        raise DataError(f"{folder} is a file; expected a folder with images.")
+    try:
+        os.listdir(folder)
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be listed: {error.strerror}.") from error
+    found: list[Found] = []
+    skipped: list[Skipped] = []
+
+    def refuse(error: OSError) -> None:
+        name = _printable(Path(error.filename).relative_to(folder).as_posix())
+        skipped.append(Skipped(name, f"folder cannot be listed: {error.strerror}"))
+
+    for parent, subfolders, files in os.walk(folder, onerror=refuse):
+        here = Path(parent)
+        for name in list(subfolders):
+            reason = "hidden folder" if name.startswith(".") else None
+            if (here / name).is_symlink():
+                reason = "link to a folder, not followed"
+            if reason:
+                subfolders.remove(name)
+                skipped.append(Skipped(_printable(_within(folder, here / name)), reason))
+        for name in files:
+            path = here / name
+            shown = _printable(_within(folder, path))
+            size = "hidden file" if name.startswith(".") else _size(path)
+            if isinstance(size, str):
+                skipped.append(Skipped(shown, size))
+            else:
+                found.append(Found(shown, path, size))
+    return sorted(found, key=lambda f: f.name), sorted(skipped, key=lambda s: s.file)
+
+
+def read_file(found: Found) -> list[Frame] | Skipped:
+    """Read all frames of a file; whatever is wrong with it becomes a reason."""
+    try:
+        pictures = _pictures(found)
+        for number, picture in enumerate(pictures):
+            height, width = picture.pixels.shape[:2]
+            if min(height, width) < MIN_SIDE:
+                where = f"frame {number}: " if len(pictures) > 1 else ""
+                raise DataError(
+                    f"{where}{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed"
+                )
+    except DataError as error:
+        return Skipped(found.name, str(error).rstrip("."))
+    except OSError as error:
+        return Skipped(found.name, f"cannot be opened: {error.strerror or 'input error'}")
+    except MemoryError:
+        return Skipped(found.name, "needs more memory than there is")
+    return [
+        Frame(found.name, number, picture.pixels, picture.notes + _squeezed(picture.pixels))
+        for number, picture in enumerate(pictures)
+    ]
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """Return the luma of an RGB image (ITU-R BT.601), uint8 (H, W, 1); equal channels stay."""
+    return np.array(Image.fromarray(pixels).convert("L"))[..., None]
+
+
+def folder_content(found: list[Found], skipped: list[Skipped]) -> str:
+    """Say in a few words what a folder without images holds."""
+    reasons = [f"{s.file} ({s.reason})" for s in skipped] + [f.name for f in found]
+    if not reasons:
+        return "it is empty"
+    more = f" and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+    return f"it holds {', '.join(reasons[:_LISTED])}{more}"
+
+
+def _pictures(found: Found) -> list[Picture]:
+    suffix = found.path.suffix
+    with found.path.open("rb") as file:
+        head = file.read(132)
+        if not head:
+            raise DataError("empty file")
+        file.seek(0)
+        if not is_dicom(head) and suffix.lower() not in (".dcm", ".dicom"):
+            return read_pictures(file, suffix=suffix)
+        if found.size > MAX_BYTES:
+            raise DataError(f"DICOM file of more than {MAX_BYTES:,} bytes; split it into parts")
+        content = file.read()
+    try:
+        with _ONE_DICOM_AT_A_TIME:
+            images = read_dicom("the file", content).images
+    except DataError as error:
+        # Most messages begin with the file, which stands beside the reason anyway.
+        raise DataError(str(error).removeprefix("the file: ")) from None
+    return [Picture(image) for image in images]
+
+
+def _squeezed(pixels: np.ndarray) -> tuple[str, ...]:
+    height, width = pixels.shape[:2]
+    if max(height, width) <= 1.1 * min(height, width):
+        return ()
+    return (SQUEEZED,)
+
+
+def _size(path: Path) -> int | str:
+    """Return a file's bytes, or why it is not even opened: reading a pipe would never end."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "link to nothing"
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return status.st_size if stat.S_ISREG(status.st_mode) else "no regular file"
+
+
+def _within(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _printable(name: str) -> str:
+    """Write what does not print as escapes: line ends, terminal codes, bytes that are no UTF-8."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

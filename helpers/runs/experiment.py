@@ -1,0 +1,282 @@
+"""One run from its configuration: load it if it is stored, else train, evaluate and store it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from helpers.config import RunConfig, load_recipes, make_config
+from helpers.data.damage import damage_training_split, stratified_subset
+from helpers.data.datasets import load_dataset, stand_in
+from helpers.data.splits import Split, Splits
+from helpers.metrics.scores import confusion_matrix, evaluate, per_class
+from helpers.models.counting import MACS_TOOL, count_macs, count_parameters
+from helpers.models.registry import build_model, resolve_weights, weights_label
+from helpers.paths import write_atomically
+from helpers.runs.store import Run, RunError, load_run, lock, run_dir, save_run
+from helpers.training.inference import as_tensor, predict
+from helpers.training.loop import FitResult, fit, selection_rule
+from helpers.training.plasticity import make_plan, trainable_by_stage
+from helpers.training.seeds import default_device, environment, epoch_generator, git_state
+
+WEIGHTS = "model.safetensors"
+
+# A run on the phantom where the data set cannot be had: short, and never among paper results.
+STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
+
+
+def config_from_parameters(parameters: Mapping[str, Any]) -> RunConfig:
+    """Make a configuration from the parameters of a notebook.
+
+    "auto" becomes "imagenet" where such a run is stored or its weights can be had, else "none".
+    With `REPRO_STAND_IN=phantom`, a data set that cannot be had is replaced by a short run on the
+    phantom, and a printed line says so.
+
+    Raises:
+        ConfigError: a parameter is unknown, ill-typed or out of range.
+        ValueError: unknown model.
+    """
+    values = dict(parameters)
+    dataset = stand_in(values["dataset"])
+    if dataset != values["dataset"]:
+        staged = load_recipes().get(values["recipe"], {}).get("plasticity") == "staged"
+        values |= STAND_IN_RUN | {"dataset": dataset} | ({"warmup_epochs": 1} if staged else {})
+    if values["pretrained"] == "auto":
+        stored = make_config(**values | {"pretrained": "imagenet"})
+        if (run_dir(stored) / "run.json").exists():
+            return stored
+        values["pretrained"] = resolve_weights(values["model"], "auto")
+    return make_config(**values)
+
+
+def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
+    """Return the run of a configuration and seed, training it only if it is not stored yet.
+
+    Of two processes that ask for the same run at once, one trains and the other waits and loads.
+
+    Args:
+        config: The run.
+        splits: Its data, if loaded already.
+
+    Raises:
+        RunError: the stored run saw other data than `splits`.
+        TrainingDiverged: the loss became NaN or infinite.
+    """
+    folder = run_dir(config)
+    if not (folder / "run.json").exists():
+        with lock(folder):
+            if not (folder / "run.json").exists():
+                return _train(config, splits or load_dataset(config.dataset))
+    run = load_run(folder)
+    if splits is not None:
+        check_data(run, splits)
+    return run
+
+
+def check_data(run: Run, splits: Splits) -> None:
+    """Raise a `RunError` unless `splits` is what a stored run saw (by MD5)."""
+    if run.record["data"]["md5"] != splits.md5:
+        raise RunError(
+            f"the stored run {run.path.name} saw {run.record['data']['source']} with MD5 "
+            f"{run.record['data']['md5']}, the data now has {splits.md5}; restore the data, or "
+            f"delete {run.path} to train anew."
+        )
+
+
+def fit_from_config(
+    config: RunConfig,
+    splits: Splits,
+    *,
+    checkpoint: Path | None = None,
+    watch: Split | None = None,
+) -> tuple[torch.nn.Module, FitResult, Splits]:
+    """Build and train the network of a configuration; the test split is not touched.
+
+    Args:
+        config: The run. Its `test_curve` is the caller's business, who gives the split by `watch`.
+        splits: Its data.
+        checkpoint: As for `fit`.
+        watch: As for `fit`.
+
+    Returns:
+        The network with the selected weights, how training went, and the splits with the training
+        split as it was used (cut down, thinned and mislabelled where the configuration says so).
+    """
+    train = splits.train
+    if config.n_train is not None:
+        train = stratified_subset(train, num_classes=splits.num_classes, n=config.n_train)
+    damaged = damage_training_split(
+        train,
+        num_classes=splits.num_classes,
+        imbalance=config.imbalance,
+        label_noise=config.label_noise,
+        seed=config.seed,
+    )
+    splits = replace(splits, train=damaged)
+    epoch_generator(config.seed, 0)
+    model = build_model(
+        config.model,
+        num_classes=splits.num_classes,
+        in_channels=config.form.in_channels(splits.in_channels),
+        image_size=config.image_size,
+        pretrained=config.pretrained,
+    )
+    result = fit(
+        model,
+        train=splits.train,
+        val=splits.val,
+        num_classes=splits.num_classes,
+        config=config,
+        device=default_device(),
+        checkpoint=checkpoint,
+        watch=watch,
+    )
+    return model, result, splits
+
+
+class MadeRun(NamedTuple):
+    """A run before it is stored.
+
+    Attributes:
+        model: The network with the selected weights.
+        record: For `helpers.runs.store.save_run`; so are the next two.
+        predictions: Labels and probabilities of validation and test split.
+        test_curve: Test accuracy after each epoch, None where it was not asked for.
+    """
+
+    model: torch.nn.Module
+    record: dict[str, Any]
+    predictions: dict[str, np.ndarray]
+    test_curve: np.ndarray | None
+
+
+def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
+    """Train, select and predict; nothing is stored but the checkpoint, which the caller removes."""
+    device = default_device()
+    env = environment(device)  # first: it refuses settings that are not in force
+    watch = splits.test if config.test_curve else None
+    model, result, splits = fit_from_config(config, splits, checkpoint=checkpoint, watch=watch)
+    start = time.perf_counter()
+    predictions = {}
+    for name in ("val", "test"):  # nothing was chosen by the test split, nor is from here on
+        split = getattr(splits, name)
+        images, _ = as_tensor(split, device)
+        predictions[f"{name}_y_true"] = split.labels
+        predictions[f"{name}_probabilities"] = predict(
+            model,
+            images,
+            image_size=config.image_size,
+            flip_average=config.flip_average,
+            form=config.form,
+        )
+    seconds = time.perf_counter() - start
+    record = _record(config, splits, model, result, predictions, env, eval_seconds=seconds)
+    curve = None if watch is None else (result.watched == watch.labels).mean(axis=1)
+    return MadeRun(model, record, predictions, curve)
+
+
+def save_weights(model: torch.nn.Module, folder: Path) -> None:
+    """Write a network's weights to `model.safetensors` in a run's folder, whole or not at all."""
+    with write_atomically(folder / WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+
+
+def _train(config: RunConfig, splits: Splits) -> Run:
+    checkpoint = run_dir(config) / "checkpoint.pt"
+    made = make_run(config, splits, checkpoint=checkpoint)
+    save_weights(made.model, run_dir(config))
+    run = save_run(
+        config, record=made.record, predictions=made.predictions, test_curve=made.test_curve
+    )
+    checkpoint.unlink(missing_ok=True)
+    return run
+
+
+def data_record(splits: Splits) -> dict[str, Any]:
+    """Return what a record says of its data."""
+    return {
+        "name": splits.name,
+        "source": splits.source,
+        "md5": splits.md5,
+        "licence": splits.licence,
+        "phantom": splits.is_phantom,
+        "image_size": splits.image_size,
+        "in_channels": splits.in_channels,
+        "num_classes": splits.num_classes,
+        "class_names": list(splits.class_names),
+        "n": {name: len(split) for name, split in splits.items()},
+        "notes": list(splits.notes),
+    }
+
+
+def score_record(splits: Splits, predictions: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says of its predictions: `metrics`, `per_class`, `confusion_matrix`.
+
+    Args:
+        splits: The data.
+        predictions: As for `helpers.runs.store.save_run`.
+    """
+    val = (predictions["val_y_true"], predictions["val_probabilities"])
+    test = (predictions["test_y_true"], predictions["test_probabilities"])
+    return {
+        "metrics": {
+            name: {key: estimate.to_dict() for key, estimate in evaluate(*arrays).items()}
+            for name, arrays in (("val", val), ("test", test))
+        },
+        "per_class": per_class(*test, class_names=splits.class_names),
+        "confusion_matrix": confusion_matrix(
+            test[0], test[1].argmax(axis=1), num_classes=splits.num_classes
+        ).tolist(),
+    }
+
+
+def _record(
+    config: RunConfig,
+    splits: Splits,
+    model: torch.nn.Module,
+    result: FitResult,
+    predictions: dict[str, Any],
+    env: dict[str, Any],
+    *,
+    eval_seconds: float,
+) -> dict[str, Any]:
+    return {
+        "data": data_record(splits),
+        "model": {
+            "name": config.model,
+            "params": count_parameters(model),
+            "macs": count_macs(
+                model,
+                image_size=config.image_size,
+                in_channels=config.form.in_channels(splits.in_channels),
+            ),
+            "macs_tool": MACS_TOOL,
+            "weights": weights_label(config.model, config.pretrained),
+            "trainable": trainable_by_stage(
+                model,
+                make_plan(
+                    config.plasticity, epochs=config.epochs, warmup_epochs=config.warmup_epochs
+                ),
+            ),
+        },
+        "selection": {
+            "rule": selection_rule(config),
+            "metric": "val_auc",
+            "epoch": result.epoch,
+            "value": result.value,
+        },
+        **score_record(splits, predictions),
+        "history": result.history,
+        "timing": {
+            "train_seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+            "eval_seconds": eval_seconds,
+        },
+        "env": env,
+        "git": git_state(),
+    }

@@ -1,0 +1,63 @@
+"""What a sweep says: a line for each finished run, and at its end the runs that are not done.
+
+`python -m helpers.runs.progress RUN...` prints the lines of runs by their folders.
+"""
+
+import re
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from helpers.runs.store import load_run, summary_line
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RAISED = ("Traceback (most recent call last)", "Exception encountered at")
+# "ValueError: what came", also with the module's name before it.
+_EXCEPTION = re.compile(r"([a-z_]\w*\.)*[A-Z]\w*(: .*)?$")
+
+
+def failure_reason(log: Path) -> str:
+    """Return why a run is not done, in one line, from its log: the last exception's message."""
+    lines = [_COLOUR.sub("", line).rstrip() for line in log.read_text(errors="replace").split("\n")]
+    raised = [i for i, line in enumerate(lines) if any(mark in line for mark in _RAISED)]
+    if not any(lines):
+        return "its job failed before the notebook started; see the messages above"
+    if not raised:
+        return "stopped without an error: killed, or out of time or memory"
+    after = [line for line in lines[raised[-1] + 1 :] if line]
+    named = [line for line in after if _EXCEPTION.match(line)]
+    return (named or after or ["an error without a message"])[-1]
+
+
+def list_unfinished(runs: Collection[str], *, folder: Path) -> str:
+    """Return what a sweep did not finish, and why.
+
+    Args:
+        runs: Names of the planned runs, `<recipe>/<dataset>/<model>/<hash>_s<seed>`.
+        folder: The sweep's own folder, with `<run>.log` of what was started and `<run>.done` of
+            what ended well.
+
+    Returns:
+        Two lines for each run that was started and did not end well, a count of those that were
+        not started, and what to do; nothing if all ended well.
+    """
+    unfinished = [run for run in runs if not (folder / f"{run}.done").exists()]
+    if not unfinished:
+        return ""
+    lines = [f"of {len(runs)} runs of this sweep, {len(unfinished)} not done:"]
+    waiting = 0
+    for run in unfinished:
+        log = folder / f"{run}.log"
+        if log.exists():
+            lines += [f"  {run}: {failure_reason(log)}", f"    log: {log}"]
+        else:
+            waiting += 1
+    if waiting:
+        lines.append(f"  {waiting} not started")
+    lines.append("The same command goes on from here; what is stored is not trained again.")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print(summary_line(load_run(Path(name))), flush=True)

@@ -1,0 +1,162 @@
+"""Stored runs made again elsewhere: how far they lie apart, beside how far seeds do.
+
+The same configuration and seed on another kind of processor, thread count or version is another
+draw: sums are added in another order, and training carries the last bits into other weights. So a
+replica (`helpers.runs.store.save_replica`) counts as a draw, as a seed does.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from helpers.metrics.scores import LEVEL
+from helpers.runs.store import Run, is_replica, list_replicas, load_run
+
+METRICS = {"accuracy": "accuracy", "auc": "AUC"}
+FEWEST_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How far runs lie apart that differ in the seed, and that differ in the processor.
+
+    Attributes:
+        n_pairs: seeds with a value on both sides.
+        by_seeds: standard deviation over seeds (ddof = 1), pooled over both sides; None for fewer
+            than two pairs.
+        by_processors: standard deviation of the paired differences (ddof = 1) over the root of two,
+            that of one run where the seed is kept; None likewise. It equals `by_seeds`, but for
+            chance, where a seed fixes nothing across processors, and is 0 where it fixes all.
+        shift: mean of the differences, replica less stored run.
+        largest: largest difference, without its sign.
+    """
+
+    n_pairs: int
+    by_seeds: float | None
+    by_processors: float | None
+    shift: float | None
+    largest: float | None
+
+
+def scatter(stored: Sequence[float | None], replicas: Sequence[float | None]) -> Scatter:
+    """Compare a metric of stored runs with that of their replicas.
+
+    Args:
+        stored: one value a seed; None where it is undefined, and the pair is left out.
+        replicas: the same metric of the same seeds, made again elsewhere.
+
+    Raises:
+        ValueError: lists of different length.
+    """
+    if len(stored) != len(replicas):
+        raise ValueError(
+            f"each seed needs a stored value and a replica's, got {len(stored)} and "
+            f"{len(replicas)} values."
+        )
+    pairs = [p for p in zip(stored, replicas, strict=True) if None not in p]
+    if not pairs:
+        return Scatter(0, None, None, None, None)
+    values = np.array(pairs)
+    differences = values[:, 1] - values[:, 0]
+    by_seeds = by_processors = None
+    if len(values) > 1:
+        by_seeds = math.sqrt(values.var(axis=0, ddof=1).mean())
+        by_processors = float(differences.std(ddof=1)) / math.sqrt(2)
+    shift, largest = float(differences.mean()), float(np.abs(differences).max())
+    return Scatter(len(values), by_seeds, by_processors, shift, largest)
+
+
+def one_more(values: Sequence[float | None]) -> tuple[float, float] | None:
+    """Return where one more draw is expected, with a probability of 95 %.
+
+    The prediction interval of a normal value from the mean and deviation of n draws; None for
+    fewer than `FEWEST_SEEDS`, from which nothing is expected.
+
+    Args:
+        values: a metric of each seed; None where it is undefined, and left out.
+    """
+    known = np.array([value for value in values if value is not None])
+    if (n := len(known)) < FEWEST_SEEDS:
+        return None
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt(1 + 1 / n) * known.std(ddof=1)
+    return float(known.mean() - reach), float(known.mean() + reach)
+
+
+def draws(runs: Iterable[Run]) -> list[Run]:
+    """Return stored runs and all their replicas: each is one draw of its protocol."""
+    return [draw for run in runs for draw in (run, *list_replicas(run))]
+
+
+def pairs_of(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
+    """Return stored runs with a replica, and the replica; one with several stands for each."""
+    return [(run, replica) for run in runs for replica in list_replicas(run)]
+
+
+def stored_of(replica: Run) -> Run:
+    """Return the stored run that a replica was made again from."""
+    return load_run(replica.path.parent.parent) if is_replica(replica) else replica
+
+
+def metric_of(run: Run, name: str, split: str = "test") -> float | None:
+    """Return a metric of a run, None where it is undefined."""
+    return run.record["metrics"][split][name]["value"]
+
+
+def describe(replica: Run, seeds: Sequence[Run]) -> list[str]:
+    """Say in lines how a replica differs from its stored run, and whether more than seeds do.
+
+    Args:
+        replica: the replica.
+        seeds: the stored runs that differ from it in the seed alone, its own among them.
+    """
+    run = stored_of(replica)
+    distance = np.abs(replica.predictions("val")[1] - run.predictions("val")[1]).max()
+    lines = [
+        f"Another network than the stored one: {_where(replica)} draws another from seed "
+        f"{run.config['seed']} than {_where(run)}.",
+        f"A validation probability differs by up to {distance:.2f}.",
+    ]
+    for split, words in (("val", "validation"), ("test", "test")):
+        for name, title in METRICS.items():
+            ours, theirs = (metric_of(r, name, split) for r in (replica, run))
+            expected = one_more([metric_of(r, name, split) for r in seeds])
+            lines.append(
+                f"{words} {title}: {_number(ours)}, stored {_number(theirs)}; "
+                f"{_judged(ours, expected, len(seeds))}"
+            )
+    return lines
+
+
+def _where(run: Run) -> str:
+    env = run.record["env"]
+    return (
+        f"{env.get('processor') or env['device']} with torch {env['torch']} and {env['threads']} "
+        "thread(s)"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _judged(value: float | None, expected: tuple[float, float] | None, n: int) -> str:
+    if value is None or expected is None:
+        return f"{n} seed(s) are stored, too few to say how far seeds scatter"
+    low, high = expected
+    place = "within" if low <= value <= high else "outside"
+    return f"{place} what one more seed gives ({low:.3f} to {high:.3f}, from {n} seeds)"
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+NOTE = (
+    "Stored runs made again on another kind of processor, with the same configuration and seed. "
+    "*Seeds*: standard deviation over seeds, pooled over both processors. *Processors*: standard "
+    "deviation of the paired differences over the root of two, that of a run whose seed is kept. "
+    "Where a seed fixes nothing across processors the two are equal but for chance; where it fixes "
+    "all the second is 0. Test split."
+)

@@ -1,0 +1,431 @@
+"""The run store: one folder a run, written once and whole, found by what defines the run.
+
+`<results>/runs/<recipe>/<dataset>/<model>/<configuration hash>_s<seed>/` holds `run.json`,
+`predictions.npz`, `history.csv` and, where it was asked for, `test_curve.csv`. `run.json` is
+written last: where it exists, the run is done.
+
+The same seed on another processor is another draw (`helpers.runs.replicas`). A stored run made
+again elsewhere is a replica: a folder of the same make in `replicas/` beside its `run.json`, one
+for each kind of machine. No list of runs has replicas in it.
+"""
+
+import csv
+import fcntl
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TextIO
+from zipfile import BadZipFile
+
+import numpy as np
+
+from helpers.config import (
+    InputForm,
+    RunConfig,
+    field_defaults,
+    load_recipes,
+    make_config,
+    stored_name,
+)
+from helpers.paths import repo_root, results_root, write_atomically
+
+SCHEMA = 1
+RECORD_KEYS = (
+    "schema",
+    "config",
+    "data",
+    "model",
+    "selection",
+    "metrics",
+    "per_class",
+    "confusion_matrix",
+    "history",
+    "timing",
+    "env",
+    "git",
+)
+TEST_CURVE = "test_curve.csv"
+REPLICAS = "replicas"
+# What of a record's `env` decides which draw a seed gives.
+_DRAWN_BY = ("processor", "instruction_set", "device", "torch", "threads", "portable")
+# How much more than a seed or a start these say about which run was meant.
+_WEIGHTS = {"dataset": 3, "model": 2}
+# What `make_config` cannot do without.
+_NAMING = ("recipe", "dataset", "model", "seed", "pretrained")
+_LISTED = 8
+
+
+class RunError(ValueError):
+    """A stored run is missing, damaged, or not the one that was asked for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run on disk.
+
+    Attributes:
+        path: Its folder.
+        record: The content of `run.json`.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration that defines the run; fields newer than the run have their default."""
+        return field_defaults() | self.record["config"]
+
+    @property
+    def form(self) -> InputForm:
+        """Normalisation and channels of the network's input."""
+        return InputForm(self.config["normalisation"], self.config["channels"])
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        file = self.path / "predictions.npz"
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, BadZipFile) as error:
+            raise RunError(f"{self.path.name}: cannot read {file.name}: {error}") from error
+
+    def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels, int64 (n,), and probabilities, float32 (n, K), of "val" or "test"."""
+        if split not in ("val", "test"):
+            raise ValueError(f"split must be val or test, got {split!r}.")
+        return self._arrays[f"{split}_y_true"], self._arrays[f"{split}_probabilities"]
+
+    def test_curve(self) -> np.ndarray | None:
+        """Return the test accuracy after each epoch, float64 (epochs,), 0 to 1; None if not kept.
+
+        It tells what choosing the epoch on the test split would have been worth; nothing selects
+        by it.
+
+        Raises:
+            RunError: the file is damaged, or not of this run's epochs.
+        """
+        file = self.path / TEST_CURVE
+        if not file.exists():
+            return None
+        try:
+            with open(file, newline="") as handle:
+                rows = [
+                    (int(row["epoch"]), float(row["test_accuracy"]))
+                    for row in csv.DictReader(handle)
+                ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path.name}: cannot read {file.name}: {error!r}") from error
+        epochs = list(range(1, len(self.record["history"]) + 1))
+        if [epoch for epoch, _ in rows] != epochs or not all(0 <= value <= 1 for _, value in rows):
+            raise RunError(
+                f"{self.path.name}: {file.name} must hold one accuracy from 0 to 1 for each of "
+                f"{len(epochs)} epochs, in their order; it has {len(rows)} rows."
+            )
+        return np.array([value for _, value in rows])
+
+
+def run_dir(config: RunConfig) -> Path:
+    """Return the folder of a run, which may not exist yet."""
+    dataset = config.dataset.replace(":", "_").replace("/", "_")
+    leaf = f"{config.hash()}_s{config.seed}"
+    root = results_root(config.profile) / "runs"
+    return root / config.recipe / dataset / config.model / leaf
+
+
+def is_stored(config: RunConfig) -> bool:
+    """Say whether a run is done: its record is there, whole, and of this version's schema."""
+    try:
+        load_run(run_dir(config))
+    except RunError:
+        return False
+    return True
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the only right to write a run; a second process waits. A killed one lets go.
+
+    The right is the system's lock (flock) on `run.lock`. The file stays, and names its last holder.
+
+    Raises:
+        RunError: the file system cannot lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Opened for writing, as NFS demands, but not emptied: it names the holder.
+    with open(folder / "run.lock", "a+") as handle:
+        try:
+            _flock(handle)
+        except OSError as error:
+            raise RunError(
+                f"cannot lock {handle.name} ({error}), so two processes could write one run; let "
+                "REPRO_RESULTS name a folder on a file system with locks (docs/scale_out.md)."
+            ) from error
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+        handle.flush()
+        yield
+
+
+def _flock(handle: TextIO) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        print(f"waiting for {handle.read() or 'another process'}, which holds this run", flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def save_run(
+    config: RunConfig,
+    *,
+    record: dict[str, Any],
+    predictions: dict[str, np.ndarray],
+    test_curve: np.ndarray | None = None,
+) -> Run:
+    """Write a finished run; each file appears whole or not at all, `run.json` last.
+
+    A stored run is never overwritten, not even by a process that lost its lock with its network.
+
+    Args:
+        config: What defines the run.
+        record: Content of `run.json` but for `schema` and `config`, which are added.
+        predictions: `val_y_true`, `val_probabilities`, `test_y_true`, `test_probabilities`.
+        test_curve: Test accuracy after each epoch, float (epochs,), where it was kept.
+
+    Raises:
+        RunError: a key of the schema is missing or unknown, or the run is stored already.
+    """
+    record = {"config": config.to_dict()} | record
+    return _write(run_dir(config), record, predictions, test_curve)
+
+
+def replica_dir(run: Run, env: Mapping[str, Any]) -> Path:
+    """Return the folder of a run's replica from a machine, which may not exist yet.
+
+    Args:
+        run: the stored run.
+        env: of the machine, see `helpers.training.seeds.environment`.
+    """
+    # Records older than a setting lack it; where it is off it counts as lacking.
+    text = json.dumps({name: env.get(name) or None for name in _DRAWN_BY}, sort_keys=True)
+    return run.path / REPLICAS / hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def save_replica(
+    run: Run,
+    *,
+    record: dict[str, Any],
+    predictions: dict[str, np.ndarray],
+    test_curve: np.ndarray | None = None,
+) -> Run:
+    """Write a stored run that was made again, beside it; arguments and errors as for `save_run`."""
+    record = {"config": run.record["config"]} | record
+    return _write(replica_dir(run, record["env"]), record, predictions, test_curve)
+
+
+def list_replicas(run: Run) -> list[Run]:
+    """Return the replicas of a stored run, by path; of a replica, none."""
+    return [load_run(file.parent) for file in sorted(run.path.glob(f"{REPLICAS}/*/run.json"))]
+
+
+def is_replica(run: Run) -> bool:
+    """Say whether a run was made again from a stored one."""
+    return run.path.parent.name == REPLICAS
+
+
+def _write(
+    folder: Path,
+    record: dict[str, Any],
+    predictions: dict[str, np.ndarray],
+    test_curve: np.ndarray | None,
+) -> Run:
+    record = {"schema": SCHEMA} | record
+    if set(record) != set(RECORD_KEYS):
+        raise RunError(f"record keys differ: {sorted(set(record) ^ set(RECORD_KEYS))}.")
+    record = {key: record[key] for key in RECORD_KEYS}
+    text = json.dumps(record, indent=1, allow_nan=False)
+    if (folder / "run.json").exists():
+        raise RunError(f"{folder} is stored already, and nothing is overwritten: load it.")
+    with write_atomically(folder / "predictions.npz") as temporary:
+        np.savez_compressed(temporary, **predictions)
+    _write_rows(folder / "history.csv", record["history"])
+    if test_curve is not None:
+        rows = [
+            {"epoch": epoch, "test_accuracy": float(value)}
+            for epoch, value in enumerate(test_curve, start=1)
+        ]
+        _write_rows(folder / TEST_CURVE, rows)
+    with write_atomically(folder / "run.json") as temporary:
+        temporary.write_text(text + "\n")
+    return load_run(folder)
+
+
+def _write_rows(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with write_atomically(file) as temporary, open(temporary, "w", newline="") as handle:
+        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run.
+
+    Raises:
+        RunError: there is none, it is damaged, or of another schema version.
+    """
+    file = Path(folder) / "run.json"
+    try:
+        record = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise RunError(f"no run in {folder}: {file.name} is missing.") from None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{file} is not valid JSON ({error}); delete it and run again.") from error
+    if not isinstance(record, dict):
+        raise RunError(f"{file} holds no record; delete it and run again.")
+    if record.get("schema") != SCHEMA:
+        raise RunError(
+            f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; it is left "
+            "as it is: read it with the version that wrote it, or move the folder away to train "
+            "the run again."
+        )
+    if missing := [key for key in RECORD_KEYS if key not in record]:
+        raise RunError(f"{file} lacks {', '.join(missing)}; delete it and run again.")
+    return Run(Path(folder), record)
+
+
+def list_runs(root: Path | None = None) -> list[Run]:
+    """Return all finished runs of a results tree (default: the paper profile's), by path."""
+    root = results_root() if root is None else Path(root)
+    return [load_run(file.parent) for file in sorted((root / "runs").glob("*/*/*/*/run.json"))]
+
+
+def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
+    """Return the finished runs whose configuration has the wanted values.
+
+    Raises:
+        RunError: there is none; the message lists the nearest ones.
+    """
+    if isinstance(wanted.get("dataset"), str):
+        wanted["dataset"] = stored_name(wanted["dataset"])
+    runs = list_runs(results_root(profile))
+    found = [run for run in runs if all(run.config.get(k) == v for k, v in wanted.items())]
+    if found:
+        return found
+
+    def likeness(run: Run) -> float:
+        return sum(
+            _WEIGHTS.get(key, 1) * _likeness(value, run.config.get(key))
+            for key, value in wanted.items()
+        )
+
+    asked = ", ".join(f"{key}={value}" for key, value in wanted.items())
+    raise RunError(f"no run with {asked}; {_nearest(runs, likeness)}")
+
+
+def find_run(name: str, *, profile: str = "paper") -> Run:
+    """Return the finished run of this name.
+
+    Args:
+        name: `<recipe>/<dataset>/<model>/<hash>_s<seed>`, any part of that which one run alone
+            has, or the run's folder (a relative one is taken from the repository's root).
+        profile: Whose results tree is searched.
+
+    Raises:
+        RunError: no run has this name, or several have; the message lists them or the nearest.
+    """
+    folder = repo_root() / Path(name).expanduser()
+    if (folder / "run.json").exists():
+        return load_run(folder)
+    runs = list_runs(results_root(profile))
+    # "folder:x" is cag_x in a path; a whole part ("..._s1") goes before a piece ("..._s10").
+    part = name.replace("folder:", "cag:").replace(":", "_").strip("/")
+    stored, _, machine = part.partition(f"/{REPLICAS}/")
+    if machine:
+        return load_run(find_run(stored, profile=profile).path / REPLICAS / machine)
+    whole = [run for run in runs if f"/{part}/" in f"/{run_id(run)}/"]
+    found = whole or [run for run in runs if part and part in run_id(run)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunError(f"{name!r} is part of {len(found)} runs: {_listed(found)}.")
+    nearest = _nearest(runs, lambda run: SequenceMatcher(None, part, run_id(run)).ratio())
+    raise RunError(f"no run is called {name!r}; {nearest}")
+
+
+def run_id(run: Run) -> str:
+    """Return `<recipe>/<dataset>/<model>/<hash>_s<seed>`, which names a run in its tree.
+
+    A replica's name goes on with `/replicas/<machine>`.
+    """
+    return "/".join(run.path.parts[-6 if is_replica(run) else -4 :])
+
+
+def _likeness(wanted: Any, value: Any) -> float:
+    """Say how near a value is to the wanted one, 0 to 1; near names count in part."""
+    if isinstance(wanted, str) and isinstance(value, str):
+        return SequenceMatcher(None, wanted, value).ratio()
+    return float(wanted == value)
+
+
+def _nearest(runs: list[Run], likeness: Callable[[Run], float]) -> str:
+    if not runs:
+        return "there is no finished run in this results tree."
+    # Of equally near ones, a recipe's own protocol first.
+    ordered = sorted(runs, key=lambda run: (-likeness(run), len(_changes(run))))
+    return f"the nearest: {_listed(ordered)}."
+
+
+def _listed(runs: list[Run]) -> str:
+    """List the first runs, those that differ in the seed alone as one."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run_id(run).rsplit("_s", 1)[0], []).append(run)
+    lines = [_line(name, group) for name, group in list(groups.items())[:_LISTED]]
+    more = len(groups) - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more else "")
+
+
+def _line(name: str, group: list[Run]) -> str:
+    """Describe runs that differ in the seed alone."""
+    seeds = ", ".join(str(seed) for seed in sorted(run.config["seed"] for run in group))
+    words = [group[0].config["pretrained"], *_changes(group[0])]
+    return f"{name} ({', '.join(words)}, seed{'s' if len(group) > 1 else ''} {seeds})"
+
+
+def _changes(run: Run) -> list[str]:
+    """Return what differs from the recipe, as "name value"; nothing for a recipe that is gone."""
+    config = run.config
+    if config["recipe"] not in load_recipes():
+        return []
+    recipe = make_config(**{key: config[key] for key in (*_NAMING, "profile")}).to_dict()
+    return [f"{key} {value}" for key, value in config.items() if value != recipe.get(key)]
+
+
+def is_constant(run: Run) -> bool:
+    """Say whether a run predicts one and the same class for every test image."""
+    return np.count_nonzero(np.sum(run.record["confusion_matrix"], axis=0)) == 1
+
+
+def summary_line(run: Run) -> str:
+    """Return a run's progress line: what it was, what it reached, how long it took."""
+    config, test = run.config, run.record["metrics"]["test"]
+
+    def text(name: str) -> str:
+        value = test[name]["value"]
+        return "undefined" if value is None else f"{value:.3f}"
+
+    constant = ", one class for every test image" if is_constant(run) else ""
+    stamp = "PHANTOM " if run.record["data"]["phantom"] else ""
+    return (
+        f"{stamp}{config['dataset']} {config['model']} {config['pretrained']} seed "
+        f"{config['seed']}: test accuracy {text('accuracy')}, AUC {text('auc')}{constant} "
+        f"({run.record['timing']['train_seconds']:.0f} s)"
+    )

@@ -1,0 +1,215 @@
+"""Trained weights of a stored run: `python -m helpers.runs.weights <folder>` makes them again.
+
+`model.safetensors` lies beside `run.json` on the disk that trained the run. It is too large for the
+repository (but for one light network), and it is not needed for tables and figures; explaining a
+run or predicting with it does need it. On another kind of processor than the run's, the same seed
+gives another network: it is kept as a replica of the run, with predictions of its own.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from helpers.config import RunConfig
+from helpers.data.datasets import load_dataset
+from helpers.data.splits import DatasetUnavailable
+from helpers.models.registry import build_model
+from helpers.runs.checks import seeds_of
+from helpers.runs.experiment import WEIGHTS, check_data, make_run, save_weights
+from helpers.runs.replicas import describe
+from helpers.runs.store import (
+    Run,
+    RunError,
+    list_replicas,
+    load_run,
+    lock,
+    replica_dir,
+    run_id,
+    save_replica,
+)
+from helpers.training.seeds import default_device, environment
+
+FILE = WEIGHTS
+# Probabilities of a restored run may differ by rounding: another processor adds in another order.
+TOLERANCE = 1e-3
+
+
+def config_of(run: Run) -> RunConfig:
+    """Return the configuration that a stored run was made from."""
+    known = {field.name for field in fields(RunConfig)}
+    return RunConfig(**{name: value for name, value in run.config.items() if name in known})
+
+
+def untrained_model(run: Run, *, pretrained: str, seed: int) -> nn.Module:
+    """Return the run's network before training, in evaluation mode.
+
+    Args:
+        run: Any run of the architecture.
+        pretrained: "none" for random weights throughout, "imagenet" for a trained backbone below
+            random blocks and head.
+        seed: Seed of the random weights.
+    """
+    data, config = run.record["data"], run.config
+    torch.manual_seed(seed)
+    model = build_model(
+        config["model"],
+        num_classes=data["num_classes"],
+        in_channels=run.form.in_channels(data["in_channels"]),
+        image_size=config["image_size"],
+        pretrained=pretrained,
+    )
+    return model.eval()
+
+
+def load_model(run: Run) -> nn.Module:
+    """Return a run's network with its selected weights, in evaluation mode.
+
+    Raises:
+        RunError: the weights are not on this disk, damaged, or of another network.
+    """
+    file = run.path / FILE
+    if not file.exists():
+        near = [r for r in list_replicas(run) if (r.path / FILE).exists()]
+        if near:
+            raise RunError(
+                f"the weights of {run.path.name} are not on this disk, but those of its replica "
+                f"are, another network of the same configuration and seed: name it by `run`, "
+                f"{_shown(near[0].path)}."
+            )
+        raise RunError(
+            f"the weights of {run.path.name} ({run.config['dataset']}, {run.config['model']}) are "
+            f"not on this disk: {FILE} is missing beside its run.json. Train them again with "
+            f"`python -m helpers.runs.weights {_shown(run.path)}`; it takes as long as the run did "
+            f"({run.record['timing']['train_seconds']:.0f} s)."
+        )
+    try:
+        state = load_file(file)
+    except SafetensorError as error:
+        raise RunError(f"{run.path.name}/{FILE} is damaged: {error}.") from error
+    model = untrained_model(run, pretrained="none", seed=0)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise RunError(
+            f"{run.path.name}/{FILE} does not fit {run.config['model']}: {str(error)[:300]}"
+        ) from error
+    return model
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A stored run that was made again.
+
+    Attributes:
+        run: the run whose weights are on this disk now: the stored one, or its replica.
+        difference: largest difference of a validation probability to the stored run.
+    """
+
+    run: Run
+    difference: float
+
+
+def restore(run: Run) -> Restored:
+    """Make a stored run again for its weights, and compare it with what is stored.
+
+    Where the validation probabilities are the stored ones, up to `TOLERANCE`, the weights go beside
+    the stored run. Else this processor, thread count or version draws another network from the
+    same seed: it becomes a replica (`store.save_replica`) with its own predictions, and the
+    stored run stays as it is. An interrupted training goes on where it stopped.
+
+    Raises:
+        RunError: the data are not those of the run; or a replica of this very machine is stored
+            and is another network, as after a change of the code. Then nothing is written.
+    """
+    config = config_of(run)
+    splits = load_dataset(config.dataset)
+    check_data(run, splits)
+    folder = replica_dir(run, environment(default_device()))
+    checkpoint = folder / "checkpoint.pt"
+    with lock(run.path):
+        made = make_run(config, splits, checkpoint=checkpoint)
+        difference = _distance(made.predictions, run)
+        if difference <= TOLERANCE:
+            save_weights(made.model, run.path)
+            found = run
+        elif (folder / "run.json").exists():
+            found = load_run(folder)
+            if (distance := _distance(made.predictions, found)) > TOLERANCE:
+                raise RunError(
+                    f"{run_id(found)}: made again on the same kind of machine, its validation "
+                    f"probabilities differ by up to {distance:.3f}, so the code has changed since "
+                    f"commit {found.record['git']['sha']}; delete the folder to store a new one."
+                )
+            save_weights(made.model, folder)
+        else:
+            save_weights(made.model, folder)
+            found = save_replica(
+                run,
+                record=made.record,
+                predictions=made.predictions,
+                test_curve=made.test_curve,
+            )
+        checkpoint.unlink(missing_ok=True)
+        for empty in (folder, folder.parent):
+            if empty.exists() and not any(empty.iterdir()):
+                empty.rmdir()
+    return Restored(found, difference)
+
+
+def _distance(predictions: dict[str, np.ndarray], run: Run) -> float:
+    """Return the largest difference of a validation probability to a stored run's."""
+    return float(np.abs(predictions["val_probabilities"] - run.predictions("val")[1]).max())
+
+
+def _shown(folder: Path) -> str:
+    """Return a folder as a command takes it, without the machine's path where possible."""
+    parts = folder.parts
+    return "/".join(parts[parts.index("results") :]) if "results" in parts else str(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.runs.weights", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("run", type=Path, nargs="+", help="folder of a stored run")
+    options = parser.parse_args(arguments)
+    try:
+        for folder in options.run:
+            _make_again(folder)
+    except (ValueError, OSError, DatasetUnavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _make_again(folder: Path) -> None:
+    """Restore one run unless its weights are here; say what became of it."""
+    run = load_run(folder)
+    here = replica_dir(run, environment(default_device()))
+    if (run.path / FILE).exists():
+        print(f"{folder}: its weights are here", flush=True)
+        return
+    if (here / "run.json").exists() and (here / FILE).exists():
+        print(f"{folder}: the weights of its replica are here: {_shown(here)}", flush=True)
+        return
+    restored = restore(run)
+    print(f"{folder}: made again")
+    if restored.run is run:
+        print(f"  the same network, largest difference {restored.difference:.1e}", flush=True)
+        return
+    for line in describe(restored.run, seeds_of(run)):
+        print(f"  {line}")
+    print(f"  Kept as a replica; `run` of 06 and 11 takes {_shown(restored.run.path)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

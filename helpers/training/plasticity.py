@@ -1,0 +1,140 @@
+"""Selective neural plasticity (paper A, section 2.5): who is trained when.
+
+A plan is a list of stages. The warm-up stage trains the head alone, theta_0 = {w, b} (Eq. 16);
+selective fine-tuning adds the last stage of the backbone, theta_1 = {theta_high, w, b} (Eq. 17).
+The paper does not say which layers theta_high is: here it is ResNet's layer4, or MobileNetV2's
+blocks from its last stride on. What is frozen stays as it is to the last bit, batch-norm statistics
+included, and costs no backward pass.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+from helpers.config import PLASTICITIES
+from helpers.models.parts import split_model
+
+TRAINABLE = ("head", "high", "all")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training in which the same parameters are plastic.
+
+    Attributes:
+        name: for tables and logs.
+        trainable: "head" (theta_0), "high" (theta_1: last backbone stage and head) or "all".
+        epochs: its length, at least 1.
+    """
+
+    name: str
+    trainable: str
+    epochs: int
+
+    def __post_init__(self) -> None:
+        if self.trainable not in TRAINABLE:
+            raise ValueError(
+                f"stage {self.name!r}: unknown trainable part {self.trainable!r}; known: "
+                f"{', '.join(TRAINABLE)}."
+            )
+        if self.epochs < 1:
+            raise ValueError(f"stage {self.name!r} needs at least 1 epoch, got {self.epochs}.")
+
+
+def make_plan(plasticity: str, *, epochs: int, warmup_epochs: int = 0) -> tuple[Stage, ...]:
+    """Return the stages of a run.
+
+    Args:
+        plasticity: "all" (every parameter from the start), "high" or "head" (Eq. 17 or 16
+            throughout), or "staged" (the paper's: warm-up, then selective fine-tuning).
+        epochs: of the whole run.
+        warmup_epochs: of the warm-up stage, where "staged".
+
+    Raises:
+        ValueError: unknown plan, or a stage without epochs.
+    """
+    match plasticity:
+        case "all":
+            return (Stage("all", "all", epochs),)
+        case "high":
+            return (Stage("selective fine-tuning", "high", epochs),)
+        case "head":
+            return (Stage("warm-up", "head", epochs),)
+        case "staged":
+            return (
+                Stage("warm-up", "head", warmup_epochs),
+                Stage("selective fine-tuning", "high", epochs - warmup_epochs),
+            )
+    raise ValueError(f"unknown plasticity {plasticity!r}; known: {', '.join(PLASTICITIES)}.")
+
+
+def stage_at(plan: Iterable[Stage], epoch: int) -> Stage:
+    """Return the stage of an epoch, counted from 0; beyond the plan its last stage goes on."""
+    stages = list(plan)
+    for stage in stages:
+        if epoch < stage.epochs:
+            return stage
+        epoch -= stage.epochs
+    return stages[-1]
+
+
+@dataclass(frozen=True)
+class ActiveStage:
+    """A network in a stage.
+
+    Attributes:
+        stage: the stage.
+        model: the whole network.
+        frozen: its leading part that is not trained; empty where everything is.
+        plastic: the rest, which is.
+    """
+
+    stage: Stage
+    model: nn.Module
+    frozen: nn.Sequential
+    plastic: nn.Sequential
+
+    @property
+    def trainable_parameters(self) -> int:
+        """How many parameters are trained in this stage."""
+        return sum(p.numel() for p in self.plastic.parameters())
+
+    def train_mode(self) -> None:
+        """Put the plastic part into training mode; frozen batch norms keep their statistics."""
+        self.model.train()
+        self.frozen.eval()
+
+
+def enter_stage(model: nn.Module, stage: Stage) -> ActiveStage:
+    """Freeze and unfreeze a network's parameters for a stage.
+
+    Raises:
+        ValueError: not a network of the registry, or the stage would train nothing.
+    """
+    if stage.trainable == "all":
+        active = ActiveStage(stage, model, nn.Sequential(), nn.Sequential(model))
+    else:
+        parts = split_model(model)
+        lower = [parts.low, parts.high] if stage.trainable == "head" else [parts.low]
+        upper = [parts.head] if stage.trainable == "head" else [parts.high, parts.head]
+        active = ActiveStage(stage, model, nn.Sequential(*lower), nn.Sequential(*upper))
+    if active.trainable_parameters == 0:
+        raise ValueError(
+            f"stage {stage.name!r} trains nothing: {type(model).__name__} has no parameters in "
+            f"its {stage.trainable!r} part."
+        )
+    for parameter in active.frozen.parameters():
+        parameter.requires_grad_(False)
+    for parameter in active.plastic.parameters():
+        parameter.requires_grad_(True)
+    return active
+
+
+def trainable_by_stage(model: nn.Module, plan: Iterable[Stage]) -> dict[str, int]:
+    """Count the parameters that each stage of a plan trains; the network is left as it was."""
+    before = [(p, p.requires_grad) for p in model.parameters()]
+    counts = {stage.name: enter_stage(model, stage).trainable_parameters for stage in plan}
+    for parameter, flag in before:
+        parameter.requires_grad_(flag)
+    return counts

@@ -1,0 +1,1 @@
+"""What two papers say, and what became of it."""

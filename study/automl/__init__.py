@@ -1,0 +1,1 @@
+"""The AutoML that is run beside paper B's comparators."""

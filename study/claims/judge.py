@@ -1,0 +1,82 @@
+"""The list of claims with what became of each: `judge_claims()`."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from study.claims.check import joined
+from study.claims.ledger import PAPERS, Claim, load_claims
+from study.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    VERDICTS,
+    Outcome,
+)
+from study.claims.paper_a import wiring
+from study.claims.paper_b import wiring as paper_b
+
+CHECKS = joined(wiring.CHECKS, paper_b.CHECKS)
+
+
+CANNOT = "cannot be checked"
+# Every claim has one of these.
+STATES = (*VERDICTS, CANNOT)
+MEANING = {
+    REPRODUCED: "the computation gives it within the printed digits, or our runs show it: a number "
+    "lies in our 95 % interval, a difference is significant after correction",
+    NOT_REPRODUCED: "computed or measured, and it comes out otherwise or is not shown; for a "
+    "difference, *not shown* does not mean *absent*: the evidence has the interval",
+    CONTRADICTED: "what the paper prints elsewhere, or the architecture that it names, rules it "
+    "out; no run of ours is needed",
+    UNDERSPECIFIED: "what a check would need is not given, and the readings that the text allows "
+    "differ in their answer",
+    NOT_RUN: "there is a check, and its runs or measurements are not stored, or too short to count "
+    "against the paper",
+    CANNOT: "no check exists; the reason stands with the claim",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and its outcome.
+
+    Attributes:
+        claim: what the paper says.
+        outcome: what the check says, None where the claim cannot be checked.
+    """
+
+    claim: Claim
+    outcome: Outcome | None
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        return self.outcome.verdict if self.outcome else CANNOT
+
+    @property
+    def evidence(self) -> str:
+        """The figures that decide, or why the claim cannot be checked."""
+        return self.outcome.evidence if self.outcome else self.claim.cannot
+
+
+def judge_claims() -> tuple[Judged, ...]:
+    """Run the check of every claim, in the order of the list.
+
+    Raises:
+        ClaimsError: the list is not in order.
+        KeyError: a claim that can be checked has no check.
+    """
+    return tuple(
+        Judged(claim, None if claim.cannot else CHECKS[claim.id]()) for claim in load_claims()
+    )
+
+
+def count_states(judged: Iterable[Judged]) -> dict[str, Counter]:
+    """Return how many claims of each paper are in each state: paper -> state -> claims."""
+    counts = {paper: Counter() for paper in PAPERS}
+    for one in judged:
+        counts[one.claim.paper][one.state] += 1
+    return counts

@@ -1,0 +1,246 @@
+"""Paper A's images: how many, how balanced, how split, from its printed numbers alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.metrics.power import auc_error
+from study.claims.arithmetic import last_digit
+from study.claims.confusion import Confusion
+from study.claims.outcome import CONTRADICTED, OPEN_CHOICE, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.split_sizes import LARGEST, search_sizes
+from study.published import NOT_GIVEN, Published
+
+# Positives to negatives, or the reverse, from which an imbalance is called severe.
+SEVERE = 4
+
+
+@dataclass(frozen=True)
+class AucSplits:
+    """Which class sizes a set can have, from AUCs that were printed for it.
+
+    Attributes:
+        smaller: sizes of the smaller class with which all AUCs are possible without ties.
+        tried: sizes of the smaller class that were tried.
+        chance: how likely the evenest split fits AUCs that have nothing to do with it.
+    """
+
+    smaller: tuple[int, ...]
+    tried: int
+    chance: float
+
+
+def auc_splits(printed: Sequence[Published], *, n: int) -> AucSplits:
+    """Find the class sizes with which printed AUCs are whole counts of pairs.
+
+    Without tied scores, an AUC is the number of (positive, negative) pairs in the right order over
+    the number of pairs.
+    """
+    values = np.array([value.value for value in printed])
+    half = np.array([last_digit(value) / 2 for value in printed])
+    smaller = np.arange(1, n // 2 + 1)
+    pairs = (smaller * (n - smaller))[:, None]
+    fits = np.abs(np.rint(values * pairs) / pairs - values) <= half * (1 + 1e-6)
+    reached = np.minimum((pairs[-1, 0] + 1) / (1 / (2 * half) + 1), 1.0)
+    return AucSplits(tuple(smaller[fits.all(axis=1)].tolist()), len(smaller), float(reached.prod()))
+
+
+def imbalance(
+    *,
+    positive: int,
+    negative: int,
+    val_accuracies: Sequence[Published],
+    val_aucs: Sequence[Published],
+) -> Outcome:
+    """Check "severe class imbalance" against the sets that the numbers come from.
+
+    It is said of angiography in general, so images of one study cannot contradict it.
+
+    Verdict: reproduced where the test set has at least 4 images of one class to 1 of the other;
+    else underspecified, with what the printed numbers say of the paper's own sets.
+    """
+    found = search_sizes(val_accuracies)
+    n = found.sizes[0] if found.sizes else None
+    splits = auc_splits(val_aucs, n=n) if n else None
+    even = splits is not None and splits.smaller == (n // 2,)
+    ratio = max(positive, negative) / max(1, min(positive, negative))
+    evidence = "Said of angiography in general, without numbers. The paper's own test set has "
+    evidence += f"{positive} positive and {negative} negative images"
+    if even:
+        evidence += (
+            f"; of {splits.tried} ways to split the {n} validation images, only {n // 2} : "
+            f"{n - n // 2} makes all {len(val_aucs)} validation AUCs whole counts of pairs (that "
+            f"this one fits by accident: {100 * splits.chance:.1f} %). Of the training images' "
+            "classes nothing is printed"
+        )
+    return Outcome(
+        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED,
+        evidence=f"{evidence}.",
+        figures={
+            "positive": positive,
+            "negative": negative,
+            "validation images": n,
+            "chance": splits.chance if splits else None,
+        },
+    )
+
+
+def balanced_test(
+    *, total: Published, positive: Published, negative: Published, matrix: Confusion
+) -> Outcome:
+    """Check the stated test set against the confusion matrix.
+
+    Verdict: reproduced where the matrix has the stated total and class sizes, and these are equal;
+    else contradicted.
+    """
+    rows = (matrix.tp + matrix.fn, matrix.tn + matrix.fp)
+    stated = (positive.value, negative.value)
+    holds = rows == stated and sum(rows) == total.value and rows[0] == rows[1]
+    return Outcome(
+        verdict=REPRODUCED if holds else CONTRADICTED,
+        evidence=f"The matrix has {rows[0]} positive and {rows[1]} negative images, {matrix.n} in "
+        f"all; stated are {positive.printed}, {negative.printed} and {total.printed}.",
+        figures={"positive": rows[0], "negative": rows[1], "total": matrix.n},
+    )
+
+
+def independence(
+    *, source: Published, by_patient: Published, sizes: Mapping[str, int | None]
+) -> Outcome:
+    """Check whether the paper says enough to call the test set independent.
+
+    Verdict: underspecified where the source of the images or the split by patient is not given;
+    else reproduced.
+
+    Args:
+        source: what is said of the source.
+        by_patient: what is said of the split.
+        sizes: images by split, stated or recovered.
+    """
+    missing = [
+        name
+        for name, value in (("the source", source), ("a split by patient", by_patient))
+        if value.printed == NOT_GIVEN
+    ]
+    counts = " + ".join(str(n) for n in sizes.values())
+    whole = None if None in sizes.values() else sum(sizes.values())
+    evidence = f"Not given: {', '.join(missing)}." if missing else "Source and split are given."
+    if whole is not None:
+        evidence += (
+            f" The sizes that fit the printed numbers, {counts}, add up to {whole}: as a random "
+            "split by image of a round number gives; one by patient seldom would."
+            if whole % 100 == 0
+            else f" The sizes that fit the printed numbers, {counts}, add up to {whole}."
+        )
+    return Outcome(
+        verdict=UNDERSPECIFIED if missing else REPRODUCED,
+        evidence=evidence,
+        figures={"images": whole},
+        limits=(OPEN_CHOICE,) if missing else (),
+    )
+
+
+def rising_accuracy(*, printed: Sequence[Published], what: str) -> Outcome:
+    """Check that accuracies rise from the first to the last, and are those of one set.
+
+    Verdict: contradicted where the last is not above the first, or one is below that before it;
+    reproduced where they rise and some set of fewer than 1,000 images has all of them; else
+    underspecified.
+
+    Args:
+        printed: by epoch.
+        what: names the set.
+    """
+    values = [value.value for value in printed]
+    rising = values[-1] > values[0] and all(np.diff(values) >= 0)
+    found = search_sizes(printed)
+    evidence = f"From {printed[0].printed} to {printed[-1].printed} %. "
+    if found.sizes:
+        more = len(found.sizes) - 1
+        others = f"the smallest of {more + 1}" if more else "the only one"
+        evidence += (
+            f"A {what} set of {found.sizes[0]} images ({', '.join(map(str, found.counts))} right) "
+            f"gives all {found.n_shares} different values, {others} below {LARGEST:,}; chance of "
+            f"an accidental fit up to there: {100 * found.chance:.2g} %."
+        )
+    else:
+        evidence += f"No {what} set below {LARGEST:,} images gives all values."
+    verdict = UNDERSPECIFIED
+    if not rising:
+        verdict = CONTRADICTED
+    elif found.sizes:
+        verdict = REPRODUCED
+    return Outcome(
+        verdict=verdict,
+        evidence=evidence,
+        figures={
+            "images": found.sizes[0] if found.sizes else None,
+            "sizes that fit": len(found.sizes),
+            "chance": found.chance,
+        },
+    )
+
+
+def rising_auc(*, printed: Sequence[Published], accuracies: Sequence[Published]) -> Outcome:
+    """Check that the AUC improves in every epoch, and is possible on the recovered set.
+
+    Verdict: contradicted where it does not rise every time, or no split of the set that fits the
+    accuracies fits the AUCs; else reproduced.
+    """
+    values = [value.value for value in printed]
+    rising = all(np.diff(values) > 0)
+    sizes = search_sizes(accuracies).sizes
+    splits = auc_splits(printed, n=sizes[0]) if sizes else None
+    possible = splits is None or bool(splits.smaller)
+    evidence = f"{', '.join(v.printed for v in printed)}: {'rising' if rising else 'not rising'}"
+    if splits:
+        held = ", ".join(f"{p} : {sizes[0] - p}" for p in splits.smaller) or "none"
+        evidence += f"; splits of {sizes[0]} images on which all are whole counts of pairs: {held}"
+    return Outcome(
+        verdict=REPRODUCED if rising and possible else CONTRADICTED,
+        evidence=f"{evidence}.",
+        figures={f"epoch {i}": value for i, value in enumerate(values, start=1)},
+    )
+
+
+def above_training(*, train: Sequence[Published], val: Sequence[Published]) -> Outcome:
+    """Check that validation accuracy is above training accuracy after the first epoch.
+
+    Verdict: reproduced where it is in each of them, else contradicted.
+    """
+    gaps = [v.value - t.value for t, v in zip(train, val, strict=True)]
+    listed = ", ".join(f"{gap:+.2f}" for gap in gaps)
+    return Outcome(
+        verdict=REPRODUCED if all(gap > 0 for gap in gaps[1:]) else CONTRADICTED,
+        evidence=f"Validation less training accuracy by epoch, points: {listed}.",
+        figures={f"epoch {i}": gap for i, gap in enumerate(gaps, start=1)},
+    )
+
+
+def auc_possible(
+    *, auc: Published, positive: int, negative: int, sensitivity: Published, specificity: Published
+) -> Outcome:
+    """Check an AUC against the class sizes and the one printed point of its ROC curve.
+
+    A curve through that point has an area between sensitivity x specificity and
+    1 - (1 - sensitivity) (1 - specificity).
+
+    Verdict: reproduced where the AUC lies within these bounds and is a whole count of half pairs
+    (ties count half) to the printed digits; else contradicted.
+    """
+    se, sp = sensitivity.fraction, specificity.fraction
+    low, high = se * sp, 1 - (1 - se) * (1 - sp)
+    pairs = positive * negative
+    nearest = round(2 * auc.value * pairs) / (2 * pairs)
+    whole = abs(nearest - auc.value) <= last_digit(auc) / 2 * (1 + 1e-6)
+    error = auc_error(auc.value, positive, negative)
+    return Outcome(
+        verdict=REPRODUCED if whole and low <= auc.value <= high else CONTRADICTED,
+        evidence=f"{auc.printed} is {nearest * pairs:g} of {pairs:,} pairs, and lies within "
+        f"{low:.3f} .. {high:.3f}, which the printed sensitivity and specificity allow; standard "
+        f"error {error:.3f} (Hanley and McNeil)."
+        if whole and low <= auc.value <= high
+        else f"{auc.printed} is not possible: bounds {low:.3f} .. {high:.3f}, {pairs:,} pairs.",
+        figures={"published": auc.value, "low": low, "high": high, "standard error": error},
+    )

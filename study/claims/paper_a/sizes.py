@@ -1,0 +1,244 @@
+"""Paper A's sizes: what the backbones that it names hold, against what it states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torchvision
+
+from study.claims.arithmetic import agrees, percent_saved, rounding
+from study.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    OPEN_CHOICE,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+    verdict_of_readings,
+)
+from study.published import NOT_GIVEN, Published
+
+MILLION = 1e6
+# "Far fewer": below this share of the backbone's parameters.
+FAR_FEWER = 0.1
+# "A small subset": below this share of all parameters.
+SMALL_SUBSET = 0.5
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Parameters of a ResNet of torchvision without its classifier.
+
+    Attributes:
+        trunk: all of them.
+        last_stage: of layer4.
+        last_block: of the last residual block.
+        features: width of the pooled features.
+    """
+
+    trunk: int
+    last_stage: int
+    last_block: int
+    features: int
+
+    def total(self, head: int) -> int:
+        """Return the parameters with a head."""
+        return self.trunk + head
+
+    def linear(self, outputs: int) -> int:
+        """Return the parameters of a linear head with bias."""
+        return (self.features + 1) * outputs
+
+
+@lru_cache
+def count_backbone(name: str) -> Backbone:
+    """Count "resnet18", "resnet34" or "resnet50"; no memory is taken for the weights."""
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name)
+
+    def count(module: torch.nn.Module) -> int:
+        return sum(p.numel() for p in module.parameters())
+
+    classifier = network.fc
+    return Backbone(
+        trunk=count(network) - count(classifier),
+        last_stage=count(network.layer4),
+        last_block=count(network.layer4[-1]),
+        features=classifier.in_features,
+    )
+
+
+def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
+    """Check that the head has far fewer parameters than the backbone.
+
+    Verdict: reproduced where each head that the paper allows has less than a tenth, else not
+    reproduced.
+
+    Args:
+        heads: name -> parameters of the head, and the backbone that it is on.
+    """
+    shares = {name: 100 * head / backbone.trunk for name, (head, backbone) in heads.items()}
+    listed = ", ".join(f"{name} {share:.2g} %" for name, share in shares.items())
+    holds = all(share < 100 * FAR_FEWER for share in shares.values())
+    return Outcome(
+        verdict=REPRODUCED if holds else NOT_REPRODUCED,
+        evidence=f"Head over its backbone: {listed}.",
+        figures=shares,
+    )
+
+
+def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
+    """Check that fine-tuning trains a small subset of the parameters.
+
+    The layers are not named; the last stage and the last block are tried.
+
+    Small is read as less than half.
+
+    Verdict: reproduced where each reading trains less than half, not reproduced where each trains
+    half or more, else underspecified.
+    """
+    shares = {
+        f"{part} of {name}": 100 * count / backbone.trunk
+        for name, backbone in backbones.items()
+        for part, count in (
+            ("last stage", backbone.last_stage),
+            ("last block", backbone.last_block),
+        )
+    }
+    small = [share < 100 * SMALL_SUBSET for share in shares.values()]
+    listed = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
+    return Outcome(
+        verdict=verdict_of_readings(small),
+        evidence=f"The layers are not named; of the backbone's parameters they hold: {listed}. "
+        "Less than half is counted as small.",
+        figures=shares,
+        limits=(OPEN_CHOICE,),
+    )
+
+
+def backbone_size(*, named: str, backbones: Mapping[str, Backbone], printed: Published) -> Outcome:
+    """Check that the backbone named in the methods has the size of Table 4.
+
+    Verdict: reproduced where the backbone with a linear head has the printed size; contradicted
+    where the backbone alone has more; else underspecified (a head could fill the rest).
+    """
+    backbone = backbones[named]
+    alone, low, high = backbone.trunk / MILLION, *rounding(printed)
+    verdict = UNDERSPECIFIED
+    if agrees(backbone.total(backbone.linear(1)) / MILLION, printed):
+        verdict = REPRODUCED
+    elif alone > high:
+        verdict = CONTRADICTED
+    counted = ", ".join(f"{name} {b.trunk / MILLION:.2f} M" for name, b in backbones.items())
+    return Outcome(
+        verdict=verdict,
+        evidence=f"Without classifier: {counted}; Table 4 prints {printed.printed} M "
+        f"({low:.2f} to {high:.2f}).",
+        figures={name: b.trunk / MILLION for name, b in backbones.items()}
+        | {"published": printed.value},
+    )
+
+
+def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Outcome:
+    """Check that some backbone with the linear head of Eq. 4 has the size of Table 4.
+
+    Verdict: reproduced where one has, else contradicted.
+    """
+    totals = {name: b.total(b.linear(1)) / MILLION for name, b in backbones.items()}
+    low, high = rounding(printed)
+    rooms = {
+        name: (low - b.trunk / MILLION, high - b.trunk / MILLION)
+        for name, b in backbones.items()
+        if low > b.trunk / MILLION
+    }
+    room = ", ".join(f"{a:.2f} to {z:.2f} M on {name}" for name, (a, z) in rooms.items())
+    listed = ", ".join(f"{name} {total:.2f} M" for name, total in totals.items())
+    holds = any(agrees(total, printed) for total in totals.values())
+    evidence = f"With one linear unit: {listed}; printed are {printed.printed} M"
+    return Outcome(
+        verdict=REPRODUCED if holds else CONTRADICTED,
+        evidence=evidence + (f", which leaves a head of {room}." if room else "."),
+        figures=totals | {"published": printed.value},
+    )
+
+
+def counted_size(*, count: float, printed: Published) -> Outcome:
+    """Check a printed size against a count.
+
+    Verdict: reproduced where the count rounds to the printed digits, else contradicted.
+
+    Args:
+        count: in millions.
+        printed: in millions.
+    """
+    return Outcome(
+        verdict=REPRODUCED if agrees(count, printed) else CONTRADICTED,
+        evidence=f"Counted {count:.3f} M with a classifier of two classes; printed "
+        f"{printed.printed} M.",
+        figures={"counted": count, "published": printed.value},
+    )
+
+
+def undescribed_head(*, printed: Published, backbone: Backbone, described: Published) -> Outcome:
+    """Check the size of a network whose head is not described.
+
+    Verdict: contradicted where the backbone alone has more than is printed; underspecified while
+    the head is not described; else reproduced.
+    """
+    low, high = (end - backbone.trunk / MILLION for end in rounding(printed))
+    verdict = REPRODUCED
+    if high < 0:
+        verdict = CONTRADICTED
+    elif described.printed == NOT_GIVEN:
+        verdict = UNDERSPECIFIED
+    return Outcome(
+        verdict=verdict,
+        evidence=f"{printed.printed} M leave {low:.2f} to {high:.2f} M for a head on ResNet-18 "
+        f"({backbone.trunk / MILLION:.2f} M); the circuit and its layers: {described.printed}.",
+        figures={"least": low, "most": high},
+    )
+
+
+def lighter_in_use(*, ours: Published, others: Mapping[str, Published]) -> Outcome:
+    """Check that the model has fewer parameters in use than conventional networks.
+
+    Freezing saves memory in training; in use every parameter counts.
+
+    Verdict: reproduced where it has fewer than each network of the table, contradicted where it has
+    fewer than none, else underspecified: which network is meant is not said.
+
+    Args:
+        ours: printed parameters.
+        others: of the networks in the same table.
+    """
+    saved = {name: percent_saved(ours.value, value.value) for name, value in others.items()}
+    verdict = UNDERSPECIFIED
+    if all(share > 0 for share in saved.values()):
+        verdict = REPRODUCED
+    elif all(share <= 0 for share in saved.values()):
+        verdict = CONTRADICTED
+    listed = ", ".join(
+        f"{abs(share):.1f} % {'fewer' if share > 0 else 'more'} parameters than {name}"
+        for name, share in saved.items()
+    )
+    return Outcome(
+        verdict=verdict,
+        evidence=f"Against which network is not said: {listed}. Freezing saves nothing in use.",
+        figures=saved,
+    )
+
+
+def same_head(*, methods: Published, results: Published, discussion: Published) -> Outcome:
+    """Check that methods and results speak of the same head.
+
+    Verdict: contradicted where they name different ones, else reproduced.
+    """
+    same = methods.printed == results.printed
+    return Outcome(
+        verdict=REPRODUCED if same else CONTRADICTED,
+        evidence=f"The methods describe a {methods.printed} head (Eq. 4), the results name a "
+        f"{results.printed} one, and the discussion calls the brain-inspired mechanisms "
+        f"{discussion.printed}.",
+        figures={},
+    )

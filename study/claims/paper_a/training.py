@@ -1,0 +1,308 @@
+"""Paper A's loss, labels and schedules: what its formulas do, and which of them its rates follow.
+
+Gradients are with respect to the logit of the right class, whose probability is p_t.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from helpers.config import READINGS
+from helpers.training.losses import focal_loss
+from study.claims.arithmetic import agrees
+from study.claims.one_cycle import Fit
+from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.published import Published
+
+SURE, CONFIDENT, UNCERTAIN, HARD = 0.99, 0.9, 0.5, 0.1
+GAMMAS = (0.5, 1.0, 2.0, 5.0)
+# Gradients within this factor of each other are called about equal.
+ABOUT_EQUAL = 2.0
+
+
+def focal_gradient(p_t: float, gamma: float) -> float:
+    """Return the size of the gradient of -(1 - p_t)^gamma log p_t (Eq. 7 without alpha)."""
+    return (1 - p_t) ** gamma * (1 - p_t - gamma * p_t * np.log(p_t))
+
+
+def equal_weights(*, easy: float, hard: float) -> Outcome:
+    """Check that cross-entropy (Eq. 6) gives an easy and a hard sample about equal weight.
+
+    Verdict: reproduced where the gradients are within a factor of 2; else underspecified: the
+    factor before the logarithm is 1 for all, which is equal, the gradient is not.
+
+    Args:
+        easy: p_t of the easy sample.
+        hard: of the hard one.
+    """
+    ratio = focal_gradient(hard, 0.0) / focal_gradient(easy, 0.0)
+    equal = 1 / ABOUT_EQUAL <= ratio <= ABOUT_EQUAL
+    return Outcome(
+        verdict=REPRODUCED if equal else UNDERSPECIFIED,
+        evidence=f"The factor before the logarithm is 1 for all; the gradient of a sample at p_t = "
+        f"{hard:g} is {ratio:.3g} times that of one at {easy:g}. Which of them is meant by weight "
+        "is not said.",
+        figures={"gradient ratio": ratio},
+    )
+
+
+def easy_suppressed(*, gammas: Sequence[float], p_t: float) -> Outcome:
+    """Check that the focal factor reduces the gradient of confident samples.
+
+    Verdict: reproduced where the gradient is below that of cross-entropy for each gamma, else not
+    reproduced.
+    """
+    ratios = {g: focal_gradient(p_t, g) / focal_gradient(p_t, 0.0) for g in gammas}
+    listed = ", ".join(f"{100 * ratio:.2g} % (gamma {g:g})" for g, ratio in ratios.items())
+    return Outcome(
+        verdict=REPRODUCED if all(r < 1 for r in ratios.values()) else NOT_REPRODUCED,
+        evidence=f"At p_t = {p_t:g} the gradient is this share of cross-entropy's: {listed}; gamma "
+        "itself is not given, and 0, which the text allows, changes nothing. So with hard labels; "
+        "with smoothed ones it depends on how Eq. 10 is read.",
+        figures={f"gamma {g:g}": ratio for g, ratio in ratios.items()},
+    )
+
+
+def uncertain_favoured(*, gammas: Sequence[float], uncertain: float, confident: float) -> Outcome:
+    """Check that the focal factor moves the gradient from confident to uncertain samples.
+
+    Verdict: reproduced where an uncertain sample weighs more against a confident one than in
+    cross-entropy, for each gamma; else not reproduced.
+    """
+
+    def weight(gamma: float) -> float:
+        return focal_gradient(uncertain, gamma) / focal_gradient(confident, gamma)
+
+    weights = {g: weight(g) for g in gammas}
+    listed = ", ".join(f"{w:.3g} (gamma {g:g})" for g, w in weights.items())
+    return Outcome(
+        verdict=REPRODUCED if all(w > weight(0.0) for w in weights.values()) else NOT_REPRODUCED,
+        evidence=f"A sample at p_t = {uncertain:g} weighs {weight(0.0):.3g} times one at "
+        f"{confident:g} in cross-entropy, with the factor {listed}. It is amplified against the "
+        "others only: (1 - p_t)^gamma is never above 1.",
+        figures={"cross-entropy": weight(0.0)} | {f"gamma {g:g}": w for g, w in weights.items()},
+    )
+
+
+ONE_ALPHA = "one for both classes"
+
+
+def alpha_balances(*, by_class: Published, alphas: Sequence[float]) -> Outcome:
+    """Check that alpha of Eq. 7 can weigh one class against the other.
+
+    Verdict: underspecified where a positive and a negative sample weigh the same for each alpha
+    as the formula is printed, else reproduced.
+    """
+    one = by_class.printed == ONE_ALPHA
+    ratios = [1.0 if one else alpha / (1 - alpha) for alpha in alphas]
+    constant = np.allclose(ratios, 1.0)
+    return Outcome(
+        verdict=UNDERSPECIFIED if constant else REPRODUCED,
+        evidence="As printed, one alpha multiplies both classes: a positive sample weighs "
+        f"{ratios[0]:g} times a negative one whatever alpha is, and the loss is scaled, not "
+        "balanced. With alpha for positives and 1 - alpha for negatives, as in the focal loss of "
+        "Lin et al. (2017), it would balance; the text does not say so."
+        if constant
+        else f"A positive sample weighs {min(ratios):.2g} to {max(ratios):.2g} times a negative "
+        "one, as alpha is chosen.",
+        figures={f"alpha {a:g}": r for a, r in zip(alphas, ratios, strict=True)},
+    )
+
+
+def smoothed_labels(*, eps: Sequence[float]) -> Outcome:
+    """Check that labels smoothed by Eq. 9 stay strictly between 0 and 1.
+
+    Verdict: reproduced where they do for each eps, the end 0 (no smoothing) aside, and one above 0
+    was tried; else not reproduced.
+    """
+    e = np.array([value for value in eps if value > 0])
+    labels = np.stack([e / 2, (1 - e) + e / 2]) if len(e) else np.empty((2, 0))
+    inside = bool(len(e)) and bool(((labels > 0) & (labels < 1)).all())
+    evidence = "Eq. 9 turns 0 and 1 into eps / 2 and 1 - eps / 2"
+    if inside:
+        evidence += f": within {labels.min():.3g} .. {labels.max():.3g} for the eps tried"
+    return Outcome(
+        verdict=REPRODUCED if inside else NOT_REPRODUCED,
+        evidence=f"{evidence}. eps is not given; of the printed range, 0 leaves hard labels and 1 "
+        "leaves no label at all (1/2 for both).",
+        figures={"lowest": float(labels.min()), "highest": float(labels.max())} if len(e) else {},
+    )
+
+
+def joint_loss(
+    *, probability: float, gamma: float, eps: float, sure: float, guess: float
+) -> Outcome:
+    """Check that Eq. 10 defines one loss: its p_t (Eq. 8) is defined for labels 0 and 1 only.
+
+    The readings of `losses` are compared on one positive sample. Each is also asked for what the
+    text after Eq. 8 wants of the focal loss: less for a sure right answer than for a guess.
+
+    Verdict: reproduced where all readings agree within 1 %, else underspecified.
+
+    Args:
+        probability: predicted for the sample.
+        gamma: focusing parameter.
+        eps: smoothing.
+        sure: probability of a sure right answer.
+        guess: of a guess.
+    """
+    grid = np.arange(1, 1000) / 1000
+    at, ratios, lowest = {}, {}, {}
+    for reading in READINGS:
+        options = {"reading": reading, "gamma": gamma, "eps": eps}
+        at[reading], high, low = _losses([probability, sure, guess], **options)
+        ratios[reading] = high / low
+        lowest[reading] = float(grid[_losses(grid, **options).argmin()])
+    same = max(at.values()) - min(at.values()) <= 0.01 * max(at.values())
+    dearer = [reading for reading, ratio in ratios.items() if ratio >= 1]
+    return Outcome(
+        verdict=REPRODUCED if same else UNDERSPECIFIED,
+        evidence=f"p_t is defined for hard labels only. At a probability of {probability:g}, gamma "
+        f"{gamma:g} and eps {eps:g} the readings of Eq. 10 give "
+        + ", ".join(f"{value:.3g} ({reading})" for reading, value in at.items())
+        + "; they are lowest at "
+        + ", ".join(f"{p:.3g}" for p in lowest.values())
+        + f". That a sure right answer ({sure:g}) costs less than a guess ({guess:g}), as the text "
+        "after Eq. 8 wants, holds " + (f"in all but {', '.join(dearer)}." if dearer else "in all."),
+        figures={f"loss, {reading}": value for reading, value in at.items()}
+        | {f"lowest at, {reading}": p for reading, p in lowest.items()}
+        | {f"sure / guess, {reading}": ratio for reading, ratio in ratios.items()},
+    )
+
+
+def _losses(
+    probabilities: Sequence[float], *, reading: str, gamma: float, eps: float
+) -> np.ndarray:
+    """Return the loss of positive samples of the given probabilities."""
+    p = torch.as_tensor(probabilities, dtype=torch.float64)
+    return focal_loss(
+        torch.logit(p),
+        torch.ones_like(p),
+        gamma=gamma,
+        smoothing=eps,
+        reading=reading,
+        reduction="none",
+    ).numpy()
+
+
+# --- schedules -----------------------------------------------------------------------------------
+
+
+def warm_restarts(*, printed: Sequence[Published], cycles: Sequence[int]) -> Outcome:
+    """Check that the rates can come from cosine annealing with warm restarts.
+
+    Within a cycle the rate falls; it rises at a restart only, back to the peak at most.
+
+    Verdict: contradicted where the rates rise from epoch to epoch as those of no tried cycle do;
+    else reproduced.
+
+    Args:
+        printed: rates at the end of epochs 1, 2, ...
+        cycles: lengths of the first cycle, in epochs; each is tried with lengths that stay, double
+            and treble.
+    """
+    wanted = np.sign(np.diff([value.value for value in printed]))
+    fitting = [
+        (first, factor)
+        for first in cycles
+        for factor in (1, 2, 3)
+        if np.array_equal(np.sign(np.diff(_restarted(first, factor, len(printed)))), wanted)
+    ]
+    tried = 3 * len(cycles)
+    listed = ", ".join(value.printed for value in printed)
+    return Outcome(
+        verdict=REPRODUCED if fitting else CONTRADICTED,
+        evidence=f"{listed}: of {tried} schedules of whole-epoch cycles, "
+        + (
+            f"{len(fitting)} rise and fall as these rates do."
+            if fitting
+            else "none rises at the end of each of these epochs. The results name another "
+            "schedule, OneCycleLR, whose rates they are. A warm-up before the first cycle, which "
+            "is not mentioned, was not tried."
+        ),
+        figures={"schedules tried": tried, "schedules that fit": len(fitting)},
+    )
+
+
+def _restarted(first: int, factor: int, epochs: int) -> np.ndarray:
+    """Return the rate over the peak at the end of each epoch, for cycles of whole epochs."""
+    rates, length, done = [], first, 0
+    for _ in range(epochs):
+        done += 1
+        if done == length:
+            length, done = length * factor, 0
+        rates.append((1 + np.cos(np.pi * done / length)) / 2)
+    return np.round(rates, 12)
+
+
+def one_cycle(*, printed: Sequence[Published], fits: Sequence[Fit], chance: float) -> Outcome:
+    """Check that the rates are those of a one-cycle schedule.
+
+    Verdict: reproduced where a schedule of the grid gives all of them to the printed digits; else
+    not reproduced.
+
+    Args:
+        printed: rates at the end of epochs 1, 2, ...
+        fits: what `find_schedules` found for them.
+        chance: see `one_cycle.chance_of_fit`.
+    """
+    if not fits:
+        return Outcome(
+            verdict=NOT_REPRODUCED,
+            evidence="No one-cycle schedule of the grid gives the printed rates.",
+            figures={"schedules that fit": 0},
+        )
+    best = fits[0]
+    only = "the only one of the grid" if len(fits) == 1 else f"one of {len(fits)} on the grid"
+    return Outcome(
+        verdict=REPRODUCED,
+        evidence=f"All {len(printed)} rates follow from a peak of {best.max_lr:g}, a first rate of "
+        f"1/{best.div_factor:g} of it and a rise over {best.rise_epochs:g} epochs of "
+        f"{best.steps[0]} to {best.steps[1]} batches, {only}. Of one-cycle schedules drawn off "
+        f"the grid, {100 * chance:.2g} % are fitted by some schedule on it.",
+        figures={
+            "schedules that fit": len(fits),
+            "max_lr": best.max_lr,
+            "div_factor": best.div_factor,
+            "rise epochs": best.rise_epochs,
+            "chance": chance,
+        },
+    )
+
+
+def highest_rate(
+    *, stated: Published, printed: Sequence[Published], fits: Sequence[Fit]
+) -> Outcome:
+    """Check the highest rate that the text states against the table.
+
+    Verdict: reproduced where it is the highest of the table, else contradicted.
+    """
+    highest = max(value.value for value in printed)
+    holds = agrees(highest, stated)
+    evidence = f"The highest rate of Table 1 is {highest:g}."
+    if fits:
+        evidence += (
+            f" The schedule found goes on to {fits[0].max_lr:g} after {fits[0].rise_epochs:g} "
+            f"epochs; Table 1 ends after {len(printed)}, while the rate was rising."
+        )
+    return Outcome(
+        verdict=REPRODUCED if holds else CONTRADICTED,
+        evidence=evidence,
+        figures={"highest printed": highest, "peak": fits[0].max_lr if fits else None},
+    )
+
+
+def total_time(*, total: Published, epochs: Published, seconds: Published) -> Outcome:
+    """Check that the total time is that of the epochs.
+
+    Verdict: reproduced where epochs x seconds gives the printed minutes, else contradicted.
+    """
+    minutes = epochs.value * seconds.value / 60
+    return Outcome(
+        verdict=REPRODUCED if agrees(minutes, total) else CONTRADICTED,
+        evidence=f"{epochs.printed} x {seconds.printed} s = {minutes:.2f} min; printed is "
+        f"{total.printed}. It is the time up to the first epoch at the target, in which the "
+        "rate was still rising.",
+        figures={"minutes": minutes, "published": total.value},
+    )

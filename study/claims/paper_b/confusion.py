@@ -1,0 +1,285 @@
+"""Paper B's confusion matrices, curves and class-wise areas, as far as the text quotes them."""
+
+from collections.abc import Mapping, Sequence
+
+from study.claims.outcome import (
+    BUDGET,
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OPEN_CHOICE,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+)
+from study.published import Published
+
+
+def counts_fit(
+    *,
+    right: Mapping[str, Published],
+    wrong: Mapping[str, Published],
+    accuracy: Published,
+    n: int,
+    supports: Mapping[str, int] | None,
+) -> Outcome:
+    """Judge quoted cells of a confusion matrix.
+
+    Rule: "contradicted" where the quoted right or wrong decisions are more than the printed
+    accuracy allows on the test set, or a quoted diagonal is more than its class has images; "not
+    run" as long as no run tells the sizes of the classes; else "reproduced".
+
+    Args:
+        right: diagonal cells by class; of a range its low end counts once.
+        wrong: other cells.
+        accuracy: printed.
+        n: test images.
+        supports: images by class, None if no run is stored.
+    """
+    total = sum(value.low for value in right.values())
+    errors = sum(value.low for value in wrong.values())
+    # The printed accuracy is rounded to a tenth of a point.
+    most = (accuracy.fraction + 0.0005) * n
+    least = (accuracy.fraction - 0.0005) * n
+    over = [c for c, value in right.items() if supports and value.low > supports.get(c, n)]
+    verdict = REPRODUCED if supports else NOT_RUN
+    if total > most or errors > n - least or over:
+        verdict = CONTRADICTED
+    needs = "" if supports else " Needed: the labels of the data set, for the sizes of its classes."
+    return Outcome(
+        verdict=verdict,
+        evidence=f"Quoted: {total:.0f} right and {errors:.0f} wrong; {accuracy.printed} % of {n} "
+        f"test images leaves {most:.0f} right and {n - least:.0f} wrong.{needs}",
+        figures={"right": total, "wrong": errors, "most_right": most, "most_wrong": n - least},
+        runs=("run store",) if supports else (),
+    )
+
+
+def concentrated(*, wrong: Mapping[str, Published], accuracy: Published, n: int, k: int) -> Outcome:
+    """Judge "errors are concentrated in certain pairs, not spread over all classes".
+
+    Rule: "reproduced" where the quoted cells hold at least three times the share of all errors that
+    an even spread would give them, "contradicted" where they hold no more than that share, else
+    "underspecified".
+
+    Args:
+        wrong: quoted cells.
+        accuracy: printed.
+        n: test images.
+        k: classes.
+    """
+    quoted = sum(value.low for value in wrong.values())
+    share = quoted / ((1 - accuracy.fraction) * n)
+    even = len(wrong) / (k * (k - 1))
+    verdict = UNDERSPECIFIED
+    if share >= 3 * even:
+        verdict = REPRODUCED
+    elif share <= even:
+        verdict = CONTRADICTED
+    return Outcome(
+        verdict=verdict,
+        evidence=f"The {len(wrong)} quoted cells hold {quoted:.0f} errors, {100 * share:.0f} % of "
+        f"all that the accuracy leaves; spread evenly they would hold {100 * even:.0f} %.",
+        figures={"share": share, "even": even},
+    )
+
+
+def broadest(
+    *, quoted: Mapping[str, Published], accuracy: Published, n: int, k: int, other: float
+) -> Outcome:
+    """Judge "this class has the broadest confusion" by the errors quoted for it.
+
+    Rule: "contradicted" where the text quotes another class with more errors; else
+    "underspecified": the errors of the other classes, and over how many classes they spread, are
+    not quoted.
+
+    Args:
+        quoted: the class's quoted errors.
+        accuracy: printed.
+        n: test images.
+        k: classes.
+        other: errors quoted for the next class.
+    """
+    errors = sum(value.low for value in quoted.values())
+    mean = (1 - accuracy.fraction) * n / k
+    return Outcome(
+        verdict=CONTRADICTED if other > errors else UNDERSPECIFIED,
+        evidence=f"Quoted for the class: {errors:.0f} errors, for the next one {other:.0f}; at "
+        f"{accuracy.printed} % the mean over {k} classes is {mean:.0f}. The other classes' errors "
+        "are not quoted.",
+        figures={"errors": errors, "mean": mean, "other": other},
+    )
+
+
+def reciprocal(*, there: Published, back: Published) -> Outcome:
+    """Judge "reciprocal confusion" of two classes.
+
+    Rule: "contradicted" where the smaller of both cells is less than half of the larger,
+    "underspecified" where they are equal (one cell may be told twice), else "reproduced".
+    """
+    low, high = sorted((there.value, back.value))
+    verdict = UNDERSPECIFIED if low == high else REPRODUCED
+    if low < high / 2:
+        verdict = CONTRADICTED
+    return Outcome(
+        verdict=verdict,
+        evidence=f"Quoted: {there.printed} one way, {back.printed} the other"
+        + (", which may be one cell told twice." if low == high else "."),
+        figures={"low": low, "high": high},
+    )
+
+
+def alike(
+    *,
+    first: Mapping[str, Published],
+    second: Mapping[str, Published],
+    accuracies: tuple[Published, Published],
+) -> Outcome:
+    """Judge whether two matrices of different data sets can be told apart by what is quoted.
+
+    Rule: "underspecified" where every quoted cell differs by less than a tenth while the printed
+    accuracies differ by more than five points (then the quoted cells cannot be where the
+    difference lies, and the rest is in a picture alone); else "reproduced".
+
+    Args:
+        first: cells of the one.
+        second: the same cells of the other.
+        accuracies: printed.
+    """
+    apart = {
+        cell: abs(second[cell].value - value.value) / value.value for cell, value in first.items()
+    }
+    points = 100 * abs(accuracies[0].fraction - accuracies[1].fraction)
+    close = max(apart.values()) < 0.1 and points > 5
+    listed = ", ".join(
+        f"{cell} {value.printed} and {second[cell].printed}" for cell, value in first.items()
+    )
+    return Outcome(
+        verdict=UNDERSPECIFIED if close else REPRODUCED,
+        evidence=f"OrganC and OrganS: {listed}; their accuracies are {points:.1f} points apart.",
+        figures={"largest": max(apart.values()), "points": points},
+    )
+
+
+def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
+    """Judge a single value that is said to be an end of a printed range.
+
+    Rule: "reproduced" where it is that end ("low") or lies within ("within"), else "contradicted".
+    """
+    fits = value.value == band.low if which == "low" else band.low <= value.value <= band.high
+    return Outcome(
+        verdict=REPRODUCED if fits else CONTRADICTED,
+        evidence=f"{value.printed} beside the printed range {band.printed}.",
+        figures={"value": value.value, "low": band.low, "high": band.high},
+    )
+
+
+def plateau(*, printed: Published, accuracy: Published, within: float) -> Outcome:
+    """Judge a plateau of the test curve, "around" a value or a range, against the table.
+
+    Rule: "reproduced" where the table's accuracy is at most `within` points off, else
+    "underspecified": the table may show a better epoch than those of the plateau.
+    """
+    fits = printed.low - within <= accuracy.value <= printed.high + within
+    return Outcome(
+        verdict=REPRODUCED if fits else UNDERSPECIFIED,
+        evidence=f"The curve levels off around {printed.printed} %, the table prints "
+        f"{accuracy.printed} %; {within:g} point off is allowed for. Of which epoch the table's "
+        "number is, is not said.",
+        figures={"low": printed.low, "high": printed.high, "table": accuracy.value},
+    )
+
+
+def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Outcome:
+    """Judge a number that is called an AUC.
+
+    Rule: "reproduced" where it lies in the printed range of the classes' AUCs, which any mean of
+    them must be in; else "underspecified": the paper calls areas under precision-recall curves
+    AUC as well.
+    """
+    inside = band.low <= called.fraction <= band.high
+    same = called.value == accuracy.value
+    return Outcome(
+        verdict=REPRODUCED if inside else UNDERSPECIFIED,
+        evidence=f"Called an AUC: {called.printed} %; the classes' AUCs are {band.printed}"
+        + (", and the accuracy is the same number." if same else ".")
+        + " It may be an area under precision-recall curves, which are called AUC as well.",
+        figures={"called": called.fraction, "low": band.low, "high": band.high},
+    )
+
+
+def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) -> Outcome:
+    """Judge a range of class-wise areas under a curve.
+
+    Rule: "not run" without runs; "reproduced" where the mean over seeds of every class lies in the
+    printed range to its digits, else "not reproduced".
+
+    Args:
+        printed: a range, or a bound by its ends.
+        areas: of each seed, one value a class; None without runs.
+    """
+    if not areas:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence=f"Printed: {printed.printed}. Needed: runs on the data set.",
+        )
+    means = [sum(seed[i] for seed in areas) / len(areas) for i in range(len(areas[0]))]
+    low, high = min(means), max(means)
+    slack = 0.0005
+    fits = printed.low - slack <= low and high <= printed.high + slack
+    return Outcome(
+        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        evidence=f"Ours: {low:.3f} to {high:.3f} over {len(means)} classes, mean of {len(areas)} "
+        f"seed(s); printed: {printed.printed}.",
+        figures={"low": low, "high": high},
+        limits=(BUDGET, OPEN_CHOICE),
+        runs=("run store",),
+    )
+
+
+def course(
+    *, printed: Mapping[str, Published], epochs: Published, found: Mapping[str, float] | None
+) -> Outcome:
+    """Judge where training curves end, after as many epochs as the paper trained.
+
+    Rule: "not run" without runs of that length; "reproduced" where each of our final values is
+    within a tenth of the printed one (which are "approximate") or in its range, else "not
+    reproduced".
+
+    Args:
+        printed: curve -> value.
+        epochs: of the paper.
+        found: curve -> ours at the end, mean over seeds; None without such runs.
+    """
+    listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
+    if not found:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence=f"Printed: {listed}. Needed: runs of {epochs.printed} epochs on the data set.",
+        )
+    off = [
+        name
+        for name, value in printed.items()
+        if not 0.9 * value.low <= found[name] <= 1.1 * value.high
+    ]
+    return Outcome(
+        verdict=NOT_REPRODUCED if off else REPRODUCED,
+        evidence=f"Printed: {listed}; ours: "
+        + ", ".join(f"{name} {found[name]:.2f}" for name in printed)
+        + ".",
+        figures=dict(found),
+        limits=(OPEN_CHOICE,),
+        runs=("run store",),
+    )
+
+
+def above(*, higher: Published, lower: Published) -> Outcome:
+    """Judge that one printed number exceeds another.
+
+    Rule: "reproduced" where it does, else "contradicted".
+    """
+    return Outcome(
+        verdict=REPRODUCED if higher.low > lower.high else CONTRADICTED,
+        evidence=f"{higher.printed} against {lower.printed}.",
+        figures={"higher": higher.low, "lower": lower.high},
+    )

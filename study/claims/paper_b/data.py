@@ -1,0 +1,221 @@
+"""Paper B's statements on data and training against the released sets and against itself."""
+
+from collections.abc import Mapping, Sequence
+
+from study.claims.arithmetic import agrees
+from study.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+)
+from study.published import NOT_GIVEN, Published
+
+# Where an organ lies, for "adjacent" in the most generous sense: the same part of the trunk.
+REGIONS = {
+    "bladder": "pelvis",
+    "femur-left": "pelvis",
+    "femur-right": "pelvis",
+    "heart": "chest",
+    "lung-left": "chest",
+    "lung-right": "chest",
+    "kidney-left": "upper abdomen",
+    "kidney-right": "upper abdomen",
+    "liver": "upper abdomen",
+    "pancreas": "upper abdomen",
+    "spleen": "upper abdomen",
+}
+
+
+def same_number(*, printed: Published, released: float) -> Outcome:
+    """Judge a stated number of images or classes.
+
+    Rule: "reproduced" where it is the released data set's, else "not reproduced".
+    """
+    return Outcome(
+        verdict=REPRODUCED if agrees(released, printed) else NOT_REPRODUCED,
+        evidence=f"Printed: {printed.printed} {printed.unit}; released: {released:g}.",
+        figures={"printed": printed.value, "released": float(released)},
+    )
+
+
+def same_word(*, printed: Published, released: Published) -> Outcome:
+    """Judge a stated property in words.
+
+    Rule: "reproduced" where the released set has it, else "not reproduced". "Coloured" is "RGB".
+    """
+    meant = {"coloured": "RGB"}.get(printed.printed, printed.printed)
+    same = meant == released.printed
+    return Outcome(
+        verdict=REPRODUCED if same else NOT_REPRODUCED,
+        evidence=f"Printed: {printed.printed}; the released images are {released.printed}.",
+        figures={"same": float(same)},
+    )
+
+
+def classes_agree(*, printed: Published, elsewhere: Published, released: Published) -> Outcome:
+    """Judge a number of classes that the paper states twice.
+
+    Rule: "underspecified" where its two statements differ, since one may speak of the source of
+    the set; else as `same_number`.
+    """
+    if printed.value != elsewhere.value:
+        return Outcome(
+            verdict=UNDERSPECIFIED,
+            evidence=f"Section 4.1 names {printed.printed} classes, section 4.4.1 "
+            f"{elsewhere.printed}; the released set has {released.printed}. The first may mean the "
+            "images that the set was made from.",
+            figures={"printed": printed.value, "elsewhere": elsewhere.value},
+        )
+    return same_number(printed=printed, released=released.value)
+
+
+def class_meaning(*, quoted: Mapping[int, Published], released: Mapping[str, str]) -> Outcome:
+    """Judge which class is which.
+
+    Rule: "reproduced" where every quoted class begins with what the released one is called
+    ("normal" of "normal, benign"), else "not reproduced".
+
+    Args:
+        quoted: class -> what the paper calls it.
+        released: class -> name in the released set.
+    """
+    wrong = [
+        label for label, name in quoted.items() if not released[str(label)].startswith(name.printed)
+    ]
+    listed = "; ".join(
+        f"class {label}: printed {name.printed!r}, released {released[str(label)]!r}"
+        for label, name in quoted.items()
+    )
+    return Outcome(
+        verdict=NOT_REPRODUCED if wrong else REPRODUCED,
+        evidence=f"{listed}.",
+        figures={"wrong": float(len(wrong))},
+    )
+
+
+def are_largest(*, named: Sequence[str], totals: Mapping[str, int]) -> Outcome:
+    """Judge "these contain the largest number of samples".
+
+    Rule: "reproduced" where no other data set has as many images as the least of those named, else
+    "not reproduced".
+    """
+    least = min(totals[name] for name in named)
+    larger = [name for name, total in totals.items() if name not in named and total >= least]
+    listed = ", ".join(f"{name} {total}" for name, total in totals.items())
+    return Outcome(
+        verdict=NOT_REPRODUCED if larger else REPRODUCED,
+        evidence=f"Released images: {listed}.",
+        figures={name: float(total) for name, total in totals.items()},
+    )
+
+
+def all_reported(*, datasets: Sequence[str], accuracies: Mapping[str, Published]) -> Outcome:
+    """Judge "evaluated on six data sets".
+
+    Rule: "reproduced" where each named set has a printed accuracy, else "contradicted".
+    """
+    missing = [d for d in datasets if d not in accuracies or accuracies[d].value is None]
+    return Outcome(
+        verdict=CONTRADICTED if missing else REPRODUCED,
+        evidence=f"{len(datasets) - len(missing)} of {len(datasets)} data sets have a printed "
+        "accuracy.",
+        figures={"missing": float(len(missing))},
+    )
+
+
+def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) -> Outcome:
+    """Judge "moderate class imbalance", severe being a class below the bound, in percent.
+
+    Rule: "not reproduced" where the rarest class of a stored test split lies below the bound; "not
+    run" as long as a data set has no stored run; else "reproduced".
+
+    Args:
+        shares: data set -> share of the rarest class, None without a stored run.
+        bound: of the paper.
+    """
+    known = {d: 100 * share for d, share in shares.items() if share is not None}
+    severe = [d for d, share in known.items() if share < bound.high]
+    missing = [d for d in shares if d not in known]
+    verdict = NOT_RUN if missing else REPRODUCED
+    if severe:
+        verdict = NOT_REPRODUCED
+    listed = ", ".join(f"{d} {share:.1f} %" for d, share in known.items())
+    needs = f" Needed: the labels of {', '.join(missing)}." if missing else ""
+    return Outcome(
+        verdict=verdict,
+        evidence=f"Rarest class of the test split: {listed or 'none stored'}.{needs}",
+        figures=known,
+        runs=("run store",),
+    )
+
+
+def same_constants(*, printed: Mapping[str, Published], ours: Mapping[str, tuple]) -> Outcome:
+    """Judge printed constants against those of torchvision's ImageNet weights.
+
+    Rule: "reproduced" where all are equal, else "not reproduced".
+    """
+    wrong = [
+        name
+        for name, value in printed.items()
+        if tuple(float(part) for part in value.printed.split(",")) != tuple(ours[name])
+    ]
+    return Outcome(
+        verdict=NOT_REPRODUCED if wrong else REPRODUCED,
+        evidence="; ".join(f"{name} printed {value.printed}" for name, value in printed.items())
+        + f"; {len(printed) - len(wrong)} of {len(printed)} are those of the ImageNet weights.",
+        figures={"wrong": float(len(wrong))},
+    )
+
+
+def settings_given(*, settings: Mapping[str, Published]) -> Outcome:
+    """Judge whether a protocol can be repeated.
+
+    Rule: "underspecified" where one setting is not given, else "reproduced".
+    """
+    missing = [name for name, value in settings.items() if value.printed == NOT_GIVEN]
+    return Outcome(
+        verdict=UNDERSPECIFIED if missing else REPRODUCED,
+        evidence=f"Not given: {', '.join(missing) or 'nothing'} ({len(missing)} of "
+        f"{len(settings)} settings).",
+        figures={"missing": float(len(missing))},
+    )
+
+
+def neighbours(*, pairs: Sequence[tuple[int, int]], names: Mapping[str, str]) -> Outcome:
+    """Judge "these confused classes are anatomical neighbours".
+
+    Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
+    all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
+    necessary condition holds.
+
+    Args:
+        pairs: confused classes.
+        names: class -> organ, of the released set.
+    """
+    apart = [(a, b) for a, b in pairs if REGIONS[names[str(a)]] != REGIONS[names[str(b)]]]
+    organs = dict.fromkeys(label for pair in pairs for label in pair)
+    listed = ", ".join(
+        f"{label} is {names[str(label)]} ({REGIONS[names[str(label)]]})" for label in organs
+    )
+    return Outcome(
+        verdict=NOT_REPRODUCED if apart else UNDERSPECIFIED,
+        evidence=f"In the released set class {listed}. To lie in the same part is necessary, not "
+        "enough.",
+        figures={"apart": float(len(apart))},
+    )
+
+
+def times_printed(*, timed: int) -> Outcome:
+    """Judge "a comprehensive analysis of FLOPs and inference performance".
+
+    Rule: "underspecified" where no latency or throughput is printed, else "reproduced".
+    """
+    return Outcome(
+        verdict=REPRODUCED if timed else UNDERSPECIFIED,
+        evidence=f"Printed latencies and throughputs: {timed}; FLOPs and parameters "
+        "alone are printed.",
+        figures={"timed": float(timed)},
+    )

@@ -1,0 +1,91 @@
+"""Paper B's statements on speed and memory, none of which it measures, against ours."""
+
+from helpers.metrics.scores import Estimate
+from study.claims.outcome import (
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OPEN_CHOICE,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+)
+
+
+def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
+    """Judge "faster inference than the other network".
+
+    Rule: "reproduced" where the 95 % interval of our time over theirs lies below 1 for one image
+    and for many at a time, "not run" as long as one was not timed on a quiet machine, else "not
+    reproduced".
+
+    Args:
+        ratios: "1 image" and so on -> ratio of the times, None if not timed.
+        quiet: whether others took no notable share of the processor.
+    """
+    known = {name: r for name, r in ratios.items() if r is not None and r.low is not None}
+    if len(known) < len(ratios) or not ratios or not quiet:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence=f"Timed: {len(known)} of {len(ratios)} cases"
+            + (", not on a quiet machine." if known and not quiet else ".")
+            + " Needed: the phase `times` of `python -m study costs` for both.",
+        )
+    listed = "; ".join(
+        f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f})" for name, r in known.items()
+    )
+    return Outcome(
+        verdict=REPRODUCED if all(r.high < 1 for r in known.values()) else NOT_REPRODUCED,
+        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan is in "
+        "plain PyTorch here; its authors' is a kernel for GPUs.",
+        figures={name: r.value for name, r in known.items()},
+        limits=(OPEN_CHOICE,),
+        runs=("results/efficiency",),
+    )
+
+
+def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome:
+    """Judge "reduced memory" beside the other network.
+
+    Rule: "reproduced" where our peak is lower, "not run" where one was not measured on the device
+    that is named, else "not reproduced".
+    """
+    if ours is None or theirs is None:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence=f"Needed: the phase `memory` of `python -m study costs` on {device}.",
+        )
+    return Outcome(
+        verdict=REPRODUCED if ours < theirs else NOT_REPRODUCED,
+        evidence=f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
+        f"{theirs / 2**20:.0f} MiB.",
+        figures={"ours": float(ours), "theirs": float(theirs)},
+        limits=(OPEN_CHOICE,),
+        runs=("results/efficiency",),
+    )
+
+
+def exports(*, row: dict | None, at_most: float) -> Outcome:
+    """Judge "can be deployed" in the part that can be tried: export to a portable format.
+
+    Rule: "not reproduced" where the exported network does not give the same logits within `at_most`
+    of their scale, "not run" without an export, else "underspecified": no device is named, and
+    speed and power on it are not in the check.
+
+    Args:
+        row: the network's row of the phase `exports`.
+        at_most: share of the logits' scale.
+    """
+    if row is None:
+        return Outcome(verdict=NOT_RUN, evidence="Needed: the phase `exports`.")
+    if row["difference"] is None:
+        return Outcome(verdict=NOT_REPRODUCED, evidence=f"No export: {row['reason']}.")
+    share = row["difference"] / row["scale"]
+    return Outcome(
+        verdict=UNDERSPECIFIED if share <= at_most else NOT_REPRODUCED,
+        evidence=f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their "
+        "scale; that it runs fast or with little power on a small device is measured neither there "
+        "nor here.",
+        figures={"share": share},
+        limits=(OPEN_CHOICE,),
+        runs=("results/efficiency",),
+    )

@@ -1,0 +1,90 @@
+"""Paper B's reading of its Grad-CAM pictures against maps measured on boxes."""
+
+from collections.abc import Sequence
+
+from study.claims.outcome import (
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OPEN_CHOICE,
+    REPRODUCED,
+    STAND_IN,
+    UNDERSPECIFIED,
+    Outcome,
+)
+from study.maps.findings import HOLDS, IN_PART, FocusFinding, LayerFinding, SignFinding
+from study.words import p_text
+
+_STUDY = "results/localisation"
+_NEEDS = "Needed: the measured maps of `params/localisation.yaml`."
+
+
+def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
+    """Judge "this layer's maps concentrate on the lesion".
+
+    Rule: `params/localisation.yaml`: energy in the lesion's box above that of chance and of every
+    control. "Reproduced" where that holds, "underspecified" where it holds against some of them
+    ("concentrates" names no yardstick), "not reproduced" where it does not, "not run" without maps.
+    """
+    if finding is None:
+        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+    chance = next(iter(finding.against.values()))
+    missed = finding.not_beaten(level)
+    verdicts = {HOLDS: REPRODUCED, IN_PART: UNDERSPECIFIED}
+    return Outcome(
+        verdict=verdicts.get(finding.verdict, NOT_REPRODUCED),
+        evidence="On angiograms with lesion boxes, which BreastMNIST has not: "
+        f"{finding.title}, {chance.value:+.3f} of the map's energy more in the box than chance; "
+        f"not shown to be better than {len(missed)} of {len(finding.against)} controls "
+        f"({', '.join(missed) or 'none'}): {finding.verdict}.",
+        figures={"over_chance": chance.value, "missed": float(len(missed))},
+        limits=(STAND_IN, OPEN_CHOICE),
+        runs=(_STUDY,),
+    )
+
+
+def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
+    """Judge "from emerging localisation (ContextGate) to precise focusing (SpectralFlow)".
+
+    Rule: "reproduced" where each difference is shown to have the claimed sign (Holm), "not run"
+    without maps, else "not reproduced".
+    """
+    if not findings:
+        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+    fits = all(finding.verdict == HOLDS for finding in findings)
+    listed = "; ".join(
+        f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)}): {f.verdict}" for f in findings
+    )
+    return Outcome(
+        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        evidence=f"On angiograms with lesion boxes: {listed}.",
+        figures={f.title: f.difference.value for f in findings},
+        limits=(STAND_IN, OPEN_CHOICE),
+        runs=(_STUDY,),
+    )
+
+
+def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
+    """Judge "distributed for normal, focused for abnormal".
+
+    Rule: half-energy area of the normal class less that of the other (Holm over all layers and data
+    sets). "Reproduced" where it is shown to be above 0 in each of the findings, "not run" without
+    maps, else "not reproduced".
+    """
+    if not findings:
+        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+    fits = all(f.sign.verdict == HOLDS for f in findings)
+    listed = "; ".join(
+        f"{f.dataset}, {f.title}: {f.normal.value:.3f} and {f.lesion.value:.3f} "
+        f"({p_text(f.sign.p_value)}, {f.sign.verdict})"
+        for f in findings
+    )
+    return Outcome(
+        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        evidence="Share of the image that holds half of the map, in images of the released class "
+        f"without disease and of the other: {listed}.",
+        figures={f"{f.dataset} {f.title}": f.sign.difference.value for f in findings},
+        limits=(OPEN_CHOICE,)
+        if all(f.dataset.startswith("breastmnist") for f in findings)
+        else (STAND_IN, OPEN_CHOICE),
+        runs=("common", "common_224"),
+    )

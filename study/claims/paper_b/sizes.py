@@ -1,0 +1,364 @@
+"""Paper B's sizes: what is printed against what its text describes, counted."""
+
+from collections.abc import Mapping, Sequence
+
+from study.claims.arithmetic import agrees, overlaps, percent_saved, saved_range
+from study.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    OPEN_CHOICE,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    Outcome,
+    verdict_of_readings,
+)
+from study.published import Published
+
+COUNTED = "study.sizes"
+# Up to this share of the other's, a number is substantially less.
+SUBSTANTIALLY = 0.9
+
+
+def stated_size(
+    *, printed: Published, counted: float, tolerance: float, open_choice: bool = False
+) -> Outcome:
+    """Judge a printed size of a network.
+
+    Rule: "reproduced" where our count is within `tolerance` of the printed number (tools and
+    numbers of classes differ by less), or meets the printed bound; else "not reproduced".
+
+    Args:
+        printed: a number or a bound.
+        counted: ours, in the unit of `printed`.
+        tolerance: as a share.
+        open_choice: whether the network is our reading of a text with gaps.
+    """
+    low, high = printed.low, printed.high
+    above = low is None or counted >= low * (1 - tolerance)
+    below = high is None or counted <= high * (1 + tolerance)
+    return Outcome(
+        verdict=REPRODUCED if above and below else NOT_REPRODUCED,
+        evidence=f"Printed: {printed.printed} {printed.unit}; counted: {counted:.2f} "
+        f"{printed.unit}.",
+        figures={"printed": printed.value, "counted": counted},
+        limits=(OPEN_CHOICE,) if open_choice else (),
+        runs=(COUNTED,),
+    )
+
+
+def stated_total(*, printed: Published, trunk: float, built: float, light: float) -> Outcome:
+    """Judge the total of parameters beside the backbone that the text names.
+
+    Rule: "contradicted" where the backbone without its classifier alone exceeds the printed total;
+    else "reproduced" where the network built from the text rounds to it, else "not reproduced".
+
+    Args:
+        printed: in millions.
+        trunk: of the backbone without its classifier, in millions.
+        built: of our build of the text.
+        light: of the nearest build that keeps to the total, with a shortened backbone.
+    """
+    verdict = REPRODUCED if agrees(built, printed) else NOT_REPRODUCED
+    if trunk > printed.value:
+        verdict = CONTRADICTED
+    return Outcome(
+        verdict=verdict,
+        evidence=f"The named backbone alone has {trunk:.2f} M without its classifier, the network "
+        f"of the text {built:.2f} M; printed: {printed.printed} M. With a shortened backbone "
+        f"{light:.2f} M can be had.",
+        figures={"printed": printed.value, "trunk": trunk, "built": built, "light": light},
+        runs=(COUNTED,),
+    )
+
+
+def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome:
+    """Judge a printed saving in percent.
+
+    Rule: "reproduced" where two sizes that round to the printed ones save a share that rounds to
+    the printed percentage, else "contradicted".
+    """
+    low, high = saved_range(ours, theirs)
+    found = percent_saved(ours.value, theirs.value)
+    return Outcome(
+        verdict=REPRODUCED if overlaps(low, high, printed) else CONTRADICTED,
+        evidence=f"{ours.printed} is {found:.1f} % less than {theirs.printed} ({low:.1f} to "
+        f"{high:.1f} % with all roundings), and {100 - found:.1f} % of it; printed: "
+        f"{printed.printed} %.",
+        figures={"computed": found, "low": low, "high": high, "printed": printed.value},
+    )
+
+
+def saving_range(
+    *, printed: Published, ours: Published, others: Mapping[str, Published]
+) -> Outcome:
+    """Judge a printed range of savings over several systems.
+
+    Rule: "reproduced" where the saving over each system lies in the printed range to its digits,
+    else "contradicted".
+    """
+    saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
+    outside = [name for name, share in saved.items() if not agrees(round(share), printed)]
+    listed = ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
+    return Outcome(
+        verdict=CONTRADICTED if outside else REPRODUCED,
+        evidence=f"Saved against {listed}; printed: {printed.printed} %.",
+        figures=saved,
+    )
+
+
+def saving_over_unnamed(
+    *, printed: Published, ours: Published, others: Mapping[str, Published]
+) -> Outcome:
+    """Judge a saving against "large state-of-the-art models" that are not named.
+
+    Rule: "reproduced" where it is reached against every system whose size the paper prints,
+    "contradicted" where against none, else "underspecified".
+    """
+    saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
+    reached = [name for name, share in saved.items() if round(share) >= printed.value]
+    verdict = UNDERSPECIFIED if reached else CONTRADICTED
+    if len(reached) == len(saved):
+        verdict = REPRODUCED
+    listed = ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
+    return Outcome(
+        verdict=verdict,
+        evidence=f"Which models are meant is not said; saved against {listed}; printed: "
+        f"{printed.printed} %.",
+        figures=saved,
+    )
+
+
+def smaller_than(
+    *, ours: float, others: Mapping[str, float], unit: str, times: float = 1.0
+) -> Outcome:
+    """Judge "fewer parameters" or "less computation" than others by our counts.
+
+    Rule: "reproduced" where each of the others has more than `times` ours, else "not reproduced".
+    """
+    below = [name for name, size in others.items() if not size > times * ours]
+    listed = ", ".join(f"{name} {size:.2f}" for name, size in others.items())
+    return Outcome(
+        verdict=NOT_REPRODUCED if below else REPRODUCED,
+        evidence=f"Counted in {unit}: MedSpectralNet as the text builds it {ours:.2f}, {listed}.",
+        figures={"ours": ours, **others},
+        limits=(OPEN_CHOICE,),
+        runs=(COUNTED,),
+    )
+
+
+def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome:
+    """Judge a cost that is linear in H x W.
+
+    Rule: "reproduced" where the multiply-accumulates per pixel of every image side are within 2 %
+    of those of the largest one, else "not reproduced".
+
+    Args:
+        macs: image side -> multiply-accumulates of the network.
+        plain: likewise of the plain backbone.
+    """
+    sides = sorted(macs)
+    largest = sides[-1]
+
+    def spread(counts: Mapping[int, int]) -> float:
+        per_pixel = [counts[side] / side**2 for side in sides]
+        return max(abs(value / per_pixel[-1] - 1) for value in per_pixel)
+
+    ours, backbone = spread(macs), spread(plain)
+    return Outcome(
+        verdict=REPRODUCED if ours <= 0.02 else NOT_REPRODUCED,
+        evidence=f"Multiply-accumulates per pixel at {', '.join(map(str, sides))} px differ by "
+        f"{100 * ours:.1f} % from those at {largest} px; a plain ResNet-18's differ by "
+        f"{100 * backbone:.1f} %: any convolutional network is linear.",
+        figures={"spread": ours, "plain": backbone},
+        limits=(OPEN_CHOICE,),
+        runs=(COUNTED,),
+    )
+
+
+def attention_cost(
+    *, printed: Published, parameters: int, macs: Mapping[int, int], channels: int
+) -> Outcome:
+    """Judge "self-attention with as many parameters needs about four times the FLOPs".
+
+    Self-attention with P parameters on N positions of C channels has an inner width of P / (4 C),
+    so it takes P N for its four projections and N^2 P / (2 C) for products.
+
+    Rule: "reproduced" where the ratio rounds to the printed number on each map, else
+    "underspecified", since neither the map's size nor the inner width is given.
+
+    Args:
+        printed: how many times.
+        parameters: P of the SpectralFlow module.
+        macs: side of the map -> multiply-accumulates of the module.
+        channels: C.
+    """
+    ratios = {}
+    for side, own in macs.items():
+        positions = side**2
+        ratios[side] = parameters * positions * (1 + positions / (2 * channels)) / own
+    listed = ", ".join(f"{r:.1f} on {side} x {side}" for side, r in ratios.items())
+    return Outcome(
+        verdict=REPRODUCED if all(agrees(r, printed) for r in ratios.values()) else UNDERSPECIFIED,
+        evidence=f"Self-attention of as many parameters takes {listed} times the "
+        f"multiply-accumulates of SpectralFlow; printed: about {printed.printed}. It grows with "
+        "the map, whose size is not given; the network's own at 224 px is the first.",
+        figures={f"side_{side}": ratio for side, ratio in ratios.items()},
+        limits=(OPEN_CHOICE,),
+        runs=(COUNTED,),
+    )
+
+
+def whole_channels(*, channels: Published, share: Published) -> Outcome:
+    """Judge a width of C/3 channels.
+
+    Rule: "reproduced" where the printed C divides by it, else "underspecified": how it is rounded
+    is not said.
+    """
+    divisor = int(share.printed.rpartition("/")[2])
+    rest = int(channels.value) % divisor
+    return Outcome(
+        verdict=UNDERSPECIFIED if rest else REPRODUCED,
+        evidence=f"C is {channels.printed}; {share.printed} is {channels.value / divisor:.2f} "
+        "channels, and how that is rounded is not said.",
+        figures={"rest": float(rest)},
+    )
+
+
+def gate_fits(*, gate: Published, gated: Published) -> Outcome:
+    """Judge an elementwise product of a gate and what it gates.
+
+    Rule: "reproduced" where both have the same printed width, else "underspecified": one gate may
+    serve several parts, which is not said.
+    """
+    same = gate.printed == gated.printed
+    return Outcome(
+        verdict=REPRODUCED if same else UNDERSPECIFIED,
+        evidence=f"The gate has {gate.printed} channels, what it modulates {gated.printed}: it "
+        "fits only if one gate serves both halves, which is not said.",
+        figures={"same": float(same)},
+    )
+
+
+def whole_patches(*, sides: Sequence[int], stride: Published, sizes: Sequence[int]) -> Outcome:
+    """Judge non-overlapping k x k patches on the backbone's map.
+
+    Rule: "reproduced" where at one of the sizes that the data sets come in a k divides the map
+    into whole patches; else "underspecified": how the rest is padded is not said.
+
+    Args:
+        sides: values of k.
+        stride: of the map.
+        sizes: image sides of the released files.
+    """
+    maps = {size: -(-size // int(stride.value)) for size in sizes}
+    fitting = [(size, k) for size, side in maps.items() for k in sides if side % k == 0]
+    listed = ", ".join(f"{side} x {side} at {size} px" for size, side in maps.items())
+    return Outcome(
+        verdict=REPRODUCED if fitting else UNDERSPECIFIED,
+        evidence=f"The map is {listed}; k = {' or '.join(map(str, sides))} divides "
+        f"{len(fitting)} of them, and no padding is described.",
+        figures={"fitting": float(len(fitting))},
+    )
+
+
+def backbone_map(
+    *, channels: Published, stride: Published, shape: Sequence[int], image_size: int
+) -> Outcome:
+    """Judge the shape of the backbone's map.
+
+    Rule: "reproduced" where the network that is named gives the printed channels at the printed
+    stride, else "not reproduced".
+
+    Args:
+        channels: printed.
+        stride: printed.
+        shape: (C, H, W) of the map for an image of `image_size`.
+        image_size: in pixels.
+    """
+    wanted = (int(channels.value), *[image_size // int(stride.value)] * 2)
+    return Outcome(
+        verdict=REPRODUCED if tuple(shape) == wanted else NOT_REPRODUCED,
+        evidence=f"A ResNet-18 maps {image_size} px to {' x '.join(map(str, shape))}; printed: "
+        f"{' x '.join(map(str, wanted))}.",
+        figures={"channels": float(shape[0]), "side": float(shape[1])},
+        runs=(COUNTED,),
+    )
+
+
+def tool_gives(*, printed: Published, by_tool: Published, tolerance: float) -> Outcome:
+    """Judge that a printed cost was counted with the tool that is named.
+
+    Rule: "reproduced" where the named tool gives the printed number within `tolerance`, else
+    "underspecified": what a tool sees depends on the code of the network, which is not named.
+    """
+    fits = abs(by_tool.value / printed.value - 1) <= tolerance
+    return Outcome(
+        verdict=REPRODUCED if fits else UNDERSPECIFIED,
+        evidence=f"The named tool gives {by_tool.printed} {by_tool.unit} for torchvision's network "
+        f"({by_tool.note}); printed: {printed.printed}. Whose code was counted is not said.",
+        figures={"tool": by_tool.value, "printed": printed.value},
+    )
+
+
+def operations(*, printed: Mapping[str, tuple[Published, float]], tolerance: float) -> Outcome:
+    """Judge "FLOPs: the total number of arithmetic operations".
+
+    Rule: a multiply-accumulate is two operations. "Reproduced" where the printed numbers are twice
+    our counts of multiply-accumulates, else "not reproduced".
+
+    Args:
+        printed: network -> (printed number, our multiply-accumulates in its unit).
+        tolerance: as a share.
+    """
+    ratios = {name: value.value / macs for name, (value, macs) in printed.items()}
+    fits = all(abs(ratio / 2 - 1) <= tolerance for ratio in ratios.values())
+    listed = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    return Outcome(
+        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        evidence=f"Printed FLOPs are, in times our multiply-accumulates: {listed}; counted "
+        "operation by operation they would be 2.",
+        figures=ratios,
+        runs=(COUNTED,),
+    )
+
+
+def needs_less(*, printed: tuple[Published, Published], counted: tuple[float, float]) -> Outcome:
+    """Judge "substantially less computation than the other network".
+
+    Rule: "substantially" is read as a tenth. "Reproduced" where both the printed numbers and our
+    counts of the first are at least a tenth lower, "not reproduced" where neither are, else
+    "underspecified": whose count is meant is not said.
+
+    Args:
+        printed: ours and theirs, each from its own paper, in G.
+        counted: likewise by one tool, in G.
+    """
+    ours, theirs = printed
+    lower = [a <= SUBSTANTIALLY * b for a, b in ((ours.value, theirs.value), counted)]
+    return Outcome(
+        verdict=verdict_of_readings(lower),
+        evidence=f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
+        f"one tool: {counted[0]:.2f} against {counted[1]:.2f} G, the other's released sizes.",
+        figures={"ours": counted[0], "theirs": counted[1]},
+        limits=(OPEN_CHOICE,),
+        runs=(COUNTED,),
+    )
+
+
+def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -> Outcome:
+    """Judge the printed cost and total together.
+
+    Rule: "reproduced" where one network can have both: the backbone that leaves room for the
+    printed total (`shortened`, in the unit of `printed`) costs no less than the printed number;
+    else "not reproduced", with what each alone would take.
+    """
+    fits = agrees(shortened, printed)
+    return Outcome(
+        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        evidence="The build of the described network that keeps to the printed parameters, on a "
+        f"shortened backbone, costs {shortened:.2f} {printed.unit} at 224 px; printed: "
+        f"{printed.printed}. The full backbone alone costs {trunk:.2f}.",
+        figures={"shortened": shortened, "trunk": trunk},
+        limits=(OPEN_CHOICE,),
+        runs=(COUNTED,),
+    )

@@ -1,0 +1,403 @@
+"""What paper B's checks are given: published values, counts, stored runs and measurements."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from helpers.models.spectralflow import SpectralFlow
+from helpers.paths import results_root
+from helpers.runs.groups import Group, find_group, group_runs, is_real
+from helpers.runs.store import load_run
+from study.compare import Compared, best_optimizers, compare_family, load_table2
+from study.costs.store import Store, store_path
+from study.maps.findings import (
+    focus_findings,
+    is_measured,
+    layer_findings,
+    load_measured,
+    progression,
+)
+from study.plans.costs import Candidate
+from study.plans.costs import load_plan as load_efficiency_plan
+from study.plans.maps import load_plan as load_localisation_plan
+from study.plans.ranking import Plan
+from study.plans.ranking import load_plan as load_ranking_plan
+from study.plans.verdicts import load_rules
+from study.published import Published, comparators, load_published, lookup
+from study.ranking import Against, compare_as_published, compare_focus, judge_claim
+from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes
+
+SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
+RECIPES = ("common", "ranking", "table2")
+
+
+# --- published ------------------------------------------------------------------------------------
+
+
+def b(table: str, row: str, column: str) -> Published:
+    """Return a value that paper B prints."""
+    return lookup(paper="B", table=table, row=row, column=column)
+
+
+def accuracy(dataset: str) -> Published:
+    """Return paper B's own accuracy."""
+    return b("Table 3", "MedSpectralNet", f"{dataset}/accuracy")
+
+
+def benchmark(system: str, dataset: str) -> Published:
+    """Return a comparator's accuracy in the benchmark's own paper."""
+    column = f"{dataset}/accuracy"
+    return lookup(paper="medmnist_v2", table="Table 3", row=system, column=column)
+
+
+def medmamba(dataset: str) -> Published:
+    """Return MedMamba-T's accuracy in its own paper."""
+    column = f"{dataset}/accuracy"
+    return lookup(paper="medmamba", table="results", row="MedMamba-T", column=column)
+
+
+def against_medmamba() -> dict[str, tuple[Published, Published]]:
+    """Return both accuracies by data set."""
+    return {dataset: (accuracy(dataset), medmamba(dataset)) for dataset in SIX}
+
+
+def released(dataset: str, column: str) -> Published:
+    """Return a property of a released data set."""
+    return lookup(paper="medmnist", table="splits", row=dataset, column=column)
+
+
+def n_test(dataset: str) -> int:
+    """Return how many test images a released data set has."""
+    return int(released(dataset, "test").value)
+
+
+def total_images(dataset: str) -> int:
+    """Return how many images a released data set has."""
+    return sum(int(released(dataset, split).value) for split in ("train", "val", "test"))
+
+
+def ends(band: Published) -> list[Published]:
+    """Return both ends of a printed range as values of their own."""
+    printed = band.printed.split("-")
+    return [
+        Published(float(p), p, band.mark, band.source, band.unit, low=float(p), high=float(p))
+        for p in printed
+    ]
+
+
+def higher_public(dataset: str) -> dict[str, Published]:
+    """Return the verified accuracies of other papers on a data set, by system."""
+    table = comparators(dataset, "accuracy")
+    table = table[(table["paper"] != "B") & (table["mark"] != "M") & table["value"].notna()]
+    keys = table[["paper", "table", "row", "column"]].to_dict("records")
+    return {f"{key['row']}, {key['paper']}": lookup(**key) for key in keys}
+
+
+def plain_pretrained(dataset: str) -> dict[str, Published]:
+    """Return the published accuracies of a plain ResNet-18 from ImageNet weights."""
+    table = load_published()
+    wanted = (table["paper"] == "doerrich2025") & (table["column"] == f"{dataset}/accuracy")
+    rows = table[wanted & table["row"].str.startswith("ResNet-18")]
+    keys = rows[["paper", "table", "row", "column"]].to_dict("records")
+    return {key["row"]: lookup(**key) for key in keys}
+
+
+def timed() -> int:
+    """Return how many latencies, throughputs or memory sizes paper B prints."""
+    table = load_published()
+    return int(((table["paper"] == "B") & table["unit"].isin(["s", "min"])).sum())
+
+
+def class_names(dataset: str) -> dict[str, str]:
+    """Return the names of a released set's classes."""
+    import medmnist
+
+    return dict(medmnist.INFO[dataset]["label"])
+
+
+# --- counts ---------------------------------------------------------------------------------------
+
+
+def counts(model: str, image_size: int = IMAGE_SIZE) -> Counts:
+    """Count a network of the registry."""
+    return count_sizes(model, num_classes=NUM_CLASSES, image_size=image_size)
+
+
+def millions(model: str) -> float:
+    """Return a network's parameters in millions."""
+    return counts(model).parameters / 1e6
+
+
+def gmacs(model: str) -> float:
+    """Return a network's multiply-accumulates at 224 px, in units of 10^9."""
+    return counts(model).macs / 1e9
+
+
+@cache
+def backbone() -> tuple[float, tuple[int, ...]]:
+    """Return a ResNet-18's parameters without classifier, in millions, and its map's shape."""
+    from torchvision.models import resnet18
+
+    with torch.device("meta"):
+        network = resnet18()
+        trunk = nn.Sequential(*list(network.children())[:-2])
+        shape = trunk(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)).shape[1:]
+    return sum(p.numel() for p in trunk.parameters()) / 1e6, tuple(shape)
+
+
+@cache
+def spectralflow(sides: tuple[int, ...]) -> tuple[int, dict[int, int]]:
+    """Return SpectralFlow's parameters, and its multiply-accumulates by side of the map."""
+    channels = int(b("methods", "backbone", "channels").value)
+    with torch.device("meta"):
+        module = SpectralFlow(channels=channels).eval()
+    macs = {}
+    for side in sides:
+        counter = FlopCounterMode(display=False)
+        with torch.enable_grad(), counter:
+            module(torch.zeros(1, channels, side, side, device="meta"))
+        macs[side] = counter.get_total_flops() // 2
+    return sum(p.numel() for p in module.parameters()), macs
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def groups() -> tuple[Group, ...]:
+    """Return the real runs on MedMNIST of the recipes that speak of paper B."""
+    return _groups(results_root())
+
+
+@cache
+def _groups(root: Path) -> tuple[Group, ...]:
+    files = [f for recipe in RECIPES for f in (root / "runs" / recipe).glob("*mnist*/*/*/run.json")]
+    runs = [load_run(file.parent) for file in sorted(files)]
+    return tuple(group_runs(run for run in runs if is_real(run)))
+
+
+def network_groups(dataset: str) -> list[Group]:
+    """Return runs of the network, from ImageNet weights, under the recipes judged for Table 3."""
+    wanted = {"model": "medspectralnet", "pretrained": "imagenet", "label_noise": 0.0}
+    return [
+        g
+        for g in groups()
+        if g.dataset == dataset
+        and g.config["recipe"] in ("common", "ranking")
+        and all(g.config[k] == v for k, v in wanted.items())
+    ]
+
+
+@cache
+def ranking_plan() -> Plan:
+    """Return `params/ranking.yaml`, read once."""
+    return load_ranking_plan()
+
+
+def missing() -> list[str]:
+    """Return the titles of the data sets of Table 3 without a run of its protocol."""
+    run = {g.dataset for g in groups() if g.config["recipe"] == "ranking"}
+    return [title for name, title in ranking_plan().datasets.items() if name not in run]
+
+
+def run_datasets() -> list[str]:
+    """Return the data sets with a run of the protocol of Table 3."""
+    titles = missing()
+    return [name for name, title in ranking_plan().datasets.items() if title not in titles]
+
+
+def as_published(others: tuple[str, ...] | None = None) -> list[Against]:
+    """Return the paper's comparisons, pretrained against scratch, on all data sets run."""
+    return [
+        c
+        for dataset in run_datasets()
+        for c in _as_published(results_root(), dataset)
+        if others is None or c.other in others
+    ]
+
+
+@cache
+def _as_published(root: Path, dataset: str) -> tuple[Against, ...]:
+    plan, rules = ranking_plan(), load_rules()
+    return tuple(compare_as_published(_groups(root), dataset=dataset, plan=plan, rules=rules))
+
+
+@cache
+def _same_start(root: Path, dataset: str, start: str) -> tuple[Against, ...]:
+    plan, rules = ranking_plan(), load_rules()
+    found = {
+        model: find_group(_groups(root), plan.config(dataset, model, start))
+        for model in plan.starts[start]
+    }
+    focus = found.pop(plan.focus)
+    return tuple(compare_focus(focus, found, plan=plan, rules=rules))
+
+
+def same_start(start: str, others: tuple[str, ...] | None = None) -> list[Against]:
+    """Return the network against others of the same start, on all data sets run."""
+    return [
+        c
+        for dataset in run_datasets()
+        for c in _same_start(results_root(), dataset, start)
+        if others is None or c.other in others
+    ]
+
+
+def claim_in_words(index: int) -> dict:
+    """Return the inputs of `results_b.in_words` for a claim of `params/ranking.yaml`."""
+    claim = ranking_plan().claims[index]
+    return {
+        "scratch": judge_claim(claim, same_start("none")),
+        "published": judge_claim(claim, as_published()),
+        "missing": missing(),
+    }
+
+
+def compared(family: str, *names: str) -> list[Compared]:
+    """Return comparisons of `params/table2.yaml`, of one family, by name or all."""
+    found = _family(results_root(), family)
+    return [c for c in found if not names or c.pair.name in names]
+
+
+@cache
+def _family(root: Path, name: str) -> tuple[Compared, ...]:
+    plan = load_table2().plan
+    return tuple(compare_family(plan.family(name), _groups(root), plan=plan))
+
+
+def optimizers() -> dict[str, str]:
+    """Return which optimizer is best, by augmentation."""
+    return best_optimizers(compared("optimizer"))
+
+
+def train_gaps(*, cutmix: bool) -> list[float]:
+    """Return held-out less training accuracy of the last epoch, of each seed with Adam."""
+    (pair,) = [c for c in compared("cutmix", "adam")]
+    group = pair.a if cutmix else pair.b
+    last = [run.record["history"][-1] for run in group.runs] if group else []
+    return [row["val_accuracy"] - row["train_accuracy"] for row in last]
+
+
+def rarest_share(dataset: str) -> float | None:
+    """Return the share of the rarest class of a stored test split, None without a run."""
+    supports = class_supports(dataset)
+    return min(supports.values()) / sum(supports.values()) if supports else None
+
+
+def class_supports(dataset: str) -> dict[str, int] | None:
+    """Return the test images of each class, from a stored run; None without one."""
+    found = [g for g in groups() if g.dataset == dataset]
+    if not found:
+        return None
+    rows = found[0].record["confusion_matrix"]
+    return {f"class {label}": sum(row) for label, row in enumerate(rows)}
+
+
+def class_areas(dataset: str, measure: str, *, label: int | None = None) -> list[list[float]]:
+    """Return class-wise areas of each seed of the network's nearest protocol; none without runs."""
+    found = network_groups(dataset)
+    if not found:
+        return []
+    group = max(found, key=lambda g: (g.config["epochs"], g.source_size))
+    return [
+        [
+            row[measure]["value"]
+            for i, row in enumerate(run.record["per_class"])
+            if label is None or i == label
+        ]
+        for run in group.runs
+    ]
+
+
+def curve_ends(dataset: str) -> dict[str, float] | None:
+    """Return where the curves of runs as long as the paper's end; None without such runs."""
+    epochs = b("methods", "training", "epochs").value
+    runs = [r for g in network_groups(dataset) if g.config["epochs"] >= epochs for r in g.runs]
+    if not runs:
+        return None
+    last = [run.record["history"][-1] for run in runs]
+
+    def mean(key: str) -> float:
+        return sum(row[key] for row in last) / len(last)
+
+    return {"train loss": mean("train_loss"), "test loss": mean("val_loss")}
+
+
+# --- maps, times ----------------------------------------------------------------------------------
+
+
+def level() -> float:
+    """Return the level of the corrected p values of the maps."""
+    return load_localisation_plan().level
+
+
+@cache
+def _maps(root: Path) -> tuple[dict, list]:
+    plan = load_localisation_plan()
+    study = plan.study("arcade")
+    if not is_measured(study):
+        return {}, []
+    measured = load_measured(study)
+    layers = {finding.layer: finding for finding in layer_findings(measured, plan)}
+    return layers, progression(measured, plan)
+
+
+def layer(name: str):
+    """Return a layer's finding on the angiogram patches, None without maps."""
+    return _maps(results_root())[0].get(name)
+
+
+def map_progression() -> list:
+    """Return the two differences between ContextGate and the second SpectralFlow."""
+    return _maps(results_root())[1]
+
+
+@cache
+def _spread(root: Path) -> list:
+    from helpers.runs.store import RunError
+
+    try:
+        return focus_findings(load_localisation_plan())
+    except RunError:
+        return []
+
+
+def spread(layers: tuple[str, ...], *, breast: bool) -> list:
+    """Return how widely the maps of both classes are spread, on the paper's set or on others."""
+    return [
+        f
+        for f in _spread(results_root())
+        if f.layer in layers and f.dataset.startswith("breastmnist") == breast
+    ]
+
+
+def store(device: str) -> Store | None:
+    """Return the measurements of a device, None if there are none."""
+    path = store_path(device, load_efficiency_plan().threads)
+    return Store.read(path) if path.exists() else None
+
+
+def time_ratios(device: str) -> dict:
+    """Return the inputs of `efficiency_b.faster`, for the two networks of the plan's claim."""
+    plan, found = load_efficiency_plan(), store(device)
+    ratios = {}
+    for batch in (plan.latency_batch, plan.throughput_batch):
+        name = f"{batch} image{'s' if batch > 1 else ''}"
+        pair = [Candidate(model, "eager") for model in plan.claimed]
+        ratios[name] = found and found.ratio(*pair, image_size=plan.image_size, batch_size=batch)
+    return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
+
+
+def peak(device: str, model: str) -> int | None:
+    """Return the peak memory of a forward pass in bytes, None if not measured."""
+    found = store(device)
+    row = found and found.row("memory", model=model, step="forward")
+    return row["bytes"] if row else None
+
+
+def export_row() -> dict | None:
+    """Return the network's export, None if it was not tried."""
+    found = store("cpu")
+    return found and found.row("exports", model="medspectralnet")

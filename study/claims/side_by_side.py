@@ -1,0 +1,88 @@
+"""The papers' main numbers beside ours, each with what its test images allow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from helpers.metrics.scores import proportion
+from helpers.metrics.seeds import seed_mean
+from helpers.runs.groups import Group
+from study.claims.judge import Judged
+from study.claims.paper_b import stored
+from study.published import Published, lookup
+
+# Proportions of paper A's Table 2, and which of its test images each is of.
+_OF = {"accuracy": "images", "sensitivity": "positive", "specificity": "negative"}
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A printed number and ours; shares from 0 to 1.
+
+    Attributes:
+        label: whose number it is.
+        published: as printed, with Wilson's 95 % interval for the paper's test images.
+        ours: mean over seeds with the interval for images and seeds; None where not run.
+        n_seeds: how many seeds.
+        state: the verdict.
+    """
+
+    label: str
+    published: tuple[float, float, float]
+    ours: tuple[float, float, float] | None
+    n_seeds: int
+    state: str
+
+
+def paper_a_numbers(judged: Sequence[Judged], framework: Group | None) -> list[SideBySide]:
+    """Return accuracy, sensitivity and specificity of paper A's framework.
+
+    Args:
+        judged: all claims; the verdict is that of the claim which holds Table 2's accuracy.
+        framework: our runs of it.
+    """
+    source = ("A", "Table 2", "test", "accuracy")
+    state = next(j.state for j in judged if j.claim.kind == "result" and source in j.claim.sources)
+    rows = []
+    for metric, images in _OF.items():
+        value = lookup(paper="A", table="Table 2", row="test", column=metric)
+        n = round(lookup(paper="A", table="section 3.2", row="test set", column=images).value)
+        ours = None
+        if framework:
+            mean = seed_mean(framework.values(metric), n_images=_supported(framework, images))
+            ours = (mean.mean, mean.low, mean.high)
+        seeds = len(framework.seeds) if framework else 0
+        rows.append(SideBySide(f"A, {metric}", _with_interval(value, n), ours, seeds, state))
+    return rows
+
+
+def _supported(group: Group, images: str) -> int:
+    y_true, _ = group.runs[0].predictions("test")
+    return {
+        "images": len(y_true),
+        "positive": int((y_true == 1).sum()),
+        "negative": int((y_true == 0).sum()),
+    }[images]
+
+
+def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[SideBySide]:
+    """Return the accuracy of paper B's network on each of its data sets.
+
+    Args:
+        judged: all claims; of each data set the first result that holds Table 3's accuracy.
+        datasets: name -> title.
+    """
+    rows = []
+    for dataset, title in datasets.items():
+        source = ("B", "Table 3", "MedSpectralNet", f"{dataset}/accuracy")
+        one = next(j for j in judged if j.claim.kind == "result" and source in j.claim.sources)
+        figures = one.outcome.figures
+        ours = tuple(figures[name] / 100 for name in ("mean", "low", "high") if name in figures)
+        value = _with_interval(stored.accuracy(dataset), stored.n_test(dataset))
+        seeds = round(figures["seeds"])
+        rows.append(SideBySide(f"B, {title}", value, ours or None, seeds, one.state))
+    return rows
+
+
+def _with_interval(value: Published, n: int) -> tuple[float, float, float]:
+    found = proportion(round(value.fraction * n), n)
+    return (value.fraction, found.low, found.high)

@@ -1,0 +1,317 @@
+"""What the efficiency study found: targets judged, published sizes beside counted, accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from helpers.config import make_config
+from helpers.metrics.scores import Estimate, proportion
+from helpers.runs.groups import Group, find_group
+from study.costs.store import Store
+from study.plans.costs import EAGER, ONNX, Candidate, Plan, Target
+from study.plans.ranking import load_plan as load_ranking_plan
+from study.published import Published, lookup
+from study.verdicts import NOT_RUN
+
+MET, MISSED, OPEN = "met", "missed", "open"
+AGREES, DIFFERS = "agrees", "differs"
+DATASETS = {"breastmnist": "BreastMNIST", "pneumoniamnist": "PneumoniaMNIST"}
+STARTS = {"none": "from scratch", "imagenet": "from ImageNet weights"}
+# The one protocol of Table 3 first; where it was not run, the one that is in the README's status.
+RECIPES = ("ranking", "common")
+
+# Rows of paper B's Table 4 and Fig. 14, and the network that stands for each here.
+TABLE4 = (
+    ("Table 4", "MedSpectralNet", "flops", "medspectralnet"),
+    ("Table 4", "ConvNeXt-T", "flops", "convnext_tiny"),
+    ("Table 4", "Swin-T", "flops", "swin_tiny"),
+    ("section 4.7", "ResNet-50", "flops", "resnet50"),
+)
+FIG14 = (
+    ("Fig. 14", "MedSpectralNet", "params", "medspectralnet"),
+    ("Fig. 14", "MedMamba-T", "params", "medmamba_t"),
+    ("Fig. 14", "VMamba-T", "params", "vmamba_t"),
+    ("Fig. 14", "Swin-T", "params", "swin_tiny"),
+    ("Fig. 14", "MobileViT", "params", "mobilevit_s"),
+    ("Fig. 14", "Nest-Tiny", "params", "nest_tiny"),
+)
+
+
+@dataclass(frozen=True)
+class JudgedTarget:
+    """A target at one batch size.
+
+    Attributes:
+        target: what was asked for.
+        batch_size: images at a time.
+        ratio: ours, None if not measured.
+        verdict: `MET`, `MISSED`, `OPEN` or `NOT_RUN`.
+    """
+
+    target: Target
+    batch_size: int
+    ratio: Estimate | None
+    verdict: str
+
+
+def judge_target(ratio: Estimate | None, at_most: float) -> str:
+    """Apply the rule of `params/efficiency.yaml`."""
+    if ratio is None:
+        return NOT_RUN
+    if ratio.low is None:
+        return OPEN
+    if ratio.high <= at_most:
+        return MET
+    return MISSED if ratio.low > at_most else OPEN
+
+
+def judge_targets(store: Store, plan: Plan) -> list[JudgedTarget]:
+    """Judge all targets, for one image and for many at a time."""
+    found = []
+    for target in plan.targets:
+        for batch_size in (plan.latency_batch, plan.throughput_batch):
+            ratio = store.ratio(
+                target.time, target.of, image_size=plan.image_size, batch_size=batch_size
+            )
+            verdict = judge_target(ratio, target.at_most)
+            found.append(JudgedTarget(target, batch_size, ratio, verdict))
+    return found
+
+
+@dataclass(frozen=True)
+class Size:
+    """A published size beside the counted one.
+
+    Attributes:
+        table: of paper B.
+        row: system there.
+        quantity: "params" or "flops" (which are multiply-accumulates).
+        model: network that stands for it here.
+        published: as printed.
+        counted: ours, None if not counted.
+        tolerance: share by which equal counts may differ.
+    """
+
+    table: str
+    row: str
+    quantity: str
+    model: str
+    published: Published
+    counted: int | None
+    tolerance: float
+
+    @property
+    def in_unit(self) -> float | None:
+        """The count in the unit of the published value."""
+        scale = {"M": 1e6, "G": 1e9}[self.published.unit]
+        return None if self.counted is None else self.counted / scale
+
+    @property
+    def verdict(self) -> str:
+        """Whether our count is the printed one; "" where none is printed."""
+        if self.in_unit is None:
+            return NOT_RUN
+        low, high = self.published.low, self.published.high
+        if low is None and high is None:
+            return ""
+        above = low is None or self.in_unit >= low * (1 - self.tolerance)
+        below = high is None or self.in_unit <= high * (1 + self.tolerance)
+        return AGREES if above and below else DIFFERS
+
+
+def published_sizes(store: Store, plan: Plan) -> list[Size]:
+    """Return the rows of Table 4 and Fig. 14 beside our counts."""
+    found = []
+    for table, row, quantity, model in (*TABLE4, *FIG14):
+        published = lookup(paper="B", table=table, row=row, column=quantity)
+        counts = store.row("sizes", model=model)
+        key = "macs" if quantity == "flops" else "params"
+        counted = None if counts is None else counts[key]
+        found.append(Size(table, row, quantity, model, published, counted, plan.size_tolerance))
+    return found
+
+
+def accuracy_group(
+    groups: Sequence[Group],
+    *,
+    dataset: str,
+    model: str,
+    start: str,
+    recipes: Sequence[str] = RECIPES,
+) -> Group | None:
+    """Return a network's runs by the first recipe that has any; None if none has."""
+    for recipe in recipes:
+        if recipe == "ranking":
+            config = load_ranking_plan().config(dataset, model, start)
+        else:
+            config = make_config(
+                recipe=recipe, dataset=dataset, model=model, seed=0, pretrained=start
+            )
+        if found := find_group(groups, config):
+            return found
+    return None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A system in the picture of accuracy against cost.
+
+    Attributes:
+        title: for the picture.
+        cost: in the picture's unit.
+        accuracy: 0 to 1.
+        low: of the 95 % interval, None for a published value.
+        high: likewise.
+        published: whether both numbers are printed by a paper.
+    """
+
+    title: str
+    cost: float
+    accuracy: float
+    low: float | None = None
+    high: float | None = None
+    published: bool = False
+
+
+COSTS = {
+    "params": "parameters, M",
+    "macs": "multiply-accumulates of a 224 px image, G",
+    "latency": "latency of one image, ms (eager)",
+    "exported": "latency of one image, ms (ONNX Runtime)",
+}
+
+
+def cost_of(store: Store, plan: Plan, model: str, cost: str) -> float | None:
+    """Return a network's cost in the unit of `COSTS`, None if it was not measured."""
+    if cost in ("params", "macs"):
+        row = store.row("sizes", model=model)
+        return None if row is None else row[cost] / {"params": 1e6, "macs": 1e9}[cost]
+    form = EAGER if cost == "latency" else ONNX
+    times = store.times(
+        Candidate(model, form), image_size=plan.image_size, batch_size=plan.latency_batch
+    )
+    return None if times is None else 1000 * times.median
+
+
+def points(
+    store: Store, plan: Plan, groups: Sequence[Group], *, dataset: str, start: str, cost: str
+) -> list[Point]:
+    """Return our networks that have a cost and, in the one protocol of Table 3, an accuracy."""
+    found = []
+    for model in plan.models:
+        group = accuracy_group(
+            groups, dataset=dataset, model=model, start=start, recipes=RECIPES[:1]
+        )
+        value = cost_of(store, plan, model, cost)
+        if group is not None and value is not None:
+            mean = group.accuracy
+            found.append(Point(plan.titles[model], value, mean.mean, mean.low, mean.high))
+    return found
+
+
+def published_points(dataset: str, cost: str) -> list[Point]:
+    """Return what the papers print of both accuracy and cost; none of it is a latency."""
+    if cost not in ("params", "macs"):
+        return []
+    sources = [
+        ("MedSpectralNet (paper)", "B", "Table 3", "MedSpectralNet"),
+        *(
+            (f"{row} (paper)", paper, "results", row)
+            for paper, rows in (
+                ("medmamba", ("MedMamba-T", "MedMamba-S", "MedMamba-B")),
+                ("medvit", ("MedViT-T", "MedViT-S", "MedViT-L")),
+            )
+            for row in rows
+        ),
+    ]
+    found = []
+    for title, paper, table, row in sources:
+        accuracy = lookup(paper=paper, table=table, row=row, column=f"{dataset}/accuracy")
+        if paper == "B":
+            where, column = ("Fig. 14", "params") if cost == "params" else ("Table 4", "flops")
+            size = lookup(paper="B", table=where, row=row, column=column)
+        else:
+            size = lookup(paper=paper, table="sizes", row=row, column=cost)
+        # What is quoted from memory is no point in a picture.
+        if accuracy.may_carry_verdict and size.may_carry_verdict:
+            found.append(Point(title, size.value, accuracy.fraction, published=True))
+    return found
+
+
+def pareto_front(systems: Sequence[Point]) -> list[Point]:
+    """Return the systems that no other one beats: none is cheaper and at least as accurate.
+
+    A system stays if every other one that costs no more is less accurate; of equal ones all stay.
+
+    Returns:
+        By cost, cheapest first.
+    """
+
+    def beaten(a: Point) -> bool:
+        return any(
+            b.cost <= a.cost
+            and b.accuracy >= a.accuracy
+            and (b.cost < a.cost or b.accuracy > a.accuracy)
+            for b in systems
+        )
+
+    return sorted((s for s in systems if not beaten(s)), key=lambda s: (s.cost, s.title))
+
+
+@dataclass(frozen=True)
+class Int8:
+    """8-bit integers against float32 on the test images of one protocol.
+
+    Attributes:
+        dataset: name for `load_dataset`.
+        model: of the registry.
+        image_size: pixels.
+        n: test images.
+        seeds: runs.
+        eager: share of right decisions over all seeds.
+        int8: likewise.
+        changed: share of decisions right in one form alone.
+    """
+
+    dataset: str
+    model: str
+    image_size: int
+    n: int
+    seeds: int
+    eager: float
+    int8: float
+    changed: Estimate
+
+    @property
+    def drop(self) -> float:
+        """Accuracy lost, in shares."""
+        return self.eager - self.int8
+
+
+def int8_findings(store: Store) -> list[Int8]:
+    """Return what integers cost, a line a protocol, seeds together."""
+    keys = ("recipe", "dataset", "model", "pretrained", "image_size")
+    protocols: dict[tuple, list[dict]] = {}
+    for row in store.rows("accuracy"):
+        # A run's name is the hash of its protocol and its seed.
+        protocol = (*(row[key] for key in keys), row["run"].rsplit("_s", 1)[0])
+        protocols.setdefault(protocol, []).append(row)
+    found = []
+    for key, rows in protocols.items():
+        named = dict(zip(keys, key[:-1], strict=True))
+        total = sum(row["n"] for row in rows)
+        eager, int8, lost, gained = (
+            sum(row[name] for row in rows) for name in ("eager", "int8", "lost", "gained")
+        )
+        found.append(
+            Int8(
+                named["dataset"],
+                named["model"],
+                named["image_size"],
+                rows[0]["n"],
+                len(rows),
+                eager / total,
+                int8 / total,
+                proportion(lost + gained, total),
+            )
+        )
+    return found

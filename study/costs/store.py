@@ -1,0 +1,167 @@
+"""The efficiency study's measurements on disk: one JSON file a device, by phase.
+
+`results/efficiency/<device>_<threads>.json` holds for each phase where and when it was measured
+(`about`) and its rows. It is written whole after every row, so an interruption loses one row.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.metrics.scores import Estimate
+from helpers.paths import results_root, write_atomically
+from study.costs.timing import Times, ratio
+from study.plans.costs import Candidate, EfficiencyError
+
+SCHEMA = 1
+PHASES = ("sizes", "memory", "exports", "accuracy", "times")
+# A larger share of the processor time taken by others makes the times provisional.
+QUIET = 0.05
+
+
+def folder() -> Path:
+    """Return where the files lie; it may not exist yet."""
+    return results_root() / "efficiency"
+
+
+def store_path(device: str, threads: int) -> Path:
+    """Return the file of a device."""
+    name = "cuda" if device == "cuda" else f"cpu_{threads}_thread{'s' if threads > 1 else ''}"
+    return folder() / f"{name}.json"
+
+
+def stored_paths() -> list[Path]:
+    """Return the files there are, CPU first."""
+    return sorted(folder().glob("*.json"))
+
+
+@dataclass
+class Store:
+    """Measurements of one device.
+
+    Attributes:
+        path: the file.
+        content: what it holds.
+        about: of what is measured from now on; None if the file is only read.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    about: dict[str, Any] | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, about: dict[str, Any], anew: Sequence[str] = ()) -> "Store":
+        """Open a file to go on measuring.
+
+        Args:
+            path: it need not exist.
+            about: where and with what this process measures.
+            anew: phases that are forgotten.
+
+        Raises:
+            EfficiencyError: a phase was measured elsewhere or with other versions; or see `read`.
+        """
+        content = cls.read(path).content if path.exists() else {"schema": SCHEMA, "phases": {}}
+        for phase in anew:
+            content["phases"].pop(phase, None)
+        for phase, part in content["phases"].items():
+            old, new = part["about"]["env"], about["env"]
+            # What an older file does not tell of its machine cannot be compared.
+            if differing := [key for key in new if key in old and old[key] != new[key]]:
+                words = ", ".join(f"{k} {old[k]} and now {new[k]}" for k in differing)
+                raise EfficiencyError(
+                    f"{path.name}: the phase {phase} was measured elsewhere ({words}); numbers of "
+                    f"two machines do not mix. Measure it again with --anew {phase}."
+                )
+        return cls(path, content, about)
+
+    @classmethod
+    def read(cls, path: Path) -> "Store":
+        """Read a file.
+
+        Raises:
+            EfficiencyError: it is missing, damaged or of another schema.
+        """
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise EfficiencyError(
+                f"{path.name} does not exist; make it with `python -m study costs`."
+            ) from None
+        except json.JSONDecodeError as error:
+            raise EfficiencyError(f"{path.name} is damaged ({error}); delete it.") from error
+        if content.get("schema") != SCHEMA:
+            raise EfficiencyError(
+                f"{path.name} has schema {content.get('schema')!r}, this version reads {SCHEMA}; "
+                "measure again with --anew."
+            )
+        return cls(path, content)
+
+    def rows(self, phase: str) -> list[dict[str, Any]]:
+        """Return the rows of a phase, none if it was not measured."""
+        return self.content["phases"].get(phase, {"rows": []})["rows"]
+
+    def missing(self, phase: str, names: Iterable[str], key: str) -> list[str]:
+        """Return the names that no row of a phase has under a key."""
+        there = {row[key] for row in self.rows(phase)}
+        return [name for name in names if name not in there]
+
+    def add(self, phase: str, **row: Any) -> None:
+        """Add a row and write the file."""
+        part = self.content["phases"].setdefault(phase, {"about": self.about, "rows": []})
+        part["rows"].append(row)
+        with write_atomically(self.path) as temporary:
+            temporary.write_text(json.dumps(self.content, indent=1, allow_nan=False) + "\n")
+
+    # --- reading ---
+
+    def about_phase(self, phase: str) -> dict[str, Any] | None:
+        """Return where and when a phase was measured, None if it was not."""
+        part = self.content["phases"].get(phase)
+        return None if part is None else part["about"]
+
+    def row(self, phase: str, **wanted: Any) -> dict[str, Any] | None:
+        """Return the row with these values, None if there is none."""
+        rows = (r for r in self.rows(phase) if all(r[k] == v for k, v in wanted.items()))
+        return next(rows, None)
+
+    def times(self, candidate: Candidate, *, image_size: int, batch_size: int) -> Times | None:
+        """Return a candidate's times in the first group that has it, None if it was not timed."""
+        group = self._group([candidate], image_size, batch_size)
+        return None if group is None else Times(tuple(group["seconds"][candidate.name]))
+
+    def ratio(
+        self, a: Candidate, b: Candidate, *, image_size: int, batch_size: int
+    ) -> Estimate | None:
+        """Return how many times as long A takes as B, None if no group has both."""
+        group = self._group([a, b], image_size, batch_size)
+        if group is None:
+            return None
+        return ratio(*(Times(tuple(group["seconds"][c.name])) for c in (a, b)))
+
+    def failure(self, candidate: Candidate) -> str | None:
+        """Return why a candidate could not be timed, None if it could or was not asked for."""
+        reasons = (r["failed"].get(candidate.name) for r in self.rows("times"))
+        return next((reason for reason in reasons if reason), None)
+
+    def _group(
+        self, candidates: Sequence[Candidate], image_size: int, batch_size: int
+    ) -> dict[str, Any] | None:
+        for row in self.rows("times"):
+            fits = (row["image_size"], row["batch_size"]) == (image_size, batch_size)
+            if fits and all(c.name in row["seconds"] for c in candidates):
+                return row
+        return None
+
+    @property
+    def disturbance(self) -> float | None:
+        """Largest share of the processor time that others took in a group; None if unknown."""
+        shares = [row["others"] for row in self.rows("times") if row["others"] is not None]
+        return max(shares, default=None)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the times were measured on a machine that did little else."""
+        return self.disturbance is not None and self.disturbance <= QUIET

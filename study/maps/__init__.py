@@ -1,0 +1,1 @@
+"""How well maps find the lesion."""

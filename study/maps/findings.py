@@ -1,0 +1,268 @@
+"""What the measured maps say of paper B's reading: comparisons and verdicts, by the rule.
+
+The rule is the text of `params/localisation.yaml`; input are the files of `results/localisation`
+and the `maps.npz` of stored runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.explain.boxes import (
+    MeanScore,
+    ScoreDifference,
+    class_difference,
+    difference,
+    half_energy_area,
+    summarise,
+)
+from helpers.explain.run_maps import load_maps
+from helpers.metrics.paired import holm
+from helpers.runs.store import find_runs
+from study.maps.scores import CHANCE, CROPS, Scores, load_scores
+from study.plans.maps import Focus, Plan, Study
+
+METHOD = "gradcam"
+TRAINED, PLAIN = "medspectralnet", "resnet18"
+UNTAUGHT = ("shuffled", "backbone_only", "random")
+CONTROL_TITLES = {
+    CHANCE: "chance (box's share)",
+    "gaussian": "centred Gaussian",
+    "brightness": "brightness",
+    "darkness": "darkness",
+    "vesselness": "vesselness",
+    "shuffled": "same layer, labels shuffled",
+    "backbone_only": "same layer, ImageNet backbone, not trained",
+    "random": "same layer, random weights",
+}
+HOLDS, IN_PART, DOES_NOT_HOLD = "holds", "in part", "does not hold"
+REVERSED, NO_DIFFERENCE = "reversed", "no difference shown"
+FIRST_LAYERS = {"gate": "contextgate", "last": "spectralflow2"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All files of a study, read.
+
+    Attributes:
+        study: the study.
+        networks: id -> measures.
+        controls: measures of what knows no network.
+    """
+
+    study: Study
+    networks: dict[str, Scores]
+    controls: Scores
+
+    @property
+    def layers(self) -> dict[str, str]:
+        """Layers of MedSpectralNet: module name -> title."""
+        axes = self.networks[TRAINED].axes
+        return dict(zip(axes["rows"], axes["titles"], strict=True))
+
+    @property
+    def last_plain(self) -> str:
+        """The layer of the plain network."""
+        return self.networks[PLAIN].axes["rows"][-1]
+
+    def mean(self, network: str, row: str, *, view: str, measure: str, method: str = METHOD):
+        """Return the mean of a layer of a network with its interval."""
+        scores = self.networks[network]
+        cell = scores.of(view=view, row=row, method=method, measure=measure)
+        return summarise(cell, groups=scores.groups)
+
+    def control_mean(self, row: str, *, view: str, measure: str) -> MeanScore:
+        """Return the mean of a control of the input with its interval."""
+        cell = self.controls.of(view=view, row=row, method="input", measure=measure)
+        return summarise(cell[0], groups=self.controls.groups)
+
+
+@dataclass(frozen=True)
+class LayerFinding:
+    """Whether a layer's maps focus on the lesion.
+
+    Attributes:
+        layer: module name.
+        title: its name for readers.
+        against: control -> energy in the box, layer minus control, on the crops.
+        p_values: control -> p value after Holm's correction over all layers and controls.
+        verdict: `HOLDS`, `IN_PART` or `DOES_NOT_HOLD`.
+    """
+
+    layer: str
+    title: str
+    against: dict[str, ScoreDifference]
+    p_values: dict[str, float]
+    verdict: str
+
+    def not_beaten(self, level: float) -> list[str]:
+        """Return the controls that the layer is not shown to be better than."""
+        return [
+            c for c, d in self.against.items() if not (d.value > 0 and self.p_values[c] < level)
+        ]
+
+
+@dataclass(frozen=True)
+class SignFinding:
+    """A difference whose sign is claimed.
+
+    Attributes:
+        title: what is subtracted from what.
+        difference: positive where the paper's reading holds.
+        p_value: after Holm's correction over its family.
+        verdict: `HOLDS`, `REVERSED` or `NO_DIFFERENCE`.
+    """
+
+    title: str
+    difference: ScoreDifference
+    p_value: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class FocusFinding:
+    """How widely the maps of two classes are spread in one layer of one data set."""
+
+    dataset: str
+    layer: str
+    title: str
+    normal: MeanScore
+    lesion: MeanScore
+    sign: SignFinding
+
+
+def load_measured(study: Study) -> Measured:
+    """Read a study's files.
+
+    Raises:
+        RunError: one is missing; the message says how to make it.
+    """
+
+    def read(name: str) -> Scores:
+        return load_scores(study.folder / f"{study.name}_{name}.npz")
+
+    networks = {network.id: read(network.id) for network in study.networks}
+    return Measured(study, networks, read("controls"))
+
+
+def is_measured(study: Study) -> bool:
+    """Say whether all of a study's files are there."""
+    names = [*(network.id for network in study.networks), "controls"]
+    return all((study.folder / f"{study.name}_{name}.npz").exists() for name in names)
+
+
+def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
+    """Judge for each layer of the trained network whether its maps focus on the lesion."""
+    against = {layer: _against(measured, plan, layer) for layer in measured.layers}
+    cells = [(layer, control) for layer, some in against.items() for control in some]
+    corrected = _holm([against[layer][control] for layer, control in cells])
+    p_values = dict(zip(cells, corrected, strict=True))
+    findings = []
+    for layer, differences in against.items():
+        own = {control: p_values[layer, control] for control in differences}
+        better = {c for c, d in differences.items() if d.value > 0 and own[c] < plan.level}
+        verdict = (
+            HOLDS if better == set(differences) else IN_PART if CHANCE in better else DOES_NOT_HOLD
+        )
+        findings.append(LayerFinding(layer, measured.layers[layer], differences, own, verdict))
+    return findings
+
+
+def _against(measured: Measured, plan: Plan, layer: str) -> dict[str, ScoreDifference]:
+    def cell(network: str) -> np.ndarray:
+        return measured.networks[network].of(
+            view=CROPS, row=layer, method=METHOD, measure=plan.primary
+        )
+
+    groups = measured.controls.groups
+    controls = {
+        row: measured.controls.of(view=CROPS, row=row, method="input", measure=plan.primary)[0]
+        for row in (CHANCE, *plan.input_controls)
+    }
+    controls |= {network: cell(network) for network in UNTAUGHT}
+    return {name: difference(cell(TRAINED), c, groups=groups) for name, c in controls.items()}
+
+
+def progression(measured: Measured, plan: Plan) -> list[SignFinding]:
+    """Judge the progression from ContextGate to SpectralFlow: nearer the lesion, more focused."""
+    scores = measured.networks[TRAINED]
+
+    def cell(layer: str, measure: str) -> np.ndarray:
+        return scores.of(view=CROPS, row=layer, method=METHOD, measure=measure)
+
+    gate, last = FIRST_LAYERS["gate"], FIRST_LAYERS["last"]
+    pairs = {
+        "energy in the box: second SpectralFlow - ContextGate": (
+            cell(last, plan.primary),
+            cell(gate, plan.primary),
+        ),
+        "half-energy area: ContextGate - second SpectralFlow": (
+            cell(gate, "half_area"),
+            cell(last, "half_area"),
+        ),
+    }
+    differences = {t: difference(a, b, groups=scores.groups) for t, (a, b) in pairs.items()}
+    return _signed(differences, plan)
+
+
+def beside_plain(measured: Measured, plan: Plan) -> ScoreDifference:
+    """Return energy in the box: second SpectralFlow minus a plain ResNet-18's last map."""
+    a = measured.networks[TRAINED].of(
+        view=CROPS, row=FIRST_LAYERS["last"], method=METHOD, measure=plan.primary
+    )
+    b = measured.networks[PLAIN].of(
+        view=CROPS, row=measured.last_plain, method=METHOD, measure=plan.primary
+    )
+    return difference(a, b, groups=measured.controls.groups)
+
+
+def focus_findings(plan: Plan) -> list[FocusFinding]:
+    """Judge "distributed for normal, focused for abnormal" where the maps of runs are stored."""
+    spread = {}
+    for focus in plan.focus:
+        spread |= _spread(focus)
+    differences = {
+        key: class_difference(areas[:, normal], areas[:, ~normal])
+        for key, (areas, normal, _) in spread.items()
+    }
+    signs = _signed({" / ".join(key): d for key, d in differences.items()}, plan)
+    return [
+        FocusFinding(*key, title, summarise(areas[:, normal]), summarise(areas[:, ~normal]), sign)
+        for (key, (areas, normal, title)), sign in zip(spread.items(), signs, strict=True)
+    ]
+
+
+def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray, str]]:
+    """Return (data set, layer) -> half-energy areas (seeds, images), which are normal, title."""
+    from helpers.explain.cam import upsample  # torch, which reading results takes nowhere else
+
+    runs = sorted(find_runs(**focus.runs, label_noise=0.0), key=lambda run: run.config["seed"])
+    stored = [load_maps(run) for run in runs]
+    size = runs[0].record["data"]["image_size"]
+    normal = stored[0].labels == focus.normal
+    return {
+        (focus.runs["dataset"], layer): (
+            np.stack(
+                [half_energy_area(upsample(m.maps["true", layer], (size, size))) for m in stored]
+            ),
+            normal,
+            title,
+        )
+        for title, layer in stored[0].layers.items()
+    }
+
+
+def _signed(differences: dict[str, ScoreDifference], plan: Plan) -> list[SignFinding]:
+    p_values = _holm(list(differences.values()))
+    findings = []
+    for (title, d), p in zip(differences.items(), p_values, strict=True):
+        shown = p < plan.level
+        verdict = (HOLDS if d.value > 0 else REVERSED) if shown else NO_DIFFERENCE
+        findings.append(SignFinding(title, d, p, verdict))
+    return findings
+
+
+def _holm(differences: Sequence[ScoreDifference]) -> list[float]:
+    """Correct p values; a difference without one (no variance at all) counts as 1."""
+    return holm([1.0 if d.p_value is None else d.p_value for d in differences]).tolist()

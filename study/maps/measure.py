@@ -1,0 +1,331 @@
+"""Grad-CAM as a measurement: `python -m study maps` fills `results/localisation`.
+
+What is measured, against which controls and by which rule stands in `params/localisation.yaml`. One
+file a network and one for the controls that know no network; tables, figures and verdicts are made
+from these files alone (`study.tables.maps`). Making them needs the images and the weights
+of the runs, reading them neither.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers.config import IMAGENET_RGB, InputForm
+from helpers.data.datasets import load_dataset
+from helpers.data.splits import Split, Splits
+from helpers.explain import boxes
+from helpers.explain import controls as saliency_controls
+from helpers.explain.cam import explain, stage_layers, upsample
+from helpers.explain.run_maps import open_maps
+from helpers.runs.store import Run, RunError, find_runs
+from helpers.runs.weights import load_model, untrained_model
+from helpers.training.inference import prepare
+from helpers.training.seeds import environment, git_state
+from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, save_scores
+from study.plans.maps import Network, Plan, Study, load_plan
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+def with_boxes(split: Split) -> Split:
+    """Return the images of a split that have a lesion box.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if split.boxes is None or not (chosen := np.isfinite(split.boxes).all(axis=1)).any():
+        raise ValueError("no image has a lesion box; localisation cannot be measured here.")
+    groups = None if split.groups is None else split.groups[chosen]
+    return replace(
+        split,
+        images=split.images[chosen],
+        labels=split.labels[chosen],
+        groups=groups,
+        boxes=split.boxes[chosen],
+    )
+
+
+def measure(maps: np.ndarray, masks: np.ndarray, *, fixed: float, best: float) -> np.ndarray:
+    """Return all measures of maps (N, H, W) against masks (N, H, W): float (measures, N)."""
+    return np.stack(
+        [
+            boxes.pointing(maps, masks),
+            boxes.energy_inside(maps, masks),
+            boxes.iou(maps, masks, threshold=fixed),
+            boxes.iou(maps, masks, threshold=best),
+            boxes.half_energy_area(maps),
+        ]
+    )
+
+
+def _views(split: Split, crop: float) -> dict[str, list[boxes.View]]:
+    whole, *crops = boxes.shifted_crops(split.images, split.boxes, crop=crop)
+    return {WHOLE: [whole], CROPS: crops}
+
+
+def _masks(view: boxes.View) -> np.ndarray:
+    """Return the masks of a view's images; what is left out has an empty one."""
+    masks = np.zeros(view.images.shape[:3], dtype=bool)
+    masks[view.inside] = boxes.box_masks(view.boxes[view.inside], view.images.shape[1])
+    return masks
+
+
+def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Average views image by image over those that keep the lesion."""
+    stack = np.stack(view_scores)
+    count = np.isfinite(stack).sum(axis=0)
+    total = np.nansum(stack, axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _measured(view: boxes.View, maps: np.ndarray, plan: Plan, best: float) -> np.ndarray:
+    """Return measures (measures, N) of coarse maps of a view, NaN where it left an image out."""
+    scores = np.full((len(plan.measures), len(view.images)), np.nan)
+    if not view.inside.any():
+        return scores
+    large = upsample(maps[view.inside], view.images.shape[1:3])
+    scores[:, view.inside] = measure(
+        large, _masks(view)[view.inside], fixed=plan.threshold, best=best
+    )
+    return scores
+
+
+def _tensor(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def measure_network(
+    model: nn.Module,
+    *,
+    val: Split,
+    test: Split,
+    image_size: int,
+    plan: Plan,
+    form: InputForm = IMAGENET_RGB,
+) -> dict[str, Any]:
+    """Measure the maps of one network.
+
+    Args:
+        model: in evaluation mode.
+        val: validation images with boxes; they choose the threshold of `iou_best`.
+        test: test images with boxes.
+        image_size: side of the network's input.
+        plan: the rule.
+        form: normalisation and channels of the network's input.
+
+    Returns:
+        values (views, layers, methods, measures, N), thresholds and empty (layers, methods), and
+        the layers' names and titles.
+    """
+    layers = stage_layers(model, image_size=image_size)
+    names, methods = list(layers.values()), plan.methods
+
+    def maps_of(images: np.ndarray, labels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        pixels = prepare(_tensor(images), image_size, form)
+        return explain(model, pixels, layers=names, classes=labels, methods=methods)
+
+    cells = [(layer, method) for layer in names for method in methods]
+    val_maps = maps_of(val.images, val.labels)
+    val_masks = boxes.box_masks(val.boxes, val.images.shape[1])
+    best = {
+        cell: boxes.best_threshold(upsample(val_maps[cell], val.images.shape[1:3]), val_masks)[0]
+        for cell in cells
+    }
+    values = {}
+    empty = {}
+    for name, views in _views(test, plan.crop).items():
+        maps = [maps_of(view.images, test.labels) for view in views]
+        for cell in cells:
+            values[name, *cell] = _average(
+                [_measured(v, m[cell], plan, best[cell]) for v, m in zip(views, maps, strict=True)]
+            )
+            if name == WHOLE:
+                empty[cell] = float((maps[0][cell].max(axis=(1, 2)) <= 0).mean())
+    shape = (len(VIEWS), len(names), len(methods), len(plan.measures), len(test))
+    table = np.stack([values[view, *cell] for view in VIEWS for cell in cells]).reshape(shape)
+    grid = (len(names), len(methods))
+    return {
+        "values": table,
+        "thresholds": np.array([best[cell] for cell in cells]).reshape(grid),
+        "empty": np.array([empty[cell] for cell in cells]).reshape(grid),
+        "rows": names,
+        "titles": list(layers),
+        "resolution": val_maps[cells[-1]].shape[1:],
+    }
+
+
+def measure_controls(
+    *, val: Split, test: Split, resolution: tuple[int, int], plan: Plan
+) -> dict[str, Any]:
+    """Measure what knows no network, at the resolution of a network's map; see `measure_network`.
+
+    The first row is chance: a map that is the same everywhere.
+    """
+    rows = [CHANCE, *plan.input_controls]
+
+    def maps_of(row: str, images: np.ndarray) -> np.ndarray:
+        if row == CHANCE:
+            return np.ones((len(images), *resolution), dtype=np.float32)
+        if row == "gaussian":
+            maps = saliency_controls.centred_gaussian(len(images), images.shape[1])
+        else:
+            maps = getattr(saliency_controls, row)(images)
+        return saliency_controls.at_resolution(maps, resolution)
+
+    val_masks = boxes.box_masks(val.boxes, val.images.shape[1])
+    best = {
+        row: boxes.best_threshold(
+            upsample(maps_of(row, val.images), val.images.shape[1:3]), val_masks
+        )[0]
+        for row in rows
+    }
+    values = [
+        _average([_measured(v, maps_of(row, v.images), plan, best[row]) for v in views])
+        for views in _views(test, plan.crop).values()
+        for row in rows
+    ]
+    shape = (len(VIEWS), len(rows), 1, len(plan.measures), len(test))
+    return {
+        "values": np.stack(values).reshape(shape),
+        "thresholds": np.array([[best[row]] for row in rows]),
+        "empty": np.zeros((len(rows), 1)),
+        "rows": rows,
+        "titles": rows,
+    }
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def runs_of(study: Study, network: Network) -> list[Run]:
+    """Return the stored runs of a network, one a seed of the study, in this order.
+
+    Raises:
+        RunError: a seed is missing, or stands there twice.
+    """
+    wanted = {k: v for k, v in network.runs.items() if k != "epochs"}
+    found = {run.config["seed"]: run for run in find_runs(profile=study.profile, **wanted)}
+    if missing := [seed for seed in study.seeds if seed not in found]:
+        raise RunError(
+            f"{study.name}, {network.title}: no run with seed {', '.join(map(str, missing))}; "
+            f"`make sweep PROFILE={study.profile}` trains it."
+        )
+    return [found[seed] for seed in study.seeds]
+
+
+def _model(network: Network, run: Run) -> nn.Module:
+    if network.start is None:
+        return load_model(run)
+    return untrained_model(run, pretrained=network.start, seed=run.config["seed"])
+
+
+def _about(splits: Splits, test: Split, runs: Sequence[Run]) -> dict[str, Any]:
+    return {
+        "data": {"name": splits.name, "md5": splits.md5, "phantom": splits.is_phantom},
+        "images": len(test),
+        "runs": [run.path.name for run in runs],
+        "env": environment(torch.device("cpu")),
+        "git": git_state(),
+    }
+
+
+def _group_numbers(split: Split) -> np.ndarray:
+    """Return one number a group of images; each image is its own group where none are known."""
+    if split.groups is None:
+        return np.arange(len(split))
+    return np.unique(split.groups, return_inverse=True)[1]
+
+
+def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
+    """Measure what a study's folder does not hold yet.
+
+    Args:
+        study: the study.
+        plan: the rule.
+        anew: also measure what is there.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        RunError: runs of a network are missing; the other networks were measured all the same.
+    """
+    splits = load_dataset(study.dataset)
+    val, test = with_boxes(splits.val), with_boxes(splits.test)
+    written, failed = [], []
+    for network in study.networks:
+        path = study.folder / f"{study.name}_{network.id}.npz"
+        if path.exists() and not anew:
+            continue
+        try:
+            runs = runs_of(study, network)
+        except RunError as error:  # the others are measured first
+            failed.append(str(error))
+            continue
+        measured = []
+        for run in runs:
+            size = run.config["image_size"]
+            model = _model(network, run)
+            measured.append(
+                measure_network(
+                    model, val=val, test=test, image_size=size, plan=plan, form=run.form
+                )
+            )
+            print(f"{study.name}, {network.title}, seed {run.config['seed']}: measured", flush=True)
+        shared = {
+            "measures": plan.measures,
+            "groups": _group_numbers(test),
+            "about": _about(splits, test, runs),
+        }
+        save_scores(path, measured, methods=plan.methods, **shared)
+        written.append(path)
+        controls = study.folder / f"{study.name}_controls.npz"
+        if network.id == study.networks[0].id:
+            resolution = measured[0]["resolution"]
+            entry = measure_controls(val=val, test=test, resolution=resolution, plan=plan)
+            save_scores(controls, [entry], methods=["input"], **shared)
+            written.append(controls)
+    if failed:
+        raise RunError(" ".join(failed))
+    return written
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    plan = load_plan()
+    parser = argparse.ArgumentParser(
+        prog="python -m study maps", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--study", choices=[study.name for study in plan.studies], action="append")
+    parser.add_argument("--anew", action="store_true", help="measure also what is stored")
+    options = parser.parse_args(arguments)
+    for study in plan.studies:
+        if not options.study or study.name in options.study:
+            written = run_study(study, plan, anew=options.anew)
+            print(f"{study.name}: {len(written)} files written")
+    return 0
+
+
+def make_focus_maps(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study maps", description=__doc__.split("\n")[0]
+    )
+    parser.parse_args(arguments)
+    for focus in load_plan().focus:
+        splits = load_dataset(focus.runs["dataset"])
+        for run in find_runs(**focus.runs, label_noise=0.0):
+            maps = open_maps(run, splits)
+            print(f"{run.config['dataset']}, seed {run.config['seed']}: {len(maps.indices)} images")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Rules that were fixed before results: `params/*.yaml`, read and checked."""

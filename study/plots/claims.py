@@ -1,0 +1,154 @@
+"""Pictures of the ledger: how many claims, numbers side by side, the two searches.
+
+As in `helpers.plots.run`, functions draw into the axes they are given, within `plots.style()`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
+
+from helpers.plots.style import COLOURS, GREY
+from study.claims.arithmetic import agrees
+from study.claims.judge import CANNOT, STATES, Judged
+from study.claims.ledger import KINDS
+from study.claims.one_cycle import Grid
+from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
+from study.claims.side_by_side import SideBySide
+from study.published import Published
+from study.tables.claims import short
+
+_STATE_COLOURS = {
+    REPRODUCED: COLOURS[2],
+    NOT_REPRODUCED: COLOURS[4],
+    CONTRADICTED: COLOURS[1],
+    UNDERSPECIFIED: COLOURS[5],
+    NOT_RUN: "#CCCCCC",
+    CANNOT: "#F0F0F0",
+}
+
+
+def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
+    """Draw how many claims of each kind have which verdict, as stacked bars.
+
+    Args:
+        judged: the claims of one paper, or of both.
+        axes: to draw into.
+    """
+    left = np.zeros(len(KINDS))
+    for state in STATES:
+        there = [one.claim.kind for one in judged if one.state == state]
+        widths = np.array([there.count(kind) for kind in KINDS])
+        colour = _STATE_COLOURS[state]
+        axes.barh(KINDS, widths, left=left, color=colour, edgecolor=GREY, linewidth=0.4)
+        axes.plot([], [], "s", color=colour, markeredgecolor=GREY, label=short(state))
+        left += widths
+    axes.set(xlabel="claims", ylim=(len(KINDS) - 0.5, -0.5))
+    return axes
+
+
+def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
+    """Draw printed numbers and ours, one line each, with 95 % intervals.
+
+    Args:
+        rows: from the top down.
+        axes: to draw into; about .25 inch of height a line.
+    """
+    for y, row in enumerate(rows):
+        value, low, high = (100 * share for share in row.published)
+        axes.hlines(y - 0.15, low, high, color=COLOURS[1], linewidth=1.5)
+        axes.plot(value, y - 0.15, "D", color=COLOURS[1], label="published, 95 % for its images")
+        if row.ours:
+            value, low, high = (100 * share for share in row.ours)
+            axes.hlines(y + 0.15, low, high, color=COLOURS[0], linewidth=1.5)
+            axes.plot(value, y + 0.15, "o", color=COLOURS[0], label="ours, 95 % for images, seeds")
+        place = axes.get_yaxis_transform()
+        text = short(row.state)
+        axes.text(1.02, y, text, transform=place, va="center", color=GREY, fontsize=6)
+    axes.legend(*_once(axes), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=[row.label for row in rows],
+        ylim=(len(rows) - 0.5, -0.5),
+        xlabel="%",
+    )
+    return axes
+
+
+def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) -> Axes:
+    """Draw how badly printed shares fit each size of a set; what rounding explains is marked.
+
+    Args:
+        misfit: float (n,), of the sizes 1 .. n, in halves of the last digit.
+        fitting: the sizes that fit.
+        axes: to draw into.
+    """
+    sizes = np.arange(1, len(misfit) + 1)
+    axes.plot(sizes, misfit, ".", color=GREY, markersize=1.5, rasterized=True)
+    axes.axhline(1, color="black", linewidth=0.6, linestyle=":")
+    axes.plot(fitting, misfit[np.array(fitting, dtype=int) - 1], "o", color=COLOURS[1])
+    for size in fitting[:1]:  # the others are its multiples, or crowd the line
+        at, above = (size, misfit[size - 1]), (-6, 6)
+        axes.annotate(str(size), at, xytext=above, textcoords="offset points")
+    axes.set(yscale="log", xlabel="images in the set", ylabel="misfit, half digits")
+    return axes
+
+
+def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadMesh:
+    """Draw how badly printed rates fit the schedules of a grid; what rounding explains is ringed.
+
+    Args:
+        misfit: see `one_cycle.misfit`.
+        grid: the same.
+        axes: to draw into.
+
+    Returns:
+        The colours, for a colour bar.
+    """
+    peaks, rises = np.array(grid.max_lr), np.array(grid.rise_epochs)
+    mesh = axes.pcolormesh(
+        rises, 1000 * peaks, misfit, norm=LogNorm(), cmap="viridis_r", shading="nearest"
+    )
+    for i, j in np.argwhere(misfit <= 1 + 1e-6):
+        axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
+    axes.set(xlabel="rise, epochs", ylabel="peak, thousandths")
+    return mesh
+
+
+def _once(axes: Axes) -> tuple[list, list[str]]:
+    """Return the handles and labels of a legend, each label once."""
+    handles, labels = axes.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True))
+    return list(found.values()), list(found)
+
+
+def plot_possible_f1(
+    possible: Mapping[str, np.ndarray], printed: Mapping[str, Published], *, axes: Axes
+) -> Axes:
+    """Draw which F1 a printed accuracy leaves possible, and the F1 that is printed.
+
+    Args:
+        possible: system -> F1 of each confusion matrix with its accuracy, float (matrices,).
+        printed: system -> printed F1.
+        axes: to draw into; shown is what lies near the printed values.
+    """
+    for y, (system, values) in enumerate(possible.items()):
+        f1 = printed[system]
+        fits = any(agrees(value, f1) for value in values)
+        colour = COLOURS[2] if fits else COLOURS[1]
+        axes.plot(values, np.full(len(values), y), "|", color="black", markersize=9)
+        axes.plot(f1.value, y - 0.3, "v", color=colour)
+        text = "possible" if fits else "impossible"
+        place = axes.get_yaxis_transform()
+        axes.text(1.02, y, text, transform=place, va="center", color=colour, fontsize=6)
+    shown = [f1.value for f1 in printed.values()]
+    axes.set(
+        yticks=range(len(possible)),
+        yticklabels=list(possible),
+        ylim=(len(possible) - 0.5, -0.6),
+        xlim=(min(shown) - 0.012, max(shown) + 0.012),
+        xlabel="F1 of the positive class",
+    )
+    return axes

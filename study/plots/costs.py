@@ -1,0 +1,159 @@
+"""Pictures of the efficiency study: accuracy against cost (paper B's Fig. 14), latency by form.
+
+As in `plots`, every function draws into the axes it is given, within `plots.style()`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from adjustText import adjust_text
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from helpers.plots.style import COLOURS, GREY, SMALL
+from study.costs.findings import COSTS, Point, pareto_front
+from study.costs.store import Store
+from study.plans.costs import Candidate, Plan
+from study.tables.costs import FORMS
+
+_NOTHING = "not run"
+
+
+def plot_pareto(
+    ours: Sequence[Point],
+    printed: Sequence[Point],
+    *,
+    cost: str,
+    axes: Axes,
+    always: Sequence[str] = (),
+) -> Axes:
+    """Draw accuracy against cost: our networks with intervals, the published ones, our front.
+
+    The systems of our front and the published ones are named; once all of a figure is drawn,
+    `spread_names` moves the names apart.
+
+    Args:
+        ours: measured; the front is drawn through them alone.
+        printed: as the papers print them.
+        cost: key of `COSTS`.
+        axes: to draw into; the cost is drawn on a logarithmic axis.
+        always: titles of our networks that are named wherever they lie.
+    """
+    front = pareto_front(ours)
+    for point in ours:
+        colour = COLOURS[0] if point in front else GREY
+        if point.low is not None:
+            axes.vlines(
+                point.cost, 100 * point.low, 100 * point.high, color=colour, alpha=0.35, linewidth=1
+            )
+    _scatter(axes, [p for p in ours if p not in front], "o", GREY, "ours")
+    _scatter(axes, front, "o", COLOURS[0], "ours, on the Pareto front")
+    _scatter(axes, printed, "D", COLOURS[1], "published, other protocols")
+    if front:
+        steps = [100 * point.accuracy for point in front]
+        axes.step(
+            [point.cost for point in front],
+            steps,
+            where="post",
+            color=COLOURS[0],
+            linewidth=0.8,
+            linestyle=":",
+        )
+    _name(axes, front, COLOURS[0])
+    _name(axes, [p for p in ours if p not in front and p.title in always], GREY)
+    _name(axes, printed, COLOURS[1])
+    if not (ours or printed):
+        axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.15, y=0.15)
+    axes.set(xlabel=COSTS[cost], ylabel="test accuracy, %")
+    return axes
+
+
+def spread_names(figure: Figure) -> None:
+    """Move the names in a finished figure off the points and off each other, with lines back."""
+    figure.draw_without_rendering()  # the layout decides how large the axes are
+    for axes in figure.axes:
+        if not axes.lines:
+            continue
+        points = np.concatenate([line.get_xydata() for line in axes.lines])
+        adjust_text(
+            axes.texts,
+            *points.T,
+            ax=axes,
+            expand=(1.1, 1.4),
+            force_text=(0.3, 0.8),
+            iter_lim=500,  # a time limit, the default, would place them anew at every run
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
+        )
+
+
+def _name(axes: Axes, points: Sequence[Point], colour: str) -> None:
+    for point in points:
+        title = point.title.removesuffix(" (paper)")
+        axes.text(point.cost, 100 * point.accuracy, title, fontsize=SMALL, color=colour)
+
+
+def _scatter(axes: Axes, points: Sequence[Point], marker: str, colour: str, label: str) -> None:
+    if points:
+        axes.plot(
+            [point.cost for point in points],
+            [100 * point.accuracy for point in points],
+            marker,
+            color=colour,
+            markersize=4,
+            label=label,
+        )
+
+
+def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes:
+    """Draw the time of an image of the main networks in every form, with quartiles.
+
+    Args:
+        store: measurements of one device.
+        plan: what was measured.
+        batch_size: images at a time.
+        axes: to draw into; the line is the reference's eager time.
+    """
+    width = 0.8 / len(FORMS)
+    for k, (form, title) in enumerate(FORMS.items()):
+        shown = False
+        for x, model in enumerate(plan.main):
+            times = store.times(
+                Candidate(model, form), image_size=plan.image_size, batch_size=batch_size
+            )
+            if times is None:
+                continue
+            middle, (low, high) = times.median, times.quartiles
+            scale = 1000 / batch_size
+            axes.bar(
+                x + (k - 1.5) * width,
+                scale * middle,
+                width,
+                yerr=[[scale * (middle - low)], [scale * (high - middle)]],
+                color=COLOURS[k],
+                error_kw={"linewidth": 1},
+                label=None if shown else title,
+            )
+            shown = True
+    reference = store.times(
+        Candidate(plan.reference, "eager"), image_size=plan.image_size, batch_size=batch_size
+    )
+    if reference is not None:
+        axes.axhline(1000 * reference.median / batch_size, color=GREY, linestyle=":", linewidth=1)
+    axes.set(
+        ylabel="ms an image",
+        xticks=range(len(plan.main)),
+        xticklabels=[plan.titles[model] for model in plan.main],
+    )
+    axes.tick_params(axis="x", rotation=15)
+    if reference is None:
+        axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
+    else:
+        axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
+        axes.legend(ncols=2)
+    return axes

@@ -1,0 +1,184 @@
+"""Pictures of class activation maps and of what was measured on them.
+
+As in `plots`: draw within `plots.style()`.
+"""
+
+from collections.abc import Sequence
+from textwrap import shorten
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from helpers.explain.boxes import View
+from helpers.explain.cam import overlay, unit_range, upsample
+from helpers.explain.run_maps import RunMaps
+from helpers.plots.style import COLOURS, GREY
+from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
+from study.maps.scores import CHANCE
+from study.plans.maps import Plan
+
+_BOX = {"fill": False, "edgecolor": "white", "linewidth": 1.0}
+_NETWORK_COLOURS = {
+    TRAINED: COLOURS[0],
+    "shuffled": COLOURS[1],
+    "backbone_only": COLOURS[4],
+    "random": COLOURS[3],
+}
+_SHORT = {
+    TRAINED: "trained",
+    "shuffled": "labels shuffled",
+    "backbone_only": "not trained, ImageNet backbone",
+    "random": "not trained, random weights",
+}
+
+
+def draw_boxes(axes: Axes, box: np.ndarray) -> None:
+    """Draw a lesion box (x, y, width, height) into a picture; NaN draws nothing."""
+    if np.isfinite(box).all():
+        axes.add_patch(Rectangle(box[:2], box[2], box[3], **_BOX))
+
+
+def show_image(axes: Axes, image: np.ndarray) -> None:
+    """Draw a uint8 image (H, W, C), grey as grey, on pixel edges from 0."""
+    height, width = image.shape[:2]
+    picture = image[..., 0] if image.shape[2] == 1 else image
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
+    axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+    axes.spines[:].set_visible(False)
+
+
+def pick_examples(
+    maps: RunMaps, probabilities: np.ndarray, *, per_class: int, right: bool
+) -> np.ndarray:
+    """Return places in `maps` of the most confident right, or wrong, images of each true class.
+
+    Args:
+        maps: of a run.
+        probabilities: of the whole test split, (N, K).
+        per_class: at most so many of each class.
+        right: whether the prediction is right.
+    """
+    confidence = probabilities[maps.indices].max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    order = order[(maps.predicted == maps.labels)[order] == right]
+    classes = np.unique(maps.labels)
+    picked = [order[maps.labels[order] == k][:per_class] for k in classes]
+    return np.concatenate(picked)
+
+
+def plot_stages(
+    maps: RunMaps,
+    places: np.ndarray,
+    *,
+    images: np.ndarray,
+    boxes: np.ndarray | None,
+    class_names: Sequence[str],
+    explained: str = "predicted",
+) -> Figure:
+    """Draw an image a row: itself, then the map of each layer, in order of data flow.
+
+    Args:
+        maps: of a run.
+        places: rows, places in `maps`.
+        images: the whole test split, uint8 (N, H, W, C).
+        boxes: its lesion boxes, or None.
+        class_names: names.
+        explained: "true" or "predicted" class.
+    """
+    rows, columns = len(places), len(maps.layers) + 1
+    size = (1.12 * columns + 1.3, 1.2 * rows + 0.35)
+    # Photographs of a hundred pixels: a higher resolution shows nothing more and takes megabytes.
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, dpi=85)
+    for line, place in zip(grid, places, strict=True):
+        index = maps.indices[place]
+        image = images[index]
+        names = [
+            shorten(class_names[k], 24, placeholder=" …")
+            for k in (maps.labels[place], maps.predicted[place])
+        ]
+        show_image(line[0], image)
+        line[0].set_ylabel(
+            f"test image {index}\ntrue: {names[0]}\npredicted:\n{names[1]}",
+            fontsize=8,
+            rotation=0,
+            ha="right",
+            va="center",
+        )
+        for axes, layer in zip(line[1:], maps.layers.values(), strict=True):
+            coarse = maps.maps[explained, layer][place][None]
+            map_ = unit_range(upsample(coarse, image.shape[:2]))
+            show_image(axes, overlay(image[None], map_)[0])
+            if coarse.max() <= 0:
+                axes.set_xlabel("empty map", fontsize=8, labelpad=1)
+        if boxes is not None:
+            for axes in line:
+                draw_boxes(axes, boxes[index])
+    for axes, title in zip(grid[0], ["image", *maps.layers], strict=True):
+        axes.set_title(title.replace(", ", ",\n"), fontsize=8)
+    return figure
+
+
+def plot_views(views: Sequence[View], place: int) -> Figure:
+    """Draw one image whole and in its crops, with the lesion's box."""
+    figure, row = plt.subplots(1, len(views), figsize=(1.4 * len(views), 1.7))
+    for axes, view in zip(row, views, strict=True):
+        show_image(axes, view.images[place])
+        draw_boxes(axes, view.boxes[place])
+        note = "" if view.inside[place] else "\n(left out)"
+        axes.set_title(f"{view.name}{note}", fontsize=7)
+    return figure
+
+
+def plot_layers(measured: Measured, plan: Plan, *, view: str, measure: str, axes: Axes) -> Axes:
+    """Draw a measure of each layer: trained and untaught networks, and the input's controls.
+
+    Args:
+        measured: a study.
+        plan: the rule.
+        view: "whole" or "crops".
+        measure: one of the plan's.
+        axes: to draw into.
+    """
+    layers = measured.layers
+    for place, network in enumerate((TRAINED, *UNTAUGHT)):
+        y = np.arange(len(layers)) + 0.17 * (place - 1.5)
+        means = [measured.mean(network, layer, view=view, measure=measure) for layer in layers]
+        colour = _NETWORK_COLOURS[network]
+        axes.hlines(y, [m.low for m in means], [m.high for m in means], color=colour, linewidth=1.5)
+        values = [m.value for m in means]
+        marker = "o" if network == TRAINED else "s"
+        axes.plot(values, y, marker, color=colour, markersize=4, label=_SHORT[network])
+    plain = measured.mean(PLAIN, measured.last_plain, view=view, measure=measure)
+    at = len(layers)
+    axes.hlines(at, plain.low, plain.high, color="black", linewidth=1.5)
+    axes.plot(plain.value, at, "D", color="black", markersize=4, label="trained, plain ResNet-18")
+    for i, row in enumerate((CHANCE, *plan.input_controls), start=at + 1):
+        mean = measured.control_mean(row, view=view, measure=measure)
+        axes.hlines(i, mean.low, mean.high, color=GREY, linewidth=1.5)
+        axes.plot(mean.value, i, "^", color=GREY, markersize=4)
+    chance = measured.control_mean(CHANCE, view=view, measure=measure)
+    axes.axvline(chance.value, color=GREY, linewidth=0.8, linestyle=":")
+    names = [*layers.values(), "ResNet-18, last map"]
+    names += [CONTROL_TITLES[row] for row in (CHANCE, *plan.input_controls)]
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
+    return axes
+
+
+def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
+    """Draw the half-energy areas of both classes, layer by layer; .5 is an even spread."""
+    for place, (name, colour) in enumerate((("normal", COLOURS[2]), ("lesion", COLOURS[1]))):
+        means = [getattr(finding, name) for finding in findings]
+        y = np.arange(len(findings)) + 0.2 * (place - 0.5)
+        axes.hlines(y, [m.low for m in means], [m.high for m in means], color=colour, linewidth=1.5)
+        label = {"normal": "normal class", "lesion": "abnormal class"}[name]
+        axes.plot([m.value for m in means], y, "o", color=colour, markersize=4, label=label)
+    axes.set(
+        yticks=range(len(findings)),
+        yticklabels=[finding.title for finding in findings],
+        ylim=(len(findings) - 0.4, -0.6),
+        xlim=(0, 0.5),
+    )
+    return axes

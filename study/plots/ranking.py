@@ -1,0 +1,198 @@
+"""Pictures of the measured Table 3: rankings, the focus against others, every pair.
+
+As in `plots`, functions draw into the axes they are given, within `plots.style()`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from helpers.plots.style import COLOURS, GREY
+from study.plans.ranking import Plan
+from study.ranking import HOLDS, OTHER_BETTER, Against, Ranking, primary
+from study.verdicts import NOT_RUN
+
+_VERDICT_COLOURS = {HOLDS: COLOURS[2], OTHER_BETTER: COLOURS[1]}
+# Inches of height for a line of a picture.
+LINE = 0.17
+# Better, not told apart, worse, not tested: safe for colour-blind readers, distinct in grey.
+_PAIR_COLOURS = (COLOURS[1], "#FFFFFF", COLOURS[0], "#DDDDDD")
+WORSE, LEVEL_WITH, BETTER, NOT_TESTED = range(4)
+
+
+def plot_ranking(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
+    """Draw a ranking: mean accuracy with its 95 % interval, every seed, the published value.
+
+    The focus and its variants are in colour. At the end of a line stand the possible ranks and the
+    number of seeds. A published value is a diamond, hollow where it is unverified or of another
+    start. Models without runs and without a published value are left out.
+
+    Args:
+        ranking: see `ranking.rank_models`.
+        plan: which published rows speak of whom.
+        axes: to draw into; about `LINE` inches of height a model.
+    """
+    drawn = [
+        (place, primary(place.system, ranking.dataset, ranking.start)) for place in ranking.places
+    ]
+    drawn = [(place, published) for place, published in drawn if place.group or published]
+    for y, (place, published) in enumerate(drawn):
+        colour = COLOURS[0] if place.system.model.startswith(plan.focus) else "black"
+        if place.group is None:
+            _end_of_line(axes, y, NOT_RUN)
+        else:
+            mean = place.accuracy
+            axes.hlines(y, 100 * mean.low, 100 * mean.high, color=colour, linewidth=1.5)
+            axes.plot(100 * mean.mean, y, "o", color=colour, label="ours, mean and 95 %")
+            values = [100 * v for v in place.group.values("accuracy")]
+            axes.plot(values, [y + 0.3] * len(values), "|", color=GREY, label="ours, each seed")
+            _end_of_line(axes, y, f"{place.best}-{place.worst}, n = {mean.n_seeds}")
+        if published:
+            full = published.published.mark != "M" and published.fits(ranking.start)
+            axes.plot(
+                100 * published.published.fraction,
+                y,
+                "D",
+                color=COLOURS[1],
+                markerfacecolor=COLOURS[1] if full else "none",
+                label="published" if full else "published, unverified or of another start",
+            )
+    axes.set(
+        title=ranking.heading,
+        xlabel="test accuracy, %",
+        yticks=range(len(drawn)),
+        yticklabels=[place.system.title for place, _ in drawn],
+        ylim=(len(drawn) - 0.5, -0.5),
+    )
+    axes.text(1.02, 1, "ranks, seeds", transform=axes.transAxes, va="bottom", fontsize=6)
+    return axes
+
+
+def _end_of_line(axes: Axes, y: float, text: str) -> None:
+    place = axes.get_yaxis_transform()
+    axes.text(1.02, y, text, transform=place, va="center", color=GREY, fontsize=6)
+
+
+def share_legend(axes: Sequence[Axes]) -> None:
+    """Put one legend of all axes below their figure, each label once."""
+    labels: dict = {}
+    for one in axes:
+        handles, names = one.get_legend_handles_labels()
+        labels = dict(zip(names, handles, strict=True)) | labels
+    if labels:
+        axes[0].figure.legend(labels.values(), labels, loc="outside lower center", ncols=2)
+
+
+def plot_against(
+    against: Sequence[Against],
+    *,
+    focus: str,
+    axes: Axes,
+    printed: dict[str, float] | None = None,
+) -> Axes:
+    """Draw the focus's accuracy less every other's, with 95 % intervals, in the verdict's colour.
+
+    Args:
+        against: planned comparisons; the strongest other is drawn first, those not run last.
+        focus: the focus's title.
+        axes: to draw into.
+        printed: by the other's name, the difference of the published values, in shares.
+    """
+    order = sorted(against, key=lambda c: c.accuracy.value if c.accuracy else np.inf)
+    for y, c in enumerate(order):
+        colour = _VERDICT_COLOURS.get(c.verdict, GREY)
+        _end_of_line(axes, y, c.verdict)
+        if c.accuracy:
+            if c.accuracy.low is not None:
+                ends = (100 * c.accuracy.low, 100 * c.accuracy.high)
+                axes.hlines(y, *ends, color=colour, linewidth=1.5)
+            axes.plot(100 * c.accuracy.value, y, "o", color=colour)
+        if printed and c.other in printed:
+            axes.plot(100 * printed[c.other], y, "D", color=COLOURS[4], label="published")
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(
+        xlabel=f"accuracy of {focus} less the other's, points",
+        yticks=range(len(order)),
+        yticklabels=[c.title for c in order],
+        ylim=(len(order) - 0.5, -0.5),
+    )
+    return axes
+
+
+def pair_matrix(ranking: Ranking, *, rank_seeds: int) -> np.ndarray:
+    """Return every pair's outcome, int (n, n) in the order of the ranking.
+
+    `BETTER`, `WORSE` (row against column), `LEVEL_WITH`, or `NOT_TESTED` with fewer common seeds
+    than `rank_seeds` and on the diagonal.
+    """
+    order = {place.system.model: i for i, place in enumerate(ranking.ranked)}
+    matrix = np.full((len(order), len(order)), NOT_TESTED)
+    for pair in ranking.pairs:
+        if len(pair.seeds) < rank_seeds or pair.p_value is None:
+            continue
+        i, j = order[pair.a], order[pair.b]
+        outcomes = {1: (BETTER, WORSE), -1: (WORSE, BETTER), 0: (LEVEL_WITH, LEVEL_WITH)}
+        matrix[i, j], matrix[j, i] = outcomes[pair.shown]
+    return matrix
+
+
+def plot_pairs(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
+    """Draw which models are told apart: a cell is the row's model against the column's.
+
+    Args:
+        ranking: see `ranking.rank_models`.
+        plan: its `rank_seeds`.
+        axes: to draw into, square.
+    """
+    matrix = pair_matrix(ranking, rank_seeds=plan.rank_seeds)
+    colours = ListedColormap(_PAIR_COLOURS)
+    axes.imshow(matrix, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, 4), 4))
+    titles = [place.system.title for place in ranking.ranked]
+    size = {"fontsize": 6}
+    axes.set_xticks(range(len(titles)), titles, rotation=90, **size)
+    axes.set_yticks(range(len(titles)), titles, **size)
+    axes.set_xticks(np.arange(-0.5, len(titles)), minor=True)
+    axes.set_yticks(np.arange(-0.5, len(titles)), minor=True)
+    axes.grid(which="minor", color="#CCCCCC", linewidth=0.4)
+    axes.tick_params(which="minor", length=0)
+    axes.set_title(ranking.heading)
+    return axes
+
+
+def pair_legend() -> list[Patch]:
+    """Return the handles of a legend for `plot_pairs`."""
+    names = ("row worse", "not told apart", "row better", "not tested (too few seeds)")
+    return [
+        Patch(facecolor=colour, edgecolor=GREY, label=name)
+        for colour, name in zip(_PAIR_COLOURS, names, strict=True)
+    ]
+
+
+def side_by_side(
+    rankings: Sequence[Ranking],
+    draw: Callable[[Ranking, Axes], object],
+    *,
+    size: tuple[float, float],
+) -> tuple[Figure, list[Axes]]:
+    """Draw rankings beside each other in a figure of their own; "not run" where there are none.
+
+    Args:
+        rankings: those with runs.
+        draw: draws one into axes.
+        size: of the figure in inches.
+
+    Returns:
+        The figure and its axes.
+    """
+    figure, axes = plt.subplots(1, max(len(rankings), 1), figsize=size, squeeze=False)
+    for ranking, one in zip(rankings, axes.flat, strict=False):
+        draw(ranking, one)
+    if not rankings:
+        axes[0, 0].text(0.5, 0.5, NOT_RUN, ha="center", color=GREY)
+        axes[0, 0].set_axis_off()
+    return figure, list(axes.flat)

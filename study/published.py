@@ -1,0 +1,320 @@
+"""What the papers print: one table of published values, read from `results/published/*.csv`.
+
+Every number a paper states lives there once, as printed, with its source and a mark:
+
+- T: stated in the text of one of the two reproduced papers,
+- R: derived from such statements by arithmetic,
+- S: read in another public source,
+- M: quoted from memory and not verified; shown as such, and never the ground of a verdict.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.config import without_size
+from helpers.data.rebuilt import REBUILT
+from helpers.paths import published_dir
+
+COLUMNS = ("paper", "table", "row", "column", "value", "unit", "mark", "source", "note")
+KEY = ["paper", "table", "row", "column"]
+MARKS = {
+    "T": "stated in the paper",
+    "R": "derived from the paper's own numbers",
+    "S": "read in a public source",
+    "M": "unverified, quoted from memory",
+}
+UNITS = (
+    *("", "%", "fraction", "points", "times", "M", "G", "s", "min", "text"),
+    *("images", "epochs", "classes", "channels", "pixels", "seeds", "steps"),
+)
+NOT_GIVEN = "not given"
+# The (paper, table) pairs that hold results; the other rows with such columns are claims,
+# quotations and figures.
+MEDMNIST_RESULTS = (
+    *(("B", "Table 3"), ("medmnist_v2", "Table 3"), ("rescience121", "replication")),
+    *((paper, "results") for paper in ("medmamba", "medvit", "medvitv2", "doerrich2025")),
+    ("best_known", "selection on validation data"),
+)
+CAG_RESULTS = (("A", "Table 4"), ("lqer", "abstract"), ("sda_qec", "abstract"))
+
+_NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
+_RANGE = re.compile(rf"({_NUMBER})-({_NUMBER})")
+_BOUND = re.compile(rf"(<=|>=|<|>)({_NUMBER})")
+_CHOICE = re.compile(rf"({_NUMBER}) (?:or|and) ({_NUMBER})")
+
+
+class PublishedError(ValueError):
+    """A published value is unknown, or the files that hold them are not in order."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published value.
+
+    Attributes:
+        value: the number in `unit`, or None for a range, a bound, a choice, words or "not given".
+        printed: the value as the source prints it.
+        mark: one of `MARKS`.
+        source: paper and table.
+        unit: one of `UNITS`; "%" and "points" run from 0 to 100, "fraction" from 0 to 1.
+        low: lower end in `unit`; equal to `value` for a plain number, None where open or unknown.
+        high: upper end, likewise.
+        note: what else the reader should know, may be empty.
+    """
+
+    value: float | None
+    printed: str
+    mark: str
+    source: str
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+    @property
+    def fraction(self) -> float | None:
+        """The value on the scale 0 to 1, None where there is no single number.
+
+        Raises:
+            PublishedError: the unit is neither "%", "points" nor "fraction".
+        """
+        if self.unit not in ("%", "points", "fraction"):
+            raise PublishedError(f"{self.printed!r} has the unit {self.unit!r}, which is no share.")
+        if self.value is None:
+            return None
+        return self.value if self.unit == "fraction" else self.value / 100
+
+    @property
+    def may_carry_verdict(self) -> bool:
+        """Whether a measured value may be judged against this one: a number, and verified."""
+        return self.mark != "M" and self.value is not None
+
+
+def parse_printed(printed: str) -> tuple[float | None, float | None, float | None]:
+    """Split a printed value into (value, low, high).
+
+    Args:
+        printed: a number ("86.5", "5.25e-4"), a range ("0.972-0.999"), a bound ("<=10"), a choice
+            ("3 or 5") or "not given".
+
+    Returns:
+        The number three times; (None, low, high) of a range; (None, None, high) or (None, low,
+        None) of a bound; three times None of a choice and of "not given".
+
+    Raises:
+        PublishedError: none of these.
+    """
+    if re.fullmatch(_NUMBER, printed):
+        number = float(printed)
+        return number, number, number
+    if match := _RANGE.fullmatch(printed):
+        low, high = float(match[1]), float(match[2])
+        if low >= high:
+            raise PublishedError(f"The range {printed!r} runs backwards; write low-high.")
+        return None, low, high
+    if match := _BOUND.fullmatch(printed):
+        bound = float(match[2])
+        return (None, None, bound) if match[1].startswith("<") else (None, bound, None)
+    if printed == NOT_GIVEN or _CHOICE.fullmatch(printed):
+        return None, None, None
+    raise PublishedError(
+        f"Cannot read the published value {printed!r}: expected a number, a range (1-2), a bound "
+        f"(<=1), a choice (3 or 5) or {NOT_GIVEN!r}; for words use the unit 'text'."
+    )
+
+
+def load_published(folder: Path | None = None) -> pd.DataFrame:
+    """Load every published value.
+
+    Args:
+        folder: where the CSV files lie, by default `results/published`.
+
+    Returns:
+        One row per value: the columns of the files (strings), `file` (its name), and `number`,
+        `low`, `high` (float64, NaN where undefined; see `parse_printed`).
+
+    Raises:
+        PublishedError: no files, wrong columns, an unknown mark or unit, an empty field, a value
+            that cannot be read, or the same key twice (in whichever files).
+    """
+    return _load(folder or published_dir()).copy()
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path) -> pd.DataFrame:
+    # The list of claims speaks about these values; it holds none of its own.
+    files = sorted(path for path in folder.glob("*.csv") if path.name != "claims.csv")
+    if not files:
+        raise PublishedError(f"No published values: {folder.name}/ holds no CSV file.")
+    table = pd.concat([_read(path) for path in files], ignore_index=True)
+    twice = table[table.duplicated(KEY, keep=False)]
+    if len(twice):
+        places = "; ".join(f"{r.file}: {_key_text(r)}" for r in twice.itertuples())
+        raise PublishedError(f"Published values typed more than once: {places}.")
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if tuple(frame.columns) != COLUMNS:
+        raise PublishedError(
+            f"{path.name} has the columns {list(frame.columns)}, expected {list(COLUMNS)}."
+        )
+    numbers = []
+    for line, row in enumerate(frame.itertuples(), start=2):
+        where = f"{path.name}, line {line} ({_key_text(row)})"
+        _check_row(row, where)
+        try:
+            parsed = (None,) * 3 if row.unit == "text" else parse_printed(row.value)
+        except PublishedError as error:
+            raise PublishedError(f"{where}: {error}") from None
+        numbers.append(parsed)
+    frame["file"] = path.name
+    frame[["number", "low", "high"]] = pd.DataFrame(numbers, index=frame.index, dtype="float64")
+    return frame
+
+
+def _check_row(row, where: str) -> None:
+    for name in (*KEY, "value", "source"):
+        if not getattr(row, name).strip():
+            raise PublishedError(f"{where}: the field {name!r} is empty.")
+    if row.mark not in MARKS:
+        raise PublishedError(f"{where}: unknown mark {row.mark!r}; known: {', '.join(MARKS)}.")
+    if row.unit not in UNITS:
+        raise PublishedError(f"{where}: unknown unit {row.unit!r}; known: {', '.join(UNITS)}.")
+
+
+def _key_text(row) -> str:
+    return " | ".join((row.paper, row.table, row.row, row.column))
+
+
+def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
+    """Return one published value.
+
+    Args:
+        paper: "A", "B" or the name of another source ("medmnist_v2", "doerrich2025", ...).
+        table: its table, figure or section ("Table 4").
+        row: the row as in the files ("MedSpectralNet").
+        column: the column ("params", "breastmnist/accuracy").
+
+    Raises:
+        PublishedError: there is no such value; the message lists the nearest keys.
+    """
+    index = _index(published_dir())
+    key = (paper, table, row, column)
+    if key not in index:
+        raise PublishedError(_no_such(key, list(index)))
+    return index[key]
+
+
+def proposed_accuracy(dataset: str) -> tuple[str, Published] | None:
+    """Return whose accuracy is claimed for a data set, and which; None if there is none.
+
+    Paper B's MedSpectralNet on the MedMNIST sets, also where ours is a rebuilt one; paper A's
+    hybrid on coronary angiograms, whose images are not ours.
+
+    Args:
+        dataset: as for `load_dataset`; all sizes of a MedMNIST set are one data set.
+    """
+    if dataset.startswith("cag:"):
+        system = "paper A, Brain-Inspired Hybrid, on images that are not public"
+        key = ("A", "Table 2", "test", "accuracy")
+    else:
+        rebuilt = REBUILT.get(dataset)
+        system = "paper B, MedSpectralNet" + (", on the official set" if rebuilt else "")
+        official = rebuilt.official if rebuilt else without_size(dataset)
+        key = ("B", "Table 3", "MedSpectralNet", f"{official}/accuracy")
+    found = _index(published_dir()).get(key)
+    return None if found is None else (system, found)
+
+
+@lru_cache(maxsize=4)
+def _index(folder: Path) -> dict[tuple[str, ...], Published]:
+    rows = _load(folder).itertuples()
+    return {(r.paper, r.table, r.row, r.column): _as_published(r) for r in rows}
+
+
+def _as_published(row) -> Published:
+    value, low, high = (None if pd.isna(x) else float(x) for x in (row.number, row.low, row.high))
+    return Published(
+        value, row.value, row.mark, row.source, row.unit, low=low, high=high, note=row.note
+    )
+
+
+def _no_such(asked: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
+    """Say which part of a key is unknown, and what is known at that place."""
+    place = 0
+    while fitting := [key for key in keys if key[place] == asked[place]]:
+        keys, place = fitting, place + 1
+    name, wanted = KEY[place], asked[place]
+    known = list(dict.fromkeys(key[place] for key in keys))
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
+    message = f"No published value {' | '.join(asked)}: unknown {name} {wanted!r}."
+    if near:
+        message += f" Did you mean {_listing(near)}?"
+    return f"{message} Known here: {_listing(known[:20])}{', ...' if len(known) > 20 else '.'}"
+
+
+def _listing(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def comparators(dataset: str, metric: str) -> pd.DataFrame:
+    """Return every published result on one dataset, for a comparison table.
+
+    Args:
+        dataset: "breastmnist" and so on without a size suffix, or "cag": the private angiograms
+            of paper A and its sister papers.
+        metric: "accuracy" or "auc"; for "cag" also "f1".
+
+    Returns:
+        One row per system, highest first: paper, table, row, column, printed, unit, `value`
+        (float, 0 to 1, NaN where not given), mark, source, note, `pretrained` ("imagenet", "none"
+        or "not given"). Derived values, claims and quotations are left out.
+
+    Raises:
+        PublishedError: nothing is published for this dataset and metric.
+    """
+    published = _load(published_dir())
+    tables = pd.Series(list(zip(published["paper"], published["table"], strict=True)))
+    # Tables about angiograms alone do not repeat the data set in their columns.
+    column = metric if dataset == "cag" else f"{dataset}/{metric}"
+    wanted = CAG_RESULTS if dataset == "cag" else MEDMNIST_RESULTS
+    found = published[(published["column"] == column) & tables.isin(wanted)]
+    if found.empty:
+        results = published[tables.isin(MEDMNIST_RESULTS) & published["column"].str.contains("/")]
+        known = [c for c in dict.fromkeys(results["column"]) if not c.endswith("_sd")]
+        near = difflib.get_close_matches(column, known, n=3, cutoff=0.4) or known
+        raise PublishedError(
+            f"Nothing is published for {dataset!r} and {metric!r}; known: {_listing(near)}."
+        )
+    share = found["number"].where(found["unit"] == "fraction", found["number"] / 100)
+    table = found[[*KEY, "value", "unit", "mark", "source", "note"]]
+    table = table.rename(columns={"value": "printed"}).assign(value=share)
+    starts = {
+        (paper, row): value.printed
+        for (paper, _, row, column), value in _index(published_dir()).items()
+        if column == "pretrained"
+    }
+    systems = zip(table["paper"], table["row"], strict=True)
+    table["pretrained"] = [_start(paper, row, starts) for paper, row in systems]
+    return table.sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _start(paper: str, system: str, starts: dict[tuple[str, ...], str]) -> str:
+    """Return how a published system was initialised.
+
+    `starts` maps a paper and a system ("MedViT-T"), or what the system's name begins with
+    ("ResNet-18", "ResNet"), to a word; the longest name wins.
+    """
+    fitting = [name for source, name in starts if source == paper and system.startswith(name)]
+    return starts[paper, max(fitting, key=len)] if fitting else NOT_GIVEN
+
+
+PRINTED_EPOCHS = 4

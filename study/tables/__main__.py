@@ -1,0 +1,153 @@
+"""All generated tables: `python -m study tables`, with `--check` to compare only."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.paths import repo_root, results_root, write_atomically
+from helpers.runs.groups import group_runs, is_real
+from helpers.runs.store import list_runs
+from study.automl.rows import automl_rows
+from study.claims.judge import judge_claims
+from study.compare import load_table2
+from study.plans.comparisons import load_plan
+from study.plans.maps import load_plan as load_localisation_plan
+from study.plans.ranking import load_plan as load_ranking
+from study.plans.verdicts import load_rules
+from study.sizes import model_size_files, readme_model_sizes
+from study.table import COMMAND
+from study.tables.accuracy import (
+    TablesError,
+    cag_files,
+    medmnist_files,
+    protocol_labels,
+    status_block,
+)
+from study.tables.angiograms import comparison_files, readme_block
+from study.tables.claims import claims_files, readme_claims
+from study.tables.costs import efficiency_files, readme_efficiency
+from study.tables.leakage import leakage_files
+from study.tables.maps import localisation_files, readme_localisation
+from study.tables.ranking import ranking_files, readme_ranking
+from study.tables.replicas import replica_files
+from study.tables.speed import readme_speed, speed_files
+from study.tables.table2 import readme_table2, table2_files
+
+# The generated blocks of the README, by the names of their markers.
+BLOCKS = (
+    *("claims", "status", "ranking", "table2", "cag", "localisation"),
+    *("model_sizes", "efficiency", "speed"),
+)
+
+
+def markers(name: str) -> tuple[str, str]:
+    """Return the comments of the README between which a generated block stands."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def with_block(readme: str, block: str, *, name: str) -> str:
+    """Return a README's text with the block between the markers of its name.
+
+    Raises:
+        TablesError: the markers are missing, doubled or the wrong way round.
+    """
+    begin, end = markers(name)
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise TablesError(f"The README needs {begin} and {end}, each once.")
+    before, rest = readme.split(begin)
+    if end not in rest:
+        raise TablesError(f"In the README {end} stands before {begin}.")
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n\n{block}\n\n{end}{after}"
+
+
+def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
+    """Return what all generated files should hold.
+
+    Args:
+        root: a results tree; its `runs/` are read.
+        readme: a README with markers for all blocks, None to leave it out.
+
+    Returns:
+        Path -> content. Nothing is written.
+    """
+    rules = load_rules()
+    groups = group_runs(filter(is_real, list_runs(root)))
+    plan, ranking, table2 = load_plan(), load_ranking(), load_table2()
+    automl, judged = automl_rows(), judge_claims()
+    tables = medmnist_files(groups, rules) | cag_files(groups, rules)
+    tables |= comparison_files(groups, plan)
+    tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
+    tables |= table2_files(groups, table2, rules)
+    tables |= model_size_files() | efficiency_files(groups) | speed_files()
+    tables |= claims_files(judged) | replica_files(groups)
+    tables |= leakage_files(groups, protocol_labels(groups))
+    files = {root / "tables" / name: text for name, text in tables.items()}
+    for study in load_localisation_plan().studies:
+        folder = results_root(study.profile) / "tables"
+        files |= {folder / n: text for n, text in localisation_files(study.name).items()}
+    if readme is not None:
+        blocks = (
+            readme_claims(judged),
+            status_block(groups, rules),
+            readme_ranking(groups, plan=ranking, rules=rules, automl=automl),
+            readme_table2(groups, table2, rules),
+            readme_block(groups, plan),
+            readme_localisation(),
+            readme_model_sizes(),
+            readme_efficiency(groups),
+            readme_speed(),
+        )
+        text = readme.read_text(encoding="utf-8")
+        for name, block in zip(BLOCKS, blocks, strict=True):
+            text = with_block(text, block, name=name)
+        files[readme] = text
+    return files
+
+
+def stale(files: dict[Path, str]) -> str:
+    """Return a diff from the files on disk to their wanted content, "" if all are up to date."""
+    parts = []
+    for path, wanted in files.items():
+        present = path.read_text(encoding="utf-8") if path.exists() else ""
+        parts += difflib.unified_diff(
+            present.splitlines(keepends=True),
+            wanted.splitlines(keepends=True),
+            f"{path.name} (on disk)",
+            f"{path.name} (from the runs)",
+        )
+    return "".join(parts)
+
+
+def write(files: dict[Path, str]) -> None:
+    """Write the files, each atomically."""
+    for path, text in files.items():
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare only; 1 if stale")
+    options = parser.parse_args(arguments)
+    root = results_root()
+    # Results kept elsewhere make their own tables; the README speaks of the repository's.
+    own = root == repo_root() / "results"
+    files = generate(root=root, readme=repo_root() / "README.md" if own else None)
+    if not options.check:
+        write(files)
+        print(f"Wrote {', '.join(path.name for path in files)}.")
+        return 0
+    if difference := stale(files):
+        print(difference)
+        print(f"Stale; run `{COMMAND}`.")
+        return 1
+    print("Tables and README are up to date.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""A second score for each result: on the test images that nothing ties to training.
+
+A test image is tied if it has an equal or nearly equal copy in train or val, or is of a group
+(patient, lesion) that is also there, as `helpers.data.leakage` finds them with its own bound. Which
+ones these are is stored once in `results/leakage/<data set>.csv`, so that tables need no data:
+`python -m study leakage breastmnist_64` writes it. All sizes of a MedMNIST set hold the
+same pictures in the same order; the larger file tells look-alikes from copies better.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.config import without_size
+from helpers.data.rebuilt import find_rebuilt
+from helpers.metrics.scores import evaluate
+from helpers.metrics.seeds import aggregate_seeds, seed_mean
+from helpers.paths import leakage_dir, write_atomically
+from helpers.runs.groups import Group
+from helpers.runs.store import Run
+from study.table import csv_text, markdown_table, mean_sd, page, percent
+
+COLUMNS = (
+    *("source", "md5", "n_test", "index", "label"),
+    *("group_shared", "copy_in", "copy_index", "correlation", "same_label"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Tied:
+    """The test images of a data set that something ties to its train or val split.
+
+    Attributes:
+        source: file that they were found in.
+        n_test: test images of the set.
+        index: int64 (N,), ascending.
+        label: int64 (N,), their labels.
+    """
+
+    source: str
+    n_test: int
+    index: np.ndarray
+    label: np.ndarray
+
+    @property
+    def free(self) -> np.ndarray:
+        """Indices of the other test images, int64 (n_test - N,)."""
+        return np.setdiff1d(np.arange(self.n_test), self.index)
+
+    def fits(self, run: Run) -> bool:
+        """Say whether a run's test images are these, as far as number and labels tell."""
+        y_true, _ = run.predictions("test")
+        return len(y_true) == self.n_test and np.array_equal(y_true[self.index], self.label)
+
+
+def load_tied(dataset: str) -> Tied | None:
+    """Return what is stored for a data set (name without a size), None if nothing is.
+
+    Raises:
+        ValueError: the file is not of the form.
+    """
+    path = leakage_dir() / f"{dataset}.csv"
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path)
+    if tuple(table.columns) != COLUMNS or table.empty or table["n_test"].nunique() != 1:
+        raise ValueError(
+            f"{path.name} has {len(table)} rows of {', '.join(table.columns)}; expected "
+            f"{', '.join(COLUMNS)} of one test split: write it anew (`{_command(dataset)}`)."
+        )
+    first = table.iloc[0]
+    index, label = (table[name].to_numpy(np.int64) for name in ("index", "label"))
+    return Tied(first["source"], int(first["n_test"]), index, label)
+
+
+def score_on(run: Run, indices: np.ndarray) -> dict[str, float | None]:
+    """Return a stored run's metrics on some of its test images (see `metrics.evaluate`)."""
+    y_true, probabilities = run.predictions("test")
+    points = evaluate(y_true[indices], probabilities[indices], n_resamples=0)
+    return {name: estimate.value for name, estimate in points.items()}
+
+
+def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str, str]:
+    """Return the tables of second scores: file name -> content.
+
+    Args:
+        groups: all groups; those of data sets with stored ties enter, if an image is free.
+        protocols: of each group, in words.
+    """
+    labelled: dict[str, list[tuple[Group, str]]] = {}
+    for group, protocol in zip(groups, protocols, strict=True):
+        labelled.setdefault(group.dataset, []).append((group, protocol))
+    rows, sections, entered = [], [], []
+    for dataset, members in sorted(labelled.items()):
+        tied = load_tied(dataset)
+        if tied is None or not len(tied.free):
+            continue
+        fitting = [(g, p) for g, p in members if all(tied.fits(run) for run in g.runs)]
+        some = [_row(group, protocol, tied) for group, protocol in fitting]
+        some.sort(key=lambda row: (row["pretrained"], -row["accuracy_free_mean"], row["model"]))
+        sections += [
+            f"## {dataset}",
+            _about(tied, [g for g, _ in fitting], len(members) - len(fitting)),
+            _markdown(some),
+        ]
+        rows += some
+        entered += [group for group, _ in fitting]
+    table = pd.DataFrame(rows, columns=list(_FIELDS))
+    return {
+        "leakage.md": page("Accuracy without tied test images", _INTRO, entered, sections),
+        "leakage.csv": csv_text(table),
+    }
+
+
+_INTRO = (
+    "Accuracy in %, mean ± sd over seeds, from the stored predictions: on all test images, on "
+    "those that nothing ties to train or val (*free*: no equal or near copy, no shared group), and "
+    "on the others (*tied*). The 95 % interval is that of the mean on the free images, made as in "
+    "the other tables. The classes are not mixed alike in the parts, so an accuracy is to be read "
+    "against the constant answer's, or beside the AUC, which does not depend on the mix."
+)
+_FIELDS = (
+    *("dataset", "pretrained", "model", "protocol", "n_seeds", "n_test", "n_free"),
+    *("accuracy_all_mean", "accuracy_all_sd", "accuracy_free_mean", "accuracy_free_sd"),
+    *("accuracy_free_low", "accuracy_free_high", "accuracy_tied_mean"),
+    *("auc_all_mean", "auc_free_mean", "auc_tied_mean"),
+)
+
+
+def _about(tied: Tied, fitting: Sequence[Group], left_out: int) -> str:
+    text = (
+        f"{len(tied.index)} of {tied.n_test} test images are tied (found in {tied.source}), "
+        f"{len(tied.free)} are free."
+    )
+    if fitting:
+        y_true, _ = fitting[0].runs[0].predictions("test")
+        shares = [(y_true[part] == np.bincount(y_true).argmax()).mean() for part in _parts(tied)]
+        words = (
+            f"{percent(share)} % on {name}" for name, share in zip(_PARTS, shares, strict=True)
+        )
+        text += f" The most frequent class as a constant answer scores {', '.join(words)}."
+    if left_out:
+        text += f" Left out: {left_out} protocol(s) with other test images."
+    return text
+
+
+_PARTS = ("all", "free", "tied")
+
+
+def _parts(tied: Tied) -> tuple[np.ndarray, ...]:
+    """Return the indices of each of `_PARTS`."""
+    return np.arange(tied.n_test), tied.free, tied.index
+
+
+def _row(group: Group, protocol: str, tied: Tied) -> dict:
+    row = {
+        "dataset": group.dataset,
+        "pretrained": group.config["pretrained"],
+        "model": group.config["model"],
+        "protocol": protocol,
+        "n_seeds": len(group.runs),
+        "n_test": tied.n_test,
+        "n_free": len(tied.free),
+    }
+    for part, indices in zip(_PARTS, _parts(tied), strict=True):
+        scores = [score_on(run, indices) for run in group.runs]
+        for metric in ("accuracy", "auc"):
+            values = [score[metric] for score in scores]
+            seeds = aggregate_seeds(values)
+            row |= {f"{metric}_{part}_mean": seeds["mean"], f"{metric}_{part}_sd": seeds["sd"]}
+            row[f"_{metric}_{part}"] = values
+    free = seed_mean(row["_accuracy_free"], n_images=len(tied.free))
+    return row | {"accuracy_free_low": free.low, "accuracy_free_high": free.high}
+
+
+def _markdown(rows: Sequence[dict]) -> str:
+    head = ["start", "model", "protocol", "seeds", "all", "free", "95 % interval", "tied"]
+    head += ["AUC, all", "AUC, free", "AUC, tied"]
+    cells = [
+        [
+            {"imagenet": "ImageNet", "none": "scratch"}[row["pretrained"]],
+            f"`{row['model']}`",
+            row["protocol"],
+            f"n = {row['n_seeds']}",
+            mean_sd(row["_accuracy_all"], scale=100, digits=1),
+            mean_sd(row["_accuracy_free"], scale=100, digits=1),
+            f"{percent(row['accuracy_free_low'])} to {percent(row['accuracy_free_high'])}",
+            percent(row["accuracy_tied_mean"]),
+            *(mean_sd(row[f"_auc_{part}"]) for part in _PARTS),
+        ]
+        for row in rows
+    ]
+    return markdown_table(head, cells) if cells else "Not run."
+
+
+# --- which images they are -----------------------------------------------------------------------
+
+
+def find_tied(name: str) -> tuple[str, str]:
+    """Look for the tied test images of a data set, which must be on this machine.
+
+    Args:
+        name: as for `load_dataset`.
+
+    Returns:
+        The name without a size (of a rebuilt set: the official one), and the content of its file.
+
+    Raises:
+        DataError: the data set cannot be had, or nothing ties its test images.
+    """
+    from helpers.data.datasets import load_dataset
+    from helpers.data.leakage import leakage_report
+    from helpers.data.splits import DataError
+
+    splits = load_dataset(name)
+    report = leakage_report(splits)
+    pairs = pd.concat([report.exact_across, report.near_across])
+    pairs = pairs[pairs["split_b"] == "test"].sort_values("correlation", ascending=False)
+    nearest = pairs.drop_duplicates("index_b").set_index("index_b")
+    shared = set(report.in_earlier_group["test"].tolist())
+    rows = []
+    for index in report.tied("test").tolist():
+        copy = nearest.loc[index] if index in nearest.index else None
+        rows.append(
+            {
+                "source": splits.source,
+                "md5": splits.md5,
+                "n_test": len(splits.test),
+                "index": index,
+                "label": splits.test.labels[index],
+                "group_shared": index in shared,
+                "copy_in": "" if copy is None else copy["split_a"],
+                "copy_index": pd.NA if copy is None else copy["index_a"],
+                "correlation": None if copy is None else copy["correlation"],
+                "same_label": "" if copy is None else bool(copy["same_label"]),
+            }
+        )
+    if not rows:
+        raise DataError(f"{name}: nothing ties its test images to train or val.")
+    rebuilt = find_rebuilt(splits.name, splits.md5)
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"copy_index": "Int64"})
+    return rebuilt.official if rebuilt else without_size(splits.name), csv_text(table)
+
+
+def _command(dataset: str) -> str:
+    return f"python -m study leakage {dataset}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog=_command("")[:-1], description=__doc__.split("\n")[0])
+    parser.add_argument("datasets", nargs="+", help="names of data sets that are on this machine")
+    for name in parser.parse_args(arguments).datasets:
+        dataset, text = find_tied(name)
+        path = leakage_dir() / f"{dataset.replace(':', '_').replace('/', '_')}.csv"
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"{path.name}: {text.count(chr(10)) - 1} test images of {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Measured speeds: their record in `results/benchmarks`, and tables made from it.
+
+`make bench FLAGS=--save` writes one file a benchmark. Speeds belong to the machine that they
+were measured on: every table says which.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.paths import results_root, write_atomically
+from study.table import COMMAND, commit_text, folded, markdown_table
+
+SCHEMA = 1
+# Every benchmark, in the order in which they run and stand in tables.
+BENCHMARKS = ("training", "augmentation", "stages", "heads", "prediction", "metrics")
+RATIO = "x"
+NOT_MEASURED = "Not measured yet: `make bench FLAGS=--save`."
+
+
+class SpeedError(ValueError):
+    """A measured speed, or its record, is not what it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """One measured figure, with all its rounds.
+
+    Attributes:
+        name: What was measured, for tables.
+        unit: "x" for a ratio, else "images/s", "ms" or "s".
+        values: One a round, at least one, positive.
+        target: The least median that is wanted, None for none.
+        headline: Whether the README shows it.
+    """
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    target: float | None = None
+    headline: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        if not self.values or not all(0 < value < math.inf for value in self.values):
+            raise SpeedError(
+                f"{self.name}: values must be one or more positive numbers, got {self.values}; "
+                "measure it again."
+            )
+
+    @property
+    def median(self) -> float:
+        """The figure itself."""
+        return statistics.median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches the target; None where there is none."""
+        return None if self.target is None else self.median >= self.target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All figures of one benchmark, and where they were measured.
+
+    Attributes:
+        benchmark: One of `BENCHMARKS`.
+        date: Day of the measurement, ISO 8601.
+        settings: The benchmark's options.
+        env: `reproducibility.environment`, and the processors that the process may use.
+        git: `reproducibility.git_state`.
+        speeds: The figures.
+    """
+
+    benchmark: str
+    date: str
+    settings: dict[str, Any]
+    env: dict[str, Any]
+    git: dict[str, Any]
+    speeds: tuple[Speed, ...]
+
+
+def record_path(benchmark: str, *, root: Path | None = None) -> Path:
+    """Return the file of a benchmark's record.
+
+    Raises:
+        SpeedError: unknown benchmark.
+    """
+    if benchmark not in BENCHMARKS:
+        raise SpeedError(f"unknown benchmark {benchmark!r}; known: {', '.join(BENCHMARKS)}.")
+    return (root or results_root()) / "benchmarks" / f"{benchmark}.json"
+
+
+def save_record(record: Record, *, root: Path | None = None) -> Path:
+    """Write a record over the one before; return its file."""
+    path = record_path(record.benchmark, root=root)
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps({"schema": SCHEMA} | asdict(record), indent=1) + "\n")
+    return path
+
+
+def load_records(*, root: Path | None = None) -> list[Record]:
+    """Read what is stored, in the order of `BENCHMARKS`.
+
+    Raises:
+        SpeedError: a file of another schema, or not a record.
+    """
+    paths = [record_path(name, root=root) for name in BENCHMARKS]
+    return [_read(path) for path in paths if path.exists()]
+
+
+def _read(path: Path) -> Record:
+    advice = f"measure again: python -m benchmarks.{path.stem} --save"
+    try:
+        values = json.loads(path.read_text())
+        schema = values.pop("schema")
+        if schema != SCHEMA:
+            raise SpeedError(f"{path.name} has schema {schema!r}, expected {SCHEMA}; {advice}")
+        speeds = tuple(Speed(**speed) for speed in values.pop("speeds"))
+        record = Record(speeds=speeds, **values)
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise SpeedError(f"{path.name} is not a record of speeds ({error}); {advice}") from error
+    if record.benchmark != path.stem:
+        raise SpeedError(f"{path.name} holds the record of {record.benchmark!r}; {advice}")
+    return record
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def number(value: float) -> str:
+    """Write a measured number with three digits, thousands separated."""
+    decimals = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:,.{decimals}f}" if value < 1000 else f"{float(f'{value:.3g}'):,.0f}"
+
+
+def speed_cells(speed: Speed) -> list[str]:
+    """Return name, median, range over the rounds, target and whether it is met."""
+    unit = " x" if speed.unit == RATIO else f" {speed.unit}"
+    spread = f"{number(min(speed.values))} to {number(max(speed.values))}"
+    target = "" if speed.target is None else f"at least {speed.target:g}"
+    met = {None: "", True: "met", False: "not met"}[speed.met]
+    return [speed.name, number(speed.median) + unit, spread, target, met]
+
+
+HEAD = ("measured", "median", "range", "target", "met")
+
+
+def speed_lines(speeds: Iterable[Speed]) -> str:
+    """Return figures as aligned lines for a terminal."""
+    cells = [list(HEAD), *map(speed_cells, speeds)]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(HEAD))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def speed_table(speeds: Sequence[Speed]) -> str:
+    """Return figures as a markdown table."""
+    return markdown_table(HEAD, [speed_cells(speed) for speed in speeds])
+
+
+def _machine(records: Sequence[Record]) -> str:
+    """Say where, when and with what the figures were measured."""
+
+    def all_of(values: Iterable[Any]) -> str:
+        return ", ".join(sorted({str(value) for value in values}))
+
+    # What `make` tells glibc; benchmarks that are run by themselves may do without.
+    kept = {
+        "kept by glibc" if "MALLOC_TRIM_THRESHOLD_" in r.env.get("malloc", {}) else "not kept"
+        for r in records
+    }
+    return (
+        f"Measured by `make bench FLAGS=--save` on {all_of(r.env['device'] for r in records)}, "
+        f"{all_of(r.env['processors'] for r in records)} processors, Python "
+        f"{all_of(r.env['python'] for r in records)}, torch "
+        f"{all_of(r.env['torch'] for r in records)}, a step's memory {all_of(kept)}, on "
+        f"{all_of(r.date for r in records)}; code: "
+        f"{all_of(commit_text(r.git) for r in records)}. Medians and ranges over interleaved "
+        "rounds."
+    )
+
+
+def speed_files(*, root: Path | None = None) -> dict[str, str]:
+    """Return the generated page of all speeds: name -> content; none while nothing is measured."""
+    records = load_records(root=root)
+    if not records:
+        return {}
+    parts = [
+        f"<!-- Generated by `{COMMAND}`; do not edit. -->",
+        "# Speed",
+        _machine(records),
+    ]
+    for record in records:
+        settings = ", ".join(f"{name} {value}" for name, value in record.settings.items())
+        parts += [
+            f"## {record.benchmark}",
+            f"`python -m benchmarks.{record.benchmark}` ({settings})",
+            speed_table(record.speeds),
+        ]
+    return {"speed.md": "\n\n".join(parts) + "\n"}
+
+
+def readme_speed(*, root: Path | None = None) -> str:
+    """Return the README's block: the figures that say most, and where they were measured."""
+    records = load_records(root=root)
+    if not records:
+        return NOT_MEASURED
+    shown = [speed for record in records for speed in record.speeds if speed.headline]
+    missing = [name for name in BENCHMARKS if name not in {r.benchmark for r in records}]
+    aimed = [speed for speed in shown if speed.target is not None]
+    met = sum(speed.met for speed in aimed)
+    parts = [
+        _machine(records),
+        *([f"{met} of {len(aimed)} targets met."] if aimed else []),
+        folded("The figures that say most", speed_table(shown)),
+    ]
+    if missing:
+        parts.append(f"Not measured yet: {', '.join(missing)}.")
+    parts.append("All figures: [speed](results/tables/speed.md).")
+    return "\n\n".join(parts)

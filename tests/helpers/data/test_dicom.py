@@ -1,0 +1,687 @@
+"""DICOM frames: greys against hand-computed ones, groups, privacy, and each kind of bad file."""
+
+import io
+import logging
+import sys
+import traceback
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import Dataset, FileMetaDataset, dcmwrite
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    XRayAngiographicImageStorage,
+)
+
+from helpers.data.datasets import load_dataset
+from helpers.data.dicom import frames as dicom
+from helpers.data.dicom.frames import pseudonym, read_dicom
+from helpers.data.image_folder import load_image_folder
+from helpers.data.splits import DataError
+
+SECRET = "Zwiebelmann"  # in every place of a header that could come out
+SIZE = 16
+SPLITS = ("train", "val", "test")
+
+
+def stored_values(bits=8, frames=1, seed=0, signed=False, size=SIZE):
+    low = -(2 ** (bits - 1)) if signed else 0
+    values = np.random.default_rng(seed).integers(low, low + 2**bits, (frames, size, size))
+    values[0, 0, :2] = low, low + 2**bits - 1
+    return values.astype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+
+
+def make(values=None, *, bits=8, patient="P1", syntax=ExplicitVRLittleEndian, **elements):
+    """Return a data set of frames (F, H, W); `elements` are set, or deleted where None."""
+    values = stored_values(bits) if values is None else values
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    ds.PatientID, ds.PatientName, ds.PatientBirthDate = patient, SECRET, "19011231"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.3", "1.2.3.1"
+    ds.NumberOfFrames, ds.Rows, ds.Columns = values.shape[:3]
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8 * values.itemsize, bits, bits - 1
+    ds.PixelRepresentation = int(values.dtype.kind == "i")
+    data = values.astype(values.dtype.newbyteorder(">" if syntax == ExplicitVRBigEndian else "<"))
+    ds.PixelData = data.tobytes()
+    ds["PixelData"].VR = "OB" if values.itemsize == 1 else "OW"
+    for keyword, value in elements.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    return ds
+
+
+def to_bytes(ds, compress=False):
+    if compress:
+        ds.compress(RLELossless, generate_instance_uid=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = io.BytesIO()
+        dcmwrite(file, ds, enforce_file_format=True)
+    return file.getvalue()
+
+
+def read(ds, frames=None):
+    return read_dicom("set/x.dcm", to_bytes(ds), frames)
+
+
+def greys(ds):
+    return read(ds).images[..., 0]
+
+
+def full_range(values, bits, signed=False):
+    low = -(2 ** (bits - 1)) if signed else 0
+    return np.round((values.astype(float) - low) * (255 / (2**bits - 1))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_without_a_window_the_full_range_becomes_0_to_255(bits, signed):
+    values = stored_values(bits, frames=3, signed=signed)
+    images = greys(make(values, bits=bits))
+    assert images.dtype == np.uint8 and images.min() == 0 and images.max() == 255
+    np.testing.assert_array_equal(images, full_range(values, bits, signed))
+    inverted = greys(make(values, bits=bits, PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(inverted, 255 - images)
+
+
+def test_a_dark_file_stays_dark():
+    values = stored_values(12) // 16
+    assert greys(make(values, bits=12)).max() == 16  # 255 of 4095
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRLittleEndian,
+        DeflatedExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        RLELossless,
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 12])
+def test_transfer_syntaxes(syntax, bits):
+    values = stored_values(bits, frames=3)
+    compress = syntax == RLELossless
+    ds = make(values, bits=bits, syntax=ExplicitVRLittleEndian if compress else syntax)
+    content = to_bytes(ds, compress)
+    images = read_dicom("x", content).images[..., 0]
+    np.testing.assert_array_equal(images, full_range(values, bits))
+    np.testing.assert_array_equal(read_dicom("x", content, [2, 0]).images[..., 0], images[[2, 0]])
+
+
+def test_jpeg_baseline_is_read_with_pillow():
+    picture = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=95)
+    ds = make(picture[None], syntax=JPEGBaseline8Bit, PixelData=encapsulate([file.getvalue()]))
+    ds["PixelData"].is_undefined_length = True
+    assert np.abs(greys(ds)[0].astype(int) - picture).max() <= 3
+
+
+def linear(x, center, width):
+    """PS3.3 C.11.2.1.2.1, output 0 to 255."""
+    if x <= center - 0.5 - (width - 1) / 2:
+        return 0.0
+    if x > center - 0.5 + (width - 1) / 2:
+        return 255.0
+    return ((x - (center - 0.5)) / (width - 1) + 0.5) * 255
+
+
+@pytest.mark.parametrize(("center", "width"), [(2048, 4096), (600, 300), (100.5, 1), (-20, 900)])
+def test_window_against_the_formula_of_the_standard(center, width):
+    values = stored_values(12)
+    expected = np.round([[linear(float(x), center, width) for x in row] for row in values[0]])
+    window = {"WindowCenter": [center, 5], "WindowWidth": [width, 7]}  # the first one counts
+    images = greys(make(values, bits=12, **window))
+    np.testing.assert_array_equal(images[0], expected)
+    inverted = greys(make(values, bits=12, PhotometricInterpretation="MONOCHROME1", **window))
+    np.testing.assert_array_equal(inverted, 255 - images)
+
+
+def test_window_functions():
+    values, c, w = stored_values(10), 500.0, 200.0
+    x = values.astype(float)
+    window = {"bits": 10, "WindowCenter": c, "WindowWidth": w}
+    exact = np.clip((x - c) / w + 0.5, 0, 1) * 255
+    sigmoid = 255 / (1 + np.exp(-4 * (x - c) / w))
+    for function, expected in (("LINEAR_EXACT", exact), ("SIGMOID", sigmoid)):
+        images = greys(make(values, VOILUTFunction=function, **window))
+        np.testing.assert_array_equal(images, np.round(expected))
+
+
+@pytest.mark.parametrize("slope", [2.5, -2.5])
+def test_rescale_comes_before_the_window(slope):
+    values = stored_values(12, signed=True)
+    rescaled = values * slope - 100.0
+    ds = make(values, bits=12, RescaleSlope=slope, RescaleIntercept=-100)
+    low, high = rescaled.min(), rescaled.max()
+    expected = np.round((rescaled - low) * (255 / (high - low)))
+    np.testing.assert_array_equal(greys(ds), expected)
+    ds.WindowCenter, ds.WindowWidth = 300, 700
+    expected = np.round([[linear(x, 300, 700) for x in row] for row in rescaled[0]])
+    np.testing.assert_array_equal(greys(ds)[0], expected)
+
+
+def lut(keyword, data, first=0, depth=8, vr="US"):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(data), first, depth])
+    item.add_new("LUTData", vr, data if vr == "US" else np.asarray(data, "<u2").tobytes())
+    return {keyword: [item]}
+
+
+@pytest.mark.parametrize("vr", ["US", "OW"])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize(("depth", "first"), [(8, 0), (12, 0), (8, 300)])
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_luts(keyword, depth, first, syntax, vr):
+    # 1000 entries of 8 bits: more entries than an 8-bit index can name.
+    data = [(i * i) // 300 % 2**depth for i in range(1000)]
+    values = stored_values(12)
+    index = np.clip(values.astype(int) - first, 0, 999)
+    expected = np.round(np.array(data)[index] * (255 / (2**depth - 1)))
+    ds = make(values, bits=12, syntax=syntax, **lut(keyword, data, first, depth, vr))
+    np.testing.assert_array_equal(greys(ds), expected)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_a_lut_of_signed_values(syntax):
+    values = stored_values(10, signed=True)
+    data = list(range(1023, -1, -1))
+    ds = make(values, bits=10, syntax=syntax, **lut("VOILUTSequence", data, -512, 10))
+    np.testing.assert_array_equal(greys(ds), 255 - full_range(values, 10, signed=True))
+
+
+def test_the_modality_lut_of_an_angiogram_in_log_values_is_not_for_display():
+    values = stored_values(8)
+    table = lut("ModalityLUTSequence", [255 - i for i in range(256)])
+    plain = full_range(values, 8)
+    for relationship, expected in (("LOG", plain), ("DISP", plain), ("LIN", 255 - plain)):
+        ds = make(values, PixelIntensityRelationship=relationship, **table)
+        ds.SOPClassUID = XRayAngiographicImageStorage
+        np.testing.assert_array_equal(greys(ds), expected)
+    ds.SOPClassUID = SecondaryCaptureImageStorage
+    ds.PixelIntensityRelationship = "LOG"
+    np.testing.assert_array_equal(greys(ds), 255 - plain)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_above_the_stored_ones_are_ignored(signed):
+    values = stored_values(12, signed=signed)
+    with_overlay = (values.view("u2") & 0x0FFF) | 0xA000
+    ds = make(with_overlay, bits=12, PixelRepresentation=int(signed))
+    np.testing.assert_array_equal(greys(ds), full_range(values, 12, signed))
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_rgb(planar):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3)).astype(np.uint8)
+    data = pixels.transpose(0, 3, 1, 2) if planar else pixels
+    ds = make(pixels, PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    ds.PlanarConfiguration, ds.PixelData = planar, data.tobytes()
+    np.testing.assert_array_equal(read(ds).images, pixels)
+
+
+def test_the_group_is_the_patient_else_the_study_else_the_series():
+    group = read(make(patient=SECRET)).group
+    assert group == pseudonym("patient", SECRET) and SECRET not in group
+    assert group.startswith("patient-") and len(group) == len("patient-") + 12
+    assert read(make(stored_values(seed=1), patient=f" {SECRET} ")).group == group
+    assert read(make(patient="P2")).group != group
+    assert read(make(patient="  ")).group == pseudonym("study", "1.2.3")
+    without = make(patient="", StudyInstanceUID=None)
+    assert read(without).group == pseudonym("series", "1.2.3.1")
+    del without.SeriesInstanceUID
+    assert read(without).group is None
+
+
+# Folders
+
+
+def put(path, ds):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(ds if isinstance(ds, bytes) else to_bytes(ds))
+
+
+def load(folder):
+    return load_image_folder(folder.parent, f"cag:{folder.name}")
+
+
+def where(splits):
+    """Return group -> the splits it is in, and how many images."""
+    found = {}
+    for name, split in splits.items():
+        for group in split.groups:
+            found.setdefault(str(group), []).append(name)
+    return found
+
+
+@pytest.fixture
+def cines(tmp_path):
+    """Return a folder of two classes, four patients each: two files of two frames a patient."""
+    for c, name in enumerate(("negative", "positive")):
+        for p in range(4):
+            for f in range(2):
+                values = stored_values(12, frames=2, seed=100 * c + 10 * p + f)
+                ds = make(values, bits=12, patient=f"{SECRET}{c}{p}")
+                put(tmp_path / "cag" / "set" / name / f"IM{p}{f:04d}", ds)
+    (tmp_path / "cag" / "set" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    return tmp_path / "cag" / "set"
+
+
+def test_class_folders_of_cines_end_to_end(cines, monkeypatch):
+    monkeypatch.setenv("REPRO_DATA", str(cines.parent.parent))
+    splits = load_dataset("cag:set")
+    assert (splits.image_size, splits.in_channels, splits.class_names) == (
+        SIZE,
+        1,
+        ("negative", "positive"),
+    )
+    found = where(splits)
+    assert set(found) == {pseudonym("patient", f"{SECRET}{c}{p}") for c in (0, 1) for p in range(4)}
+    for names in found.values():  # both files of a patient, both frames of a file
+        assert len(names) == 4 and len(set(names)) == 1
+    for _, split in splits.items():
+        assert set(split.labels) == {0, 1}
+    images = {i.tobytes() for _, split in splits.items() for i in split.images}
+    values = stored_values(12, frames=2, seed=131)
+    assert all(full_range(frame, 12).tobytes() in images for frame in values)
+    assert load(cines).md5 == splits.md5
+    values[0, 5, 5] ^= 1  # too small a change for the grey, but another file
+    put(cines / "positive" / "IM30001", make(values, bits=12, patient=f"{SECRET}13"))
+    assert load(cines).md5 != splits.md5
+
+
+def test_a_patient_in_two_split_folders_is_found(tmp_path):
+    for s, split in enumerate(SPLITS):
+        for c in range(2):
+            ds = make(stored_values(seed=10 * s + c), patient=f"{SECRET}{s}")
+            put(tmp_path / "set" / split / str(c) / "a.dcm", ds)
+    assert len(load(tmp_path / "set").train) == 2
+    put(tmp_path / "set" / "test" / "1" / "b.dcm", make(patient=f"{SECRET}0"))
+    with pytest.raises(DataError, match=r"1 group\(s\) cross splits") as caught:
+        load(tmp_path / "set")
+    assert pseudonym("patient", f"{SECRET}0") in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_files_without_any_id_and_png_are_groups_of_their_own(tmp_path):
+    nobody = {"patient": "", "StudyInstanceUID": None, "SeriesInstanceUID": None}
+    for c in range(2):
+        for i in range(3):
+            values = stored_values(frames=2, seed=10 * c + i)
+            put(tmp_path / "set" / str(c) / f"1.2.3.{i}", make(values, **nobody))
+        Image.fromarray(stored_values(seed=50 + c)[0]).save(tmp_path / "set" / str(c) / "x.png")
+    found = where(load(tmp_path / "set"))
+    assert sorted(len(names) for names in found.values()) == [1, 1] + [2] * 6
+    assert all(name.startswith("file-") for name in found)
+
+
+def test_one_patient_id_for_all_files_is_named(tmp_path):
+    for c in range(2):
+        for i in range(5):
+            ds = make(stored_values(seed=10 * c + i), patient="anonymous")
+            put(tmp_path / "set" / str(c) / f"{i}.dcm", ds)
+    with pytest.raises(DataError, match=r"set: 1 group\(s\) \(patients\) in all, too few"):
+        load(tmp_path / "set")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Return a function that writes labels.csv beside six files of three frames and a PNG."""
+
+    def write(text):
+        for i in range(6):
+            ds = make(stored_values(frames=3, seed=i), patient=f"{SECRET}{i}")
+            put(tmp_path / "set" / f"{i}.dcm", ds)
+        Image.fromarray(stored_values(seed=9)[0]).save(tmp_path / "set" / "x.png")
+        (tmp_path / "set" / "labels.csv").write_text(text)
+        return tmp_path / "set"
+
+    return write
+
+
+HEADER = "file,frame,label,split,group,box\n"
+ROWS = [
+    "0.dcm,2,0,train,a,1 2 3 4",
+    "0.dcm,0,1,train,a,",
+    "1.dcm,,0,val,b,",
+    "2.dcm,1,1,val,b,",
+    "3.dcm,0,0,test,c,",
+    "3.dcm,1,1,test,c,5 6 7 8",
+    "x.png,,0,test,d,",
+]
+
+
+def test_csv_with_frames(table):
+    splits = load(table(HEADER + "\n".join(ROWS)))
+    frames = [stored_values(frames=3, seed=i) for i in range(4)]
+    np.testing.assert_array_equal(splits.train.images[..., 0], frames[0][[0, 2]])
+    assert splits.train.labels.tolist() == [1, 0]
+    assert splits.train.boxes[1].tolist() == [1, 2, 3, 4] and np.isnan(splits.train.boxes[0]).all()
+    np.testing.assert_array_equal(
+        splits.val.images[..., 0], np.concatenate([frames[1], frames[2][[1]]])
+    )
+    assert splits.val.labels.tolist() == [0, 0, 0, 1]
+    assert splits.test.groups.tolist() == ["c", "c", "d"]  # the table's, not the header's
+    np.testing.assert_array_equal(splits.test.images[2, ..., 0], stored_values(seed=9)[0])
+
+
+def test_csv_without_groups_takes_the_headers(table):
+    rows = [",".join(row.split(",")[:4]) for row in ROWS]
+    splits = load(table("file,frame,label,split\n" + "\n".join(rows)))
+    assert set(splits.train.groups) == {pseudonym("patient", f"{SECRET}0")}
+    rows = [",".join(row.split(",")[:3]) for row in ROWS]
+    found = where(load(table("file,frame,label\n" + "\n".join(rows))))
+    assert sorted(len(names) for names in found.values()) == [1, 1, 2, 2, 3]
+    assert all(len(set(names)) == 1 for names in found.values())
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0.dcm,2,1,train,a,", "lists 0.dcm twice"),
+        ("0.dcm,02,1,train,a,", "lists 0.dcm twice"),
+        ("0.dcm,,1,train,a,", "lists 0.dcm twice"),
+        ("1.dcm,0,1,val,b,", "lists 1.dcm twice"),
+        ("4.dcm,3,0,train,a,", r"set/4.dcm: frame 3 is out of range; it has the frames 0 to 2"),
+        ("4.dcm,-1,0,train,a,", "frame is '-1' for 4.dcm; expected a whole number from 0"),
+        ("4.dcm,1.0,0,train,a,", "frame is '1.0' for 4.dcm"),
+        ("4.dcm,,0,train,a,1 2 3 4", "4.dcm has a box and 3 frames; say in labels.csv"),
+    ],
+)
+def test_a_wrong_frame_is_named(table, row, message):
+    with pytest.raises(DataError, match=message):
+        load(table(HEADER + "\n".join([*ROWS, row])))
+
+
+def test_a_png_has_one_frame(table):
+    with pytest.raises(DataError, match=r"set/x.png: frame 1 is out of range; it has frame 0"):
+        load(table(HEADER + "\n".join([*ROWS[:-1], "x.png,1,0,test,d,"])))
+    assert len(load(table(HEADER + "\n".join([*ROWS[:-1], "x.png,0,0,test,d,"]))).test) == 3
+
+
+def test_loose_and_unlike_files_are_named(cines):
+    put(cines / "IM1", make(patient="x"))
+    with pytest.raises(DataError, match=r"IM1 lies beside the class folders"):
+        load(cines)
+    (cines / "IM1").rename(cines / "negative" / "IM99")
+    put(cines / "negative" / "IM99", make(stored_values(size=20), patient="x"))
+    with pytest.raises(DataError, match=r"mixed sizes: .*16 x 16 pixels, negative/IM99 20 x 20"):
+        load(cines)
+
+
+# Bad files
+
+
+def cut(ds, share=0.5, **options):
+    content = to_bytes(ds, **options)
+    return content[: int(len(content) * share)]
+
+
+def enhanced():
+    ds = make()
+    ds.SharedFunctionalGroupsSequence = [Dataset()]
+    return ds
+
+
+def short_lut(keyword):
+    ds = make(**lut(keyword, list(range(100))))
+    ds[keyword].value[0].LUTDescriptor = [256, 0, 8]
+    return ds
+
+
+def compressed(ds, syntax, fragments):
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate(fragments)
+    ds["PixelData"].is_undefined_length = True
+    return ds
+
+
+def rle(**elements):
+    ds = make(stored_values(frames=2))
+    ds.compress(RLELossless, generate_instance_uid=False)
+    for keyword, value in elements.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def renamed_syntax(uid):
+    content = to_bytes(make())
+    old = str(ExplicitVRLittleEndian).encode()
+    assert len(uid) <= len(old) + 1
+    return content.replace(old + b"\0", uid.encode().ljust(len(old) + 1, b"\0"))
+
+
+def bomb():
+    """A deflated file of a few kB that inflates to 4 MB."""
+    content = to_bytes(make(syntax=DeflatedExplicitVRLittleEndian))
+    head = content[: 132 + 12 + int.from_bytes(content[140:144], "little")]
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    inside = b"\x09\x00\x01\x00OB\0\0" + (4_000_000).to_bytes(4, "little") + bytes(4_000_000)
+    return head + squeeze.compress(inside) + squeeze.flush()
+
+
+BAD = {
+    "no DICOM": (lambda: b"\x89PNG" + bytes(200), "is no DICOM file"),
+    "empty": (lambda: b"", "is no DICOM file"),
+    "nothing but the mark": (lambda: bytes(128) + b"DICM", "not say its transfer syntax"),
+    "noise": (
+        lambda: bytes(128) + b"DICM" + np.random.default_rng(0).bytes(500),
+        "unreadable|transfer syntax",
+    ),
+    "no pixels": (lambda: make(PixelData=None), "has no pixel data"),
+    "empty pixels": (lambda: make(PixelData=b""), "has no pixel data"),
+    "cut in the header": (lambda: to_bytes(make())[:420], "has no pixel data|unreadable"),
+    "cut in the pixels": (lambda: cut(make(stored_values(size=64)), 0.6), "truncated or damaged"),
+    "deflated and cut": (
+        lambda: cut(make(stored_values(size=64), syntax=DeflatedExplicitVRLittleEndian), 0.6),
+        "damaged or truncated",
+    ),
+    "RLE cut": (
+        lambda: cut(make(stored_values(frames=2)), 0.8, compress=True),
+        "no pixel data|truncated or damaged",
+    ),
+    "RLE damaged": (
+        lambda: compressed(make(), RLELossless, [bytes([1, 0, 0, 0, 64]) + bytes(80)]),
+        "cannot be decoded: truncated or damaged",
+    ),
+    "RLE lacks a frame": (lambda: rle(NumberOfFrames=3), "cannot be decoded|truncated"),
+    "RLE has one more": (lambda: rle(NumberOfFrames=1), "NumberOfFrames is 1, but .* more"),
+    "too many frames": (lambda: make(NumberOfFrames=2), r"claims 16 x 16 .* 2 frame\(s\), 512"),
+    "too few frames": (
+        lambda: make(stored_values(frames=2), NumberOfFrames=1),
+        "pixel data is 512 bytes long; NumberOfFrames, Rows or Columns are wrong",
+    ),
+    "absurd": (
+        lambda: make(Rows=65535, Columns=65535, NumberOfFrames=2**31 - 1),
+        r"claims 65535 x 65535 .*2147483647 frame\(s\).* is 256 bytes long",
+    ),
+    "absurd RLE": (lambda: rle(Rows=65535, Columns=65535, NumberOfFrames=9999), "claims 65535"),
+    "absurd JPEG": (
+        lambda: compressed(make(Rows=65535, Columns=65535), JPEGBaseline8Bit, [b"\xff\xd8"]),
+        "claims 65535",
+    ),
+    "no rows": (lambda: make(Rows=0), "Rows is 0; expected a whole number from 1"),
+    "no columns": (lambda: make(Columns=None), "does not say its Columns"),
+    "no frames": (lambda: make(NumberOfFrames=0), "NumberOfFrames is 0"),
+    "palette": (
+        lambda: make(PhotometricInterpretation="PALETTE COLOR"),
+        "PhotometricInterpretation is PALETTE COLOR; expected MONOCHROME1, MONOCHROME2 or RGB",
+    ),
+    "YBR": (lambda: make(PhotometricInterpretation="YBR_FULL"), "is YBR_FULL; expected"),
+    "a colour of its own": (
+        lambda: make(PhotometricInterpretation=SECRET),
+        "is missing or no term of the standard",
+    ),
+    "16-bit RGB": (
+        lambda: make(stored_values(16), bits=16, PhotometricInterpretation="RGB"),
+        "RGB with SamplesPerPixel 1, BitsAllocated 16, BitsStored 16; expected three unsigned",
+    ),
+    "bits": (lambda: make(BitsAllocated=32), "BitsAllocated 32, BitsStored 8; expected one sample"),
+    "more bits stored": (lambda: make(BitsStored=12), "BitsAllocated 8, BitsStored 12"),
+    "high bit": (lambda: make(stored_values(16), bits=12, HighBit=15), "HighBit is 15 .* 11"),
+    "enhanced": (enhanced, "enhanced multi-frame .*emf2sf"),
+    "zero window": (
+        lambda: make(WindowCenter=5, WindowWidth=0),
+        "WindowWidth is 0; LINEAR needs 1 or more",
+    ),
+    "zero sigmoid": (
+        lambda: make(WindowCenter=5, WindowWidth=0, VOILUTFunction="SIGMOID"),
+        "WindowWidth is 0; SIGMOID needs more than 0",
+    ),
+    "no width": (lambda: make(WindowCenter=5), "does not say its WindowWidth"),
+    "own function": (
+        lambda: make(WindowCenter=5, WindowWidth=9, VOILUTFunction=SECRET.upper()),
+        "VOILUTFunction is none of LINEAR",
+    ),
+    "slope 0": (
+        lambda: make(RescaleSlope=0, RescaleIntercept=0),
+        r"all its values become one grey \(RescaleSlope 0",
+    ),
+    "LUT empty": (
+        lambda: make(**lut("VOILUTSequence", [])),
+        "VOILUTSequence is damaged, empty, or not of 8 to 16 bits",
+    ),
+    "LUT too short": (
+        lambda: short_lut("VOILUTSequence"),
+        "VOILUTSequence cannot be applied",
+    ),
+    "modality LUT too short": (
+        lambda: short_lut("ModalityLUTSequence"),
+        "its modality LUT cannot be applied",
+    ),
+    "LUT of 32 bits": (
+        lambda: make(**lut("ModalityLUTSequence", [1, 2], depth=32)),
+        "ModalityLUTSequence is damaged, empty, or not of 8 to 16 bits",
+    ),
+    "JPEG lossless": (
+        lambda: compressed(make(), JPEGLosslessSV1, [b"\xff\xd8\xff\xd9"]),
+        r"'JPEG Lossless.*decompress it with `gdcmconv --raw` or `dcmdjpeg` or install a decoder "
+        r"\(gdcm",
+    ),
+    "JPEG damaged": (
+        lambda: compressed(make(), JPEGBaseline8Bit, [b"\xff\xd8" + SECRET.encode() + b" "]),
+        "cannot be decoded: truncated or damaged",
+    ),
+    "video": (
+        lambda: compressed(make(), "1.2.840.10008.1.2.4.102", [b"\0\0\0\1"]),
+        "MPEG-4.*cannot be decoded here",
+    ),
+    "unknown syntax": (lambda: renamed_syntax("1.9.9"), "transfer syntax is unknown to pydicom"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_named_and_nothing_else_is_said(case, capsys, caplog, recwarn):
+    build, message = BAD[case]
+    content = build()
+    content = content if isinstance(content, bytes) else to_bytes(content)
+    recwarn.clear()
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG), pytest.raises(DataError, match=message) as caught:
+        read_dicom("set/x.dcm", content)
+    assert str(caught.value).startswith("set/x.dcm")
+    assert caught.value.__context__ is None and caught.value.__cause__ is None
+    assert not recwarn.list and not caplog.records and capsys.readouterr() == ("", "")
+    assert SECRET.lower() not in "".join(traceback.format_exception(caught.value)).lower()
+
+
+def test_a_deflated_bomb_is_refused(monkeypatch):
+    content = bomb()
+    assert len(content) < 10_000
+    with pytest.raises(DataError, match="has no pixel data"):
+        read_dicom("x", content)
+    monkeypatch.setattr(dicom, "MAX_BYTES", 3_000_000)
+    with pytest.raises(DataError, match="x inflates to more than 3000000 bytes"):
+        read_dicom("x", content)
+
+
+def test_an_rle_file_above_the_limit_is_refused(monkeypatch):
+    monkeypatch.setattr(dicom, "MAX_BYTES", 511)
+    with pytest.raises(DataError, match=r"2 frame\(s\) are more than 511 bytes"):
+        read(rle())
+
+
+def test_a_wrong_window_text_is_named_not_quoted():
+    content = to_bytes(make(WindowCenter=12345678, WindowWidth=87654321))
+    for number, keyword in ((b"12345678", "WindowCenter"), (b"87654321", "WindowWidth")):
+        assert number in content
+        with pytest.raises(DataError, match=rf"x: {keyword} is (damaged|no number)") as caught:
+            read_dicom("x", content.replace(number, SECRET.encode()[:8]))
+        assert SECRET[:8] not in str(caught.value)
+
+
+@pytest.mark.parametrize("hook", ["ignore", "error", "always"])
+def test_a_name_never_comes_out_of_a_file_with_warnings(cines, capsys, caplog, hook):
+    """pydicom warns of the study's UID, which is none, and quotes it."""
+    content = to_bytes(make(stored_values(12), bits=12, patient="", StudyInstanceUID="1.2.345"))
+    for value in (b"1.2.345\0", b"19011231"):
+        assert content.count(value) == 1
+        content = content.replace(value, SECRET.encode()[:8])
+    put(cines / "negative" / "odd.dcm", content)
+    logging.getLogger("pydicom").setLevel(logging.DEBUG)
+    try:
+        with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(hook)
+            splits = load(cines)
+        assert logging.getLogger("pydicom").level == logging.DEBUG
+    finally:
+        logging.getLogger("pydicom").setLevel(logging.WARNING)
+    told = [*capsys.readouterr(), caplog.text, *(str(w.message) for w in caught), repr(splits)]
+    told += [str(split.groups) for _, split in splits.items()]
+    assert all(SECRET[:8] not in text for text in told)
+    assert not caught and not caplog.records
+
+
+def test_damaged_bytes_give_images_or_a_data_error(capsys, caplog, recwarn):
+    """Flip bytes anywhere in the header: never another error, never a name."""
+    random = np.random.default_rng(0)
+    elements = {"WindowCenter": 600, "WindowWidth": 300, "VOILUTFunction": "LINEAR"}
+    whole = [
+        to_bytes(make(bits=12, values=stored_values(12), patient=SECRET, **elements)),
+        to_bytes(make(patient=SECRET, **lut("VOILUTSequence", list(range(256))))),
+        to_bytes(rle()),
+    ]
+    recwarn.clear()
+    outcomes = {"read": 0, "refused": 0}
+    for i in range(300):
+        content = bytearray(whole[i % 3])
+        for place in random.integers(132, len(content) - 256, random.integers(1, 4)):
+            content[place] = random.integers(0, 256)
+        try:
+            read_dicom("x", bytes(content))
+            outcomes["read"] += 1
+        except DataError as error:
+            outcomes["refused"] += 1
+            assert SECRET[:6] not in str(error)
+    assert min(outcomes.values()) > 30
+    assert not recwarn.list and not caplog.records and capsys.readouterr() == ("", "")
+
+
+def test_reading_needs_no_memory_for_what_a_header_make():
+    resource = pytest.importorskip("resource")
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    for case in ("absurd", "absurd RLE", "absurd JPEG", "unknown syntax"):
+        built = BAD[case][0]()
+        with pytest.raises(DataError):
+            read_dicom("x", built if isinstance(built, bytes) else to_bytes(built))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before < 50e6

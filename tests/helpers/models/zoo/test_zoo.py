@@ -1,0 +1,105 @@
+"""The comparators: shapes, classes, channels, gradients and sizes, all through the registry."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch.nn import functional
+
+from helpers.models.registry import build_model, list_models
+from helpers.models.zoo.timm_models import TIMM_MODELS
+from study.sizes import is_comparator
+
+COMPARATORS = tuple(name for name in list_models() if is_comparator(name))
+WRITTEN_ANEW = tuple(name for name in COMPARATORS if name not in TIMM_MODELS)
+# The size of the published counts and weights, where it is not 224 px.
+PUBLISHED_SIZES = {
+    name: 256 for name in COMPARATORS if name.startswith(("mobilevit", "fastvit", "edgenext"))
+}
+# One of each family: the others differ in depth and width, and `study.sizes` runs all of
+# them at this size.
+FAMILIES = (
+    *("medmamba_t", "vmamba_t", "medvit_t", "convnext_tiny", "swin_tiny", "mobilevit_s"),
+    *("mobilevitv2_100", "nest_tiny", "mobilenetv4_conv_small", "fastvit_t8", "edgenext_small"),
+    *("efficientformerv2_s0", "mambaout_femto", "densenet121"),
+)
+each_comparator = pytest.mark.parametrize("name", COMPARATORS)
+
+
+def build(name, *, meta=False, **options):
+    torch.manual_seed(0)
+    with torch.device("meta") if meta else nullcontext():
+        return build_model(name, pretrained="none", **{"num_classes": 2, **options})
+
+
+def test_every_comparator_is_in_the_registry():
+    assert set(TIMM_MODELS) <= set(COMPARATORS)
+    assert not any(name.endswith(("resnet18", "medspectralnet")) for name in COMPARATORS)
+    families = {name.split("_")[0] for name in FAMILIES}
+    assert families == {name.split("_")[0] for name in COMPARATORS}
+    assert {"medmamba_t", "medmamba_s", "medmamba_b", "vmamba_t"} <= set(WRITTEN_ANEW)
+    assert {"medvit_t", "medvit_s", "medvit_l"} <= set(WRITTEN_ANEW)
+
+
+@each_comparator
+def test_small_grey_images_of_two_classes_give_every_parameter_a_gradient(name):
+    model = build(name, in_channels=1, image_size=32).train()
+    logits = model(torch.randn(2, 1, 32, 32))
+    assert logits.shape == (2, 2)
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
+    functional.cross_entropy(logits, torch.tensor([0, 1])).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, f"{key} has no gradient"
+        assert torch.isfinite(parameter.grad).all(), f"{key} has no finite gradient"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_large_colour_images_of_eleven_classes(name):
+    image_size = PUBLISHED_SIZES.get(name, 224)
+    model = build(name, num_classes=11, image_size=image_size).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(1, 3, image_size, image_size))
+    assert logits.shape == (1, 11)
+    assert torch.isfinite(logits).all()
+
+
+@each_comparator
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 27}, "image_size must be at least 28 px, got 27; enlarge the image"),
+        ({"image_size": 0}, "image_size must be at least 28 px, got 0; enlarge the image"),
+        ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
+        ({"in_channels": 0}, r"in_channels .*must be .*\b1\b.*, got 0"),
+    ],
+)
+def test_bad_arguments(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(name, meta=True, **{"image_size": 32, **options})
+
+
+@pytest.mark.parametrize(
+    ("name", "image_size", "nearest"),
+    [("nest_tiny", 30, "32 px"), ("densenet121", 28, "29 px")],
+)
+def test_a_size_that_does_not_fit_is_answered_with_the_nearest_that_do(name, image_size, nearest):
+    message = rf"{name} cannot take images of {image_size} px \(.+\); the nearest .*: {nearest}\."
+    with pytest.raises(ValueError, match=message):
+        build(name, meta=True, image_size=image_size)
+    possible = int(nearest.split()[0])
+    images = torch.randn(1, 3, possible, possible, device="meta")
+    assert build(name, meta=True, image_size=possible).eval()(images).shape == (1, 2)
+
+
+@pytest.mark.parametrize("name", WRITTEN_ANEW)
+def test_28_px_images_fit_what_is_written_anew(name):
+    images = torch.randn(2, 1, 28, 28, device="meta")
+    model = build(name, meta=True, in_channels=1, image_size=28).eval()
+    assert model(images).shape == (2, 2)
+
+
+def test_unknown_model_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="unknown model 'medvit_b'") as caught:
+        build("medvit_b")
+    assert all(name in str(caught.value) for name in list_models())

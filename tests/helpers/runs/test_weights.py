@@ -1,0 +1,181 @@
+"""Weights of stored runs: found, refused, or trained again and compared."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from helpers.config import make_config
+from helpers.data.phantom import make_phantom
+from helpers.explain.run_maps import open_maps
+from helpers.paths import results_root
+from helpers.predict.checkpoint import open_checkpoint, public_name
+from helpers.runs import weights
+from helpers.runs.experiment import run_experiment
+from helpers.runs.store import (
+    RunError,
+    find_run,
+    is_replica,
+    list_replicas,
+    list_runs,
+    load_run,
+    run_id,
+)
+from helpers.training.inference import as_tensor, prepare
+from tests.fabricated import fabricate_run
+
+
+@pytest.fixture
+def phantom(monkeypatch):
+    splits = make_phantom(n_train=32, n_val=16, n_test=16)
+    monkeypatch.setattr(weights, "load_dataset", lambda name: splits)
+    return splits
+
+
+@pytest.fixture
+def run(results_tree, phantom):
+    config = make_config(
+        recipe="quick",
+        dataset="phantom",
+        model="mobilenet_v2",
+        seed=3,
+        pretrained="none",
+        profile="quick",
+        image_size=28,
+        epochs=1,
+    )
+    return run_experiment(config, splits=phantom)
+
+
+def test_a_run_without_weights_says_how_to_get_them(results_tree):
+    run = fabricate_run("breastmnist", "resnet18")
+    with pytest.raises(RunError, match=r"python -m helpers.runs.weights .*results.*_s0"):
+        weights.load_model(run)
+
+
+def test_weights_are_the_ones_that_were_selected(run):
+    model = weights.load_model(run)
+    assert not model.training
+    state = load_file(run.path / weights.FILE)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused(run):
+    other = dict(run.record, config=run.record["config"] | {"model": "resnet18"})
+    with pytest.raises(RunError, match="does not fit resnet18"):
+        weights.load_model(type(run)(run.path, other))
+
+
+def test_damaged_weights_are_named(run):
+    file = run.path / weights.FILE
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(RunError, match=f"{weights.FILE} is damaged"):
+        weights.load_model(run)
+
+
+def test_restored_weights_are_the_lost_ones_and_the_run_stays(run):
+    file = run.path / weights.FILE
+    lost, record = load_file(file), (run.path / "run.json").read_bytes()
+    file.unlink()
+    restored = weights.restore(run)
+    assert restored.difference == 0 and restored.run.path == run.path
+    assert not (run.path / "replicas").exists()
+    found = load_file(file)
+    assert all(torch.equal(value, found[name]) for name, value in lost.items())
+    assert (run.path / "run.json").read_bytes() == record
+
+
+def made_elsewhere(run):
+    """Let the stored predictions be those of another network, as another processor draws it."""
+    with np.load(run.path / "predictions.npz") as arrays:
+        stored = dict(arrays)
+    for split in ("val", "test"):
+        stored[f"{split}_probabilities"] = stored[f"{split}_probabilities"][:, ::-1]
+    np.savez(run.path / "predictions.npz", **stored)
+    (run.path / weights.FILE).unlink()
+    return load_run(run.path)
+
+
+def test_another_network_is_kept_as_a_replica(run, capsys):
+    lost, before = load_file(run.path / weights.FILE), run.predictions("test")[1]
+    run = made_elsewhere(run)
+    files = {f.name: f.read_bytes() for f in run.path.iterdir() if f.suffix != ".lock"}
+    assert weights.main([str(run.path)]) == 0
+    (replica,) = list_replicas(run)
+    said = capsys.readouterr().out
+    assert "Another network than the stored one" in said and "too few to say" in said
+    assert f"takes results/quick/runs/{run_id(replica)}" in said
+    assert weights.main([str(run.path)]) == 0
+    assert "the weights of its replica are here" in capsys.readouterr().out
+    assert is_replica(replica) and not is_replica(run)
+    assert replica.config == run.config and replica.path.parent == run.path / "replicas"
+    assert np.array_equal(replica.predictions("test")[1], before)
+    assert replica.record["env"]["processor"] and replica.record["env"]["instruction_set"]
+    found = load_file(replica.path / weights.FILE)
+    assert all(torch.equal(value, found[name]) for name, value in lost.items())
+    assert {f: (run.path / f).read_bytes() for f in files} == files
+    assert not (run.path / weights.FILE).exists()
+    assert [r.path for r in list_runs(results_root("quick"))] == [run.path]
+    assert list_replicas(replica) == []
+
+
+def test_a_replica_explains_and_predicts_where_its_run_cannot(run, phantom):
+    run = made_elsewhere(run)
+    replica = weights.restore(run).run
+    with pytest.raises(RunError, match=f"name it by `run`, .*{replica.path.name}"):
+        weights.load_model(run)
+    found = find_run(run_id(replica), profile="quick")
+    checkpoint = open_checkpoint(found)
+    assert checkpoint.calibration and public_name(found) == run_id(replica)
+    images, _ = as_tensor(phantom.test, torch.device("cpu"))
+    ours = checkpoint.probabilities(prepare(images, 28))
+    assert np.allclose(ours, replica.predictions("test")[1], atol=1e-5)
+    maps = open_maps(found, phantom)
+    assert (maps.predicted == replica.predictions("test")[1].argmax(axis=1)).all()
+    assert (replica.path / "maps.npz").exists() and not (run.path / "maps.npz").exists()
+
+
+def test_a_replica_without_weights_gets_them_again(run):
+    run = made_elsewhere(run)
+    first = weights.restore(run).run
+    record = (first.path / "run.json").read_bytes()
+    (first.path / weights.FILE).unlink()
+    again = weights.restore(run)
+    assert again.run.path == first.path and (first.path / weights.FILE).exists()
+    assert (first.path / "run.json").read_bytes() == record
+
+
+def test_a_replica_that_does_not_come_back_is_not_overwritten(run):
+    run = made_elsewhere(run)
+    replica = made_elsewhere(weights.restore(run).run)
+    record = (replica.path / "run.json").read_bytes()
+    with pytest.raises(RunError, match="the code has changed since commit"):
+        weights.restore(run)
+    assert (replica.path / "run.json").read_bytes() == record
+    assert not (replica.path / weights.FILE).exists()
+
+
+def test_other_data_are_refused(run, capsys):
+    other = dict(run.record, data=run.record["data"] | {"md5": "1" * 32})
+    with pytest.raises(RunError, match="restore the data"):
+        weights.restore(type(run)(run.path, other))
+    (run.path / weights.FILE).unlink()
+    (run.path / "run.json").write_text(json.dumps(other))
+    assert weights.main([str(run.path)]) == 1
+    assert "error: the stored run" in capsys.readouterr().err
+
+
+def test_untrained_networks_follow_their_seed(run):
+    a, b, c = (weights.untrained_model(run, pretrained="none", seed=s) for s in (0, 0, 1))
+    first, again, other = (m.state_dict()["features.0.0.weight"] for m in (a, b, c))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_command_leaves_weights_that_are_there(run, capsys):
+    before = (run.path / weights.FILE).stat().st_mtime_ns
+    assert weights.main([str(run.path)]) == 0
+    assert "its weights are here" in capsys.readouterr().out
+    assert (run.path / weights.FILE).stat().st_mtime_ns == before

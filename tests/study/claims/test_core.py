@@ -1,0 +1,219 @@
+"""The list of claims, outcomes, tables of checks, and the arithmetic that both papers share."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from helpers.metrics.power import (
+    auc_error,
+    best_mcnemar,
+    detectable_gain,
+    most_losses,
+    newcombe,
+    power,
+    standard_error,
+)
+from study.claims.arithmetic import (
+    agrees,
+    difference,
+    images,
+    last_digit,
+    overlaps,
+    percent_saved,
+    points,
+    rounding,
+    saved_range,
+)
+from study.claims.check import Check, joined
+from study.claims.ledger import COLUMNS, ClaimsError, load_claims
+from study.claims.outcome import LIMITS, REPRODUCED, VERDICTS, Outcome
+from study.published import Published, PublishedError, parse_printed
+
+
+def printed(text, unit="%"):
+    value, low, high = parse_printed(text)
+    return Published(value, text, "T", "made up", unit, low=low, high=high)
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+GOOD = {
+    "id": "A01",
+    "paper": "A",
+    "place": "Table 2",
+    "claim": "Accuracy is 85 %.",
+    "printed": "85.00 %",
+    "kind": "arithmetic",
+    "check": "from the confusion matrix",
+    "sources": "A | Table 2 | test | accuracy ;; A | Table 2 | test | auc",
+    "cannot": "",
+}
+
+
+def write(path, *rows, columns=COLUMNS):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_claim_is_read_with_the_values_it_speaks_of(tmp_path):
+    (claim,) = load_claims(write(tmp_path / "claims.csv", GOOD))
+    assert claim.id == "A01" and claim.check and not claim.cannot
+    assert [value.printed for value in claim.published()] == ["85.00", "0.9372"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"claim": " "}, "line 2: the field 'claim' is empty"),
+        ({"paper": "C"}, "unknown paper 'C'; known: A, B"),
+        ({"kind": "opinion"}, "unknown kind 'opinion'; known: arithmetic"),
+        ({"id": "B01"}, "the id 'B01' does not begin with 'A'"),
+        ({"check": ""}, "A01 needs either how it is checked or why it cannot be"),
+        ({"cannot": "no data"}, "A01 needs either how it is checked or why it cannot be"),
+        ({"sources": "A | Table 2 | test"}, "the source 'A | Table 2 | test' is not paper"),
+    ],
+)
+def test_a_claim_that_is_not_in_order_is_named(tmp_path, change, message):
+    with pytest.raises(ClaimsError, match=message.replace("|", r"\|")):
+        load_claims(write(tmp_path / "claims.csv", GOOD | change))
+
+
+def test_a_source_must_be_among_the_published_values(tmp_path):
+    wrong = GOOD | {"sources": "A | Table 2 | test | kappa"}
+    with pytest.raises(PublishedError, match="unknown column 'kappa'"):
+        load_claims(write(tmp_path / "claims.csv", wrong))
+
+
+def test_an_id_stands_once(tmp_path):
+    with pytest.raises(ClaimsError, match="more than once: A01"):
+        load_claims(write(tmp_path / "claims.csv", GOOD, GOOD))
+
+
+def test_wrong_columns_are_named(tmp_path):
+    with pytest.raises(ClaimsError, match=r"has the columns .*'id'.*expected"):
+        load_claims(write(tmp_path / "claims.csv", GOOD, columns=COLUMNS[:-1]))
+
+
+# --- outcomes and tables of checks ---------------------------------------------------------------
+
+
+def test_an_outcome_has_a_known_verdict_known_limits_and_evidence():
+    good = Outcome(verdict=VERDICTS[0], evidence="102 of 120.", limits=LIMITS)
+    assert good.verdict == REPRODUCED and good.figures == {} and good.runs == ()
+    with pytest.raises(ValueError, match="unknown verdict 'true'; known: reproduced"):
+        Outcome(verdict="true", evidence="x")
+    with pytest.raises(ValueError, match=r"unknown limits \['luck'\]"):
+        Outcome(verdict=REPRODUCED, evidence="x", limits=("luck",))
+    with pytest.raises(ValueError, match="needs evidence"):
+        Outcome(verdict=REPRODUCED, evidence="  ")
+
+
+def test_tables_of_checks_are_joined_unless_they_share_a_claim():
+    check = Check(lambda *, text: Outcome(verdict=REPRODUCED, evidence=text), lambda: {"text": "x"})
+    assert check().evidence == "x"
+    assert list(joined({"A01": check}, {"B01": check})) == ["A01", "B01"]
+    with pytest.raises(ClaimsError, match="two checks: A01"):
+        joined({"A01": check}, {"A01": check})
+
+
+# --- printed numbers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "digit"), [("85.00", 0.01), ("85", 1.0), ("5.25e-4", 1e-6), ("0.9372", 1e-4)]
+)
+def test_the_last_digit_and_what_a_number_may_stand_for(text, digit):
+    value = printed(text, "")
+    assert last_digit(value) == pytest.approx(digit)
+    assert np.diff(rounding(value))[0] == pytest.approx(digit)
+    for inside, shift in ((True, 0.49), (True, 0.5), (False, 0.51)):
+        assert agrees(value.value + shift * digit, value) is inside
+        assert agrees(value.value - shift * digit, value) is inside
+
+
+def test_ranges_and_bounds_agree_with_what_is_in_them():
+    assert agrees(0.98, printed("0.972-0.999", "fraction"))
+    assert not agrees(0.971, printed("0.972-0.999", "fraction"))
+    assert agrees(95, printed(">=90")) and not agrees(89.9, printed(">=90"))
+    with pytest.raises(ValueError, match="cannot be compared"):
+        agrees(1, printed("not given"))
+    with pytest.raises(ValueError, match="no plain number"):
+        last_digit(printed(">=90"))
+
+
+def test_differences_of_printed_numbers_are_exact():
+    assert difference(printed("85.00"), printed("76.67")) == 8.33
+    assert points(printed("0.9372", "fraction"), printed("0.8912", "fraction")) == 4.6
+    with pytest.raises(ValueError, match="differ in their unit"):
+        difference(printed("85.00"), printed("0.85", "fraction"))
+
+
+def test_savings_and_what_the_rounding_leaves_open():
+    assert percent_saved(8.5, 14.5) == pytest.approx(41.379, abs=1e-3)
+    low, high = saved_range(printed("8.5", "M"), printed("14.5", "M"))
+    assert (low, high) == pytest.approx((100 * (1 - 8.55 / 14.45), 100 * (1 - 8.45 / 14.55)))
+    assert overlaps(low, high, printed("41")) and not overlaps(low, high, printed("60"))
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        percent_saved(1, 0)
+
+
+def test_a_share_as_a_count_of_images():
+    found = images(printed("81.67"), 120)
+    assert (found.images, found.fits) == (98, True)
+    assert not images(printed("81.67"), 121).fits
+    assert images(printed("0.865", "fraction"), 156).images == 135
+    with pytest.raises(ValueError, match="at least 1"):
+        images(printed("81.67"), 0)
+
+
+# --- what a test set can resolve -----------------------------------------------------------------
+
+
+def test_newcombe_gives_the_intervals_of_its_paper():
+    """Newcombe (1998), Table II, method 10, contrasts (a) and (e)."""
+    first = newcombe(56, 70, 48, 80)
+    assert (first.value, first.low, first.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    small = newcombe(5, 56, 0, 29)
+    assert (small.low, small.high) == pytest.approx((-0.0381, 0.1926), abs=5e-5)
+    with pytest.raises(ValueError, match="got 8 of 7"):
+        newcombe(8, 7, 1, 7)
+
+
+def test_power_is_that_of_simulated_tests():
+    p1, p2, n = 0.9, 0.75, 60
+    rng = np.random.default_rng(0)
+    a, b = (rng.binomial(n, p, 100_000) / n for p in (p1, p2))
+    pooled = (a + b) / 2
+    rejected = np.abs(a - b) > 1.959964 * np.sqrt(pooled * (1 - pooled) * 2 / n)
+    assert power(p1, p2, n) == pytest.approx(rejected.mean(), abs=0.005)
+    assert power(0.8, 0.8, 120) == pytest.approx(0.05, abs=0.02)
+    with pytest.raises(ValueError, match="n >= 1"):
+        power(0.8, 0.9, 0)
+
+
+def test_the_detectable_gain_is_the_smallest_with_the_power():
+    gain = detectable_gain(0.8167, 120)
+    assert power(0.8167, 0.8167 + gain, 120) >= 0.8 > power(0.8167, 0.8157 + gain, 120)
+    assert detectable_gain(0.99, 20) is None
+
+
+@pytest.mark.parametrize("gain", [4, 7, 10])
+def test_the_most_favourable_overlap(gain):
+    assert best_mcnemar(100 + gain, 100) == pytest.approx(stats.binomtest(gain, gain).pvalue)
+    losses = most_losses(gain, n=120)
+    if losses is None:
+        assert best_mcnemar(100 + gain, 100) >= 0.05
+        return
+    shown, lost = (stats.binomtest(gain + k, gain + 2 * k).pvalue for k in (losses, losses + 1))
+    assert shown < 0.05 <= lost
+
+
+def test_standard_errors():
+    assert 100 * standard_error(0.8, 120) == pytest.approx(3.65, abs=0.01)
+    # Hanley & McNeil (1982): area 0.893 of 51 abnormal and 58 normal images, error 0.032.
+    assert auc_error(0.893, 51, 58) == pytest.approx(0.032, abs=0.001)

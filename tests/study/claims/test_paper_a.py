@@ -1,0 +1,401 @@
+"""Paper A's claims: each has a check or a reason, and each check can come out otherwise."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from helpers.metrics.paired import Difference
+from helpers.metrics.seeds import SeedMean
+from helpers.training.losses import focal_loss
+from study.claims.confusion import Confusion, matrices
+from study.claims.ledger import load_claims
+from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
+from study.claims.outcome import (
+    CONTRADICTED,
+    LIMITS,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERSPECIFIED,
+)
+from study.claims.paper_a.data import auc_splits
+from study.claims.paper_a.results import Damaged, mean_over_seeds
+from study.claims.paper_a.sizes import Backbone, count_backbone
+from study.claims.paper_a.training import focal_gradient
+from study.claims.paper_a.wiring import CHECKS
+from study.claims.split_sizes import search_sizes
+from study.compare import A_BETTER, NO_DIFFERENCE
+from study.published import Published, parse_printed
+from study.verdicts import NOT_RUN as PAIR_NOT_RUN
+
+CLAIMS = {claim.id: claim for claim in load_claims() if claim.paper == "A"}
+
+
+def printed(text, unit="%"):
+    value, low, high = (None,) * 3 if unit == "text" else parse_printed(text)
+    return Published(value, text, "T", "made up", unit, low=low, high=high)
+
+
+def fraction(text):
+    return printed(text, "fraction")
+
+
+def rates_printed(*texts):
+    return [printed(text, "") for text in texts]
+
+
+def gain(compared):
+    """Return comparisons that all came out in favour of A."""
+    better = Difference(0.9, 0.8, 0.1, 0.01, 0.08, 0.12, 1e-6, 5, 120)
+    # None of the pairs keeps a printed gain: the sentence would judge it anew.
+    pairs = [replace(c.pair, published=None) for c in compared]
+    return [
+        replace(c, pair=pair, auc=better, p_auc=1e-5, p_mcnemar=1e-5, verdict=A_BETTER)
+        for c, pair in zip(compared, pairs, strict=True)
+    ]
+
+
+def all_better(inputs):
+    return {"compared": gain(inputs["compared"])}
+
+
+RISING = [fraction(text) for text in ("0.7", "0.8", "0.9", "0.85")]
+SURE = SeedMean(0.85, 0.01, 0.78, 0.9, 5, 120)
+WRONG_MATRIX = {"matrix": Confusion(tn=30, fp=30, fn=30, tp=30)}
+HALF = Backbone(trunk=100, last_stage=90, last_block=60, features=9)
+
+SPREAD = [0.7, 0.8, 0.9, 0.75, 0.85]
+KNOWN = {"source": printed("ARCADE", "text")}
+# The method keeps its AUC, its control loses a tenth.
+STEADY = [0.85, 0.851, 0.852, 0.853, 0.854]
+KEPT = Damaged(STEADY, [0.74, 0.75, 0.76, 0.75, 0.74], STEADY, [0.85] * 5)
+
+# For each claim: other inputs (or a function of the real ones that returns them), and the verdict.
+OTHERWISE = {
+    "A01": ({"positive": 100, "negative": 20}, REPRODUCED),
+    "A02": (
+        lambda i: {"parts": gain(i["parts"]), "whole": gain([i["whole"]])[0]},
+        REPRODUCED,
+    ),
+    "A04": ({"heads": {"wide": (50.0, HALF)}}, NOT_REPRODUCED),
+    "A05": ({"backbones": {"small": HALF}}, NOT_REPRODUCED),
+    "A06": ({"named": "resnet18", "printed": printed("11.2", "M")}, REPRODUCED),
+    "A07": ({"printed": printed("11.2", "M")}, REPRODUCED),
+    "A08": ({"easy": 0.5, "hard": 0.4}, REPRODUCED),
+    "A09": ({"gammas": (0.0,)}, NOT_REPRODUCED),
+    "A10": ({"gammas": (0.0,)}, NOT_REPRODUCED),
+    "A11": ({"by_class": printed("alpha and 1 - alpha", "text")}, REPRODUCED),
+    "A12": ({"eps": (0.0,)}, NOT_REPRODUCED),
+    "A13": ({"eps": 0.0}, REPRODUCED),
+    "A14": (all_better, REPRODUCED),
+    "A15": (all_better, REPRODUCED),
+    "A16": (lambda i: all_better(i) | {"rarest": 0.2}, REPRODUCED),
+    "A17": ({"printed": rates_printed("5e-3", "3e-3", "1e-3", "5e-4")}, REPRODUCED),
+    "A18": ({"fits": []}, NOT_REPRODUCED),
+    "A19": ({"values": {"AUC": (STEADY, SPREAD)}}, REPRODUCED),
+    "A22": ({"printed": [printed("83.54"), printed("50.81")]}, CONTRADICTED),
+    "A23": ({"printed": [printed("50.41"), printed("50.40")]}, CONTRADICTED),
+    "A24": ({"printed": RISING}, CONTRADICTED),
+    "A25": ({"source": printed("ARCADE", "text")}, NOT_REPRODUCED),
+    "A26": (lambda i: {"train": i["val"], "val": i["train"]}, CONTRADICTED),
+    "A27": (lambda i: {"train": i["val"], "val": i["train"]} | KNOWN, REPRODUCED),
+    "A28": (WRONG_MATRIX | {"total": printed("119", "images")}, CONTRADICTED),
+    "A29": (
+        {"source": printed("ARCADE", "text"), "by_patient": printed("yes", "text")},
+        REPRODUCED,
+    ),
+    **{f"A{n}": (WRONG_MATRIX, CONTRADICTED) for n in (30, 31, 32, 33, 34, 35, 37)},
+    "A36": ({"auc": fraction("0.9950")}, CONTRADICTED),
+    "A38": ({"matrix": Confusion(tn=58, fp=2, fn=16, tp=44)}, CONTRADICTED),
+    "A39": (
+        lambda i: {"sensitivity": i["specificity"], "specificity": i["sensitivity"]} | KNOWN,
+        REPRODUCED,
+    ),
+    "A40": ({"source": printed("ARCADE", "text")}, NOT_REPRODUCED),
+    "A41": (lambda i: {"ours": i["others"]["ResNet34"]}, CONTRADICTED),
+    "A42": ({"n": 121}, CONTRADICTED),
+    "A43": ({"f1": fraction("0.7812")}, REPRODUCED),
+    "A44": ({"f1": fraction("0.8031")}, REPRODUCED),
+    "A45": ({"f1": fraction("0.8226")}, REPRODUCED),
+    "A46": ({"f1": fraction("0.8660")}, CONTRADICTED),
+    "A47": ({"printed": printed("8.34", "points")}, CONTRADICTED),
+    "A48": ({"printed": fraction("0.0918")}, CONTRADICTED),
+    "A49": ({"theirs": fraction("0.7831")}, CONTRADICTED),
+    "A50": ({"theirs": printed("82.50")}, CONTRADICTED),
+    "A51": ({"ours": fraction("0.9470")}, CONTRADICTED),
+    "A52": ({"theirs": printed("70.00")}, REPRODUCED),
+    "A53": ({"theirs": printed("83.33")}, NOT_REPRODUCED),
+    "A54": ({"theirs": printed("85.83")}, CONTRADICTED),
+    "A55": (all_better, REPRODUCED),
+    "A56": (lambda i: all_better(i) | {"start": printed("scratch", "text")}, REPRODUCED),
+    "A57": (all_better, REPRODUCED),
+    "A58": ({"added": Difference(0.9, 0.8, 0.1, 0.01, 0.08, 0.12, 1e-6, 5, 120)}, REPRODUCED),
+    "A59": ({"results": printed("linear", "text")}, REPRODUCED),
+    "A60": (all_better, REPRODUCED),
+    "A61": (all_better, REPRODUCED),
+    "A62": ({"printed": printed("11.7", "M")}, CONTRADICTED),
+    "A63": ({"printed": printed("21.8", "M")}, CONTRADICTED),
+    "A64": ({"described": printed("4 qubits", "text")}, REPRODUCED),
+    "A65": ({"seconds": printed("30", "s")}, CONTRADICTED),
+    "A66": ({"image_size": printed("128", "pixels"), "seconds": [40.0]}, NOT_REPRODUCED),
+    "A67": ({"stated": printed("5e-3", "")}, CONTRADICTED),
+    "A68": (
+        lambda i: {
+            "early_a": [v + 0.2 + k / 100 for k, v in enumerate(i["early_b"])],
+            "final": replace(i["final"], low=0.01),
+            "others": printed("step", "text"),
+        },
+        REPRODUCED,
+    ),
+    "A69": ({"prevalence": printed("50")}, REPRODUCED),
+    "A70": ({"others": {"wide": printed("23.5", "M")}}, REPRODUCED),
+    "A71": ({"devices": ["NVIDIA H100"]}, NOT_REPRODUCED),
+    "A73": (all_better, REPRODUCED),
+    "A74": (lambda i: all_better(i) | {"damaged": {"1 : 4": KEPT}}, REPRODUCED),
+    "A75": (
+        {"pairs": {"1 : 4": ([0.8, 0.81, 0.82, 0.8, 0.81], [0.1, 0.12, 0.1, 0.11, 0.1])}},
+        REPRODUCED,
+    ),
+    "A76": (lambda i: all_better(i) | {"damaged": {"noise": KEPT}}, REPRODUCED),
+    "A78": ({"seeds": printed("5", "seeds"), "accuracy": SURE}, REPRODUCED),
+}
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """What each check is given, read once."""
+    return {name: check.inputs() for name, check in CHECKS.items()}
+
+
+# --- every claim ---------------------------------------------------------------------------------
+
+
+def test_every_claim_has_a_check_or_a_reason_why_not():
+    assert len(CLAIMS) >= 40
+    assert set(CHECKS) == {name for name, claim in CLAIMS.items() if not claim.cannot}
+    assert set(OTHERWISE) == set(CHECKS)
+    assert list(CLAIMS) == [f"A{n:02d}" for n in range(1, len(CLAIMS) + 1)]
+
+
+def test_every_check_runs_and_says_what_it_hangs_on(inputs):
+    measured = 0
+    for name, check in CHECKS.items():
+        outcome = check.function(**inputs[name])
+        assert outcome.verdict != NOT_RUN, name
+        assert outcome.evidence.endswith("."), name
+        assert set(outcome.limits) <= set(LIMITS), name
+        # What was measured on other images says so, and names its runs.
+        assert bool(outcome.runs) == ("other images than the paper's" in outcome.limits), name
+        measured += bool(outcome.runs)
+    assert measured > 20
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_every_check_can_come_out_otherwise(name, inputs):
+    change, expected = OTHERWISE[name]
+    given = inputs[name]
+    change = change(given) if callable(change) else change
+    assert CHECKS[name].function(**given).verdict != expected
+    assert CHECKS[name].function(**given | change).verdict == expected
+
+
+def test_what_the_papers_own_numbers_contradict(inputs):
+    found = {n for n, c in CHECKS.items() if c.function(**inputs[n]).verdict == CONTRADICTED}
+    assert found == {"A06", "A07", "A17", "A43", "A44", "A45", "A59"}
+
+
+def test_values_from_memory_carry_no_verdict():
+    assert {value.mark for claim in CLAIMS.values() for value in claim.published()} == {"T"}
+
+
+@pytest.mark.parametrize("name", ["A14", "A55", "A74"])
+def test_a_comparison_that_is_not_run_gets_no_verdict(name, inputs):
+    missing = [replace(c, verdict=PAIR_NOT_RUN) for c in inputs[name]["compared"]]
+    outcome = CHECKS[name].function(**inputs[name] | {"compared": missing})
+    assert outcome.verdict == NOT_RUN and not outcome.runs
+
+
+@pytest.mark.parametrize(
+    ("name", "empty"),
+    [
+        ("A19", {"values": {"AUC": ([], [])}}),
+        ("A25", {"val": []}),
+        ("A27", {"train": [], "val": []}),
+        ("A58", {"added": None}),
+        ("A39", {"sensitivity": [], "specificity": []}),
+        ("A40", {"accuracy": None, "auc": None}),
+        ("A66", {"seconds": []}),
+        ("A68", {"early_a": [], "early_b": [], "final": None}),
+        ("A71", {"seconds": []}),
+        ("A75", {"pairs": {}}),
+    ],
+)
+def test_without_runs_nothing_is_judged(name, empty, inputs):
+    assert CHECKS[name].function(**inputs[name] | empty).verdict == NOT_RUN
+
+
+def test_one_of_two_comparisons_is_not_enough(inputs):
+    first, second = inputs["A74"]["compared"]
+    assert second.verdict == NO_DIFFERENCE
+    mixed = {"compared": [*gain([first]), second], "runs": "r"}
+    assert CHECKS["A55"].function(**mixed).verdict == NOT_REPRODUCED
+
+
+# --- the searches --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_size_of_a_set_is_found_from_its_accuracies(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(300, 900))
+    shares = [printed(f"{100 * k / n:.2f}") for k in rng.choice(n, 5, replace=False)]
+    found = search_sizes(shares)
+    assert n in found.sizes
+    assert all(
+        f"{100 * k / found.sizes[0]:.2f}" == share.printed
+        for k, share in zip(found.counts, shares, strict=True)
+    )
+
+
+def test_the_chance_of_an_accidental_fit_is_that_of_random_accuracies():
+    """Of two random percentages only, so that accidents are frequent enough to count."""
+    rng, draws = np.random.default_rng(0), 600
+    found = [
+        search_sizes([printed(f"{v / 100:.2f}") for v in rng.integers(0, 10001, 2)], largest=400)
+        for _ in range(draws)
+    ]
+    hits = sum(bool(search.sizes) for search in found) / draws
+    chance = next(search.chance for search in found if not search.sizes)
+    assert chance == pytest.approx(0.215, abs=0.005)
+    # The sum over the sizes counts sets that fit twice; it is a bound, and not a loose one.
+    assert 0.6 * chance < hits < chance
+
+
+def test_shares_of_one_set_have_the_same_digits():
+    with pytest.raises(ValueError, match="same digits"):
+        search_sizes([printed("50.1"), printed("50.12")])
+
+
+def test_class_sizes_are_found_from_aucs():
+    n, positive = 121, 40
+    pairs = positive * (n - positive)
+    aucs = [fraction(f"{k / pairs:.6f}") for k in (2000, 2345, 2877)]
+    assert auc_splits(aucs, n=n).smaller == (positive,)
+
+
+@pytest.mark.parametrize(("max_lr", "div", "rise", "steps"), [(5e-3, 25, 6, 35), (0.01, 10, 9, 20)])
+def test_rates_are_those_of_torch(max_lr, div, rise, steps):
+    epochs, pct_start = 30, rise / 30
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=max_lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=max_lr,
+        total_steps=epochs * steps,
+        pct_start=pct_start,
+        div_factor=div,
+        cycle_momentum=False,
+    )
+    theirs = []
+    for step in range(1, 4 * steps + 1):
+        optimizer.step()
+        schedule.step()
+        if step % steps == 0:
+            theirs.append(schedule.get_last_lr()[0])
+    assert rates(max_lr, div, rise, steps, epochs=4) == pytest.approx(theirs, rel=1e-9)
+    shown = rates_printed(*(f"{rate:.2e}" for rate in theirs))
+    small = Grid(max_lr=(max_lr / 2, max_lr, 2 * max_lr), steps=(steps,))
+    assert Fit(max_lr, div, rise, (steps, steps)) in find_schedules(shown, grid=small)
+
+
+def test_the_printed_rates_have_one_schedule_on_the_grid(inputs):
+    (fit,) = inputs["A18"]["fits"]
+    assert (fit.max_lr, fit.div_factor, fit.rise_epochs) == (0.005, 25, 6)
+    assert fit.steps[0] <= -(-559 // 16) <= fit.steps[1]
+    assert inputs["A18"]["chance"] < 0.05
+    # A grid that holds every rate drawn from it: all draws fit, so the chance can be high.
+    dense = Grid(
+        max_lr=(0.004, 0.00401), div_factor=(25, 25.01), rise_epochs=(6, 6.01), steps=(30,)
+    )
+    assert chance_of_fit(epochs=4, grid=dense, draws=50) > 0.5
+
+
+# --- formulas ------------------------------------------------------------------------------------
+
+
+def test_all_matrices_of_an_accuracy_are_tried():
+    found = matrices(printed("85.00"), positive=60, negative=60)
+    assert found.errors == 18
+    assert found.true_positives.min() == 42 and found.true_positives.max() == 60
+    assert len(found.true_positives) == 19
+    assert not len(matrices(printed("85.01"), positive=60, negative=60).true_positives)
+
+
+def test_an_unknown_score_is_named():
+    with pytest.raises(ValueError, match="unknown score 'kappa'; known: f1, accuracy"):
+        Confusion(1, 1, 1, 1).score("kappa")
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("p_t", [0.1, 0.5, 0.9])
+def test_the_focal_gradient_is_that_of_the_loss(gamma, p_t):
+    logit = torch.logit(torch.tensor([p_t], dtype=torch.float64)).requires_grad_()
+    focal_loss(logit, torch.ones(1, dtype=torch.float64), gamma=gamma).backward()
+    assert focal_gradient(p_t, gamma) == pytest.approx(abs(logit.grad.item()), rel=1e-6)
+
+
+def test_the_readings_of_the_joint_loss(inputs):
+    given = inputs["A13"]
+    outcome = CHECKS["A13"].function(**given)
+    p, gamma, label = given["probability"], given["gamma"], 1 - given["eps"] / 2
+    own, other = -math.log(p), -math.log(1 - p)
+    entropy = label * own + (1 - label) * other
+    expected = {
+        "hard_pt": (1 - p) ** gamma * entropy,
+        "soft_pt": (1 - p * label - (1 - p) * (1 - label)) ** gamma * entropy,
+        "linear": label * (1 - p) ** gamma * own + (1 - label) * p**gamma * other,
+        "exp_ce": (1 - math.exp(-entropy)) ** gamma * entropy,
+    }
+    for reading, value in expected.items():
+        assert outcome.figures[f"loss, {reading}"] == pytest.approx(value, rel=1e-9)
+    assert outcome.figures["lowest at, linear"] == pytest.approx(0.75, abs=0.001)
+    assert outcome.figures["lowest at, hard_pt"] == 0.999  # the grid's end
+    assert "holds in all but linear." in outcome.evidence
+
+
+def test_backbones_are_counted_as_torchvision_states():
+    for name, weights in (
+        ("resnet18", torchvision.models.ResNet18_Weights.DEFAULT),
+        ("resnet50", torchvision.models.ResNet50_Weights.DEFAULT),
+    ):
+        backbone = count_backbone(name)
+        assert backbone.total(backbone.linear(1000)) == weights.meta["num_params"]
+        assert backbone.last_block < backbone.last_stage < backbone.trunk
+
+
+def test_an_interval_over_seeds_needs_two():
+    mean = mean_over_seeds([0.1, 0.2, 0.3])
+    assert mean.value == pytest.approx(0.2)
+    assert mean.high - mean.value == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-6)
+    with pytest.raises(ValueError, match="needs two values, got 1"):
+        mean_over_seeds([0.1])
+
+
+def test_prevalence_decides_how_much_a_negative_result_reassures(inputs):
+    given = inputs["A69"]
+    check = CHECKS["A69"].function
+    assert check(**given).verdict == UNDERSPECIFIED
+    assert check(**given | {"prevalence": printed("90")}).verdict == NOT_REPRODUCED
+
+
+def test_one_measure_of_stability_for_and_one_against_leave_it_open(inputs):
+    check = CHECKS["A19"].function
+    both = {"AUC": (STEADY, SPREAD), "accuracy": (SPREAD, SPREAD)}
+    assert check(values=both, runs="r").verdict == UNDERSPECIFIED
+    assert check(values={"AUC": (SPREAD, STEADY)}, runs="r").verdict == NOT_REPRODUCED
+    given = inputs["A74"]
+    mixed = given | {"damaged": {"1 : 4": KEPT}}
+    assert CHECKS["A74"].function(**mixed).verdict == UNDERSPECIFIED

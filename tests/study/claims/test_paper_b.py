@@ -1,0 +1,398 @@
+"""Paper B's claims: each has a check or says why not, and every check can come out otherwise."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from helpers.explain.boxes import MeanScore, ScoreDifference
+from helpers.metrics.scores import Estimate
+from helpers.metrics.seeds import seed_mean
+from study.claims.judge import CHECKS as ALL_CHECKS
+from study.claims.ledger import load_claims
+from study.claims.outcome import (
+    CONTRADICTED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERSPECIFIED,
+    VERDICTS,
+)
+from study.claims.paper_b import stored
+from study.claims.paper_b.gains import gap
+from study.claims.paper_b.wiring import CHECKS
+from study.compare import A_BETTER, NO_DIFFERENCE
+from study.maps.findings import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    IN_PART,
+    REVERSED,
+    FocusFinding,
+    LayerFinding,
+    SignFinding,
+)
+from study.published import Published, lookup, parse_printed
+from study.ranking import CLAIM_FAILS, CLAIM_HOLDS, OTHER_BETTER, Against, JudgedClaim
+from study.ranking import HOLDS as BETTER
+from study.verdicts import NOT_RUN as NO_RUN
+from study.verdicts import TOO_FEW_SEEDS
+
+CLAIMS = tuple(claim for claim in load_claims() if claim.paper == "B")
+
+
+def printed(text, unit="%", mark="T"):
+    value, low, high = (None,) * 3 if unit == "text" else parse_printed(text)
+    return Published(value, text, mark, "a test", unit, low=low, high=high)
+
+
+# --- altered inputs: what is changed, and the verdict that must follow ----------------------------
+
+
+def put(**changes):
+    """Replace inputs by values, or by functions of what they were."""
+
+    def alter(inputs):
+        new = {k: v(inputs[k]) if callable(v) else v for k, v in changes.items()}
+        return inputs | new
+
+    return alter
+
+
+def like_the_first(inputs):
+    """Let both matrices have the same quoted cells."""
+    return inputs | {"second": inputs["first"]}
+
+
+def to(text, unit="%"):
+    return lambda old: printed(text, unit)
+
+
+def runs(share, *, seeds=5, n=5000):
+    group = SimpleNamespace(
+        accuracy=seed_mean([share] * seeds, n_images=n),
+        config={"epochs": 200, "image_size": 224, "recipe": "common"},
+        source_size=224,
+        seeds=list(range(seeds)),
+    )
+    return [group]
+
+
+def table3(inputs):
+    return inputs | {"groups": runs(inputs["printed"].fraction)}
+
+
+TABLE3 = [
+    (table3, REPRODUCED),
+    (put(groups=lambda _: runs(0.5)), NOT_REPRODUCED),
+    (put(groups=lambda _: runs(0.5), epochs=to("3000", "epochs")), NOT_RUN),
+    (put(groups=[]), NOT_RUN),
+    (put(groups=lambda _: runs(0.5, seeds=1)), NOT_RUN),
+]
+GAIN = [(put(gain=to("0.1", "points")), NOT_REPRODUCED)]
+SIZE = [(put(counted=lambda old: old * 1.2), NOT_REPRODUCED)]
+OURS = [(put(counted=lambda _: 2.0), REPRODUCED)]
+NUMBER = [(put(released=1), NOT_REPRODUCED)]
+FEWER = [(put(ours=lambda old: 100 * old), NOT_REPRODUCED)]
+GIVEN = [(put(settings={"seeds": printed("5", "seeds")}), REPRODUCED)]
+PAIRS_UP = {"a set": (printed("90.0"), printed("80.0"))}
+PAIRS_DOWN = {"a set": (printed("80.0"), printed("90.0"))}
+REVERSE = [(put(pairs=PAIRS_DOWN), CONTRADICTED)]
+SIDES = {f"class {c}": 10_000 for c in range(11)}
+CELLS = [
+    (put(supports=SIDES), REPRODUCED),
+    (put(supports={"class 6": 100}), CONTRADICTED),
+    (put(supports=None), NOT_RUN),
+    (put(n=100), CONTRADICTED),
+]
+AREAS = [
+    (lambda i: i | {"areas": [[i["printed"].low, i["printed"].high]]}, REPRODUCED),
+    (put(areas=[[0.5, 0.99], [0.6, 0.99]]), NOT_REPRODUCED),
+    (put(areas=[]), NOT_RUN),
+]
+COURSE = [
+    (lambda i: i | {"found": {k: v.value for k, v in i["printed"].items()}}, REPRODUCED),
+    (put(found={"train loss": 5.0, "test loss": 5.0}), NOT_REPRODUCED),
+    (put(found=None), NOT_RUN),
+]
+
+
+def judged(verdict, *, shown=0, contrary=0, seen=2, planned=2):
+    return JudgedClaim(None, verdict, shown, contrary, seen, planned)
+
+
+FULL = judged(CLAIM_HOLDS, shown=2)
+IN_WORDS = [
+    (put(scratch=FULL, published=FULL, missing=()), REPRODUCED),
+    (put(published=judged(CLAIM_FAILS, contrary=1)), NOT_REPRODUCED),
+    (put(scratch=judged(NO_RUN, seen=0), published=judged(NO_RUN, seen=0)), NOT_RUN),
+]
+
+
+def against(*verdicts):
+    return [Against(str(i), "a network", None, None, verdict=v) for i, v in enumerate(verdicts)]
+
+
+PARTS = [
+    (lambda i: i | {"compared": verdicts(i, A_BETTER)}, REPRODUCED),
+    (lambda i: i | {"compared": verdicts(i, NO_DIFFERENCE)}, NOT_REPRODUCED),
+    (lambda i: i | {"compared": verdicts(i, TOO_FEW_SEEDS)}, NOT_RUN),
+]
+
+
+def verdicts(inputs, verdict):
+    return [replace(c, verdict=verdict) for c in inputs["compared"]]
+
+
+SHIFT = ScoreDifference(0.1, 0.05, 0.15, 0.001, 0.01, 60, 60, 5)
+MEAN = MeanScore(0.3, 0.2, 0.4, 0.01, 60, 60, 5)
+
+
+def layer(verdict):
+    p = 0.001 if verdict == HOLDS else 1.0
+    return LayerFinding("x", "a layer", {"chance": SHIFT}, {"chance": p}, verdict)
+
+
+def sign(verdict):
+    return SignFinding("a difference", SHIFT, 0.001, verdict)
+
+
+def classes(verdict):
+    return [FocusFinding("breastmnist_64", "x", "a layer", MEAN, MEAN, sign(verdict))]
+
+
+FOCUS = [
+    (put(finding=layer(HOLDS)), REPRODUCED),
+    (put(finding=layer(DOES_NOT_HOLD)), NOT_REPRODUCED),
+    (put(finding=layer(IN_PART)), UNDERSPECIFIED),
+    (put(finding=None), NOT_RUN),
+]
+SPREAD = [
+    (put(findings=classes(HOLDS)), REPRODUCED),
+    (put(findings=classes(REVERSED)), NOT_REPRODUCED),
+    (put(findings=[]), NOT_RUN),
+]
+
+
+def times(low, high):
+    return {"1 image": Estimate((low + high) / 2, low, high, 30, "a test")}
+
+
+FASTER = [
+    (put(ratios=times(0.4, 0.5), quiet=True), REPRODUCED),
+    (put(ratios=times(0.9, 1.1), quiet=True), NOT_REPRODUCED),
+    (put(ratios=times(0.4, 0.5), quiet=False), NOT_RUN),
+]
+
+ALTERED = {
+    **dict.fromkeys(("B01", "B02", "B03", "B04", "B05", "B06"), TABLE3),
+    "B07": GIVEN,
+    "B08": [
+        (put(pairs=PAIRS_UP, printed=to("10-15"), quoted=PAIRS_UP), REPRODUCED),
+        (put(pairs=PAIRS_UP, printed=to("10-15"), quoted=PAIRS_DOWN), UNDERSPECIFIED),
+    ],
+    "B09": [
+        (put(trunk=8.0, built=8.5), REPRODUCED),
+        (put(trunk=8.0), NOT_REPRODUCED),
+    ],
+    "B10": [(put(printed=to("41")), REPRODUCED)],
+    "B11": SIZE,
+    "B12": [(put(value=to("0.9995", "fraction")), CONTRADICTED)],
+    "B13": [
+        (put(quoted={}, public={}), REPRODUCED),
+        (put(quoted={}), NOT_REPRODUCED),
+    ],
+    "B14": [(put(accuracies={}), CONTRADICTED)],
+    "B15": [(put(macs=lambda old: {side: side**4 for side in old}), NOT_REPRODUCED)],
+    "B16": [(put(macs=lambda old: {7: round(old[7] / 2.3)}), REPRODUCED)],
+    "B17": [(put(shape=(2048, 7, 7)), NOT_REPRODUCED)],
+    "B18": [(put(channels=to("513", "channels")), REPRODUCED)],
+    "B19": [(put(gate=to("2C/3", "text")), REPRODUCED)],
+    "B20": [(put(sizes=(96,)), REPRODUCED)],
+    "B21": OURS,
+    "B22": [(put(shortened=2.0), REPRODUCED)],
+    **dict.fromkeys(("B23", "B24", "B31", "B32"), SIZE),
+    "B25": [(put(counted=3.0), NOT_REPRODUCED)],
+    "B26": [(put(printed=to("55.3")), REPRODUCED)],
+    "B27": [(put(printed=to("55.6")), REPRODUCED)],
+    **dict.fromkeys(("B28", "B35", "B36"), FEWER),
+    "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
+    "B30": [
+        (
+            put(printed=lambda old: {k: (v, m / 2) for k, (v, m) in old.items()}),
+            REPRODUCED,
+        )
+    ],
+    "B33": [(put(printed=to("40-70")), REPRODUCED)],
+    "B34": [
+        (put(printed=to("40")), REPRODUCED),
+        (put(printed=to("90")), CONTRADICTED),
+    ],
+    "B37": [(put(timed=1), REPRODUCED)],
+    **dict.fromkeys(("B38", "B39", "B42", "B44", "B45"), NUMBER),
+    "B40": [
+        (put(printed=to("2", "classes")), REPRODUCED),
+        (put(elsewhere=to("3", "classes")), NOT_REPRODUCED),
+        (put(elsewhere=to("4", "classes")), UNDERSPECIFIED),
+    ],
+    "B41": [(put(released={"0": "normal", "1": "abnormal"}), REPRODUCED)],
+    "B43": [(put(released=to("RGB", "text")), REPRODUCED)],
+    "B46": [(put(totals=lambda old: old | {"bloodmnist": 10**6}), NOT_REPRODUCED)],
+    "B47": [
+        (put(shares=lambda old: dict.fromkeys(old, 0.2)), REPRODUCED),
+        (put(shares=lambda old: old | {"dermamnist": 0.009}), NOT_REPRODUCED),
+        (put(shares=lambda old: dict.fromkeys(old)), NOT_RUN),
+    ],
+    "B48": [(put(ours=lambda old: old | {"mean": (0.5, 0.5, 0.5)}), NOT_REPRODUCED)],
+    **dict.fromkeys(("B49", "B50"), GIVEN),
+    **dict.fromkeys(("B51", "B54"), COURSE),
+    "B52": [(put(accuracy=to("95.7")), UNDERSPECIFIED)],
+    "B53": [
+        (put(with_it=[0.02, 0.03], without=[0.01, 0.02]), REPRODUCED),
+        (put(with_it=[0.02, 0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
+        (put(with_it=[-0.02, -0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
+        (put(with_it=[0.02]), NOT_RUN),
+    ],
+    "B55": [(put(accuracy=to("81.1")), REPRODUCED)],
+    "B56": [(put(higher=to("81-83")), CONTRADICTED)],
+    **dict.fromkeys(("B57", "B66"), CELLS),
+    "B58": [(put(other=1000.0), CONTRADICTED)],
+    "B59": [(put(back=to("4", "images")), CONTRADICTED)],
+    "B60": [(put(n=10**6), CONTRADICTED), (put(n=43_000), UNDERSPECIFIED)],
+    **dict.fromkeys(("B61", "B62", "B70", "B71"), AREAS),
+    "B63": [(put(value=to("0.950", "fraction")), CONTRADICTED)],
+    "B64": [(put(pairs=[(4, 5), (0, 10)]), NOT_REPRODUCED)],
+    "B65": [(put(pairs=[(0, 1)]), UNDERSPECIFIED)],
+    "B67": [(put(other=1000.0), CONTRADICTED)],
+    "B68": [
+        (put(back=to("30", "images")), CONTRADICTED),
+        (put(back=to("70", "images")), REPRODUCED),
+    ],
+    "B69": [(like_the_first, UNDERSPECIFIED)],
+    "B72": [(put(called=to("98.7")), REPRODUCED)],
+    "B73": REVERSE,
+    "B80": REVERSE,
+    **dict.fromkeys(("B74", "B75", "B76", "B81", "B82", "B83", "B84"), GAIN),
+    "B77": [
+        (put(pairs=PAIRS_UP, n={"a set": 1000}), REPRODUCED),
+        (put(pairs=PAIRS_DOWN, n={"a set": 1000}), CONTRADICTED),
+    ],
+    **dict.fromkeys(("B78", "B85", "B99"), IN_WORDS),
+    "B79": [
+        (put(against=against(NO_RUN, OTHER_BETTER)), REPRODUCED),
+        (put(against=against(BETTER, NO_DIFFERENCE), missing=[]), NOT_REPRODUCED),
+        (put(against=against(TOO_FEW_SEEDS)), NOT_RUN),
+    ],
+    "B86": [
+        (put(against=against(BETTER, BETTER), missing=[]), REPRODUCED),
+        (put(against=against(BETTER, NO_DIFFERENCE)), NOT_REPRODUCED),
+        (put(against=against(BETTER), missing=["DermaMNIST"]), NOT_RUN),
+    ],
+    "B87": [(put(pairs={"a set": (printed("90.0"), {"plain": printed("80.0")})}), UNDERSPECIFIED)],
+    **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
+    "B94": [(put(yardstick=to("0.3", "points")), CONTRADICTED)],
+    "B95": [(put(yardstick=to("3.0", "points")), REPRODUCED)],
+    "B96": [(put(others={"near": (printed("90.0"), printed("90.1"))}), REPRODUCED)],
+    "B97": [(put(yardstick=to("4.0", "points")), REPRODUCED)],
+    "B98": [
+        (put(ours=to("90.0")), CONTRADICTED),
+        (put(ours=to("90.0"), n=20), UNDERSPECIFIED),
+    ],
+    **dict.fromkeys(("B100", "B102", "B103", "B104", "B105"), PARTS),
+    "B101": [
+        (put(best={"normal": "Adam is shown to be best"}), REPRODUCED),
+        (put(best={"normal": "none is shown to be best"}), NOT_REPRODUCED),
+        (put(best={"normal": NO_RUN}), NOT_RUN),
+    ],
+    **dict.fromkeys(("B106", "B107"), FOCUS),
+    "B108": [
+        (put(findings=[sign(HOLDS), sign(HOLDS)]), REPRODUCED),
+        (put(findings=[sign(HOLDS), sign(REVERSED)]), NOT_REPRODUCED),
+        (put(findings=[]), NOT_RUN),
+    ],
+    **dict.fromkeys(("B109", "B110"), SPREAD),
+    **dict.fromkeys(("B111", "B112"), FASTER),
+    "B113": [
+        (put(ours=1, theirs=2), REPRODUCED),
+        (put(ours=2, theirs=1), NOT_REPRODUCED),
+        (put(ours=None), NOT_RUN),
+    ],
+    "B114": [
+        (put(row={"difference": 1.0, "scale": 1.0, "reason": None}), NOT_REPRODUCED),
+        (put(row={"difference": None, "scale": None, "reason": "no"}), NOT_REPRODUCED),
+        (put(row={"difference": 0.0, "scale": 1.0, "reason": None}), UNDERSPECIFIED),
+        (put(row=None), NOT_RUN),
+    ],
+    "B124": [
+        (put(printed=(printed("1.0", "G"), printed("2.0", "G"))), REPRODUCED),
+        (put(counted=(2.0, 2.0)), NOT_REPRODUCED),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """What every check is given now, read once."""
+    return {name: check.inputs() for name, check in CHECKS.items()}
+
+
+def test_every_claim_has_a_check_or_says_why_not():
+    assert len(CLAIMS) >= 60
+    with_check = {claim.id for claim in CLAIMS if not claim.cannot}
+    assert with_check == set(CHECKS)
+    assert set(CHECKS) <= set(ALL_CHECKS)
+    assert set(ALTERED) == set(CHECKS)
+
+
+def test_all_kinds_of_claims_are_there():
+    kinds = {claim.kind for claim in CLAIMS}
+    assert kinds >= {"arithmetic", "architecture", "data", "training", "result", "comparison"}
+
+
+def test_ids_follow_each_other():
+    assert [claim.id for claim in CLAIMS] == [f"B{i:02d}" for i in range(1, len(CLAIMS) + 1)]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_runs_and_can_come_out_otherwise(name, inputs):
+    check, given = CHECKS[name], inputs[name]
+    found = check.function(**given)
+    assert found.verdict in VERDICTS
+    for alter, expected in ALTERED[name]:
+        assert check.function(**alter(given)).verdict == expected
+    assert any(expected != found.verdict for _, expected in ALTERED[name])
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_rule_of_a_verdict_stands_beside_its_check(name):
+    text = CHECKS[name].function.__doc__
+    assert "Rule:" in text
+
+
+def test_verdicts_on_printed_numbers_alone_name_no_runs(inputs):
+    for name in ("B10", "B26", "B27", "B33", "B96"):
+        found = CHECKS[name].function(**inputs[name])
+        assert found.verdict == CONTRADICTED
+        assert found.runs == ()
+
+
+def test_what_is_quoted_from_memory_carries_no_verdict():
+    theirs = lookup(
+        paper="medvit", table="results", row="MedViT-S", column="pneumoniamnist/accuracy"
+    )
+    assert theirs.mark == "M"
+    with pytest.raises(ValueError, match="may carry no verdict"):
+        gap(printed("94.2"), theirs)
+    for dataset in stored.SIX:
+        assert all(value.mark != "M" for value in stored.higher_public(dataset).values())
+    for claim in CLAIMS:
+        assert all(value.mark != "M" for value in claim.published())
+
+
+def test_a_gain_marked_m_cannot_slip_into_a_check():
+    with pytest.raises(ValueError, match="may carry no verdict"):
+        CHECKS["B73"].function(pairs={"a set": (printed("90.0"), printed("80.0", mark="M"))})
+
+
+def test_neighbours_need_a_known_organ():
+    with pytest.raises(KeyError, match="tail"):
+        CHECKS["B65"].function(pairs=[(0, 9)], names={"0": "tail", "9": "pancreas"})

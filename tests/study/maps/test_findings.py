@@ -1,0 +1,217 @@
+"""What measured maps say: verdicts that follow the rule, tables, files."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from helpers.runs.store import RunError
+from study.maps import findings
+from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, load_scores, save_scores
+from study.plans.maps import load_plan
+from study.tables import maps as tables
+
+LAYERS = {
+    "backbone": "Backbone",
+    "spectralflow1": "First SpectralFlow",
+    "contextgate.depthwise": "ContextGate, depthwise path",
+    "contextgate": "ContextGate",
+    "spectralflow2": "Second SpectralFlow",
+}
+N = 40
+
+
+@pytest.fixture
+def plan():
+    return load_plan()
+
+
+def entry(rows, energy, *, plan, methods, seed, area=0.3):
+    """Return made-up measures: each row's energy is given, pointing follows it."""
+    rng = np.random.default_rng(seed)
+    shape = (len(VIEWS), len(rows), methods, len(plan.measures), N)
+    values = np.full(shape, 0.3)
+    values[..., plan.measures.index("half_area"), :] = area
+    noise = 0.05 * rng.standard_normal(shape[:2] + (methods, N))
+    for i, row in enumerate(rows):
+        at = plan.measures.index("energy")
+        values[:, i, :, at] = np.clip(energy.get(row, 0.3) + noise[:, i], 0, 1)
+    grid = (len(rows), methods)
+    return {
+        "values": values,
+        "thresholds": np.full(grid, 0.4),
+        "empty": np.zeros(grid),
+        "rows": list(rows),
+        "titles": [LAYERS.get(row, row) for row in rows],
+    }
+
+
+def write_study(plan, study, energies, *, areas=None, phantom=False):
+    """Write all files of a study: energies[network][row]."""
+    about = {
+        "data": {"name": study.dataset, "md5": "0" * 32, "phantom": phantom},
+        "images": N,
+        "runs": ["abc_s0"],
+        "env": {"torch": "2.15.0"},
+        "git": {"sha": "f" * 40, "dirty": False},
+    }
+    for name in [*(n.id for n in study.networks), "controls"]:
+        controls = name == "controls"
+        if controls:
+            rows, methods, seeds = [CHANCE, *plan.input_controls], ["input"], [0]
+        else:
+            rows = ["layer4"] if name == "resnet18" else list(LAYERS)
+            methods, seeds = list(plan.methods), study.seeds
+        measured = [
+            entry(
+                *(rows, energies.get(name, {})),
+                plan=plan,
+                methods=len(methods),
+                seed=hash_of(name) + seed,
+                area=(areas or {}).get(name, 0.3),
+            )
+            for seed in seeds
+        ]
+        save_scores(
+            study.folder / f"{study.name}_{name}.npz",
+            measured,
+            methods=methods,
+            measures=plan.measures,
+            groups=np.arange(N),
+            about=about,
+        )
+
+
+def hash_of(name):
+    return sum(map(ord, name))
+
+
+@pytest.fixture
+def study(plan, tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    return plan.study("arcade")
+
+
+def verdicts(study, plan):
+    measured = findings.load_measured(study)
+    return {f.layer: f for f in findings.layer_findings(measured, plan)}
+
+
+def test_a_layer_above_all_controls_holds_one_above_chance_holds_in_part(study, plan):
+    layers = {"spectralflow2": 0.7, "contextgate": 0.5, "backbone": 0.3}
+    write_study(plan, study, {"medspectralnet": layers, "random": {"contextgate": 0.6}})
+    found = verdicts(study, plan)
+    assert found["spectralflow2"].verdict == findings.HOLDS
+    assert found["spectralflow2"].not_beaten(plan.level) == []
+    assert found["contextgate"].verdict == findings.IN_PART
+    assert found["contextgate"].not_beaten(plan.level) == ["random"]
+    assert found["backbone"].verdict == findings.DOES_NOT_HOLD
+
+
+def test_below_chance_does_not_hold_however_sure(study, plan):
+    write_study(plan, study, {"medspectralnet": dict.fromkeys(LAYERS, 0.1)})
+    found = verdicts(study, plan)
+    assert {f.verdict for f in found.values()} == {findings.DOES_NOT_HOLD}
+    assert found["backbone"].p_values[CHANCE] < plan.level
+
+
+@pytest.mark.parametrize(
+    ("gate", "last", "verdict"),
+    [
+        (0.3, 0.5, findings.HOLDS),
+        (0.5, 0.3, findings.REVERSED),
+        (0.4, 0.4, findings.NO_DIFFERENCE),
+    ],
+)
+def test_progression_has_the_sign_of_the_difference(study, plan, gate, last, verdict):
+    write_study(plan, study, {"medspectralnet": {"contextgate": gate, "spectralflow2": last}})
+    energy, _ = findings.progression(findings.load_measured(study), plan)
+    assert energy.verdict == verdict
+    assert energy.difference.value == pytest.approx(last - gate, abs=0.03)
+
+
+def test_equal_maps_without_any_variance_are_no_difference(study, plan):
+    write_study(plan, study, {})
+    _, area = findings.progression(findings.load_measured(study), plan)
+    assert area.difference.value == 0
+    assert area.verdict == findings.NO_DIFFERENCE
+
+
+def test_the_tables_hold_what_was_measured(study, plan):
+    write_study(plan, study, {"medspectralnet": {"spectralflow2": 0.7}})
+    measured = findings.load_measured(study)
+    files = {
+        "page": tables.localisation_page(measured, plan, focus=[]),
+        "frame": tables.localisation_frame(measured, plan),
+    }
+    assert "PHANTOM" not in files["page"]
+    mean = measured.mean("medspectralnet", "spectralflow2", view=CROPS, measure="energy")
+    assert mean.value == pytest.approx(0.7, abs=0.02)
+    assert tables.mean_text(mean) in files["page"]
+    frame = files["frame"]
+    line = frame.query(
+        "network == 'MedSpectralNet' and view == 'crops' and map == 'spectralflow2' and "
+        "method == 'gradcam' and measure == 'energy'"
+    )
+    assert line["mean"].item() == mean.value
+    assert set(frame["view"]) == {WHOLE, CROPS}
+
+
+def test_a_page_of_the_phantom_says_so(plan, tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    study = plan.study("phantom")
+    assert study.folder == tmp_path / "phantom" / "localisation"
+    write_study(plan, study, {}, phantom=True)
+    page = tables.localisation_page(findings.load_measured(study), plan, focus=[])
+    assert "PHANTOM" in page
+
+
+def test_what_is_not_measured_makes_no_table_and_says_how(study):
+    assert tables.localisation_files("arcade") == {}
+    assert "study.maps.measure" in tables.readme_localisation()
+    with pytest.raises(RunError, match=r"arcade_medspectralnet.npz.*localisation_study"):
+        findings.load_measured(study)
+
+
+def test_a_damaged_file_is_named(study, plan):
+    write_study(plan, study, {})
+    path = study.folder / "arcade_random.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RunError, match=r"arcade_random.npz"):
+        load_scores(path)
+
+
+def test_a_rule_with_an_unknown_key_is_refused(tmp_path):
+    from helpers.paths import repo_root
+
+    text = (repo_root() / "params" / "localisation.yaml").read_text()
+    path = tmp_path / "localisation.yaml"
+    path.write_text(text + "levle: 0.01\n")
+    with pytest.raises(ValueError, match="levle"):
+        load_plan(path)
+    path.write_text(text.replace("crop: 0.75\n", ""))
+    with pytest.raises(ValueError, match="crop"):
+        load_plan(path)
+
+
+def test_an_unknown_study_lists_the_known_ones(plan):
+    with pytest.raises(ValueError, match="arcade, phantom"):
+        plan.study("arcad")
+
+
+def test_a_stricter_level_can_turn_a_verdict(study, plan):
+    write_study(plan, study, {"medspectralnet": {"spectralflow2": 0.33}})
+    strict = replace(plan, level=1e-30)
+    assert verdicts(study, plan)["spectralflow2"].against[CHANCE].value > 0
+    assert verdicts(study, strict)["spectralflow2"].verdict == findings.DOES_NOT_HOLD
+
+
+def test_scores_survive_the_disk(study, plan):
+    write_study(plan, study, {"medspectralnet": {"backbone": 0.6}})
+    scores = load_scores(study.folder / "arcade_medspectralnet.npz")
+    assert scores.values.shape == (5, 2, 5, len(plan.methods), len(plan.measures), N)
+    cell = scores.of(view=WHOLE, row="backbone", method="gradcam", measure="energy")
+    assert cell.shape == (5, N)
+    assert cell.mean() == pytest.approx(0.6, abs=0.02)
+    assert json.dumps(scores.about)

@@ -1,0 +1,378 @@
+"""Tables and pictures of the study from made-up measurements; the Pareto front's properties."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.transforms import Bbox
+
+from helpers.metrics.scores import Estimate
+from helpers.plots import style
+from helpers.runs.groups import group_runs
+from helpers.runs.store import list_runs
+from study.costs.findings import (
+    AGREES,
+    DIFFERS,
+    MET,
+    MISSED,
+    OPEN,
+    Point,
+    accuracy_group,
+    int8_findings,
+    judge_target,
+    judge_targets,
+    pareto_front,
+    points,
+    published_points,
+    published_sizes,
+)
+from study.costs.measure import about
+from study.costs.memory import FORWARD
+from study.costs.store import QUIET, Store, store_path
+from study.costs.timing import Times
+from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, load_plan
+from study.plots.costs import plot_forms, plot_pareto, spread_names
+from study.published import lookup
+from study.tables.costs import (
+    NOT_MEASURED,
+    disturbance_text,
+    efficiency_files,
+    megabytes,
+    ms,
+    per_second,
+    ratio_text,
+    readme_efficiency,
+)
+from study.verdicts import NOT_RUN
+from tests.fabricated import fabricate_from, fabricate_run
+
+PLAN = load_plan()
+# Milliseconds of an image; MedSpectralNet exported is faster than ResNet-18, the light one is not
+# twice as fast as MedSpectralNet but exported.
+COST = {
+    "medspectralnet": (40, 35, 20, 8),
+    "medspectralnet_light": (25, 12, 5, 3),
+    "resnet18": (30, 28, 18, 6),
+    "mobilenet_v2": (15, 11, 4, 2),
+}
+
+
+def rounds(ms_each, n=9):
+    return [ms_each * (1 + 0.01 * (k % 3 - 1)) / 1000 for k in range(n)]
+
+
+@pytest.fixture
+def store(results_tree):
+    store = Store.open(store_path("cpu", 2), about=about(torch.device("cpu")))
+    for model, params, macs in (
+        ("medspectralnet", 13_020_000, 1_880_000_000),
+        ("swin_tiny", 27_520_000, 4_490_000_000),
+        ("resnet18", 11_180_000, 1_810_000_000),
+    ):
+        store.add("sizes", model=model, image_size=224, params=params, macs=macs)
+    seconds = {
+        f"{model} {form}": rounds(cost)
+        for model, costs in COST.items()
+        for form, cost in zip(BACKENDS, costs, strict=True)
+    }
+    shared = {"image_size": 224, "others": 0.01}
+    broken = {k: v for k, v in seconds.items() if k != "medspectralnet compiled"}
+    reason = {"medspectralnet compiled": "torch.compile: no compiler | here"}
+    store.add("times", group="main latency", batch_size=1, seconds=broken, failed=reason, **shared)
+    store.add(
+        *("times",),
+        group="others 1 latency",
+        batch_size=1,
+        seconds={"resnet18 eager": rounds(60, 3), "swin_tiny eager": rounds(120, 3)},
+        failed={},
+        **shared,
+    )
+    store.add("memory", model="resnet18", step=FORWARD, batch_size=1, bytes=80 * 2**20, reason=None)
+    store.add("exports", model="resnet18", opset=18, difference=2e-6, scale=0.5, reason=None)
+    store.add(
+        "exports", model="swin_tiny", opset=None, difference=None, scale=None, reason="no operator"
+    )
+    protocol = {"recipe": "common", "dataset": "pneumoniamnist", "pretrained": "imagenet"}
+    for seed, (eager, int8, lost, gained) in enumerate([(540, 538, 5, 3), (550, 544, 8, 2)]):
+        counts = {"eager": eager, "int8": int8, "lost": lost, "gained": gained, "n": 624}
+        name = {"run": f"abc_s{seed}", "seed": seed, "model": "resnet18", "image_size": 64}
+        store.add("accuracy", **protocol, **counts, **name)
+    return store
+
+
+def ranking_run(model, *, seed=0, wrong, start="none"):
+    from study.plans.ranking import load_plan as load_ranking
+
+    config = load_ranking().config("breastmnist", model, start)
+    return fabricate_from(replace(config, seed=seed), wrong=wrong, source_size=28)
+
+
+# --- targets ---
+
+
+def estimate(value, low, high):
+    return Estimate(value, low, high, 9, "")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict"),
+    [
+        (None, NOT_RUN),
+        (estimate(0.3, None, None), OPEN),
+        (estimate(0.4, 0.3, 0.5), MET),
+        (estimate(0.49, 0.4, 0.51), OPEN),
+        (estimate(0.6, 0.5, 0.7), OPEN),
+        (estimate(0.6, 0.51, 0.7), MISSED),
+    ],
+)
+def test_a_target_needs_the_whole_interval(ratio, verdict):
+    assert judge_target(ratio, 0.5) == verdict
+
+
+def test_targets_are_ratios_of_one_group(store):
+    found = {(j.target.title, j.batch_size): j for j in judge_targets(store, PLAN)}
+    titles = [target.title for target in PLAN.targets]
+    first, eager, exported = (found[title, 1] for title in titles)
+    assert first.ratio.value == pytest.approx(20 / 30) and first.verdict == MET
+    assert eager.ratio.value == pytest.approx(25 / 40) and eager.verdict == MISSED
+    assert exported.ratio.value == pytest.approx(5 / 20) and exported.verdict == MET
+    assert {found[title, 64].verdict for title in titles} == {NOT_RUN}
+
+
+# --- sizes ---
+
+
+def test_printed_sizes_beside_counted(store):
+    found = {(s.row, s.quantity): s for s in published_sizes(store, PLAN)}
+    own = found["MedSpectralNet", "params"]
+    printed = lookup(paper="B", table="Fig. 14", row="MedSpectralNet", column="params")
+    assert own.published == printed and own.in_unit == pytest.approx(13.02)
+    assert own.verdict == DIFFERS == found["MedSpectralNet", "flops"].verdict
+    assert found["Swin-T", "params"].verdict == AGREES == found["Swin-T", "flops"].verdict
+    assert found["VMamba-T", "params"].verdict == NOT_RUN  # not counted in this store
+    nest = found["Nest-Tiny", "params"]
+    assert replace(nest, counted=10**7).verdict == ""  # no number is printed
+    bound = found["ResNet-50", "flops"]
+    assert replace(bound, counted=4_100_000_000).verdict == AGREES
+    assert replace(bound, counted=3_900_000_000).verdict == DIFFERS
+
+
+# --- accuracy ---
+
+
+def test_accuracy_is_that_of_table_3s_protocol_or_else_of_common(store):
+    ranking_run("resnet18", wrong=20)
+    fabricate_run(model="resnet18", pretrained="none", wrong=30)
+    fabricate_run(model="mobilenet_v2", pretrained="none", wrong=40, epochs=15)
+    groups = group_runs(list_runs())
+    wanted = {"dataset": "breastmnist", "start": "none"}
+    assert accuracy_group(groups, model="resnet18", **wanted).config["recipe"] == "ranking"
+    assert accuracy_group(groups, model="mobilenet_v2", **wanted).config["recipe"] == "common"
+    assert accuracy_group(groups, model="swin_tiny", **wanted) is None
+    other = accuracy_group(groups, model="resnet18", dataset="breastmnist", start="imagenet")
+    assert other is None
+
+
+def test_points_are_what_was_measured(store):
+    ranking_run("resnet18", wrong=39)
+    ranking_run("swin_tiny", wrong=20)
+    fabricate_run(model="medspectralnet", pretrained="none", epochs=15)  # another protocol
+    groups = group_runs(list_runs())
+    wanted = {"dataset": "breastmnist", "start": "none"}
+    found = points(store, PLAN, groups, cost="latency", **wanted)
+    # The first group with a network gives its time: ResNet-18's is not that of the other group.
+    assert [(p.title, p.cost) for p in found] == [
+        ("ResNet-18", pytest.approx(30)),
+        ("Swin-T", pytest.approx(120)),
+    ]
+    assert found[0].accuracy == pytest.approx(1 - 39 / 156)
+    assert found[0].low < found[0].accuracy < found[0].high
+    assert [p.cost for p in points(store, PLAN, groups, cost="params", **wanted)] == [11.18, 27.52]
+    exported = points(store, PLAN, groups, cost="exported", **wanted)
+    assert [p.title for p in exported] == ["ResNet-18"]
+
+
+def test_published_points_are_verified_ones():
+    found = {p.title: p for p in published_points("breastmnist", "params")}
+    assert found["MedSpectralNet (paper)"].cost == 8.5
+    assert found["MedSpectralNet (paper)"].accuracy == pytest.approx(0.865)
+    assert "MedViT-T (paper)" not in found  # quoted from memory
+    assert all(p.published and p.low is None for p in found.values())
+    assert published_points("breastmnist", "latency") == []
+
+
+def test_integers_over_all_seeds(store):
+    (found,) = int8_findings(store)
+    assert (found.seeds, found.n, found.model) == (2, 624, "resnet18")
+    assert found.drop == pytest.approx((1090 - 1082) / 1248)
+    assert found.changed.value == pytest.approx(18 / 1248) and found.changed.low > 0
+
+
+# --- the front ---
+
+systems = st.lists(
+    st.builds(
+        Point,
+        st.just("x"),
+        st.integers(1, 6).map(float),
+        st.integers(0, 5).map(lambda k: k / 5),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def beats(a, b):
+    return (
+        a.cost <= b.cost
+        and a.accuracy >= b.accuracy
+        and (a.cost, a.accuracy) != (b.cost, b.accuracy)
+    )
+
+
+@given(systems)
+def test_nobody_beats_the_front_and_the_front_beats_the_rest(found):
+    front = pareto_front(found)
+    assert front
+    assert not any(beats(a, b) for b in front for a in found)
+    assert all(any(beats(a, b) for a in front) for b in found if b not in front)
+
+
+@given(systems)
+def test_along_the_front_accuracy_rises_with_cost(found):
+    front = list(dict.fromkeys((p.cost, p.accuracy) for p in pareto_front(found)))
+    assert front == sorted(front)
+    assert [accuracy for _, accuracy in front] == sorted({accuracy for _, accuracy in front})
+
+
+@given(systems, st.randoms())
+def test_the_front_does_not_depend_on_the_order(found, random):
+    mixed = random.sample(found, len(found))
+    assert sorted(pareto_front(mixed), key=repr) == sorted(pareto_front(found), key=repr)
+
+
+# --- text ---
+
+
+def test_pieces():
+    times = Times((0.010, 0.020, 0.030))
+    assert ms(times) == "20.0 (15.0 to 25.0)" and ms(None) == NOT_MEASURED
+    assert per_second(Times((1.0, 2.0, 4.0)), 64) == "32 (21.3 to 42.7), n = 3"
+    assert ratio_text(estimate(0.5, 0.4, 0.6)) == "0.50 (0.40 to 0.60)"
+    assert ratio_text(Estimate(0.5, None, None, 3, "")) == "0.50 (n = 3)"
+
+
+def test_memory_or_why_not(store):
+    store.add("memory", model="nest_tiny", step=FORWARD, batch_size=1, bytes=None, reason="killed")
+    assert megabytes(store, "resnet18", FORWARD) == "80"
+    assert megabytes(store, "nest_tiny", FORWARD) == "killed"
+    assert megabytes(store, "swin_tiny", FORWARD) == NOT_MEASURED
+
+
+def test_times_of_a_busy_machine_are_provisional(store):
+    assert disturbance_text(store).startswith("Other processes took at most 1%")
+    place = {"image_size": 64, "batch_size": 1, "seconds": {}, "failed": {}}
+    store.add("times", group="late", others=QUIET + 0.2, **place)
+    assert disturbance_text(store).startswith("**Provisional times**")
+
+
+def test_the_page(store):
+    ranking_run("resnet18", wrong=20)
+    files = efficiency_files(group_runs(list_runs()))
+    page = files["efficiency.md"]
+    for heading in ("Targets", "Table 4", "All networks, 224 px", "Forms", "Export", "8-bit"):
+        assert f"### {heading}" in page or f"### Paper B's {heading}" in page or heading in page
+    line = next(x for x in page.splitlines() if x.startswith("| ResNet-18 | 11.18 | 1.81 | 80 |"))
+    assert "30.0 (29.7 to 30.3)" in line and "87.2 (n = 1)" in line and NOT_RUN in line
+    swin = next(x for x in page.splitlines() if x.startswith("| Swin-T | 27.52"))
+    # Its ratio is to ResNet-18 in its own group, not to the faster one of the main group.
+    assert "2.00 (n = 3)" in swin and "does not export" in swin
+    assert "| Swin-T | no |  | no operator |" in page
+    assert "torch.compile: no compiler \\| here" in page
+    assert "| ResNet-18 | pneumoniamnist | 64 px | 2 x 624 | 87.3 | 86.7 | -0.6 |" in page
+    table = files["efficiency.csv"].splitlines()
+    assert len(table) == 1 + 15 + 1 and table[0].startswith("device,model,form")
+
+
+def test_the_readme(store):
+    text = readme_efficiency([])
+    assert "printed 8.5 M parameters, counted 13.02 with 2 classes: differs" in text
+    assert "1 of 2 networks export" in text and "Not: Swin-T" in text
+    assert "by -0.6 points at worst (ResNet-18, pneumoniamnist, 2 x 624 test images)" in text
+    assert "/tmp" not in text
+
+
+def test_nothing_measured(results_tree):
+    assert efficiency_files([]) == {}
+    assert readme_efficiency([]) == "Not measured yet: `python -m study costs`."
+
+
+# --- pictures ---
+
+
+def test_the_front_is_drawn_through_ours_alone():
+    ours = [
+        Point("a", 1, 0.5, 0.4, 0.6),
+        Point("b", 2, 0.7, 0.6, 0.8),
+        Point("c", 3, 0.6, 0.5, 0.7),
+    ]
+    printed = [Point("d (paper)", 1.5, 0.9, published=True)]
+    with style.style():
+        _, axes = plt.subplots()
+        plot_pareto(ours, printed, cost="params", axes=axes, always=["c"])
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn["ours, on the Pareto front"] == [[1, 50], [2, 70]]
+    assert drawn["ours"] == [[3, 60]]
+    assert drawn["published, other protocols"] == [[1.5, 90]]
+    assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "d"}
+    assert axes.get_xscale() == "log" and axes.get_xlabel() == "parameters, M"
+    plt.close("all")
+
+
+def test_names_do_not_lie_on_each_other():
+    ours = [Point(f"network {k}", 1 + k / 50, 0.8 + k / 1000, 0.7, 0.9) for k in range(5)]
+    ours.append(Point("far network", 50, 0.9, 0.8, 1.0))
+
+    def named() -> list[Bbox]:
+        return [text.get_window_extent() for text in axes.texts]
+
+    def overlaps(boxes: list[Bbox]) -> int:
+        return sum(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+    with style.style():
+        figure, axes = plt.subplots()
+        plot_pareto(ours, [], cost="params", axes=axes)
+        assert overlaps(named()) > 0
+        spread_names(figure)
+        assert len(named()) == len(ours) and overlaps(named()) == 0
+    plt.close("all")
+
+
+def test_an_empty_picture_says_so(results_tree):
+    with style.style():
+        figure, axes = plt.subplots()
+        plot_pareto([], [], cost="latency", axes=axes)
+        spread_names(figure)
+    assert [text.get_text() for text in axes.texts] == [NOT_RUN]
+    plt.close("all")
+
+
+def test_bars_are_medians(store):
+    with style.style():
+        _, axes = plt.subplots()
+        plot_forms(store, PLAN, batch_size=1, axes=axes)
+    heights = sorted(round(patch.get_height(), 6) for patch in axes.patches)
+    expected = sorted(float(cost) for costs in COST.values() for cost in costs)
+    expected.remove(35.0)  # MedSpectralNet is not compiled
+    assert heights == pytest.approx(expected)
+    reference = store.times(Candidate("resnet18", EAGER), image_size=224, batch_size=1)
+    assert any(line.get_ydata()[0] == pytest.approx(1000 * reference.median) for line in axes.lines)
+    assert store.times(Candidate("swin_tiny", ONNX), image_size=224, batch_size=1) is None
+    plt.close("all")

@@ -1,0 +1,353 @@
+"""Paper B's Table 2 and the ablation: the plan, verdicts each way, tables, the picture."""
+
+import io
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from helpers.models.medspectralnet_variants import ABLATION
+from helpers.models.registry import list_models
+from helpers.paths import repo_root
+from helpers.plots import style
+from helpers.runs.groups import ComparisonError, group_runs, is_real
+from helpers.runs.matrix import load_matrix
+from helpers.runs.store import list_runs
+from study.compare import (
+    A_BETTER,
+    B_BETTER,
+    NO_BEST,
+    NO_DIFFERENCE,
+    UNTESTABLE,
+    Compared,
+    best_optimizers,
+    compare_family,
+    judge_cells,
+    load_table2,
+)
+from study.plans.comparisons import planned_configs
+from study.plans.verdicts import load_rules
+from study.plots import forest
+from study.published import parse_printed
+from study.tables.table2 import NO_NUMBER, readme_table2, table2_files
+from study.verdicts import NO_VERDICT, NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
+from tests.fabricated import fabricate_from
+
+TABLE, RULES = load_table2(), load_rules()
+SHIPPED = (repo_root() / "params" / "table2.yaml").read_text()
+CELLS = {cell.title: cell.config for cell in TABLE.cells}
+
+
+def pairs(family):
+    return {pair.name: pair for pair in TABLE.plan.family(family).pairs}
+
+
+def departures(pair):
+    a, b = pair.a.to_dict(), pair.b.to_dict()
+    return {key for key in a if a[key] != b[key]}
+
+
+def store(config, *, wrong, seeds=range(5)):
+    """Store runs of a protocol, with one mistake more for each seed."""
+    for i, seed in enumerate(seeds):
+        fabricate_from(replace(config, seed=seed), wrong=wrong + i, source_size=64)
+
+
+def stored():
+    return group_runs(filter(is_real, list_runs()))
+
+
+def line(text, start):
+    (found,) = [row for row in text.splitlines() if row.startswith(start)]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """Adam wins and CutMix helps it; RMSprop has two seeds of a cell; ContextGate does nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_RESULTS", str(tmp_path_factory.mktemp("store")))
+        store(CELLS["SGD, normal"], wrong=60)
+        store(CELLS["SGD, normal + CutMix"], wrong=59)
+        store(CELLS["RMSprop, normal"], wrong=58, seeds=[0, 1])
+        store(CELLS["RMSprop, normal + CutMix"], wrong=57)
+        store(CELLS["Adam, normal + CutMix"], wrong=10)
+        store(CELLS["Adam, normal"], wrong=55)
+        store(pairs("blocks")["contextgate"].b, wrong=11)
+        store(pairs("blocks")["plain"].b, wrong=40)
+        yield stored()
+
+
+@pytest.fixture(scope="module")
+def files(groups):
+    return table2_files(groups, TABLE, RULES)
+
+
+# --- the shipped plan ----------------------------------------------------------------------------
+
+
+def test_the_plan_names_models_of_the_registry():
+    assert load_table2(models=list_models()) == TABLE
+    planned = planned_configs([0], plan=TABLE.plan)
+    assert {c.model for c in planned} == {"medspectralnet", *ABLATION}
+    assert {c.dataset for c in planned} == {"breastmnist_64"}
+    assert {c.pretrained for c in planned} == {"imagenet"}
+
+
+def test_the_matrix_holds_every_run_that_is_compared():
+    planned = planned_configs(range(TABLE.plan.min_seeds), plan=TABLE.plan)
+    cells = {replace(config, seed=seed) for config in CELLS.values() for seed in range(5)}
+    assert cells <= planned <= set(load_matrix("paper"))
+
+
+def test_cells_are_three_optimizers_by_two_augmentations_each_beside_its_printed_row():
+    assert [(c.optimizer, c.cutmix) for c in CELLS.values()] == [
+        (optimizer, cutmix) for optimizer in ("sgd", "rmsprop", "adam") for cutmix in (0.0, 0.5)
+    ]
+    assert {c.augmentation for c in CELLS.values()} == {"normal"}
+    for optimizer in ("SGD", "RMSprop", "Adam"):
+        plain, mixed = CELLS[f"{optimizer}, normal"], CELLS[f"{optimizer}, normal + CutMix"]
+        assert replace(plain, cutmix=0.5) == mixed
+
+
+def test_comparisons_differ_in_what_they_name_alone():
+    assert all(departures(pair) == {"cutmix"} for pair in pairs("cutmix").values())
+    by_optimizer = pairs("optimizer").values()
+    # An optimizer comes with the learning rate that was tuned for it.
+    assert all(departures(p) - {"learning_rate"} == {"optimizer"} for p in by_optimizer)
+    assert len({frozenset((p.a.optimizer, p.b.optimizer)) for p in by_optimizer}) == 3
+    for family in ("blocks", "plain"):
+        assert all(departures(pair) == {"model"} for pair in pairs(family).values())
+    assert {p.a.model for p in pairs("blocks").values()} == {"medspectralnet"}
+    assert {p.b.model for p in pairs("blocks").values()} == set(ABLATION)
+    assert {p.b.model for p in pairs("plain").values()} == {"medspectralnet_plain"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("cells:", "cels:"), r"table2.yaml lacks the key cells"),
+        (("network:", "systems: []\nnetwork:"), "table2.yaml has an unknown key systems"),
+        (("row: MedSpectralNet", "row: MedSpectral"), "table2.yaml, network: .*Did you mean"),
+        (('row: "SGD, normal"', 'row: "SGD, plain"'), "cell SGD, normal: .*Did you mean"),
+        (("runs: &sgd", "run: &sgd"), "cell SGD, normal lacks the key runs"),
+        (("learning_rate:", "learnig_rate:"), "unknown parameter learnig_rate"),
+        (("optimizer: sgd,", "optimizer: sgd, weight_decay: 1e-2,"), "YAML reads 1e-4 as text"),
+        (("optimizer: rmsprop", "optimizer: rmspop"), "must be one of .*got 'rmspop'"),
+        (("id: rmsprop\n", "id: sgd\n"), "family cutmix: sgd stands twice"),
+        (("cutmix: 0.5", "cutmix: 0.0"), "comparison sgd: a and b are the same protocol"),
+        (("_plain}", "_plane}"), "unknown model medspectralnet_plane; known: medspectralnet,"),
+        (("min_seeds: 5", "min_seeds: 1"), "min_seeds must be at least 2"),
+    ],
+)
+def test_a_plan_out_of_order_is_refused(tmp_path, change, message):
+    assert change[0] in SHIPPED
+    (tmp_path / "table2.yaml").write_text(SHIPPED.replace(*change, 1))
+    with pytest.raises(ComparisonError, match=message):
+        load_table2(tmp_path / "table2.yaml", models=list_models())
+
+
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("printed", "wrong", "seeds", "verdict"),
+    [
+        ("86.5", 20, range(5), REPRODUCED),
+        ("97.0", 20, range(5), OURS_LOWER),
+        ("70.0", 20, range(5), OURS_HIGHER),
+        ("86.5", 20, range(4), TOO_FEW_SEEDS),
+        ("86.5", None, (), NOT_RUN),
+        ("not given", 20, range(5), NO_VERDICT),
+    ],
+)
+def test_a_cell_is_judged_by_its_own_number(results_tree, printed, wrong, seeds, verdict):
+    value, low, high = parse_printed(printed)
+    (cell, *_) = TABLE.cells
+    published = replace(cell.published, printed=printed, value=value, low=low, high=high)
+    table = replace(TABLE, cells=(replace(cell, published=published),))
+    if wrong is not None:
+        store(cell.config, wrong=wrong, seeds=seeds)
+    (judged,) = judge_cells(stored(), table, rules=RULES)
+    assert judged.verdict == verdict
+    # The network's 86.5 stands beside it, whatever the cell's own number is.
+    by_runs = {0: NOT_RUN, 4: TOO_FEW_SEEDS, 5: REPRODUCED}
+    assert judged.verdict_network == by_runs[len(seeds)]
+
+
+def found(verdicts):
+    """The family "optimizer" with the given verdicts, in the plan's order."""
+    return [
+        Compared(pair, None, None, verdict=verdict)
+        for pair, verdict in zip(pairs("optimizer").values(), verdicts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "best"),
+    [  # Adam - SGD, Adam - RMSprop, RMSprop - SGD
+        ((A_BETTER, A_BETTER, NO_DIFFERENCE), "Adam is shown to be best"),
+        ((B_BETTER, NO_DIFFERENCE, B_BETTER), "SGD is shown to be best"),
+        ((NO_DIFFERENCE, B_BETTER, A_BETTER), "RMSprop is shown to be best"),
+        ((A_BETTER, NO_DIFFERENCE, A_BETTER), NO_BEST),
+        ((A_BETTER, B_BETTER, B_BETTER), NO_BEST),  # in a circle
+        ((NO_DIFFERENCE,) * 3, NO_BEST),
+        ((A_BETTER, UNTESTABLE, A_BETTER), NO_BEST),
+        ((A_BETTER, A_BETTER, TOO_FEW_SEEDS), TOO_FEW_SEEDS),
+        ((A_BETTER, NOT_RUN, TOO_FEW_SEEDS), NOT_RUN),
+    ],
+)
+def test_the_best_optimizer_is_better_than_each_of_the_others(verdicts, best):
+    other = (NO_DIFFERENCE,) * 3
+    assert best_optimizers(found([*verdicts, *other])) == {
+        "normal": best,
+        "normal + CutMix": NO_BEST,
+    }
+    assert best_optimizers(found([*other, *verdicts]))["normal + CutMix"] == best
+
+
+def test_comparisons_of_stored_runs_come_out_each_way(groups):
+    verdicts = {
+        family.name: {
+            c.pair.name: c.verdict for c in compare_family(family, groups, plan=TABLE.plan)
+        }
+        for family in TABLE.plan.families
+    }
+    assert verdicts == {
+        "cutmix": {"sgd": NO_DIFFERENCE, "rmsprop": TOO_FEW_SEEDS, "adam": A_BETTER},
+        "optimizer": {
+            "adam_sgd": NO_DIFFERENCE,
+            "adam_rmsprop": TOO_FEW_SEEDS,
+            "rmsprop_sgd": TOO_FEW_SEEDS,
+            "adam_sgd_cutmix": A_BETTER,
+            "adam_rmsprop_cutmix": A_BETTER,
+            "rmsprop_sgd_cutmix": NO_DIFFERENCE,
+        },
+        "blocks": {
+            "spectralflow": NOT_RUN,
+            "contextgate": NO_DIFFERENCE,
+            "both": NOT_RUN,
+            "plain": A_BETTER,
+            "patch_side": NOT_RUN,
+        },
+        "plain": {
+            "contextgate_alone": NOT_RUN,
+            "spectralflow_alone": A_BETTER,
+            "nothing": NOT_RUN,
+        },
+    }
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def test_tables_without_any_run():
+    files = table2_files([], TABLE, RULES)
+    page = files["table2.md"]
+    assert "No run of the paper profile on real images is stored yet" in page
+    for title in CELLS:
+        cells = line(page, f"| {title} |")
+        assert cells[2:7] == [NOT_RUN, "", "", "", ""]
+        assert cells[-1] == NOT_RUN
+    assert line(page, "| `medspectralnet_k5` |")[3] == NOT_RUN
+    assert "SpectralFlow: not run." in page
+    assert "normal: not run; normal + CutMix: not run." in page
+    assert pd.read_csv(io.StringIO(files["table2.csv"]))["accuracy_mean"].isna().all()
+    readme = readme_table2([], TABLE, RULES)
+    assert readme.count(NOT_RUN) >= len(CELLS)
+
+
+def test_the_cells_say_what_the_runs_say(groups, files):
+    cells = line(files["table2.md"], "| Adam, normal + CutMix |")
+    accuracy = np.array([1 - (10 + i) / 156 for i in range(5)])
+    assert cells[1:4] == [
+        *(f"{CELLS['Adam, normal + CutMix'].learning_rate:g}", "n = 5"),
+        f"{100 * accuracy.mean():.1f} ± {100 * accuracy.std(ddof=1):.1f}",
+    ]
+    low, high = map(float, cells[4].split(" to "))
+    assert low < 100 * accuracy.mean() < high
+    assert cells[7:] == ["not given", NO_NUMBER, OURS_HIGHER]
+    assert line(files["table2.md"], "| RMSprop, normal |")[2] == "n = 2"
+    assert line(files["table2.md"], "| RMSprop, normal |")[-1] == TOO_FEW_SEEDS
+    assert line(files["table2.md"], "| SGD, normal |")[-1] == OURS_LOWER
+
+
+def test_the_cells_as_data(files):
+    frame = pd.read_csv(io.StringIO(files["table2.csv"])).set_index("cell")
+    assert list(frame.index) == list(CELLS)
+    adam = frame.loc["Adam, normal"]
+    assert adam["accuracy_mean"] == pytest.approx(1 - 57 / 156, abs=1e-4)
+    assert (adam["n_seeds"], adam["seeds"], adam["n_test_images"]) == (5, "0 1 2 3 4", 156)
+    assert adam["published_network"] == pytest.approx(0.865)
+    assert np.isnan(adam["published_accuracy"])
+    assert list(frame["learning_rate"]) == [config.learning_rate for config in CELLS.values()]
+    assert frame.loc["RMSprop, normal", "accuracy_low"] < 1 - 58.5 / 156
+
+
+def test_the_comparisons_as_data(files):
+    frame = pd.read_csv(io.StringIO(files["table2_comparisons.csv"]))
+    assert len(frame) == sum(len(family.pairs) for family in TABLE.plan.families)
+    row = frame.set_index(["family", "comparison"]).loc["cutmix", "adam"]
+    assert row["accuracy_difference"] == pytest.approx(45 / 156, abs=1e-4)
+    assert row["verdict"] == A_BETTER
+
+
+def test_each_question_has_its_answer(groups, files):
+    for text in (files["table2.md"], readme_table2(groups, TABLE, RULES)):
+        assert "normal: too few seeds; normal + CutMix: Adam is shown to be best." in text
+        assert "CutMix with Adam changes AUC by +" in text
+        assert "CutMix with RMSprop changes AUC by" in text
+    assert line(readme_table2(groups, TABLE, RULES), "| RMSprop, normal |")[1] == "n = 2"
+    (gate,) = [row for row in files["table2.md"].splitlines() if ". ContextGate changes" in row]
+    assert "no difference shown; a change of more than 0." in gate
+    assert gate.endswith("either way is excluded.")
+
+
+def test_the_networks_of_the_ablation_stand_once(files):
+    page = files["table2.md"]
+    for name in ("medspectralnet", *ABLATION):
+        assert sum(row.startswith(f"| `{name}` |") for row in page.splitlines()) == 1
+    assert line(page, "| `medspectralnet_no_contextgate` |")[1:4] == ["12.35", "1.860", "n = 5"]
+
+
+# --- the picture ---------------------------------------------------------------------------------
+
+
+def drawn(cells):
+    figure, axes = plt.subplots()
+    forest.plot_cells(cells, TABLE.network, axes=axes)
+    return figure, axes
+
+
+def test_the_picture_shows_means_seeds_and_the_printed_accuracy(groups):
+    cells = judge_cells(groups, TABLE, rules=RULES)
+    own = replace(cells[0].cell.published, value=80.0, printed="80.0")
+    cells[0] = replace(cells[0], cell=replace(cells[0].cell, published=own))
+    figure, axes = drawn(cells)
+    points = {
+        marker: [(*artist.get_xdata(), *artist.get_ydata()[:1]) for artist in axes.lines
+                 if artist.get_marker() == marker]
+        for marker in ("o", "|", "D")
+    }  # fmt: skip
+    means = [100 * judged.group.accuracy.mean for judged in cells]
+    assert points["o"] == [(pytest.approx(mean), y) for y, mean in enumerate(means)]
+    assert len(points["|"]) == 6
+    assert len(points["|"][2]) == 2 + 1  # two seeds, and the height
+    assert points["D"] == [(pytest.approx(80.0), 0)]
+    (network,) = [artist for artist in axes.lines if artist.get_linestyle() == "--"]
+    assert network.get_xdata() == pytest.approx([86.5, 86.5])
+    assert to_hex(network.get_color()) == to_hex(style.COLOURS[1])
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(CELLS)
+    plt.close(figure)
+
+
+def test_the_picture_marks_what_is_not_run():
+    figure, axes = drawn(judge_cells([], TABLE, rules=RULES))
+    assert [text.get_text() for text in axes.texts] == [NOT_RUN] * len(CELLS)
+    plt.close(figure)

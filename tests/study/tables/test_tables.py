@@ -1,0 +1,435 @@
+"""Verdicts, grouping of runs, generated tables, and that what is committed is not stale."""
+
+import io
+import math
+import statistics
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers.data.rebuilt import REBUILT
+from helpers.metrics.scores import proportion
+from helpers.metrics.seeds import SeedMean, seed_mean
+from helpers.models.registry import list_models
+from helpers.paths import repo_root
+from helpers.runs.groups import GroupError, group_runs, is_real
+from helpers.runs.store import list_runs
+from study.plans.verdicts import RulesError, load_rules
+from study.published import Published, lookup
+from study.tables import __main__ as command
+from study.tables import accuracy
+from study.tables.__main__ import BLOCKS, markers
+from study.tables.accuracy import TablesError
+from study.verdicts import (
+    NO_VERDICT,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    TOO_FEW_SEEDS,
+    UNVERIFIED,
+    judge,
+)
+from tests.fabricated import fabricate_run
+
+README = "# Title\n\nBefore.\n\n" + "".join(
+    f"{markers(name)[0]}\nold {name}\n{markers(name)[1]}\n\n" for name in BLOCKS
+)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    (tmp_path / "README.md").write_text(README)
+    return tmp_path
+
+
+def real_groups(store):
+    return group_runs(filter(is_real, list_runs(store)))
+
+
+def page(store, name="medmnist_accuracy.md"):
+    return command.generate(root=store, readme=None)[store / "tables" / name]
+
+
+def lines_of(text, model):
+    return [line for line in text.splitlines() if f"| `{model}` |" in line]
+
+
+# --- what is committed -------------------------------------------------------------------------
+
+
+def test_committed_tables_and_readme_status_are_up_to_date(monkeypatch, capsys):
+    monkeypatch.delenv("REPRO_RESULTS", raising=False)
+    assert command.main(["--check"]) == 0, capsys.readouterr().out
+
+
+# --- the interval ------------------------------------------------------------------------------
+
+
+def test_one_seed_has_wilsons_interval_and_no_deviation():
+    ours = seed_mean([135 / 156], n_images=156)
+    wilson = proportion(135, 156)
+    assert ours.sd is None
+    assert (ours.low, ours.high) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_equal_seeds_have_wilsons_interval():
+    ours = seed_mean([0.8] * 5, n_images=100)
+    wilson = proportion(80, 100)
+    assert ours.sd == 0
+    assert (ours.low, ours.high) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_on_endless_test_images_only_the_seeds_are_left():
+    values = [0.80, 0.82, 0.81, 0.84, 0.83]
+    ours = seed_mean(values, n_images=10**12)
+    mean, error = np.mean(values), np.std(values, ddof=1) / math.sqrt(5)
+    low, high = stats.t.interval(0.95, 4, loc=mean, scale=error)
+    assert (ours.low, ours.high) == pytest.approx((low, high), abs=1e-6)
+    assert ours.sd == pytest.approx(statistics.stdev(values))
+
+
+def test_the_interval_holds_both_parts_and_stays_within_0_and_1():
+    values = [0.95, 0.99, 1.0]
+    ours = seed_mean(values, n_images=156)
+    images_only = seed_mean([np.mean(values)], n_images=156)
+    assert 0 <= ours.low < images_only.low
+    assert images_only.high <= ours.high <= 1
+    at_top = seed_mean([1.0, 1.0], n_images=50)
+    assert (at_top.mean, at_top.high) == (1.0, 1.0)
+    assert seed_mean([0.0], n_images=50).low == 0.0
+
+
+def test_the_interval_covers_the_true_accuracy():
+    """Seeds scatter around a true accuracy and share their test images."""
+    rng = np.random.default_rng(0)
+    truth, n_images, n_seeds, covered = 0.85, 200, 5, 0
+    for _ in range(400):
+        hard = rng.random(n_images)
+        scores = [np.mean(hard < truth + rng.normal(0, 0.01)) for _ in range(n_seeds)]
+        ours = seed_mean(scores, n_images=n_images)
+        covered += ours.low <= truth <= ours.high
+    assert covered / 400 > 0.93
+
+
+@pytest.mark.parametrize(
+    ("values", "n", "message"),
+    [([], 9, "proportions"), ([86.5], 9, "86.5"), ([0.5], 0, "n_images")],
+)
+def test_unusable_proportions_are_refused(values, n, message):
+    with pytest.raises(ValueError, match=message):
+        seed_mean(values, n_images=n)
+
+
+# --- the verdict -------------------------------------------------------------------------------
+
+
+def published(value=86.5, mark="T"):
+    return Published(value, str(value), mark, "paper", "%")
+
+
+def measured(low, high, *, n_seeds=5, n_images=156):
+    return SeedMean((low + high) / 2, 0.01, low, high, n_seeds, n_images)
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [
+        (measured(0.80, 0.90), REPRODUCED),
+        (measured(0.865, 0.90), REPRODUCED),
+        (measured(0.80, 0.864), OURS_LOWER),
+        (measured(0.866, 0.90), OURS_HIGHER),
+        (measured(0.80, 0.90, n_seeds=4), TOO_FEW_SEEDS),
+        (measured(0.80, 0.90, n_seeds=3, n_images=1000), REPRODUCED),
+        (measured(0.80, 0.90, n_seeds=2, n_images=1000), TOO_FEW_SEEDS),
+        (None, NOT_RUN),
+    ],
+)
+def test_verdicts(ours, verdict):
+    assert judge(published(), ours, rules=load_rules()) == verdict
+
+
+@pytest.mark.parametrize("ours", [None, measured(0.8, 0.9), measured(0.1, 0.2)])
+def test_an_unverified_value_never_gets_a_verdict(ours):
+    assert judge(published(mark="M"), ours, rules=load_rules()) == UNVERIFIED
+
+
+def test_no_number_no_verdict():
+    absent = Published(None, "not given", "T", "paper", "%")
+    assert judge(absent, measured(0.8, 0.9), rules=load_rules()) == NO_VERDICT
+
+
+def test_rules_name_published_rows_and_known_models():
+    for comparison in load_rules().comparisons:
+        assert comparison.runs["model"] in list_models()
+        assert "pretrained" in comparison.runs, "a comparison must say which ranking it is for"
+        paper = {"paper": comparison.paper}
+        lookup(**paper, table=comparison.table, row=comparison.row, column="breastmnist/accuracy")
+        for table, row, column in comparison.states.values():
+            lookup(**paper, table=table, row=row, column=column)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("min_seeds:", "min_seed:"), "lacks the key 'min_seeds'"),
+        (("min_seeds:", "extra: 1\nmin_seeds:"), "unknown keys: extra"),
+        (("source_size: 64", "sourcesize: 64"), "unknown filter sourcesize.*source_size"),
+        (("judged: true", "judged: true\n    verdict: yes"), "unknown key verdict"),
+    ],
+)
+def test_rules_out_of_order_are_refused(tmp_path, change, message):
+    rules = (repo_root() / "params" / "verdicts.yaml").read_text()
+    path = tmp_path / "verdicts.yaml"
+    path.write_text(rules.replace(*change, 1))
+    with pytest.raises(RulesError, match=message):
+        load_rules(path)
+
+
+# --- grouping ----------------------------------------------------------------------------------
+
+
+def test_seeds_of_one_protocol_are_averaged(store):
+    wrongs = (20, 23, 26, 18, 21)
+    for seed, wrong in enumerate(wrongs):
+        fabricate_run(seed=seed, wrong=wrong)
+    (group,) = real_groups(store)
+    accuracies = [1 - w / 156 for w in wrongs]
+    assert group.seeds == [0, 1, 2, 3, 4]
+    assert group.accuracy.mean == pytest.approx(np.mean(accuracies))
+    assert group.accuracy.sd == pytest.approx(np.std(accuracies, ddof=1))
+    (line,) = lines_of(page(store).split("### Trained from scratch")[0], "medspectralnet")
+    mean, sd = 100 * np.mean(accuracies), 100 * np.std(accuracies, ddof=1)
+    assert f"| {mean:.1f} ± {sd:.1f} |" in line
+    assert "| n = 5 |" in line
+    assert "| 86.5 (MedSpectralNet) |" in line
+    assert f"| {100 * group.accuracy.low:.1f} to {100 * group.accuracy.high:.1f} |" in line
+
+
+def test_one_seed_is_never_given_a_deviation(store):
+    fabricate_run(seed=3)
+    line = lines_of(page(store), "medspectralnet")[0]
+    assert "| n = 1 |" in line
+    assert "±" not in line
+    assert TOO_FEW_SEEDS in line
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"learning_rate": 0.01}, "learning_rate 0.01"),
+        ({"epochs": 7}, "7 epochs"),
+        ({"image_size": 28}, "common, 28 px, "),
+        ({"md5": "1" * 32}, f"md5 {'1' * 32}"),
+        ({"dataset": "breastmnist_64", "source_size": 64}, "common, 64 px, "),
+        ({"recipe": "medmnist_v2"}, "medmnist_v2, "),
+        ({"weight_decay": 0.5}, "weight_decay 0.5"),
+    ],
+)
+def test_runs_of_another_protocol_have_a_row_of_their_own(store, other, difference):
+    fabricate_run(seed=0)
+    run = fabricate_run(**({"seed": 1} | other))
+    groups = real_groups(store)
+    assert [group.seeds for group in groups].count([0, 1]) == 0
+    assert len(groups) == 2
+    labels = accuracy.protocol_labels(groups)
+    assert len(set(labels)) == 2
+    mine = [g.seeds[0] for g in groups].index(run.config["seed"])
+    assert difference in labels[mine]
+
+
+def test_a_seed_that_stands_twice_is_an_error(store):
+    run = fabricate_run(seed=0)
+    with pytest.raises(GroupError, match=r"common/breastmnist/medspectralnet.*seeds \[0, 0\]"):
+        group_runs([run, run])
+
+
+def test_test_sets_of_different_size_are_an_error(store):
+    run, other = fabricate_run(seed=0), fabricate_run(seed=1)
+    other.record["data"]["n"]["test"] = 157
+    with pytest.raises(GroupError, match=r"test sets of \[156, 157\]"):
+        group_runs([run, other])
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def test_rankings_never_mix_the_starts(store):
+    for seed in (0, 1):
+        fabricate_run(seed=seed, pretrained="imagenet", wrong=30)
+        fabricate_run(seed=seed, pretrained="none", wrong=20)
+        fabricate_run(model="resnet18", seed=seed, pretrained="imagenet", wrong=25)
+    rows = accuracy.build_rows(real_groups(store), datasets=["breastmnist"], rules=load_rules())
+    runs = [(row.start, row.model) for row in rows if row.group]
+    assert runs == [
+        ("imagenet", "resnet18"),
+        ("imagenet", "medspectralnet"),
+        ("none", "medspectralnet"),
+    ]
+    breast = page(store).split("## PneumoniaMNIST")[0]
+    pretrained, scratch = breast.split("### Trained from scratch")
+    assert len(lines_of(pretrained, "medspectralnet")) == 1
+    assert "78.8" not in pretrained  # ReScience and ours from scratch stand below
+    assert "87.2 ± 0.0" in scratch
+    assert "Doerrich" in pretrained
+    assert "Doerrich" not in scratch
+
+
+def test_phantom_and_quick_runs_never_enter(store):
+    fabricate_run("phantom")
+    empty = page(store)
+    assert "No run of the paper profile on real images" in empty
+    assert "phantom" not in empty
+    quick = fabricate_run(profile="quick")
+    assert quick.path.is_relative_to(store / "quick")
+    # Even one that strayed into the tree of paper runs.
+    target = store / "runs" / "common" / "breastmnist" / "medspectralnet" / quick.path.name
+    target.parent.mkdir(parents=True)
+    quick.path.rename(target)
+    assert page(store) == empty
+    status = command.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    assert "n = " not in status
+
+
+def test_what_is_held_against_a_paper_stays_open_and_the_rest_is_folded(store):
+    for seed in range(3):
+        fabricate_run(seed=seed, pretrained="none")
+        fabricate_run(seed=seed)
+    status = command.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    opened, folded = status.split("<details><summary>Trained from scratch</summary>")
+    assert "**Started from ImageNet weights**" in opened and "86.5 (MedSpectralNet)" in opened
+    folded = folded.split("</details>")[0]
+    assert "| BreastMNIST |" in folded and "86.5" not in folded
+
+
+def test_sets_without_runs_are_shown_as_not_run(store):
+    fabricate_run()
+    status = command.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    for name in ("PneumoniaMNIST", "BloodMNIST", "DermaMNIST", "OrganCMNIST", "OrganSMNIST"):
+        (line,) = [line for line in status.splitlines() if line.startswith(f"| {name} |")]
+        assert "not run" in line
+    assert "98.0 (MedSpectralNet)" in status
+
+
+def test_departures_from_the_paper_stand_beside_the_verdict(store):
+    for seed in range(5):
+        fabricate_run(seed=seed, epochs=20)
+    line = lines_of(page(store), "medspectralnet")[0]
+    assert "reproduced (epochs 20, published 200)" in line
+    for run in list_runs(store):
+        assert run.config["cutmix"] == 0.5  # as published, hence not named
+    assert "cutmix" not in line
+
+
+def test_a_rebuilt_set_is_held_against_the_official_one_and_marked(store):
+    rebuilt = REBUILT["npz:dermamnist_rebuilt"]
+    for seed in range(5):
+        fabricate_run("npz:dermamnist_rebuilt", seed=seed, wrong=22, md5=rebuilt.md5)
+    (group,) = real_groups(store)
+    assert group.dataset == "dermamnist" and group.rebuilt == rebuilt
+    line = lines_of(page(store).split("## DermaMNIST")[1], "medspectralnet")[0]
+    assert "epochs, DermaMNIST, rebuilt | 78.4 (MedSpectralNet)" in line
+    assert "(DermaMNIST, rebuilt; epochs" in line
+    status = accuracy.status_block([group], load_rules())
+    assert "| DermaMNIST, rebuilt |" in status and "| DermaMNIST |" not in status
+
+
+def test_a_file_of_a_rebuilt_sets_name_and_other_bytes_is_a_set_of_its_own(store):
+    fabricate_run("npz:dermamnist_rebuilt", md5="1" * 32)
+    (group,) = real_groups(store)
+    assert group.dataset == "npz:dermamnist_rebuilt" and group.rebuilt is None
+    assert "## npz:dermamnist_rebuilt" in page(store)
+
+
+def test_values_for_orientation_are_not_judged(store):
+    for seed in range(5):
+        fabricate_run("breastmnist_64", "resnet18", seed=seed, source_size=64, wrong=80)
+    line = lines_of(page(store), "resnet18")[0]
+    assert "83.33 (ResNet-18 @64)" in line
+    assert line.endswith("| not judged |")
+
+
+def test_unverified_values_are_marked_in_the_table(store):
+    text = page(store)
+    for line in text.splitlines():
+        if line.startswith("| MedViT-") or line.startswith("| MedMamba-B"):
+            assert line.endswith("| M: unverified |")
+    assert "| MedViT-S |" in text
+
+
+def test_csv_holds_the_same_numbers(store):
+    for seed, wrong in enumerate((20, 24)):
+        fabricate_run(seed=seed, wrong=wrong)
+    table = pd.read_csv(io.StringIO(page(store, "medmnist_accuracy.csv")))
+    (row,) = table[table["n_seeds"] > 0].to_dict("records")
+    assert row["accuracy_mean"] == pytest.approx(1 - 22 / 156, abs=1e-4)
+    assert row["published_accuracy"] == 0.865
+    assert (row["n_test_images"], row["params"], row["seeds"]) == (156, 12_345_678, "0 1")
+    not_run = table[table["n_seeds"] == 0]
+    assert set(not_run["verdict"]) == {NOT_RUN}
+    assert not_run["accuracy_mean"].isna().all()
+
+
+def test_angiograms_show_paper_a_without_a_verdict(store):
+    fabricate_run("cag:patches", "mobilenet_v2", classes=("negative", "positive"))
+    text = page(store, "cag_accuracy.md")
+    assert "## patches" in text
+    assert "| Brain-Inspired Hybrid (Ours) | 85.00 |" in text
+    assert "verdict |" not in text
+    assert "cag" not in page(store).lower().replace("breastmnist", "")
+
+
+def test_a_set_beyond_the_six_has_its_own_section(store):
+    fabricate_run("pathmnist", classes=tuple("abcdefghi"))
+    assert "## pathmnist" in page(store)
+
+
+# --- README and command line ---------------------------------------------------------------------
+
+
+def test_the_status_replaces_what_stands_between_the_markers():
+    changed = command.with_block(README, "new", name="status")
+    assert changed == README.replace("\nold status\n", "\n\nnew\n\n")
+    assert command.with_block(changed, "new", name="status") == changed
+
+
+@pytest.mark.parametrize(
+    "readme", ["# no markers", README + README, " ".join(reversed(markers("status")))]
+)
+def test_a_readme_without_a_place_for_the_status_is_refused(readme):
+    with pytest.raises(TablesError, match="status:begin"):
+        command.with_block(readme, "new", name="status")
+
+
+def test_check_shows_a_diff_and_writes_nothing(store, capsys):
+    fabricate_run(seed=0)
+    assert command.main(["--check"]) == 1
+    assert not (store / "tables").exists()
+    assert command.main([]) == 0
+    assert command.main(["--check"]) == 0
+    fabricate_run(seed=1)
+    capsys.readouterr()
+    assert command.main(["--check"]) == 1
+    out = capsys.readouterr().out
+    assert "-| `medspectralnet` |" in out
+    assert "+| `medspectralnet` |" in out
+    assert "Stale; run `python -m study tables`" in out
+
+
+def test_results_kept_elsewhere_leave_the_readme_alone(store, capsys):
+    fabricate_run()
+    readme = repo_root() / "README.md"
+    before = readme.read_bytes() if readme.exists() else None
+    command.main([])
+    assert (readme.read_bytes() if readme.exists() else None) == before
+    assert "README" not in capsys.readouterr().out
+
+
+def test_generating_twice_gives_the_same_bytes(store):
+    for seed in (1, 0):
+        fabricate_run(seed=seed)
+        fabricate_run(model="resnet18", seed=seed, pretrained="none")
+    assert command.generate(root=store, readme=None) == command.generate(root=store, readme=None)

@@ -1,0 +1,378 @@
+"""Planned comparisons: the file, the pairing of stored runs, Holm, verdicts and sentences."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from helpers.metrics.paired import (
+    Difference,
+    McnemarResult,
+    accuracy_difference,
+    auc_difference,
+    holm,
+    majority_mcnemar,
+)
+from helpers.models.registry import list_models
+from helpers.paths import repo_root
+from helpers.runs.groups import ComparisonError, group_runs, is_real
+from helpers.runs.matrix import load_matrix
+from helpers.runs.store import list_runs
+from study.compare import (
+    A_BETTER,
+    B_BETTER,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
+    UNTESTABLE,
+    Compared,
+    compare_family,
+    judge_gains,
+)
+from study.plans.comparisons import load_plan, planned_configs
+from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
+from study.words import gain_sentence, p_text, sentence, signed
+from tests.fabricated import fabricate_from
+
+SMALL = """
+rule: {min_seeds: 5, level: 0.05}
+dataset: cag:patches
+families:
+  - name: heads
+    title: Heads
+    common: {recipe: common, pretrained: imagenet}
+    comparisons:
+      - {id: one, title: One, claim: it helps, a: {model: first}, b: {model: second}}
+      - {id: two, title: Two, claim: it helps, a: {model: first}, b: {model: third}}
+      - id: three
+        title: Three
+        claim: it helps
+        a: {model: first}
+        b: {model: first, weight_decay: 0.5}
+        published: {paper: A, table: section 3.4, row: gain over ResNet18 (baseline)}
+systems: {imagenet: [], none: []}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    (tmp_path / "comparisons.yaml").write_text(SMALL)
+    return load_plan(tmp_path / "comparisons.yaml")
+
+
+@pytest.fixture
+def pair(plan):
+    return {pair.name: pair for pair in plan.family("heads").pairs}
+
+
+def store(config, *, seeds=range(5), wrong=20, **options):
+    """Store runs of a protocol, with one mistake more for each seed."""
+    for i, seed in enumerate(seeds):
+        fabricate_from(replace(config, seed=seed), wrong=wrong + i, **options)
+
+
+def compare(plan, root, name="heads"):
+    groups = group_runs(filter(is_real, list_runs(root)))
+    return {c.pair.name: c for c in compare_family(plan.family(name), groups, plan=plan)}
+
+
+# --- the shipped file ----------------------------------------------------------------------------
+
+
+def test_the_shipped_comparisons_are_of_known_models_on_one_data_set():
+    plan = load_plan()
+    planned = planned_configs([0], plan=plan)
+    assert {config.model for config in planned} <= set(list_models())
+    assert {config.dataset for config in planned} == {plan.dataset}
+    assert {config.profile for config in planned} == {"paper"}
+    names = [family.name for family in plan.families]
+    assert names == [
+        *("ablation", "readings", "table4", "table4_scratch", "robustness"),
+        *("stopping", "stopping_momentum", "momentum"),
+    ]
+
+
+def test_planned_runs_are_each_protocol_once_a_seed():
+    one, five = planned_configs([0]), planned_configs(range(5))
+    assert len(five) == 5 * len(one)
+    assert {config.seed for config in five} == set(range(5))
+    assert {replace(config, seed=0) for config in five} == one
+
+
+def test_the_matrix_asks_for_every_run_that_a_comparison_needs():
+    planned = planned_configs(range(load_plan().min_seeds))
+    assert planned <= set(load_matrix("paper"))
+
+
+def test_families_compare_what_they_say():
+    plan = load_plan()
+    for pair in plan.family("robustness").pairs:
+        assert (pair.a.imbalance, pair.a.label_noise) == (pair.b.imbalance, pair.b.label_noise)
+        assert (pair.a.loss, pair.b.loss) == ("focal", "cross_entropy")
+        assert pair.a.plasticity == pair.b.plasticity == "staged"
+    scratch = [side for p in plan.family("table4_scratch").pairs for side in (p.a, p.b)]
+    assert {side.pretrained for side in scratch} == {"none"}
+    assert {p.a.plasticity for p in plan.family("table4_scratch").pairs} == {"all"}
+    stop, reachable = plan.family("stopping").pairs
+    assert reachable.a.stop_at_accuracy < stop.a.stop_at_accuracy and reachable.b == stop.b
+    assert (stop.a.stop_at_accuracy, stop.b.stop_at_accuracy) == (0.9, None)
+    # But for the name of its recipe, the run that goes on differs in the stop alone.
+    assert replace(stop.b, recipe=stop.a.recipe, stop_at_accuracy=0.9) == stop.a
+    for plain, pair in zip(
+        plan.family("stopping").pairs, plan.family("stopping_momentum").pairs, strict=True
+    ):
+        assert replace(plain.a, cycle_momentum=True) == pair.a
+        assert replace(plain.b, cycle_momentum=True) == pair.b
+    (cycle,) = plan.family("momentum").pairs
+    assert cycle.b == stop.b and replace(cycle.b, cycle_momentum=True) == cycle.a
+    readings = plan.family("readings").pairs
+    assert [(p.a.focal_reading, p.b.focal_reading) for p in readings] == [
+        ("hard_pt", "linear"),
+        ("soft_pt", "linear"),
+    ]
+    framework = plan.family("ablation").pairs[0].a
+    assert all(p.b == framework and replace(p.a, focal_reading="linear") == p.b for p in readings)
+    for family, start in (("ablation", "imagenet"), ("table4", "imagenet")):
+        assert {p.a.pretrained for p in plan.family(family).pairs} == {start}
+
+
+def test_an_ablation_takes_one_thing_away():
+    pairs = {pair.name: pair for pair in load_plan().family("ablation").pairs}
+    departs = {
+        "focal": {"focal_gamma"},
+        "smoothing": {"label_smoothing"},
+        "sampling": {"sampling"},
+        # Training all layers has a learning rate of its own, tuned like the others.
+        "plasticity": {"plasticity", "warmup_epochs", "learning_rate"},
+        "spiking_mlp": {"model"},
+        "quantum_mlp": {"model"},
+        "spiking_linear": {"model"},
+    }
+    for name, wanted in departs.items():
+        a, b = pairs[name].a.to_dict(), pairs[name].b.to_dict()
+        assert {key for key in a if a[key] != b[key]} == wanted
+
+
+def test_an_unknown_family_lists_the_known_ones(plan):
+    with pytest.raises(ComparisonError, match=r"unknown family 'ablations'; known: heads"):
+        plan.family("ablations")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("rule:", "rules:"), "comparisons.yaml lacks the key rule"),
+        (("dataset:", "note: x\ndataset:"), "unknown key note; known: rule, dataset"),
+        (("min_seeds: 5", "min_seeds: 1"), "min_seeds must be at least 2"),
+        (("level: 0.05", "level: 5"), "level within 0 .. 1"),
+        (("title: Heads", "titel: Heads"), "a family lacks the key title"),
+        (("title: One", "titel: One"), "family heads, comparison one lacks the key title"),
+        (("a: {model: first}", "c: {model: first}"), "comparison one has an unknown key c"),
+        (("id: two", "id: one"), "family heads: one stands twice"),
+        (("weight_decay", "weight_decy"), "comparison three, b: unknown parameter weight_decy"),
+        (("weight_decay: 0.5", "patience: null"), "three, b: patience has no value"),
+        (("weight_decay: 0.5", "weight_decay: 0.01"), "three: a and b are the same protocol"),
+        (("recipe: common", "recipe: comon"), "one, a: unknown recipe 'comon'; known: common"),
+        ((", pretrained: imagenet", ""), "one, a: .*pretrained"),
+        (("gain over ResNet18", "gain over ResNet19"), "comparison three: .*Did you mean"),
+        (("systems: {imagenet: [], none: []}", ""), "comparisons.yaml lacks the key systems"),
+        (("none: []", "scratch: []"), "systems lacks the key none"),
+        (("none: []", "none: [{title: X}]"), "systems of start none, X lacks the key runs"),
+    ],
+)
+def test_a_file_out_of_order_is_refused(tmp_path, change, message):
+    path = tmp_path / "comparisons.yaml"
+    path.write_text(SMALL.replace(*change, 1))
+    with pytest.raises(ComparisonError, match=message):
+        load_plan(path)
+
+
+def test_the_file_is_no_matrix():
+    content = yaml.safe_load((repo_root() / "params" / "comparisons.yaml").read_text())
+    assert "rows" not in content
+
+
+# --- pairs of stored runs ------------------------------------------------------------------------
+
+
+def test_without_runs_nothing_is_said(plan, results_tree):
+    for compared in compare(plan, results_tree).values():
+        assert compared.verdict == NOT_RUN
+        assert sentence(compared).endswith(": not run.")
+
+
+def test_numbers_verdict_and_correction(plan, pair, results_tree):
+    store(pair["one"].a, wrong=10)
+    store(pair["one"].b, wrong=50)
+    store(pair["two"].b, wrong=11)
+    compared = compare(plan, results_tree)
+    one, two = compared["one"], compared["two"]
+    y_true = one.a.runs[0].predictions("test")[0]
+    sides = [
+        np.stack([run.predictions("test")[1] for run in group.runs]) for group in (one.a, one.b)
+    ]
+    assert one.auc == auc_difference(y_true, *sides)
+    assert one.accuracy == accuracy_difference(y_true, *sides)
+    assert one.mcnemar == majority_mcnemar(y_true, *sides)
+    assert one.accuracy.value == pytest.approx(40 / 120)
+    assert (one.verdict, two.verdict, compared["three"].verdict) == (
+        *(A_BETTER, NO_DIFFERENCE, NOT_RUN),
+    )
+    # The third comparison is planned and holds its place.
+    corrected = holm([one.auc.p_value, two.auc.p_value, 1])
+    assert (one.p_auc, two.p_auc) == pytest.approx(corrected[:2])
+    corrected = holm([one.mcnemar.p_value, two.mcnemar.p_value, 1])
+    assert (one.p_mcnemar, two.p_mcnemar) == pytest.approx(corrected[:2])
+    assert compared["three"].p_auc is None
+
+
+def test_the_worse_side_is_named(plan, pair, results_tree):
+    store(pair["one"].a, wrong=50)
+    store(pair["one"].b, wrong=10)
+    assert compare(plan, results_tree)["one"].verdict == B_BETTER
+
+
+def test_only_seeds_that_both_sides_have_enter(plan, pair, results_tree):
+    store(pair["one"].a, seeds=range(7), wrong=10)
+    store(pair["one"].b, seeds=range(2, 9), wrong=50)
+    (one, *_) = compare(plan, results_tree).values()
+    assert one.seeds == (2, 3, 4, 5, 6)
+    assert one.auc.n_seeds == 5
+    # Seed s has 10 + s mistakes on one side and 50 + s - 2 on the other.
+    assert one.accuracy.a - one.accuracy.b == pytest.approx(38 / 120)
+    assert one.verdict == A_BETTER
+
+
+def test_too_few_seeds_get_no_verdict(plan, pair, results_tree):
+    store(pair["one"].a, wrong=10)
+    store(pair["one"].b, seeds=range(4), wrong=50)
+    store(pair["two"].b, seeds=[7], wrong=50)
+    compared = compare(plan, results_tree)
+    assert compared["one"].verdict == compared["two"].verdict == TOO_FEW_SEEDS
+    assert compared["one"].p_auc is None
+    assert compared["one"].auc.n_seeds == 4
+    assert (compared["two"].seeds, compared["two"].auc) == ((), None)
+    assert sentence(compared["one"]).endswith("too few seeds for a verdict (4).")
+    assert sentence(compared["two"]) == "Two: too few seeds."
+
+
+def test_runs_of_another_protocol_are_not_taken(plan, pair, results_tree):
+    store(replace(pair["one"].a, learning_rate=0.5), wrong=10)
+    store(pair["one"].b, wrong=50)
+    assert compare(plan, results_tree)["one"].verdict == NOT_RUN
+
+
+def test_a_protocol_on_two_versions_of_the_data_is_an_error(plan, pair, results_tree):
+    store(pair["one"].a, seeds=[0, 1])
+    store(pair["one"].a, seeds=[2], md5="1" * 32)
+    with pytest.raises(ComparisonError, match=rf"runs on 2 versions .*md5 {'1' * 32}, seeds \[2\]"):
+        compare(plan, results_tree)
+
+
+def test_sides_on_different_data_are_an_error(plan, pair, results_tree):
+    store(pair["one"].a)
+    store(pair["one"].b, md5="1" * 32)
+    with pytest.raises(ComparisonError, match=r"first/imagenet and common/second.* different data"):
+        compare(plan, results_tree)
+
+
+def test_different_test_labels_are_an_error(plan, pair, results_tree):
+    store(pair["one"].a)
+    store(pair["one"].b, classes=("a", "b", "c"))
+    with pytest.raises(ComparisonError, match="test labels differ"):
+        compare(plan, results_tree)
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def difference(value, low, high, p_value=0.5):
+    return Difference(0.8 + value, 0.8, value, 0.01, low, high, p_value, 5, 120)
+
+
+def made_up(pair, verdict, *, auc, accuracy=None, mcnemar=0.1, p_auc=0.5, p_mcnemar=0.5):
+    return Compared(
+        pair,
+        *(None, None, (0, 1, 2, 3, 4)),
+        auc=difference(*auc),
+        accuracy=difference(*(accuracy or auc)),
+        mcnemar=McnemarResult(12, 0, mcnemar, 0.01, 120),
+        p_auc=p_auc,
+        p_mcnemar=p_mcnemar,
+        family_size=8,
+        verdict=verdict,
+    )
+
+
+def test_sentences(pair):
+    title = replace(pair["one"], title="The focal term")
+    nothing = made_up(title, NO_DIFFERENCE, auc=(0.004, -0.021, 0.029))
+    assert sentence(nothing) == (
+        "The focal term changes AUC by +0.004 (-0.021 to +0.029): no difference shown; a change of "
+        "more than 0.03 either way is excluded."
+    )
+    nearly = made_up(title, NO_DIFFERENCE, auc=(-0.03, -0.06, -0.001))
+    assert "shown once corrected for 8 comparisons; a change of more than 0.06" in sentence(nearly)
+    better = made_up(title, A_BETTER, auc=(0.05, 0.02, 0.08), p_auc=0.012)
+    assert sentence(better).endswith("): a gain is shown (5 seeds, p = 0.012 after correction).")
+    worse = made_up(title, B_BETTER, auc=(-0.05, -0.08, -0.02), p_auc=1e-5)
+    assert sentence(worse).endswith("): a loss is shown (5 seeds, p < 0.001 after correction).")
+    same = made_up(title, NO_DIFFERENCE, auc=(0.0, 0.0, 0.0))
+    assert sentence(same) == (
+        "The focal term leaves the AUC of each seed as it is: no difference shown."
+    )
+    certain = made_up(title, UNTESTABLE, auc=(1.0, None, None, None), p_auc=None)
+    assert sentence(certain).endswith("by +1.000: no test possible, nothing varies.")
+
+
+def test_a_difference_is_written_with_its_sign():
+    assert [signed(x) for x in (0.0123, -0.0123, 0.0, -0.0001)] == [
+        *("+0.012", "-0.012", "0.000", "0.000"),
+    ]
+    assert [p_text(p) for p in (0.0004, 0.001, 1.0)] == ["p < 0.001", "p = 0.001", "p = 1.000"]
+
+
+@pytest.mark.parametrize(
+    ("auc", "p_auc", "verdict", "sign"),
+    [
+        ((0.08, 0.03, 0.13), 0.01, REPRODUCED, "gain shown"),
+        ((0.05, -0.01, 0.11), 0.20, INCONCLUSIVE, "neither shown"),
+        ((0.04, 0.01, 0.07), 0.01, OURS_LOWER, "gain shown"),
+        ((0.00, -0.03, 0.03), 0.90, OURS_LOWER, "neither shown"),
+        ((-0.06, -0.09, -0.03), 0.01, OURS_LOWER, "loss shown"),
+        ((0.20, 0.15, 0.25), 0.01, OURS_HIGHER, "gain shown"),
+    ],
+)
+def test_printed_gains_in_auc(pair, auc, p_auc, verdict, sign):
+    compared = made_up(pair["three"], A_BETTER, auc=auc, p_auc=p_auc)
+    gain = judge_gains(compared)[1]
+    assert (gain.metric, gain.published.printed) == ("auc", "0.0919")
+    assert (gain.verdict, gain.sign) == (verdict, sign)
+
+
+@pytest.mark.parametrize(
+    ("mcnemar", "p_mcnemar", "verdict"),
+    [(0.1, 0.01, REPRODUCED), (0.1, 0.2, INCONCLUSIVE), (-0.1, 0.01, INCONCLUSIVE)],
+)
+def test_printed_gains_in_accuracy_need_mcnemar(pair, mcnemar, p_mcnemar, verdict):
+    compared = made_up(
+        pair["three"],
+        A_BETTER,
+        auc=(0.0, -0.1, 0.1),
+        accuracy=(0.09, 0.03, 0.15),
+        mcnemar=mcnemar,
+        p_mcnemar=p_mcnemar,
+    )
+    gain = judge_gains(compared)[0]
+    assert (gain.metric, gain.published.fraction) == ("accuracy", pytest.approx(0.0833))
+    assert gain.verdict == verdict
+    assert gain_sentence(compared) == (
+        f"Printed gains: accuracy +8.33 points, {verdict}; AUC +0.0919, inconclusive."
+    )
+
+
+def test_gains_without_runs_or_without_a_printed_value(plan, pair, results_tree):
+    three = compare(plan, results_tree)["three"]
+    assert [gain.verdict for gain in judge_gains(three)] == [NOT_RUN, NOT_RUN]
+    assert gain_sentence(three) == ""
+    assert judge_gains(made_up(pair["one"], A_BETTER, auc=(0.1, 0.0, 0.2))) == []

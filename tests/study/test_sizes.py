@@ -1,0 +1,204 @@
+"""The table of sizes: what is counted, what counts as equal, and that no model is forgotten."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.models.counting import count_macs, count_parameters
+from helpers.models.registry import build_model, list_models
+from study import sizes
+from study.published import Published, lookup, parse_printed
+from study.sizes import (
+    CLAIMS,
+    FVCORE,
+    MATCH,
+    NO_MATCH,
+    NONE_PUBLISHED,
+    TIMM_BENCHMARK,
+    Claim,
+    Counts,
+    Quantity,
+    agrees,
+    count_network,
+    count_sizes,
+    model_size_files,
+    readme_model_sizes,
+    size_cells,
+    size_frame,
+    size_rows,
+    verdict_counts,
+)
+from study.verdicts import UNVERIFIED
+
+SMALL = ("resnet18", "resnet18_28", "medvit_t")
+
+
+@pytest.fixture
+def small_registry(monkeypatch):
+    monkeypatch.setattr(sizes, "list_models", lambda: SMALL)
+
+
+def printed(text, mark="S"):
+    value, low, high = parse_printed(text)
+    return Published(value, text, mark, "a table", "M", low=low, high=high)
+
+
+# --- claims ---
+
+
+def test_claims_speak_of_registered_models_and_published_values():
+    assert {claim.model for claim in CLAIMS} <= set(list_models())
+    assert len(set(CLAIMS)) == len(CLAIMS)
+    for claim in CLAIMS:
+        columns = [c for c in (claim.source.params, claim.source.macs) if c]
+        assert columns
+        for column in columns:
+            source = claim.source
+            lookup(paper=source.paper, table=source.table, row=claim.row, column=column)
+
+
+@pytest.mark.parametrize(
+    "family", ["medmamba_", "vmamba_", "medvit_", "convnext", "swin", "mobilevit", "nest"]
+)
+def test_every_comparator_of_paper_b_has_a_published_size(family):
+    models = {name for name in list_models() if name.startswith(family)}
+    assert models
+    assert models <= {claim.model for claim in CLAIMS}
+
+
+def test_sizes_in_the_rows_of_timm_are_those_that_are_counted():
+    for claim in CLAIMS:
+        if " @" in claim.row:
+            assert claim.row.endswith(f" @{claim.image_size}")
+
+
+# --- counting ---
+
+
+def test_count_is_that_of_the_efficiency_module():
+    with torch.device("meta"):
+        network = build_model("medvit_t", num_classes=11, pretrained="none")
+    counts = count_sizes("medvit_t", num_classes=11, image_size=224)
+    assert counts.parameters == count_parameters(network)
+    assert counts.macs == count_macs(network, image_size=224)
+
+
+def test_norms_and_products_of_a_network_counted_by_hand():
+    class Tiny(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+            self.batch_norm, self.group_norm = nn.BatchNorm2d(8), nn.GroupNorm(2, 8)
+            self.layer_norm = nn.LayerNorm(8)
+
+        def forward(self, x):
+            x = self.group_norm(self.batch_norm(self.conv(x)))
+            tokens = self.layer_norm(x.flatten(2).transpose(1, 2))  # (B, 16, 8)
+            return tokens @ tokens.transpose(1, 2)
+
+    with torch.device("meta"):
+        counts = count_network(Tiny().eval(), image_size=4)
+    convolution, product = 4 * 4 * 3 * 8 * 9, 16 * 16 * 8
+    assert counts == Counts(
+        parameters=3 * 8 * 9 + 3 * 16,
+        macs=convolution + product,
+        mixing_macs=product,
+        norm_macs=(2 + 5 + 5) * 8 * 16,
+    )
+
+
+def test_the_scan_is_counted_and_told_apart():
+    counts = count_sizes("medmamba_t", num_classes=2, image_size=32)
+    # Stages of 8, 4, 2 and 1 positions a side; the scan has twice half of the channels, 16 states.
+    depths, widths, sides = (2, 2, 4, 2), (96, 192, 384, 768), (8, 4, 2, 1)
+    stages = zip(depths, widths, sides, strict=True)
+    scans = sum(depth * 4 * 4 * width * 16 * side**2 for depth, width, side in stages)
+    assert counts.mixing_macs >= scans
+    assert counts.macs > counts.mixing_macs
+
+
+# --- verdicts ---
+
+
+@pytest.mark.parametrize(
+    ("count", "text", "expected"),
+    [
+        (28.588, "28.59", True),
+        (28.584, "28.59", False),
+        (4.026, "4.0", True),
+        (4.06, "4.0", False),
+        (4.09, ">=4.0", True),
+        (3.99, ">=4.0", False),
+        (8.4, "<=8.5", True),
+        (8.6, "<=8.5", False),
+        (1.9, "1.86-2.0", True),
+        (1.85, "1.86-2.0", False),
+    ],
+)
+def test_a_count_agrees_if_it_rounds_to_the_printed_digits(count, text, expected):
+    assert agrees(count, printed(text)) is expected
+
+
+def test_what_is_not_a_number_cannot_be_compared():
+    with pytest.raises(ValueError, match=r"'not given' \(a table\) cannot be compared"):
+        agrees(1.0, printed("not given"))
+
+
+def test_what_is_quoted_from_memory_is_not_judged():
+    assert Quantity(31.15, printed("31.1")).verdict == MATCH
+    assert Quantity(31.15, printed("10.8")).verdict == NO_MATCH
+    for text in ("31.1", "10.8"):
+        assert Quantity(31.15, printed(text, "M")).verdict == UNVERIFIED
+    assert Quantity(31.15, None).verdict == ""
+
+
+# --- table ---
+
+
+def test_resnet18_matches_both_counters():
+    rows = {row.source: row for row in size_rows(["resnet18"])}
+    assert rows[FVCORE.title].macs.verdict == MATCH
+    assert rows["torch's counter"].macs.verdict == MATCH
+    assert rows[FVCORE.title].macs.count > rows["torch's counter"].macs.count
+    benchmark = rows[TIMM_BENCHMARK.title]
+    assert (benchmark.num_classes, benchmark.parameters.verdict) == (1000, MATCH)
+
+
+def test_no_model_is_forgotten(small_registry):
+    rows = size_rows()
+    assert list(dict.fromkeys(row.model for row in rows)) == list(SMALL)
+    (bare,) = [row for row in rows if row.model == "resnet18_28"]
+    assert bare.source == NONE_PUBLISHED
+    assert (bare.parameters.published, bare.macs.published) == (None, None)
+
+
+def test_a_mismatch_is_shown_with_other_ways_of_counting(monkeypatch):
+    monkeypatch.setattr(
+        sizes, "lookup", lambda **key: printed("9.9" if key["column"] == "macs" else "11.7")
+    )
+    monkeypatch.setattr(sizes, "CLAIMS", (Claim("resnet18", TIMM_BENCHMARK, "any"),))
+    rows = size_rows(["resnet18"])
+    assert verdict_counts(rows) == {MATCH: 1, NO_MATCH: 1}
+    assert rows[0].note == "without normalisation 1.81"
+    monkeypatch.setattr(sizes, "list_models", lambda: ["resnet18"])
+    text = readme_model_sizes()
+    assert "1 models, 2 printed numbers: 1 match, 1 do not, 0 are quoted" in text
+    assert "timm's benchmark: we see 1.82 GMACs with 1000 classes, expected 9.9 [S], no" in text
+
+
+def test_files(small_registry):
+    files = model_size_files()
+    assert set(files) == {"model_sizes.md", "model_sizes.csv"}
+    rows = size_rows()
+    assert len(files["model_sizes.csv"].splitlines()) == 1 + len(rows) == 1 + len(size_frame(rows))
+    assert (
+        "| resnet18 | fvcore | 1000 | 224 | 11.69 |  |  | 1.82* | 1.82 [S] | match |  |"
+        in (files["model_sizes.md"])
+    )
+    assert all(len(line) == len(sizes.HEAD) for line in size_cells(rows))
+
+
+def test_unknown_model_on_the_command_line(capsys):
+    with pytest.raises(SystemExit):
+        sizes.main(["medvit_b"])
+    assert "unknown model 'medvit_b'; known: " in capsys.readouterr().err
