@@ -10,6 +10,7 @@ COMMANDS = {
     "maps": ("study.maps.measure", "where the networks' maps look"),
     "automl": ("study.automl.search", "the AutoML runs"),
     "leakage": ("study.tables.leakage", "which test images are tied to training images"),
+    "pictures": ("study.plots.readme", "the README's pictures"),
     "claims": ("study.claims.__main__", "the ledger: every claim with its verdict"),
     "report": ("study.report.__main__", "the page of results"),
 }

@@ -133,6 +133,6 @@ def git_state() -> dict[str, Any]:
             return None
         return done.stdout.strip()
 
-    made = (":(top,exclude)results", ":(top,exclude)README.md")
+    made = (":(top,exclude)results", ":(top,exclude)docs/pictures", ":(top,exclude)README.md")
     status = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *made)
     return {"sha": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}

@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import posixpath
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ from study.tables.accuracy import (
     status_block,
 )
 from study.tables.angiograms import comparison_files, readme_block
+from study.tables.answer import answer_block
 from study.tables.claims import claims_files, readme_claims
 from study.tables.costs import efficiency_files, readme_efficiency
 from study.tables.leakage import leakage_files
@@ -35,11 +38,15 @@ from study.tables.replicas import replica_files
 from study.tables.speed import readme_speed, speed_files
 from study.tables.table2 import readme_table2, table2_files
 
-# The generated blocks of the README, by the names of their markers.
-BLOCKS = (
-    *("claims", "status", "ranking", "table2", "cag", "localisation"),
-    *("model_sizes", "efficiency", "speed"),
-)
+# The generated blocks of each page, by the names of their markers.
+PAGES = {
+    "README.md": ("answer",),
+    "results/README.md": (
+        *("claims", "status", "ranking", "table2", "cag", "localisation"),
+        *("model_sizes", "efficiency", "speed"),
+    ),
+}
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s]+)\)")
 
 
 def markers(name: str) -> tuple[str, str]:
@@ -47,28 +54,40 @@ def markers(name: str) -> tuple[str, str]:
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
+def linked_from(page: str, block: str) -> str:
+    """Return a block whose links, written as from the repository's root, fit a page elsewhere.
+
+    Args:
+        page: the page's path from the root, with slashes.
+        block: markdown.
+    """
+    folder = posixpath.dirname(page)
+    return _LINK.sub(lambda m: f"]({posixpath.relpath(m[1], folder or '.')})", block)
+
+
 def with_block(readme: str, block: str, *, name: str) -> str:
-    """Return a README's text with the block between the markers of its name.
+    """Return a page's text with the block between the markers of its name.
 
     Raises:
         TablesError: the markers are missing, doubled or the wrong way round.
     """
     begin, end = markers(name)
     if readme.count(begin) != 1 or readme.count(end) != 1:
-        raise TablesError(f"The README needs {begin} and {end}, each once.")
+        raise TablesError(f"The page needs {begin} and {end}, each once.")
     before, rest = readme.split(begin)
     if end not in rest:
-        raise TablesError(f"In the README {end} stands before {begin}.")
+        raise TablesError(f"On the page {end} stands before {begin}.")
     after = rest.split(end)[1]
     return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 
-def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
+def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
     """Return what all generated files should hold.
 
     Args:
         root: a results tree; its `runs/` are read.
-        readme: a README with markers for all blocks, None to leave it out.
+        pages: a folder with the pages of `PAGES` and markers for all their blocks, None to leave
+            them out.
 
     Returns:
         Path -> content. Nothing is written.
@@ -88,22 +107,24 @@ def generate(*, root: Path, readme: Path | None) -> dict[Path, str]:
     for study in load_localisation_plan().studies:
         folder = results_root(study.profile) / "tables"
         files |= {folder / n: text for n, text in localisation_files(study.name).items()}
-    if readme is not None:
-        blocks = (
-            readme_claims(judged),
-            status_block(groups, rules),
-            readme_ranking(groups, plan=ranking, rules=rules, automl=automl),
-            readme_table2(groups, table2, rules),
-            readme_block(groups, plan),
-            readme_localisation(),
-            readme_model_sizes(),
-            readme_efficiency(groups),
-            readme_speed(),
-        )
-        text = readme.read_text(encoding="utf-8")
-        for name, block in zip(BLOCKS, blocks, strict=True):
-            text = with_block(text, block, name=name)
-        files[readme] = text
+    if pages is not None:
+        blocks = {
+            "answer": answer_block(judged, groups, rules),
+            "claims": readme_claims(judged),
+            "status": status_block(groups, rules),
+            "ranking": readme_ranking(groups, plan=ranking, rules=rules, automl=automl),
+            "table2": readme_table2(groups, table2, rules),
+            "cag": readme_block(groups, plan),
+            "localisation": readme_localisation(),
+            "model_sizes": readme_model_sizes(),
+            "efficiency": readme_efficiency(groups),
+            "speed": readme_speed(),
+        }
+        for page, names in PAGES.items():
+            text = (pages / page).read_text(encoding="utf-8")
+            for name in names:
+                text = with_block(text, linked_from(page, blocks[name]), name=name)
+            files[pages / page] = text
     return files
 
 
@@ -134,9 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare only; 1 if stale")
     options = parser.parse_args(arguments)
     root = results_root()
-    # Results kept elsewhere make their own tables; the README speaks of the repository's.
+    # Results kept elsewhere make their own tables; the pages speak of the repository's.
     own = root == repo_root() / "results"
-    files = generate(root=root, readme=repo_root() / "README.md" if own else None)
+    files = generate(root=root, pages=repo_root() if own else None)
     if not options.check:
         write(files)
         print(f"Wrote {', '.join(path.name for path in files)}.")
@@ -145,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(difference)
         print(f"Stale; run `{COMMAND}`.")
         return 1
-    print("Tables and README are up to date.")
+    print("Tables and pages are up to date.")
     return 0
 
 

@@ -156,7 +156,7 @@ def _cells(one: Judged) -> dict[str, str]:
 def consistency_sentence(judged: Sequence[Judged]) -> str:
     """Say how many of the reproduced claims no run stands behind."""
     there = [one.outcome for one in judged if one.state == REPRODUCED]
-    alone = sum(not _is_measured(outcome) for outcome in there)
+    alone = sum(not is_measured(outcome) for outcome in there)
     return (
         f"Of the {len(there)} reproduced claims, {alone} compare what is printed with other "
         "printed numbers, with formulas or with a count: the paper agrees with itself, and nothing "
@@ -179,7 +179,7 @@ def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
     free = [
         name
         for name, outcome in outcomes.items()
-        if outcome.verdict != NOT_RUN and not outcome.limits and not _is_measured(outcome)
+        if outcome.verdict != NOT_RUN and not outcome.limits and not is_measured(outcome)
     ]
     for limit in LIMITS:
         on_it = [name for name, outcome in outcomes.items() if limit in outcome.limits]
@@ -198,8 +198,8 @@ def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
     )
 
 
-def _is_measured(outcome: Outcome) -> bool:
-    """Return whether runs or measurements are behind it; counting a network is neither."""
+def is_measured(outcome: Outcome) -> bool:
+    """Say whether runs or measurements are behind an outcome; counting a network is neither."""
     return any(not name.startswith(("helpers.", "study.")) for name in outcome.runs)
 
 

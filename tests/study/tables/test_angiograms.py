@@ -19,7 +19,7 @@ from study.words import interval_text, protocol_text, sentence
 from tests.fabricated import fabricate_from, fabricate_run
 
 DATASET = "cag:arcade_patches/subset800"
-README = "# T\n" + "".join(mark + "\n" for name in command.BLOCKS for mark in command.markers(name))
+RESULTS = "results/README.md"
 
 
 def course(accuracies):
@@ -161,9 +161,9 @@ def test_quick_runs_and_other_angiograms_do_not_enter(files, groups):
 def test_phantom_runs_do_not_enter(results_tree):
     run = fabricate_from(load_plan().family("ablation").pairs[0].a)
     file = run.path / "run.json"
-    before = command.generate(root=results_tree, readme=None)
+    before = command.generate(root=results_tree, pages=None)
     file.write_text(file.read_text().replace('"phantom": false', '"phantom": true'))
-    after = command.generate(root=results_tree, readme=None)
+    after = command.generate(root=results_tree, pages=None)
     name = results_tree / "tables" / "cag_table4.md"
     assert "| n = 1 |" in before[name]
     assert "n = 1" not in after[name]
@@ -291,12 +291,19 @@ def test_the_readme_has_systems_ablation_and_sentences(groups):
 
 
 def test_check_sees_a_stale_page_and_a_stale_block(root, monkeypatch, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(README)
-    files = command.generate(root=root, readme=readme)
+    for name, blocks in command.PAGES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(
+            "\n".join(mark for block in blocks for mark in command.markers(block))
+        )
+    readme = tmp_path / RESULTS
+    files = command.generate(root=root, pages=tmp_path)
     assert "cag_table4.md" in {path.name for path in files}
-    assert readme_block(group_runs(filter(is_real, list_runs(root))), load_plan()) in files[readme]
+    block = readme_block(group_runs(filter(is_real, list_runs(root))), load_plan())
+    assert command.linked_from(RESULTS, block) in files[readme]
+    files.pop(tmp_path / "README.md")  # the other page
     elsewhere = {tmp_path / path.name: text for path, text in files.items()}
+    readme = tmp_path / readme.name
     command.write(elsewhere)
     assert command.stale(elsewhere) == ""
     page = tmp_path / "cag_ablation.md"

@@ -20,7 +20,7 @@ from study.plans.verdicts import RulesError, load_rules
 from study.published import Published, lookup
 from study.tables import __main__ as command
 from study.tables import accuracy
-from study.tables.__main__ import BLOCKS, markers
+from study.tables.__main__ import PAGES, linked_from, markers
 from study.tables.accuracy import TablesError
 from study.verdicts import (
     NO_VERDICT,
@@ -34,15 +34,21 @@ from study.verdicts import (
 )
 from tests.fabricated import fabricate_run
 
-README = "# Title\n\nBefore.\n\n" + "".join(
-    f"{markers(name)[0]}\nold {name}\n{markers(name)[1]}\n\n" for name in BLOCKS
-)
+TEXTS = {
+    page: "# Title\n\nBefore.\n\n"
+    + "".join(f"{markers(name)[0]}\nold {name}\n{markers(name)[1]}\n\n" for name in names)
+    for page, names in PAGES.items()
+}
+RESULTS = "results/README.md"
+README = TEXTS[RESULTS]
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
-    (tmp_path / "README.md").write_text(README)
+    for name, text in TEXTS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
@@ -51,7 +57,7 @@ def real_groups(store):
 
 
 def page(store, name="medmnist_accuracy.md"):
-    return command.generate(root=store, readme=None)[store / "tables" / name]
+    return command.generate(root=store, pages=None)[store / "tables" / name]
 
 
 def lines_of(text, model):
@@ -290,7 +296,7 @@ def test_phantom_and_quick_runs_never_enter(store):
     target.parent.mkdir(parents=True)
     quick.path.rename(target)
     assert page(store) == empty
-    status = command.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    status = command.generate(root=store, pages=store)[store / RESULTS]
     assert "n = " not in status
 
 
@@ -298,7 +304,7 @@ def test_what_is_held_against_a_paper_stays_open_and_the_rest_is_folded(store):
     for seed in range(3):
         fabricate_run(seed=seed, pretrained="none")
         fabricate_run(seed=seed)
-    status = command.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    status = command.generate(root=store, pages=store)[store / RESULTS]
     opened, folded = status.split("<details><summary>Trained from scratch</summary>")
     assert "**Started from ImageNet weights**" in opened and "86.5 (MedSpectralNet)" in opened
     folded = folded.split("</details>")[0]
@@ -307,7 +313,7 @@ def test_what_is_held_against_a_paper_stays_open_and_the_rest_is_folded(store):
 
 def test_sets_without_runs_are_shown_as_not_run(store):
     fabricate_run()
-    status = command.generate(root=store, readme=store / "README.md")[store / "README.md"]
+    status = command.generate(root=store, pages=store)[store / RESULTS]
     for name in ("PneumoniaMNIST", "BloodMNIST", "DermaMNIST", "OrganCMNIST", "OrganSMNIST"):
         (line,) = [line for line in status.splitlines() if line.startswith(f"| {name} |")]
         assert "not run" in line
@@ -404,6 +410,25 @@ def test_a_readme_without_a_place_for_the_status_is_refused(readme):
         command.with_block(readme, "new", name="status")
 
 
+def test_links_of_a_block_fit_the_page():
+    block = "[a](results/tables/a.md) [b](notebooks/b.ipynb) [c](https://x.org/y) [d](#here)"
+    assert linked_from("README.md", block) == block
+    assert linked_from(RESULTS, block) == (
+        "[a](tables/a.md) [b](../notebooks/b.ipynb) [c](https://x.org/y) [d](#here)"
+    )
+
+
+def test_the_answer_takes_the_longest_training_and_says_what_is_not_run(store):
+    for seed in range(3):
+        fabricate_run(seed=seed)
+        fabricate_run(seed=seed, epochs=40)
+    answer = command.generate(root=store, pages=store)[store / "README.md"]
+    (breast,) = [line for line in answer.splitlines() if line.startswith("| BreastMNIST |")]
+    assert "86.5" in breast and "40 epochs" in breast and "n = 3" in breast
+    (organ,) = [line for line in answer.splitlines() if line.startswith("| OrganSMNIST |")]
+    assert organ.endswith("| not run |  | not run |")
+
+
 def test_check_shows_a_diff_and_writes_nothing(store, capsys):
     fabricate_run(seed=0)
     assert command.main(["--check"]) == 1
@@ -432,4 +457,4 @@ def test_generating_twice_gives_the_same_bytes(store):
     for seed in (1, 0):
         fabricate_run(seed=seed)
         fabricate_run(model="resnet18", seed=seed, pretrained="none")
-    assert command.generate(root=store, readme=None) == command.generate(root=store, readme=None)
+    assert command.generate(root=store, pages=None) == command.generate(root=store, pages=None)

@@ -1,0 +1,198 @@
+"""The README's three pictures: `python -m study pictures` writes them to `docs/pictures`."""
+
+import argparse
+import base64
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from PIL import Image
+
+from helpers.paths import repo_root, write_atomically
+from helpers.plots.style import COLOURS, FULL_WIDTH, GREY, style
+from helpers.runs.groups import Group, find_group, group_auc, group_runs, is_real
+from helpers.runs.store import list_runs
+from study.plans.comparisons import load_plan
+from study.plans.verdicts import load_rules
+from study.published import lookup
+from study.tables.accuracy import MEDMNIST
+from study.tables.answer import answer_rows
+
+FOLDER = Path("docs/pictures")
+OURS, PRINTED = COLOURS[0], COLOURS[1]
+_COLUMNS = 4  # of the contact sheet
+_TILE = (1.65, 1.25)  # inches
+_FACE = {"backbone": "#DCEAF5", "block": "#FBE5D6", "plain": "#EEEEEE"}
+
+
+def answer_picture(groups: Sequence[Group]) -> Figure:
+    """Draw what both papers print for their networks beside ours, with 95 % intervals.
+
+    Args:
+        groups: real runs (`groups.is_real`).
+    """
+    figure, (of_b, of_a) = plt.subplots(1, 2, figsize=(FULL_WIDTH, 2.5), width_ratios=(1, 1))
+    rows = answer_rows(groups, load_rules())
+    lines = []
+    for row in rows:
+        mean = row.group.accuracy if row.group else None
+        ours = mean and (100 * mean.mean, 100 * mean.low, 100 * mean.high)
+        lines.append((MEDMNIST[row.dataset], 100 * row.published.fraction, ours))
+    _draw(of_b, lines)
+    of_b.set(title="Paper B: MedSpectralNet", xlabel="test accuracy, %")
+    plan = load_plan()
+    lines = []
+    for system in plan.systems["imagenet"]:
+        group = find_group(groups, system.config)
+        if system.published is None:
+            continue
+        key = {"paper": "A", "table": "Table 4", "row": system.published}
+        auc = group_auc(group) if group else None
+        ours = auc and (auc.mean, auc.low, auc.high)
+        lines.append((system.title, lookup(**key, column="auc").value, ours))
+    _draw(of_a, lines)
+    of_a.set(title="Paper A, on other images", xlabel="test AUC")
+    handles, labels = of_b.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw(
+    axes: Axes, lines: Sequence[tuple[str, float, tuple[float, float, float] | None]]
+) -> None:
+    """Draw lines of a name, the printed value, and ours as value, low and high."""
+    for y, (_, printed, ours) in enumerate(lines):
+        first = {"printed": "printed", "ours": "ours, mean over seeds, 95 % interval"}
+        label = first if y == 0 else {"printed": None, "ours": None}
+        if ours:
+            value, low, high = ours
+            axes.hlines(y, low, high, color=OURS, linewidth=2)
+            axes.plot(value, y, "o", color=OURS, markersize=5, label=label["ours"])
+        else:
+            axes.annotate(
+                "not run",
+                (printed, y),
+                xytext=(7, 0),
+                textcoords="offset points",
+                va="center",
+                color=GREY,
+            )
+        axes.plot(printed, y, "D", color=PRINTED, markersize=5, label=label["printed"], zorder=3)
+    axes.set(yticks=range(len(lines)), yticklabels=[name for name, *_ in lines])
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.margins(x=0.16)  # room for "not run" behind a mark
+    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def blocks_picture() -> Figure:
+    """Draw MedSpectralNet as paper B's section 3.1 describes it."""
+    figure, axes = plt.subplots(figsize=(FULL_WIDTH, 1.75))
+    axes.set(xlim=(0, 100), ylim=(0, 26))
+    axes.axis("off")
+    boxes = {
+        "image": (1, 9, 9, 8, "image", "plain"),
+        "backbone": (14, 9, 13, 8, "ResNet-18\n(ImageNet)", "backbone"),
+        "flow": (34, 16, 15, 8, "SpectralFlow\nlow, high bands", "block"),
+        "gate": (34, 2, 15, 8, "ContextGate\ngated context", "block"),
+        "sum": (54, 9.5, 7, 7, "+", "plain"),
+        "depthwise": (64, 9, 10, 8, "depthwise\n3 x 3", "plain"),
+        "flow2": (77, 9, 10, 8, "Spectral-\nFlow", "block"),
+        "head": (90, 9, 9.5, 8, "norm, pool,\nclassifier", "plain"),
+    }
+    for x, y, width, height, text, kind in boxes.values():
+        axes.add_patch(
+            FancyBboxPatch(
+                *((x, y), width, height),
+                boxstyle="round,pad=0.15,rounding_size=1",
+                facecolor=_FACE[kind],
+                edgecolor="black",
+                linewidth=0.8,
+            )
+        )
+        axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=7)
+
+    def side(name: str, right: bool) -> tuple[float, float]:
+        x, y, width, height, *_ = boxes[name]
+        return (x + width if right else x), y + height / 2
+
+    links = [("image", "backbone"), ("backbone", "flow"), ("backbone", "gate"), ("backbone", "sum")]
+    links += [("flow", "sum"), ("gate", "sum"), ("sum", "depthwise"), ("depthwise", "flow2")]
+    for start, end in [*links, ("flow2", "head")]:
+        arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.8, "shrinkA": 1}
+        axes.annotate("", side(end, False), side(start, True), arrowprops=arrow)
+    axes.text(30.5, 14, "$f_b$", fontsize=8, ha="center")
+    return figure
+
+
+def notebooks_picture(folder: Path) -> Figure:
+    """Draw a contact sheet: from each notebook the picture that fills a tile best.
+
+    Args:
+        folder: holds executed notebooks.
+
+    Raises:
+        ValueError: no notebook there has a picture.
+    """
+    shown = [(file.stem, _best(_pictures(file))) for file in sorted(folder.glob("*.ipynb"))]
+    shown = [(name, image) for name, image in shown if image is not None]
+    if not shown:
+        raise ValueError(f"no notebook in {folder.name} has a picture: execute them first.")
+    n_rows = -(-len(shown) // _COLUMNS)
+    size = (_COLUMNS * _TILE[0], n_rows * (_TILE[1] + 0.2))
+    figure, grid = plt.subplots(n_rows, _COLUMNS, figsize=size, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, (name, image) in zip(grid.flat, shown, strict=False):
+        axes.imshow(image, aspect="equal", interpolation="antialiased")
+        axes.set_title(name, fontsize=7)
+    return figure
+
+
+def _pictures(file: Path) -> list[np.ndarray]:
+    """Return the PNG outputs of a notebook, uint8 (H, W, 3)."""
+    found = []
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
+                white = Image.new("RGBA", image.size, "white")
+                found.append(np.asarray(Image.alpha_composite(white, image).convert("RGB")))
+    return found
+
+
+def _best(images: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Return the picture whose shape is nearest to a tile's, the largest of about equal ones."""
+
+    def rank(image: np.ndarray) -> tuple[float, int]:
+        height, width = image.shape[:2]
+        return round(abs(np.log(width / height * _TILE[1] / _TILE[0])), 1), -height * width
+
+    return min(images, key=rank, default=None)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study pictures", description=__doc__.split("\n")[0]
+    )
+    parser.parse_args(arguments)
+    groups = group_runs(filter(is_real, list_runs()))
+    with style():
+        figures = {
+            "answer": answer_picture(groups),
+            "blocks": blocks_picture(),
+            "notebooks": notebooks_picture(repo_root() / "notebooks"),
+        }
+        for name, figure in figures.items():
+            with write_atomically(repo_root() / FOLDER / f"{name}.png") as temporary:
+                figure.savefig(temporary, dpi=150, metadata={"Software": None})
+            plt.close(figure)
+            print(f"{FOLDER / name}.png")
+    return 0

@@ -1,0 +1,68 @@
+"""The pages that people read first: links that lead somewhere, commands that exist."""
+
+import importlib.util
+import json
+import re
+
+import pytest
+
+from helpers.paths import repo_root
+from study.__main__ import COMMANDS
+
+ROOT = repo_root()
+PAGES = ["README.md", "results/README.md", *(f"docs/{f.name}" for f in ROOT.glob("docs/*.md"))]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+# What a page's code marks, whole lines of code blocks and pieces between backticks alike.
+CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+
+
+def code_of(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return "\n".join("".join(found) for found in CODE.findall(text))
+
+
+def anchors(page):
+    """Return the addresses of a page's headings, as the hosting site makes them."""
+    heads = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in LINK.findall(text):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page} links to {link}"
+        if anchor:
+            name = target.resolve().relative_to(ROOT).as_posix()
+            assert anchor in anchors(name), f"{page} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_exists(page):
+    code = code_of(page)
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in re.findall(r"\bmake ([a-z]+)", code):
+        assert name in targets, f"{page}: make {name}"
+    for name in re.findall(r"python -m ((?:helpers|study|benchmarks)[\w.]*)", code):
+        assert importlib.util.find_spec(name), f"{page}: python -m {name}"
+    for name in re.findall(r"python -m study (\w+)", code):
+        assert name in COMMANDS, f"{page}: python -m study {name}"
+    for line in re.findall(r"papermill (notebooks/.*)", code):
+        notebook = json.loads((ROOT / line.split()[0]).read_text())
+        (cell,) = [
+            "".join(cell["source"])
+            for cell in notebook["cells"]
+            if "parameters" in cell["metadata"].get("tags", [])
+        ]
+        for name in re.findall(r"-p (\w+)", line):
+            assert re.search(rf"^{name} = ", cell, re.MULTILINE), f"{page}: -p {name}"
+
+
+def test_the_first_page_is_short_and_has_its_pictures():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") <= 130
+    assert len(re.findall(r"!\[[^\]]{20,}\]\(docs/pictures/\w+\.png\)", text)) == 3
