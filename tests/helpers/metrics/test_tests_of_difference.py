@@ -2,12 +2,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from helpers.metrics.paired import delong_test, holm, mcnemar_test
+from helpers.metrics.power import newcombe
+from helpers.metrics.scores import proportion
 
 
 def slow_difference_variance(y_true, y_score_a, y_score_b):
@@ -140,3 +145,39 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_value_and_keeps_the_order(
 def test_holm_refuses_what_is_no_p_value():
     with pytest.raises(ValueError, match=r"within 0 \.\. 1"):
         holm([0.2, np.nan])
+
+
+# --- against statsmodels -------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(p_value_lists)
+def test_holm_is_that_of_statsmodels(p_values):
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_mcnemars_exact_test_is_that_of_statsmodels(only_a, only_b):
+    first = np.array([True] * only_a + [False] * only_b + [True])
+    second = np.array([False] * only_a + [True] * only_b + [True])
+    theirs = mcnemar([[1, only_a], [only_b, 0]], exact=True).pvalue
+    assert mcnemar_test(first, second).p_value == pytest.approx(theirs)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_wilsons_interval_is_that_of_statsmodels(n, share):
+    k = round(n * share)
+    ours = proportion(k, n)
+    theirs = proportion_confint(k, n, method="wilson")
+    assert (ours.low, ours.high) == pytest.approx(theirs, abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.floats(0, 1), st.floats(0, 1))
+def test_newcombes_interval_is_that_of_statsmodels(n1, n2, share1, share2):
+    k1, k2 = round(n1 * share1), round(n2 * share2)
+    ours = newcombe(k1, n1, k2, n2)
+    theirs = confint_proportions_2indep(k1, n1, k2, n2, method="newcomb", compare="diff")
+    assert (ours.low, ours.high) == pytest.approx(theirs, abs=1e-9)

@@ -1,0 +1,617 @@
+"""Means and differences of systems that were trained with several seeds and scored on one test set.
+
+Test images and seeds are both samples, and every seed meets every image: the design of multi-reader
+multi-case studies, with seeds as readers. Two questions are asked of it, and have two answers:
+
+- `mean` and `difference`: of other images and other seeds. Obuchowski & Rockette (1995, Commun.
+  Stat. Simul. Comput. 24:285-308) for a single modality, and for two. The variance of a mean over S
+  seeds is MS/S + Cov: MS, the variance of the values over seeds, holds what seeds and the chance
+  that a seed has with an image add; Cov, the covariance of two seeds by their common images, holds
+  what more seeds cannot take away. Cov comes from the images' shares in each value: deviations from
+  the mean for an accuracy, DeLong's structural components for an AUC.
+- `mean_here`, `one_more_run` and `difference_here`: of other seeds on these very images, as where a
+  printed number was scored on the same public test split. Only the seeds vary; Student's t.
+
+Degrees of freedom, the scale and what steadies a variance from few errors were chosen by measured
+coverage (`benchmarks/coverage.py`); `docs/methods.md` has the formulas, the reasons and the table.
+
+A draw is one run. Draws that depend on each other (a seed repeated on several processors; or seeds
+of one processor, where it is the processor that repeats) are given one label in `groups`; a group
+then counts as one seed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+from helpers.metrics.scores import LEVEL, check_predictions
+
+# The exponent of the seeds' share in the variance that sets the degrees of freedom. Hillis (2007)
+# has 2, with which three seeds cover 92 % where they have most of the variance, not all.
+_DF_EXPONENT = 1.25
+# Weight, in errors, of the variance that value and class sizes alone imply.
+_PRIOR_ERRORS = 0.1
+# More degrees of freedom than these are those of a known variance.
+_KNOWN = 1e6
+# Rounding alone is no scatter: sums of equal terms differ in the last digits.
+_ROUNDING = 1e-24
+_RELATIVE = 1e-9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, or a difference of two, with its 95 % interval.
+
+    Attributes:
+        value: the estimate.
+        low: lower end, None where there is no interval (`method` says why).
+        high: upper end, likewise.
+        n: test images.
+        seeds: independent draws, of the side that has fewer.
+        p: two-sided p value of a difference of zero; None for a mean, or without an interval.
+        method: how the interval was made, in words.
+        se: standard error of `value`; for `one_more_run` the standard deviation of what it differs
+            from `value` by.
+        df: degrees of freedom of the t distribution, None where the variance counts as known.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    seeds: int
+    p: float | None
+    method: str
+    se: float | None
+    df: float | None
+
+    def __str__(self) -> str:
+        """Return "0.912 (0.861 to 0.946)", or say what is missing."""
+        interval = "no interval" if self.low is None else f"{self.low:.3f} to {self.high:.3f}"
+        return f"{self.value:.3f} ({interval})"
+
+    def to_dict(self) -> dict:
+        """Return the fields as a dictionary that JSON, and a row of a frame, can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One measure of one system on one test set, by draw and image.
+
+    `accuracy_scores`, `auc_scores` and `image_scores` make it. All arrays may have leading axes, of
+    replicates.
+
+    Attributes:
+        values: float (..., S), the measure of each draw.
+        shares: float (..., S, n), what each image has in it: a draw's values on other images vary
+            as sums of such shares do.
+        labels: int (n,), classes within which images are drawn; all 0 where they are drawn freely.
+        reference: float (..., S), the variance by images that a draw's value and the class sizes
+            alone imply; NaN where the measure has no bounds.
+        n_effective: the number of images m for which that variance is value (1 - value) / m where
+            no image is wrong; NaN likewise.
+    """
+
+    values: np.ndarray
+    shares: np.ndarray
+    labels: np.ndarray
+    reference: np.ndarray
+    n_effective: float
+
+    @property
+    def n(self) -> int:
+        """Test images."""
+        return self.shares.shape[-1]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the measure lies within 0 .. 1."""
+        return not math.isnan(self.n_effective)
+
+
+# --- measures ------------------------------------------------------------------------------------
+
+
+def accuracy_scores(y_true: np.ndarray, probabilities: np.ndarray) -> Scores:
+    """Return the accuracy of each draw.
+
+    Args:
+        y_true: labels, int (n,), in 0 .. K-1; at least two images.
+        probabilities: float (S, n, K), rows summing to one.
+
+    Raises:
+        ValueError: arrays that do not fit.
+    """
+    y_true, probabilities = _check(y_true, probabilities)
+    return image_scores((probabilities.argmax(axis=2) == y_true).astype(float))
+
+
+def image_scores(scores: np.ndarray, *, bounded: bool = True) -> Scores:
+    """Return the mean over images of any score that each image has by itself.
+
+    Args:
+        scores: float (..., S, n), at least two images: 1 for right and 0 for wrong, or any other.
+        bounded: whether a score lies within 0 .. 1 by its nature.
+
+    Raises:
+        ValueError: too few images or draws, NaN, or a bounded score outside 0 .. 1.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim < 2 or scores.shape[-1] < 2 or not scores.shape[-2]:
+        raise ValueError(
+            f"scores has shape {scores.shape}; expected (draws, images) of one draw and two images "
+            "or more."
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("scores has NaN or infinity; every draw needs a score for each image.")
+    if bounded and not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(
+            f"scores reach from {scores.min():g} to {scores.max():g}; expected 0 .. 1, or "
+            "bounded=False."
+        )
+    n = scores.shape[-1]
+    values = scores.mean(axis=-1)
+    reference = values * (1 - values) / n if bounded else np.full(values.shape, np.nan)
+    labels = np.zeros(n, dtype=np.int64)
+    return Scores(values, scores / n, labels, reference, float(n) if bounded else math.nan)
+
+
+def auc_scores(y_true: np.ndarray, probabilities: np.ndarray) -> Scores:
+    """Return the AUC of each draw; with more than two classes the mean, each against the rest.
+
+    Args:
+        y_true: labels, int (n,), in 0 .. K-1; two classes with two images each, or more.
+        probabilities: float (S, n, K), rows summing to one.
+
+    Raises:
+        ValueError: arrays that do not fit, or too few images or classes.
+    """
+    y_true, probabilities = _check(y_true, probabilities)
+    columns = [1] if probabilities.shape[2] == 2 else np.unique(y_true)
+    return ranking_scores(y_true, {int(k): probabilities[:, :, k] for k in columns})
+
+
+def ranking_scores(y_true: np.ndarray, by_class: dict[int, np.ndarray]) -> Scores:
+    """Return the mean AUC of some one-against-the-rest problems.
+
+    The images' shares are DeLong's structural components (1988, Biometrics 44:837-845) over the
+    size of their class, summed over the problems. The reference variance is the binormal one of
+    Obuchowski & McClish (1997, Stat. Med. 16:1529-1542), the problems taken as independent.
+
+    Args:
+        y_true: labels, int (n,).
+        by_class: label -> float (..., S, n), higher for images more likely of that class.
+
+    Raises:
+        ValueError: too few images or classes.
+    """
+    present, counts = np.unique(y_true, return_counts=True)
+    if len(present) < 2 or counts.min() < 2:
+        raise ValueError(
+            "The variance of an AUC needs two classes with two test images each, got "
+            f"{dict(zip(present.tolist(), counts.tolist(), strict=True))} images by class."
+        )
+    values = shares = reference = inverse = 0.0
+    k = len(by_class)
+    for label, scores in by_class.items():
+        positive = y_true == label
+        m, n = int(positive.sum()), int((~positive).sum())
+        components = structural_components(positive, scores)
+        auc = components[..., positive].mean(axis=-1)
+        values = values + auc / k
+        shares = shares + components / np.where(positive, m, n) / k
+        reference = reference + _binormal_variance(auc, m, n) / k**2
+        # Of Hanley & McNeil's variance (1982), made even in the two classes, as the AUC nears 1.
+        inverse += (1 / m + 1 / n) / 4 / k**2
+    return Scores(values, shares, np.asarray(y_true), reference, 1 / inverse)
+
+
+def structural_components(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return DeLong's components of an AUC, in the order of the images.
+
+    One sort for any number of draws (the idea of Sun & Xu 2014, without midranks where nothing is
+    tied).
+
+    Args:
+        positive: bool (n,).
+        scores: float (..., n).
+
+    Returns:
+        float (..., n): for a positive image the share of negatives scored lower, for a negative one
+        the share of positives scored higher; ties count half.
+    """
+    rows = np.ascontiguousarray(scores).reshape(-1, len(positive))
+    order = np.argsort(rows, axis=-1)
+    is_positive = positive[order]
+    n_positive, n = int(positive.sum()), len(positive)
+    # Positives and negatives lower than each place; without ties a place has itself alone.
+    positives = (np.cumsum(is_positive, axis=-1, dtype=np.int32) - is_positive).astype(float)
+    negatives = np.arange(n) - positives
+    ordered = np.take_along_axis(rows, order, axis=-1)
+    if len(tied := np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=-1))):
+        first, last = _tied(ordered[tied])
+        before, through = (np.take_along_axis(positives[tied], at, axis=-1) for at in (first, last))
+        through = through + np.take_along_axis(is_positive[tied], last, axis=-1)
+        positives[tied] = (before + through) / 2
+        negatives[tied] = (first + last + 1) / 2 - positives[tied]
+    components = np.empty(rows.shape)
+    ranked = np.where(is_positive, negatives / (n - n_positive), 1 - positives / n_positive)
+    np.put_along_axis(components, order, ranked, axis=-1)
+    return components.reshape(scores.shape)
+
+
+def _tied(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and last place, (..., n) each, of the run of ties that a place is in."""
+    places = np.broadcast_to(np.arange(ordered.shape[-1]), ordered.shape)
+    new = np.ones(ordered.shape, dtype=bool)
+    new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    first = np.maximum.accumulate(np.where(new, places, 0), axis=-1)
+    ends = np.ones(ordered.shape, dtype=bool)
+    ends[..., :-1] = new[..., 1:]
+    reverse = np.where(ends, places, ordered.shape[-1])[..., ::-1]
+    return first, np.minimum.accumulate(reverse, axis=-1)[..., ::-1]
+
+
+def _binormal_variance(auc: np.ndarray, m: int, n: int) -> np.ndarray:
+    """Return Obuchowski & McClish's variance of an AUC with m positives and n negatives."""
+    a2 = 2 * stats.norm.ppf(auc) ** 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        variance = 0.0099 * np.exp(-a2 / 2) * ((5 * a2 + 8) / m + (a2 + 8) / n)
+    return np.where(np.isfinite(a2), variance, 0.0)
+
+
+def _check(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = np.asarray(probabilities)
+    if probabilities.ndim != 3 or not len(probabilities):
+        raise ValueError(
+            f"probabilities has shape {probabilities.shape}; expected (draws, images, classes), "
+            "with one draw or more."
+        )
+    checked = [check_predictions(y_true, draw) for draw in probabilities]
+    return checked[0][0], np.stack([draw for _, draw in checked])
+
+
+# --- estimates -----------------------------------------------------------------------------------
+
+
+def mean(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
+    """Estimate the mean over images and seeds: what another seed has on other images, on average.
+
+    The interval is symmetric on the logit scale for a bounded measure. Where no image is wrong, or
+    none right, it is Wilson's for the effective number of images. With one seed the seeds' part is
+    unknown and left out: the interval is that of the images alone, and `method` says so.
+
+    Args:
+        scores: of one system, without leading axes.
+        groups: a label a draw (see the module's header); None where all draws are independent.
+
+    Raises:
+        ValueError: not one label a draw.
+    """
+    scores = _grouped(scores, groups)
+    value, variance, df, low, high = (float(part) for part in population_interval(scores))
+    seeds = scores.values.shape[-1]
+    exact = scores.bounded and not 0 < value < 1
+    scale = "logit scale" if scores.bounded else "plain scale"
+    how = "Wilson, as nothing varies" if exact else f"images x seeds, {scale}"
+    if seeds == 1:
+        how = f"n = 1: images alone, {'Wilson' if exact else scale}"
+    if not scores.bounded and variance <= _ROUNDING:
+        return Estimate(value, None, None, scores.n, seeds, None, f"{how}: no spread", 0.0, None)
+    error = None if exact else math.sqrt(variance)
+    return Estimate(value, low, high, scores.n, seeds, None, how, error, _finite(df))
+
+
+def mean_here(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
+    """Estimate the mean over seeds on these very images; arguments as for `mean`.
+
+    Student's t over the draws (with groups: over their means). One seed has no interval.
+    """
+    return _here(scores, groups, more_runs=0)
+
+
+def one_more_run(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
+    """Predict where one more single run falls on these very images; arguments as for `mean`.
+
+    value +- t sd sqrt(1 + 1/S), with S - 1 degrees of freedom. With groups a run differs from its
+    group, and the groups from each other: both are in it. One seed has no interval.
+    """
+    return _here(scores, groups, more_runs=1)
+
+
+def difference(a: Scores, b: Scores, *, paired: bool) -> Estimate:
+    """Estimate the mean of A less that of B, over images and seeds.
+
+    Args:
+        a: A's scores.
+        b: B's, on the same images in the same order.
+        paired: whether draw k of both belongs together (what a seed decides is common to both);
+            else the numbers of draws may differ.
+
+    Raises:
+        ValueError: other images, or paired draws of different number.
+    """
+    _check_sides(a, b, paired)
+    value, variance, df, low, high, p = (
+        float(part) for part in population_difference(a, b, paired=paired)
+    )
+    seeds = min(a.values.shape[-1], b.values.shape[-1])
+    how = f"images x seeds, {'paired' if paired else 'independent'} seeds"
+    if seeds == 1:
+        how = "n = 1: images alone"
+    if variance <= _ROUNDING:
+        return _certain(value, a.n, seeds, how)
+    return Estimate(value, low, high, a.n, seeds, p, how, math.sqrt(variance), _finite(df))
+
+
+def difference_here(a: Scores, b: Scores, *, paired: bool) -> Estimate:
+    """Estimate the mean of A less that of B over seeds on these very images, by Student or Welch.
+
+    Arguments as for `difference`. One seed on a side has no interval.
+    """
+    _check_sides(a, b, paired)
+    value = float(a.values.mean() - b.values.mean())
+    seeds = min(a.values.shape[-1], b.values.shape[-1])
+    how = f"seeds alone, these images, {'paired' if paired else 'Welch'}"
+    if seeds == 1:
+        return Estimate(value, None, None, a.n, 1, None, f"{how}: n = 1", None, None)
+    variance, df = _seeds_part(a.values, b.values, paired=paired)
+    if variance <= _ROUNDING:
+        return _certain(value, a.n, seeds, how)
+    error, df = math.sqrt(variance), float(df)
+    half, p = _t(df) * error, float(2 * stats.t.sf(abs(value) / error, df))
+    return Estimate(value, value - half, value + half, a.n, seeds, p, how, error, df)
+
+
+def power(effect: float, *, se: float, df: float | None) -> float:
+    """Return how often a difference of true size `effect` is shown at 5 %, two-sided.
+
+    Args:
+        effect: the true difference, such as a printed gain.
+        se: standard error of the difference in this design, such as `Estimate.se`.
+        df: its degrees of freedom, such as `Estimate.df`; None where the variance counts as known.
+
+    Returns:
+        0 to 1, by the noncentral t distribution. `se` and `df` are estimates, and so is the power:
+        it says what such a comparison can show, and is made for a size fixed beforehand, never for
+        the one that was found.
+
+    Raises:
+        ValueError: no variance.
+    """
+    if not (se > 0 and (df is None or df > 0)):
+        raise ValueError(f"power needs se and df above zero, got {se} and {df}.")
+    shift = effect / se
+    if df is None:
+        return float(stats.norm.sf(_t(np.inf) - shift) + stats.norm.cdf(-_t(np.inf) - shift))
+    critical = _t(df)
+    # The tails by the distribution function: the other one is not exact far out.
+    return float(1 - stats.nct.cdf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+
+
+def _certain(value: float, n: int, seeds: int, how: str) -> Estimate:
+    """Return a difference without variance: none at all is p = 1, any other claims nothing."""
+    none = abs(value) < 1e-12
+    return Estimate(
+        0.0 if none else value,
+        None,
+        None,
+        n,
+        seeds,
+        1.0 if none else None,
+        f"{how}: no spread",
+        0.0,
+        None,
+    )
+
+
+def _here(scores: Scores, groups: Sequence | None, *, more_runs: int) -> Estimate:
+    grouped, single = _grouped(scores, groups), 0.0
+    seeds = grouped.values.shape[-1]
+    value = float(grouped.values.mean())
+    how = "one more run, these images, t" if more_runs else "seeds alone, these images, t"
+    if seeds == 1:
+        return Estimate(value, None, None, scores.n, 1, None, f"{how}: n = 1", None, None)
+    if groups is not None:
+        single = _within_groups(scores.values, groups)
+    error = math.sqrt(float(here_variance(grouped)) * (more_runs + 1 / seeds) + more_runs * single)
+    if error**2 <= _ROUNDING:
+        how += ": all runs answer alike"
+        return Estimate(value, None, None, scores.n, seeds, None, how, 0.0, seeds - 1)
+    low, high = value - _t(seeds - 1) * error, value + _t(seeds - 1) * error
+    if scores.bounded:
+        low, high = max(0.0, low), min(1.0, high)
+    return Estimate(value, low, high, scores.n, seeds, None, how, error, seeds - 1)
+
+
+def _within_groups(values: np.ndarray, groups: Sequence) -> float:
+    """Return what a single run's variance has above that of a group's mean."""
+    labels = np.asarray(groups)
+    members = [values[labels == label] for label in np.unique(labels)]
+    spare = sum(len(group) - 1 for group in members)
+    if not spare:
+        return 0.0
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in members) / spare
+    return within * (1 - float(np.mean([1 / len(group) for group in members])))
+
+
+def _grouped(scores: Scores, groups: Sequence | None) -> Scores:
+    """Average the draws of each group."""
+    if groups is None:
+        return scores
+    labels = np.asarray(groups)
+    if labels.shape != scores.values.shape[-1:]:
+        raise ValueError(
+            f"groups has {labels.size} labels for {scores.values.shape[-1]} draws; expected one a "
+            "draw."
+        )
+    weights = np.stack([(labels == label) / (labels == label).sum() for label in np.unique(labels)])
+    return Scores(
+        scores.values @ weights.T,
+        np.einsum("gs,...sn->...gn", weights, scores.shares),
+        scores.labels,
+        scores.reference @ weights.T,
+        scores.n_effective,
+    )
+
+
+def _check_sides(a: Scores, b: Scores, paired: bool) -> None:
+    if not np.array_equal(a.labels, b.labels):
+        raise ValueError(
+            f"A difference is taken on the same images; got {a.n} and {b.n}, or other labels."
+        )
+    s, t = a.values.shape[-1], b.values.shape[-1]
+    if paired and s != t:
+        raise ValueError(f"paired seeds need as many draws of both sides, got {s} and {t}.")
+
+
+def _finite(df: float) -> float | None:
+    return None if math.isinf(df) else df
+
+
+def _t(df: np.ndarray | float) -> np.ndarray | float:
+    """Return the half-width, in standard errors, of a 95 % interval."""
+    return stats.t.ppf((1 + LEVEL) / 2, df)
+
+
+# --- the arithmetic, for any number of replicates at once -----------------------------------------
+
+
+def population_interval(scores: Scores) -> tuple[np.ndarray, ...]:
+    """Return value, variance, degrees of freedom, low and high of `mean`, (...) each."""
+    value = scores.values.mean(axis=-1)
+    draws = scores.values.shape[-1]
+    _, between, within = _image_covariances(scores, scores)
+    images = np.maximum(between, 0.0) if draws > 1 else within
+    if scores.bounded:
+        images = _steadied(images, value, scores.reference.mean(axis=-1))
+    seeds = scores.values.var(axis=-1, ddof=1) / draws if draws > 1 else np.zeros_like(value)
+    variance = images + seeds
+    df = _degrees_of_freedom(seeds, images, draws - 1)
+    if scores.bounded:
+        low, high = _bounded_interval(value, variance, df, scores.n_effective)
+    else:
+        half = _t(df) * np.sqrt(variance)
+        low, high = value - half, value + half
+    return value, variance, df, low, high
+
+
+def population_difference(a: Scores, b: Scores, *, paired: bool) -> tuple[np.ndarray, ...]:
+    """Return value, variance, degrees of freedom, low, high and p of `difference`, (...) each."""
+    value = a.values.mean(axis=-1) - b.values.mean(axis=-1)
+    if paired:
+        both = Scores(a.values - b.values, a.shares - b.shares, a.labels, a.reference, math.nan)
+        _, between, within = _image_covariances(both, both)
+        single = a.values.shape[-1] == 1
+        images = within if single else between
+    else:
+        parts = [_image_covariances(side, side) for side in (a, b)]
+        images = sum(
+            within if side.values.shape[-1] == 1 else between
+            for side, (_, between, within) in zip((a, b), parts, strict=True)
+        )
+        rest = images - 2 * _image_covariances(a, b)[0]
+        images = np.where(rest > _RELATIVE * images, rest, 0.0)
+    images = np.maximum(images, 0.0)
+    seeds, df = _seeds_part(a.values, b.values, paired=paired)
+    variance = images + seeds
+    df = _degrees_of_freedom(seeds, images, df)
+    error = np.sqrt(variance)
+    half = _t(df) * error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = 2 * stats.t.sf(np.abs(value) / error, df)
+    return value, variance, df, value - half, value + half, p
+
+
+def here_variance(scores: Scores) -> np.ndarray:
+    """Return the variance (...) of a single draw's value on these images.
+
+    Values of an accuracy lie on a grid and may agree by chance alone. Where all do, it is the one
+    that the draws' answers would give if each image's changed by itself.
+    """
+    spread = scores.values.var(axis=-1, ddof=1)
+    if (spread > _ROUNDING).all():
+        return spread
+    _, between, within = _image_covariances(scores, scores)
+    rest = np.where(within - between > _RELATIVE * within, within - between, 0.0)
+    return np.where(spread > _ROUNDING, spread, rest)
+
+
+def _image_covariances(a: Scores, b: Scores) -> tuple[np.ndarray, ...]:
+    """Return the covariance by images of A's and B's values, averaged over pairs of draws.
+
+    Of all pairs; of pairs of different draws; of draws with themselves (the latter two mean
+    something where A is B).
+    """
+    draws = a.values.shape[-1]
+    everything = own = 0.0
+    for label in np.unique(a.labels):
+        members = a.labels == label
+        x, y = a.shares[..., members], b.shares[..., members]
+        size = x.shape[-1]
+        mean_x, mean_y = x.mean(axis=-2), y.mean(axis=-2)
+        everything = everything + _covariance(mean_x, mean_y) * size
+        if a is b:
+            own = own + x.var(axis=-1, ddof=1).mean(axis=-1) * size
+    between = (draws * everything - own) / (draws - 1) if draws > 1 else everything
+    return everything, between, own
+
+
+def _covariance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))
+    return np.einsum("...n,...n->...", x, y) / (x.shape[-1] - 1)
+
+
+def _seeds_part(a: np.ndarray, b: np.ndarray, *, paired: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the seeds' part of the variance of a difference, and its degrees of freedom."""
+    if paired:
+        a, b = a - b, np.zeros_like(a)
+    parts = [
+        (side.var(axis=-1, ddof=1) / side.shape[-1], side.shape[-1] - 1)
+        for side in ((a,) if paired else (a, b))
+        if side.shape[-1] > 1
+    ]
+    if not parts:
+        return np.zeros(a.shape[:-1]), np.full(a.shape[:-1], np.inf)
+    total = sum(part for part, _ in parts)
+    squares = sum(part**2 / df for part, df in parts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = np.where(squares > 0, total**2 / squares, parts[0][1])
+    return total, df
+
+
+def _degrees_of_freedom(seeds: np.ndarray, images: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Return the degrees of freedom of seeds + images, those of the seeds' part being `df`."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(seeds > 0, seeds / (seeds + images), 0.0)
+        df = np.maximum(df, 1) / share**_DF_EXPONENT
+    return np.where(df > _KNOWN, np.inf, df)
+
+
+def _steadied(images: np.ndarray, value: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Draw a variance that rests on few errors towards the one that the value implies."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = (value * (1 - value)) ** 2 / reference
+        steadied = (errors * images + _PRIOR_ERRORS * reference) / (errors + _PRIOR_ERRORS)
+    return np.where(reference > 0, steadied, images)
+
+
+def _bounded_interval(
+    value: np.ndarray, variance: np.ndarray, df: np.ndarray, n_effective: float
+) -> tuple[np.ndarray, np.ndarray]:
+    t = _t(df)
+    spread = value * (1 - value)
+    inside = (value > 0) & (value < 1)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        logit = np.log(value) - np.log1p(-value)
+        half = t * np.sqrt(variance) / spread
+        ends = [1 / (1 + np.exp(-(logit + sign * half))) for sign in (-1, 1)]
+    # Wilson's interval, which at 0 and 1 needs no variance.
+    edge = 1 / (1 + t**2 / n_effective)
+    low = np.where(inside, ends[0], np.where(value >= 1, edge, 0.0))
+    high = np.where(inside, ends[1], np.where(value >= 1, 1.0, 1 - edge))
+    return low, high

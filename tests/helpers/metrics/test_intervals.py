@@ -1,0 +1,358 @@
+"""Intervals of means and differences over images and seeds."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from helpers.metrics import intervals
+from helpers.metrics.intervals import (
+    accuracy_scores,
+    auc_scores,
+    difference,
+    difference_here,
+    image_scores,
+    mean,
+    mean_here,
+    one_more_run,
+    power,
+    structural_components,
+)
+from helpers.metrics.paired import delong_test, mean_auc
+from helpers.metrics.scores import auc_interval, delong_components, proportion
+
+
+def fabricate(draws=5, n=60, *, num_classes=2, seed=0, signal=1.0, scatter=0.5):
+    """Probabilities of one system whose seeds share most of their mistakes."""
+    y_true = np.arange(n) % num_classes
+    shared = np.random.default_rng(99).normal(size=(n, num_classes))
+    rng = np.random.default_rng(seed)
+    logits = signal * np.eye(num_classes)[y_true] + shared
+    logits = logits + scatter * rng.normal(size=(draws, n, num_classes))
+    exponentials = np.exp(logits)
+    return y_true, exponentials / exponentials.sum(axis=2, keepdims=True)
+
+
+def ends(estimate):
+    return estimate.low, estimate.high
+
+
+# --- the parts of the variance -------------------------------------------------------------------
+
+
+def test_an_accuracys_variance_is_that_of_the_two_way_analysis():
+    """MS by images, by seeds and the rest, as in any table of analysis of variance."""
+    right = np.random.default_rng(0).random((4, 50)) < np.linspace(0.3, 1, 50)
+    x = right.astype(float)
+    draws, n = x.shape
+    by_image, by_seed = x.mean(axis=0), x.mean(axis=1)
+    ms_images = draws * by_image.var(ddof=1)
+    ms_seeds = n * by_seed.var(ddof=1)
+    rest = x - by_image - by_seed[:, None] + x.mean()
+    ms_rest = (rest**2).sum() / ((draws - 1) * (n - 1))
+    _, between, within = intervals._image_covariances(*[image_scores(right)] * 2)
+    assert between == pytest.approx((ms_images - ms_rest) / (draws * n))
+    assert within == pytest.approx(x.var(axis=1, ddof=1).mean() / n)
+    ours = mean(image_scores(x, bounded=False))
+    assert ours.se**2 == pytest.approx((ms_images + ms_seeds - ms_rest) / (draws * n))
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_an_aucs_covariances_are_delongs(num_classes):
+    y_true, p = fabricate(3, num_classes=num_classes)
+    scores = auc_scores(y_true, p)
+    macro = [
+        roc_auc_score(y_true, q[:, 1] if num_classes == 2 else q, multi_class="ovr") for q in p
+    ]
+    assert scores.values == pytest.approx(macro)
+    columns = [1] if num_classes == 2 else range(num_classes)
+    # Per image its sum over the problems, then the covariance of the draws class by class.
+    share = np.zeros(p.shape[:2])
+    for k in columns:
+        positive = y_true == k
+        up, down = delong_components(positive, p[:, :, k])
+        share[:, positive] += up / positive.sum() / len(columns)
+        share[:, ~positive] += down / (~positive).sum() / len(columns)
+    matrix = sum((y_true == k).sum() * np.cov(share[:, y_true == k]) for k in range(num_classes))
+    _, between, within = intervals._image_covariances(scores, scores)
+    assert within == pytest.approx(np.trace(matrix) / 3)
+    assert between == pytest.approx((matrix.sum() - np.trace(matrix)) / 6)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+def test_components_are_those_by_midranks(decimals):
+    rng = np.random.default_rng(decimals)
+    positive = rng.random(50) < 0.4
+    scores = (rng.normal(size=(2, 3, 50)) + positive).round(decimals)
+    ours = structural_components(positive, scores)
+    for k in range(2):
+        up, down = delong_components(positive, scores[k])
+        assert ours[k][:, positive] == pytest.approx(up)
+        assert ours[k][:, ~positive] == pytest.approx(down)
+
+
+def test_no_more_seeds_take_the_images_part_away():
+    y_true, p = fabricate(40)
+    few, many = (mean(accuracy_scores(y_true, p[:s])) for s in (5, 40))
+    alone = mean(accuracy_scores(y_true, p[:1]))
+    assert many.se < few.se < 1.2 * alone.se
+    assert many.se > 0.5 * alone.se
+
+
+# --- one system ----------------------------------------------------------------------------------
+
+
+def test_with_one_seed_it_is_the_interval_of_the_images():
+    y_true, p = fabricate(1, n=400)
+    accuracy, auc = mean(accuracy_scores(y_true, p)), mean(auc_scores(y_true, p))
+    k = round(accuracy.value * 400)
+    assert ends(accuracy) == pytest.approx(ends(proportion(k, 400)), abs=2e-3)
+    assert ends(auc) == pytest.approx(ends(auc_interval(y_true == 1, p[0, :, 1])), abs=2e-3)
+    for estimate in (accuracy, auc):
+        assert estimate.method.startswith("n = 1: images alone") and estimate.df is None
+    assert ends(mean_here(accuracy_scores(y_true, p))) == (None, None)
+    assert "n = 1" in one_more_run(auc_scores(y_true, p)).method
+
+
+def test_no_image_wrong_is_wilson():
+    right = np.ones((5, 80))
+    ours = mean(image_scores(right))
+    assert ends(ours) == pytest.approx(ends(proportion(80, 80)))
+    wrong = mean(image_scores(1 - right))
+    assert ends(wrong) == pytest.approx((1 - ours.high, 1 - ours.low))
+    y_true = np.arange(80) % 2
+    perfect = np.repeat(np.eye(2)[y_true][None], 5, axis=0)
+    auc = mean(auc_scores(y_true, perfect))
+    assert 0.9 < auc.low < 0.99 and auc.high == 1 and "Wilson" in auc.method
+
+
+def test_equal_seeds_are_one_seed():
+    """Wilson's interval, near enough: nothing but the images varies."""
+    right = np.repeat(np.random.default_rng(1).random(300) < 0.9, 5).reshape(300, 5).T
+    ours = mean(image_scores(right.astype(float)))
+    assert ends(ours) == pytest.approx(ends(proportion(int(right[0].sum()), 300)), abs=3e-3)
+    assert ours.df is None
+    here = one_more_run(image_scores(right.astype(float)))
+    assert ends(here) == (None, None) and "alike" in here.method
+
+
+def test_seeds_that_agree_by_chance_alone_do_not_count_as_certain():
+    right = np.ones((3, 40))
+    right[0, :2] = right[1, 2:4] = right[2, 4:6] = 0
+    here = one_more_run(image_scores(right))
+    assert here.value == pytest.approx(38 / 40)
+    assert here.low < 0.93 and here.high > 0.97
+
+
+def test_on_the_same_images_it_is_students_t():
+    y_true, p = fabricate(5)
+    scores = accuracy_scores(y_true, p)
+    interval = stats.ttest_1samp(scores.values, 0).confidence_interval(0.95)
+    here, more = mean_here(scores), one_more_run(scores)
+    assert ends(here) == pytest.approx((interval.low, interval.high))
+    half = stats.t.ppf(0.975, 4) * scores.values.std(ddof=1) * math.sqrt(1 + 1 / 5)
+    assert more.low == pytest.approx(here.value - half)
+    assert more.df == here.df == 4
+
+
+def test_a_population_of_images_is_wider_than_these_images():
+    y_true, p = fabricate(10, scatter=0.1)
+    scores = auc_scores(y_true, p)
+    assert np.ptp(ends(mean(scores))) > np.ptp(ends(mean_here(scores)))
+
+
+def test_it_is_narrower_than_what_counts_the_rest_twice():
+    y_true, p = fabricate(5, n=300, scatter=1.5)
+    before = mean_auc(y_true, p)
+    assert mean(auc_scores(y_true, p)).se < (before.high - before.low) / 2 / 1.96
+
+
+def test_a_measure_without_bounds_is_on_its_own_scale():
+    losses = np.random.default_rng(0).exponential(2, size=(4, 100))
+    ours = mean(image_scores(losses, bounded=False))
+    assert ours.high - ours.value == pytest.approx(ours.value - ours.low)
+    constant = mean(image_scores(np.full((3, 10), 2.5), bounded=False))
+    assert (constant.value, constant.low) == (2.5, None) and "no spread" in constant.method
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.integers(2, 12),
+    st.floats(0, 1),
+    st.integers(0, 10**6),
+)
+def test_every_interval_of_an_accuracy_is_in_order_and_within_bounds(draws, n, p, seed):
+    right = np.random.default_rng(seed).random((draws, n)) < p
+    scores = image_scores(right.astype(float))
+    for estimate in (mean(scores), mean_here(scores), one_more_run(scores)):
+        if estimate.low is not None:
+            assert 0 <= estimate.low <= estimate.value + 1e-12
+            assert estimate.value - 1e-12 <= estimate.high <= 1
+    # Certainty is claimed for no population.
+    assert mean(scores).high - mean(scores).low > 0.01
+
+
+# --- groups --------------------------------------------------------------------------------------
+
+
+def test_replicas_of_a_seed_count_as_one():
+    y_true, p = fabricate(4)
+    once = mean(accuracy_scores(y_true, p))
+    twice = mean(accuracy_scores(y_true, np.repeat(p, 2, axis=0)), groups=list("aabbccdd"))
+    assert ends(twice) == pytest.approx(ends(once))
+    assert twice.seeds == 4
+    here = mean_here(accuracy_scores(y_true, np.repeat(p, 2, axis=0)), groups=list("aabbccdd"))
+    assert ends(here) == pytest.approx(ends(mean_here(accuracy_scores(y_true, p))))
+
+
+def test_one_more_run_holds_what_replicas_of_a_seed_differ_by():
+    values = np.array([0.80, 0.84, 0.86, 0.90, 0.78, 0.82])
+    right = (np.arange(100) < 100 * values[:, None]).astype(float)
+    ours = one_more_run(image_scores(right), groups=[1, 1, 2, 2, 3, 3])
+    groups = values.reshape(3, 2)
+    between = groups.mean(axis=1).var(ddof=1)
+    within = groups.var(axis=1, ddof=1).mean()
+    # A run's own variance is that of seeds, between - within / 2, and that of replicas.
+    assert ours.se**2 == pytest.approx(between - within / 2 + within + between / 3)
+    with pytest.raises(ValueError, match="2 labels for 6 draws"):
+        mean(image_scores(right), groups=[1, 2])
+
+
+# --- differences ---------------------------------------------------------------------------------
+
+
+def test_with_one_seed_a_difference_is_delongs_test():
+    y_true, a = fabricate(1)
+    _, b = fabricate(1, seed=1, signal=0.5)
+    delong = delong_test(y_true, a[0, :, 1], b[0, :, 1])
+    for paired in (True, False):
+        ours = difference(auc_scores(y_true, a), auc_scores(y_true, b), paired=paired)
+        assert (ours.value, ours.low, ours.high) == pytest.approx(
+            (delong.difference, delong.low, delong.high)
+        )
+        assert ours.p == pytest.approx(delong.p_value)
+
+
+def test_paired_seeds_are_one_system_of_differences():
+    y_true, a = fabricate(5)
+    _, b = fabricate(5, seed=1, signal=0.4)
+    right = [(p.argmax(axis=2) == y_true).astype(float) for p in (a, b)]
+    ours = difference(image_scores(right[0]), image_scores(right[1]), paired=True)
+    alone = mean(image_scores(right[0] - right[1], bounded=False))
+    assert (ours.value, ours.low, ours.high) == pytest.approx((alone.value, alone.low, alone.high))
+
+
+def test_independent_seeds_may_differ_in_number_and_order():
+    y_true, a = fabricate(3)
+    _, b = fabricate(6, seed=1, signal=0.4)
+    a, b = auc_scores(y_true, a), auc_scores(y_true, b)
+    ours = difference(a, b, paired=False)
+    assert ours.seeds == 3 and 0 < ours.p < 1
+    # Obuchowski and Rockette's covariances: of two seeds of a system, and across systems.
+    cross, _, _ = intervals._image_covariances(a, b)
+    own = sum(intervals._image_covariances(side, side)[1] for side in (a, b))
+    seeds = a.values.var(ddof=1) / 3 + b.values.var(ddof=1) / 6
+    assert ours.se**2 == pytest.approx(own - 2 * cross + seeds)
+    with pytest.raises(ValueError, match="as many draws of both sides, got 3 and 6"):
+        difference(a, b, paired=True)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("compare", [difference, difference_here])
+def test_swapping_the_sides_turns_the_sign(compare, paired):
+    y_true, a = fabricate(num_classes=3)
+    _, b = fabricate(num_classes=3, seed=1, signal=0.3)
+    a, b = auc_scores(y_true, a), auc_scores(y_true, b)
+    there, back = compare(a, b, paired=paired), compare(b, a, paired=paired)
+    assert ends(back) == pytest.approx((-there.high, -there.low))
+    assert back.p == pytest.approx(there.p)
+
+
+def test_on_the_same_images_a_difference_is_students_or_welchs_test():
+    y_true, a = fabricate(5)
+    _, b = fabricate(5, seed=1, signal=0.3)
+    a, b = accuracy_scores(y_true, a), accuracy_scores(y_true, b)
+    paired, welch = (difference_here(a, b, paired=paired) for paired in (True, False))
+    assert paired.p == pytest.approx(stats.ttest_rel(a.values, b.values).pvalue)
+    assert welch.p == pytest.approx(stats.ttest_ind(a.values, b.values, equal_var=False).pvalue)
+
+
+def test_certainty_without_variance_is_not_claimed():
+    y_true = np.arange(10) % 2
+    perfect = np.repeat(np.eye(2)[y_true][None], 5, axis=0)
+    a, b = (auc_scores(y_true, p) for p in (perfect, 1 - perfect))
+    apart, same = difference(a, b, paired=True), difference(a, a, paired=True)
+    assert (apart.value, apart.low, apart.p) == (1, None, None)
+    assert (same.value, same.low, same.p) == (0, None, 1)
+    assert "no spread" in same.method
+
+
+def test_other_images_are_refused():
+    y_true, p = fabricate()
+    with pytest.raises(ValueError, match="same images"):
+        difference(auc_scores(y_true, p), auc_scores(y_true[::-1].copy(), p), paired=True)
+    with pytest.raises(ValueError, match="same images"):
+        difference(image_scores(np.eye(3)), image_scores(np.eye(4)), paired=False)
+
+
+# --- power ---------------------------------------------------------------------------------------
+
+
+def test_power_is_the_level_without_an_effect_and_grows_with_it():
+    found = [power(effect, se=0.01, df=8.0) for effect in (0, 0.01, 0.03, 0.1)]
+    assert found[0] == pytest.approx(0.05)
+    assert found == sorted(found) and found[-1] > 0.99
+    assert power(-0.03, se=0.01, df=8.0) == pytest.approx(found[2])
+    # Known variance: a normal test.
+    z = stats.norm.ppf(0.975)
+    assert power(0.02, se=0.01, df=None) == pytest.approx(
+        stats.norm.sf(z - 2) + stats.norm.cdf(-z - 2), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("bad", [{"se": 0.0, "df": 3.0}, {"se": 0.1, "df": 0.0}])
+def test_power_needs_a_variance(bad):
+    with pytest.raises(ValueError, match="se and df"):
+        power(0.1, **bad)
+
+
+# --- results and messages ------------------------------------------------------------------------
+
+
+def test_an_estimate_is_ready_for_json_and_frames():
+    y_true, p = fabricate()
+    a, b = accuracy_scores(y_true, p), accuracy_scores(y_true, p[::-1])
+    rows = [mean(a), mean_here(a), one_more_run(a), difference(a, b, paired=False)]
+    rows = [row.to_dict() for row in rows]
+    assert json.loads(json.dumps(rows)) == rows
+    assert list(pd.DataFrame(rows)) == [
+        "value", "low", "high", "n", "seeds", "p", "method", "se", "df",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: accuracy_scores(np.array([0, 1]), np.eye(2)),
+            r"expected \(draws, images, classes",
+        ),
+        (lambda: image_scores(np.ones((3, 1))), r"shape \(3, 1\); expected \(draws, images\)"),
+        (lambda: image_scores(np.full((2, 3), np.nan)), "NaN or infinity"),
+        (lambda: image_scores(np.full((2, 3), 1.5)), r"expected 0 \.\. 1, or bounded=False"),
+        (
+            lambda: auc_scores(np.array([0, 0, 1]), np.full((1, 3, 2), 0.5)),
+            "two classes with two test images each",
+        ),
+    ],
+)
+def test_bad_input_says_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,118 @@
+"""The simulation that measures the intervals' coverage, and a small part of it."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import coverage
+from benchmarks.coverage import Cell
+from helpers.metrics.paired import auc_difference, mean_auc
+from helpers.metrics.seeds import seed_mean
+from helpers.paths import repo_root
+
+# A few settings that differ in all that matters: what is measured, how well it is, and the seeds.
+CHOSEN = (
+    Cell("accuracy", 2, 156, 0.85, "alike"),
+    Cell("accuracy", 2, 156, 0.95, "far apart"),
+    Cell("auc", 2, 156, 0.8, "unlike"),
+    Cell("auc", 2, 156, 0.92, "far apart"),
+)
+REPLICATES = 300
+
+
+@pytest.mark.parametrize("cell", CHOSEN, ids=str)
+def test_intervals_cover_and_tests_err_as_often_as_they_say(cell):
+    for row in coverage.simulate_cell(cell, REPLICATES):
+        for name, (low, high) in coverage.FIGURES.items():
+            # Four standard errors of these few replicates beyond what the whole is asked for.
+            middle = (low + high) / 2
+            slack = 4 * math.sqrt(middle * (1 - middle) / REPLICATES)
+            assert low - slack < row[name] < high + slack, (name, row)
+
+
+@pytest.mark.parametrize("classes", [2, 8])
+@pytest.mark.parametrize("measure", ["accuracy", "auc"])
+def test_the_true_value_is_that_of_many_images_and_seeds(measure, classes):
+    cell = Cell(measure, classes, 400, 0.85, "far apart")
+    rng = np.random.default_rng(0)
+    y_true = coverage.labels_of(400, classes)
+    own = rng.standard_normal((300, cell.columns, 400), dtype=np.float32)
+    values = coverage.measured(cell, y_true, coverage.simulate(cell, y_true, own, 4, rng)).values
+    averages = values.mean(axis=1)
+    error = averages.std(ddof=1) / math.sqrt(len(averages))
+    assert abs(averages.mean() - 0.85) < 4 * error < 0.01
+
+
+def test_class_sizes_are_those_asked_for():
+    counts = np.bincount(coverage.labels_of(156, 2))
+    assert counts.tolist() == [42, 114]
+    assert np.bincount(coverage.labels_of(3421, 8)) / 3421 == pytest.approx(
+        coverage.SHARES[8], abs=1e-3
+    )
+
+
+def some_scores(measure):
+    cell = Cell(measure, 2, 156, 0.9, "unlike")
+    rng = np.random.default_rng(1)
+    y_true = coverage.labels_of(156, 2)
+    own = rng.standard_normal((2, 3, 1, 156), dtype=np.float32)
+    raw = [coverage.simulate(cell, y_true, one, 5, rng) for one in own]
+    # As probabilities; float64 keeps the order of scores.
+    chance = [1 / (1 + np.exp(-r[:, :, 0].astype(float))) for r in raw]
+    probabilities = [np.stack([1 - p, p], axis=-1) for p in chance]
+    return y_true, [coverage.measured(cell, y_true, r) for r in raw], probabilities
+
+
+def test_what_stands_beside_ours_is_what_was_used_before():
+    _, (a, _), _ = some_scores("accuracy")
+    low, high = coverage.interval_before(a, bounded=True)
+    for k in range(3):
+        before = seed_mean(list(a.values[k]), n_images=156)
+        assert (low[k], high[k]) == pytest.approx((before.low, before.high))
+    y_true, (a, b), (p, q) = some_scores("auc")
+    low, high = coverage.interval_before(a, bounded=False)
+    p_values = coverage.p_before(a, b)
+    for k in range(3):
+        before = mean_auc(y_true, p[k])
+        assert (low[k], high[k]) == pytest.approx((before.low, before.high))
+        assert p_values[k] == pytest.approx(auc_difference(y_true, p[k], q[k]).p_value)
+
+
+def test_normal_theory_at_its_ends():
+    """Known variance, or all of it from the seeds: exact whatever the exponent."""
+    for exponent in (1, 1.25, 2):
+        assert coverage.df_coverage(exponent, 3, 1) == pytest.approx(0.95, abs=1e-4)
+        assert coverage.df_coverage(exponent, 3, 1e-6) == pytest.approx(0.95, abs=1e-4)
+    # Hillis's degrees of freedom with three seeds.
+    assert coverage.df_coverage(2, 3, 0.85) == pytest.approx(0.922, abs=1e-3)
+    assert coverage.df_coverage(1.25, 3, 0.85) > 0.935
+
+
+def test_a_stopped_run_goes_on_and_other_replicates_do_not_mix(
+    results_tree, tmp_path, capsys, monkeypatch
+):
+    few = (Cell("accuracy", 2, 156, 0.85, "alike"), Cell("accuracy", 2, 156, 0.95, "alike"))
+    monkeypatch.setattr(coverage, "cells", lambda quick=False: iter(few))
+    no_seeds = {seeds: {} for seeds in coverage.N_SEEDS}
+    monkeypatch.setattr(coverage, "on_these_images", lambda *_, **__: no_seeds)
+    monkeypatch.setattr(coverage, "repo_root", lambda: tmp_path)
+    page = tmp_path / "docs" / "methods.md"
+    page.parent.mkdir()
+    page.write_text("before\n" + "\n".join(coverage.MARKERS) + "\nafter\n")
+    coverage.save_rows(coverage.simulate_cell(few[0], 20), 20)
+    coverage.main(["--replicates", "20", "--save"])
+    printed = capsys.readouterr().out
+    assert "level=0.95" in printed and "level=0.85" not in printed
+    assert len(coverage.load_rows()) == 6
+    assert "2 of 2 settings measured, 20 replicates" in page.read_text()
+    assert page.read_text().startswith("before\n") and page.read_text().endswith("\nafter\n")
+    assert coverage.load_rows(replicates=30) == []
+
+
+def test_the_page_shows_what_is_stored(monkeypatch):
+    monkeypatch.delenv("REPRO_RESULTS", raising=False)
+    record = json.loads(coverage.record_path().read_text())
+    page = (repo_root() / "docs" / "methods.md").read_text()
+    assert coverage.methods_block(record["cells"], record["replicates"]) in page
