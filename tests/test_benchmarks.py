@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as all_benchmarks
-from benchmarks import common, training
+from benchmarks import common, scan, training
 from study.tables import speed as speed_table
 from study.tables.speed import (
     BENCHMARKS,
@@ -293,7 +293,7 @@ def test_tables_are_made_from_the_records_alone(tmp_path):
     kept = {"malloc": {"MALLOC_TRIM_THRESHOLD_": "1"}}
     save_record(record(env=record().env | kept), root=tmp_path)
     assert "a step's memory kept by glibc" in readme_speed(root=tmp_path)
-    assert "Not measured yet: augmentation, stages, heads, prediction, metrics." in block
+    assert "Not measured yet: scan, augmentation, stages, heads, prediction, metrics." in block
     for name in BENCHMARKS:
         save_record(record(name), root=tmp_path)
     assert "Not measured yet" not in readme_speed(root=tmp_path)
@@ -318,3 +318,30 @@ def test_set_up_and_checkpoint_are_timed_once_a_round(monkeypatch):
     checkpoint = training.checkpoint_time(CASE, rounds=2)
     assert written == [True, True] and len(checkpoint.values) == 2
     assert len(training.setup_time(CASE, rounds=2).values) == 2
+
+
+def test_the_scan_is_timed_compiled_and_as_pytorch_does_it(monkeypatch):
+    monkeypatch.setattr(scan, "TOKENS", 5)
+    monkeypatch.setattr(scan, "CHANNELS", 3)
+    compiled = []
+    has_kernels = scan.module._has_kernels
+    monkeypatch.setattr(
+        scan.module, "_has_kernels", lambda dt: compiled.append(True) or has_kernels(dt)
+    )
+    once = scan.scan_timer(batch_size=1)
+    compiled.clear()
+    once()
+    a_scan = len(compiled)
+    compiled.clear()
+    speeds = scan.scan_alone(rounds=2, batch_size=1)
+    assert len(compiled) == 3 * a_scan  # one to compile, two rounds; none of the reference's
+    assert [len(speed.values) for speed in speeds] == [2, 2]
+    assert speeds[1].target == scan.LEAST_OF_REFERENCE
+
+
+def test_networks_of_scans_are_compared_with_paper_bs(monkeypatch):
+    monkeypatch.setattr(scan, "IMAGE_SIZE", 32)
+    speeds = scan.whole_networks(rounds=1, steps=1, batch_size=2)
+    assert [speed.target for speed in speeds] == [None, None, None, 0.5, 0.33]
+    bare = [speed.values[0] for speed in speeds[:3]]
+    assert [s.values[0] for s in speeds[3:]] == [bare[1] / bare[0], bare[2] / bare[0]]

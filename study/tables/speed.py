@@ -17,7 +17,7 @@ from study.table import COMMAND, commit_text, folded, markdown_table
 
 SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
-BENCHMARKS = ("training", "augmentation", "stages", "heads", "prediction", "metrics")
+BENCHMARKS = ("training", "scan", "augmentation", "stages", "heads", "prediction", "metrics")
 RATIO = "x"
 NOT_MEASURED = "Not measured yet: `make bench FLAGS=--save`."
 

@@ -14,7 +14,8 @@ call and as many as `torch.get_num_threads()`: loops that numba would run in par
 of their own, which does not survive a fork.
 
 Arrays are C-contiguous, groups first: u (1 or G, B, L, D), dt, y (G, B, L, D), a (G, N, D), b, c
-(G, B, L, N), d (G, D), order (G, L), starts (G, B, chunks, N, D).
+(G, B, L, N), d, bias (G, D), order (G, L), starts (G, B, chunks, N, D). Without a bias dt are the
+step sizes, with one softplus(dt + bias) are.
 """
 
 import math
@@ -47,13 +48,23 @@ _compiled: dict[tuple, Callable[..., None]] = {}
 
 
 def forward(
-    u: Array, dt: Array, a: Array, b: Array, c: Array, d: Array, order: Array, *, chunk: int
+    u: Array,
+    dt: Array,
+    a: Array,
+    b: Array,
+    c: Array,
+    d: Array,
+    bias: Array | None,
+    order: Array,
+    *,
+    chunk: int,
 ) -> tuple[Array, Array]:
     """Return y and the state in front of each chunk of tokens."""
     groups, batch, length, _ = dt.shape
     y = np.empty_like(dt)
     starts = np.empty((groups, batch, -(-length // chunk), *a.shape[1:]), dt.dtype)
-    _share_out(_forward, (u, dt, a, b, c, d, order, chunk, y, starts))
+    steps = (False, d) if bias is None else (True, bias)
+    _share_out(_forward, (u, dt, a, b, c, d, *steps, order, chunk, y, starts))
     return y, starts
 
 
@@ -66,14 +77,15 @@ def backward(
     b: Array,
     c: Array,
     d: Array,
+    bias: Array | None,
     order: Array,
     *,
     chunk: int,
 ) -> tuple[Array, ...]:
-    """Return the gradients of u, dt, a, b, c and d; dy (1 or G, B, L, D).
+    """Return the gradients of u, dt, a, b, c, d and bias; dy (1 or G, B, L, D).
 
-    Those of a and d are of each image alone, (G, B, N, D) and (G, B, D); that of u is of each
-    group, of the shape of dt.
+    Those of a, d and bias are of each image alone, (G, B, N, D) and (G, B, D); that of u is of each
+    group, of the shape of dt. Without a bias its gradient is that of dt, added over the tokens.
     """
     groups, batch, _, channels = dt.shape
     gradients = (
@@ -83,8 +95,10 @@ def backward(
         np.empty_like(b),
         np.empty_like(c),
         np.empty((groups, batch, channels), dt.dtype),
+        np.empty((groups, batch, channels), dt.dtype),
     )
-    _share_out(_backward, (u, dt, a, b, c, d, order, chunk, dy, starts, *gradients))
+    steps = (False, d) if bias is None else (True, bias)
+    _share_out(_backward, (u, dt, a, b, c, d, *steps, order, chunk, dy, starts, *gradients))
     return gradients
 
 
@@ -222,6 +236,31 @@ def _compiled_exp2(x):
     return exp2
 
 
+# log(1 + z) = z Q(z) on [0, 1], Q interpolated likewise.
+_LOG_DEGREE = 9
+_LOG_NODES = 0.5 + 0.5 * np.cos(np.pi * (np.arange(_LOG_DEGREE + 1) + 0.5) / (_LOG_DEGREE + 1))
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = np.linalg.solve(
+    np.vander(_LOG_NODES, increasing=True), np.log1p(_LOG_NODES) / _LOG_NODES
+).astype(np.float32)
+
+
+def _log1p(z: float) -> float:
+    """Return log(1 + z) for z from 0 to 1."""
+    return math.log1p(z)
+
+
+@overload(_log1p, jit_options={"fastmath": {"contract"}})
+def _compiled_log1p(z):
+    if z != numba.types.float32:
+        return lambda z: math.log1p(z)
+
+    def log1p(z):
+        high = ((((_Q9 * z + _Q8) * z + _Q7) * z + _Q6) * z + _Q5) * z + _Q4
+        return ((((high * z + _Q3) * z + _Q2) * z + _Q1) * z + _Q0) * z
+
+    return log1p
+
+
 @numba.njit(fastmath={"contract", "reassoc", "nsz"})
 def _add(total, x):
     """Add a term of a sum over channels, which may be added up in any order: lane by lane."""
@@ -231,10 +270,10 @@ def _add(total, x):
 # --- kernels -------------------------------------------------------------------------------------
 
 
-def _forward(u, dt, a, b, c, d, order, chunk, y, starts, first, last):
+def _forward(u, dt, a, b, c, d, soft, bias, order, chunk, y, starts, first, last):
     _, batch, length, channels = dt.shape
     states, dtype = a.shape[1], dt.dtype
-    per_log = dtype.type(1 / math.log(2))
+    zero, per_log = dtype.type(0), dtype.type(1 / math.log(2))
     # Each in memory of its own: the compiler proves that they do not overlap, or gives up vectors.
     state = np.empty((states, _BLOCK), dtype)
     rates = np.empty((states, _BLOCK), dtype)
@@ -256,8 +295,15 @@ def _forward(u, dt, a, b, c, d, order, chunk, y, starts, first, last):
                         for j in range(width):
                             starts[g, i, t // chunk, n, left + j] = state[n, j]
                 p = order[g, t]
+                if soft:
+                    for j in range(width):
+                        x = dt[g, i, p, left + j] + bias[g, left + j]
+                        z = _exp2(-per_log * abs(x))
+                        steps[j] = (x if x > zero else zero) + _log1p(z)
+                else:
+                    for j in range(width):
+                        steps[j] = dt[g, i, p, left + j]
                 for j in range(width):
-                    steps[j] = dt[g, i, p, left + j]
                     inputs[j] = steps[j] * u[g_u, i, p, left + j]
                     outputs[j] = d[g, left + j] * u[g_u, i, p, left + j]
                 for n in range(states):
@@ -277,6 +323,8 @@ def _backward(
     b,
     c,
     d,
+    soft,
+    bias,
     order,
     chunk,
     dy,
@@ -287,23 +335,27 @@ def _backward(
     grad_b,
     grad_c,
     grad_d,
+    grad_bias,
     first,
     last,
 ):
     _, batch, length, channels = dt.shape
     states, dtype = a.shape[1], dt.dtype
-    zero, log, per_log = dtype.type(0), dtype.type(math.log(2)), dtype.type(1 / math.log(2))
+    zero, one = dtype.type(0), dtype.type(1)
+    log, per_log = dtype.type(math.log(2)), dtype.type(1 / math.log(2))
     history = np.empty((chunk + 1, states, _BLOCK), dtype)  # the states of a chunk
     decays = np.empty((chunk, states, _BLOCK), dtype)
     rates = np.empty((states, _BLOCK), dtype)
     grad_state = np.empty((states, _BLOCK), dtype)
     grad_rates = np.empty((states, _BLOCK), dtype)
     steps = np.empty((chunk, _BLOCK), dtype)
+    slopes = np.ones((chunk, _BLOCK), dtype)  # of softplus
     inputs = np.empty((chunk, _BLOCK), dtype)
     grad_outputs = np.empty((chunk, _BLOCK), dtype)
     grad_steps = np.empty(_BLOCK, dtype)
     grad_inputs = np.empty(_BLOCK, dtype)
     grad_direct = np.empty(_BLOCK, dtype)
+    grad_shift = np.empty(_BLOCK, dtype)
     for task in range(first, last):
         g, i = task // batch, task % batch
         g_u = g if u.shape[0] > 1 else 0
@@ -321,6 +373,7 @@ def _backward(
                     grad_rates[n, j] = 0
             for j in range(width):
                 grad_direct[j] = 0
+                grad_shift[j] = 0
             for k in range(starts.shape[2] - 1, -1, -1):
                 size = min(chunk, length - k * chunk)
                 for n in range(states):
@@ -328,8 +381,16 @@ def _backward(
                         history[0, n, j] = starts[g, i, k, n, left + j]
                 for t in range(size):  # once more as in the forward pass
                     p = order[g, k * chunk + t]
+                    if soft:
+                        for j in range(width):
+                            x = dt[g, i, p, left + j] + bias[g, left + j]
+                            z = _exp2(-per_log * abs(x))
+                            steps[t, j] = (x if x > zero else zero) + _log1p(z)
+                            slopes[t, j] = (one if x > zero else z) / (one + z)
+                    else:
+                        for j in range(width):
+                            steps[t, j] = dt[g, i, p, left + j]
                     for j in range(width):
-                        steps[t, j] = dt[g, i, p, left + j]
                         inputs[t, j] = steps[t, j] * u[g_u, i, p, left + j]
                         grad_outputs[t, j] = dy[g_y, i, p, left + j]
                     for n in range(states):
@@ -360,7 +421,9 @@ def _backward(
                         grad_b[g, i, p, n] += total
                     for j in range(width):
                         x = u[g_u, i, p, left + j]
-                        grad_dt[g, i, p, left + j] = log * grad_steps[j] + x * grad_inputs[j]
+                        grad_step = (log * grad_steps[j] + x * grad_inputs[j]) * slopes[t, j]
+                        grad_dt[g, i, p, left + j] = grad_step
+                        grad_shift[j] += grad_step
                         grad_u[g, i, p, left + j] = (
                             steps[t, j] * grad_inputs[j] + d[g, left + j] * grad_outputs[t, j]
                         )
@@ -370,3 +433,4 @@ def _backward(
                     grad_a[g, i, n, left + j] = grad_rates[n, j]
             for j in range(width):
                 grad_d[g, i, left + j] = grad_direct[j]
+                grad_bias[g, i, left + j] = grad_shift[j]

@@ -28,6 +28,7 @@ from types import ModuleType
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
 # Elements of the state (images x groups x states x channels) that one step works on: about what
@@ -46,6 +47,8 @@ def selective_scan(
     b: Tensor,
     c: Tensor,
     d: Tensor | None = None,
+    *,
+    bias: Tensor | None = None,
     order: Tensor | None = None,
 ) -> Tensor:
     """Run G independent groups of a selective state space model along the tokens.
@@ -54,11 +57,12 @@ def selective_scan(
 
     Args:
         u: Input (batch, L, G, channels), or (batch, L, 1, channels) where all groups read the same.
-        dt: Step sizes, not negative, (batch, L, G, channels).
+        dt: Step sizes, not negative, (batch, L, G, channels); with a bias any numbers.
         a: Decay rates A, not positive, (G, channels, states).
         b: Input weights B (batch, L, G, states).
         c: Output weights C (batch, L, G, states).
         d: Weights of the direct path D (G, channels), or none.
+        bias: Where given, (G, channels), the step sizes are softplus(dt + bias).
         order: Places along L in the order in which each group visits them, int64 (G, L), each place
             once; none where all read from the first to the last.
 
@@ -69,16 +73,17 @@ def selective_scan(
     Raises:
         ValueError: shapes that do not belong together, an order of another type.
     """
-    _check_shapes(u, dt, a, b, c, d, order)
+    _check_shapes(u, dt, a, b, c, d, bias, order)
     dtype = torch.promote_types(u.dtype, torch.float32)
     u, dt, b, c = (x.to(dtype) for x in (u, dt, b, c))
     a = a.to(dtype).transpose(1, 2)  # (G, states, channels): channels last, as in the state
     d = dt.new_zeros(dt.shape[2:]) if d is None else d.to(dtype)
+    bias = None if bias is None else bias.to(dtype)
     if _is_exporting():
         # Exported graphs are for inference and know no operator of ours.
-        inputs = (x.detach() for x in (u, dt, a, b, c, d))
+        inputs = (None if x is None else x.detach() for x in (u, dt, a, b, c, d, bias))
         return _reference_forward(*inputs, order, plan=_plan_graph(dt.shape[1]))[0]
-    return _scan(u, dt, a, b, c, d, order)[0]
+    return _scan(u, dt, a, b, c, d, bias, order)[0]
 
 
 def scan_macs(*, batch: int, length: int, channels: int, states: int) -> int:
@@ -108,6 +113,7 @@ def _check_shapes(
     b: Tensor,
     c: Tensor,
     d: Tensor | None,
+    bias: Tensor | None,
     order: Tensor | None,
 ) -> None:
     if u.ndim != 4 or 0 in u.shape:
@@ -119,8 +125,9 @@ def _check_shapes(
         raise ValueError(f"a must be ({groups}, {channels}, states) for this u, got {_shape(a)}.")
     weights = (batch, length, groups, a.shape[2])
     expected = {"dt": (dt, (batch, length, groups, channels)), "b": (b, weights), "c": (c, weights)}
-    if d is not None:
-        expected["d"] = (d, (groups, channels))
+    for name, tensor in (("d", d), ("bias", bias)):
+        if tensor is not None:
+            expected[name] = (tensor, (groups, channels))
     if order is not None:
         expected["order"] = (order, (groups, length))
         if order.dtype != torch.int64:
@@ -186,25 +193,39 @@ def _plan_graph(length: int) -> _Plan:
 
 
 # --- the operator; tensors: u (B, L, 1 or G, D), dt (B, L, G, D), a (G, N, D), b, c (B, L, G, N),
-# d (G, D), order (G, L); starts (B, chunks, G, N, D), the states in front of the chunks ---
+# d, bias (G, D), order (G, L); starts (B, chunks, G, N, D), the states in front of the chunks ---
 
 
 @torch.library.custom_op("helpers::selective_scan", mutates_args=())
 def _scan(
-    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, order: Tensor | None
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    bias: Tensor | None,
+    order: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     plan = _plan(dt, a.shape[1])
     if not _has_kernels(dt):
         with torch.autocast(dt.device.type, enabled=False):
-            return _reference_forward(u, dt, a, b, c, d, order, plan=plan)
-    arrays = _arrays(u, dt, a, b, c, d, _places(dt) if order is None else order)
+            return _reference_forward(u, dt, a, b, c, d, bias, order, plan=plan)
+    arrays = _arrays(u, dt, a, b, c, d, bias, _places(dt) if order is None else order)
     y, starts = _kernels().forward(*arrays, chunk=plan.chunk)
     return _tensor(y), _tensor(starts)
 
 
 @_scan.register_fake
 def _(
-    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, d: Tensor, order: Tensor | None
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    d: Tensor,
+    bias: Tensor | None,
+    order: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     chunks = -(-dt.shape[1] // _plan(dt, a.shape[1]).chunk)
     return _empty(dt, dt.shape), _empty(dt, (dt.shape[0], chunks, *a.shape))
@@ -220,17 +241,20 @@ def _scan_backward(
     b: Tensor,
     c: Tensor,
     d: Tensor,
+    bias: Tensor | None,
     order: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     plan = _plan(dt, a.shape[1])
     if not _has_kernels(dt):
         with torch.autocast(dt.device.type, enabled=False):
-            return _reference_backward(dy, starts, u, dt, a, b, c, d, order, plan=plan)
-    arrays = _arrays(dy, starts, u, dt, a, b, c, d, _places(dt) if order is None else order)
-    of_u, of_dt, of_a, of_b, of_c, of_d = _kernels().backward(*arrays, chunk=plan.chunk)
+            return _reference_backward(dy, starts, u, dt, a, b, c, d, bias, order, plan=plan)
+    arrays = _arrays(dy, starts, u, dt, a, b, c, d, bias, _places(dt) if order is None else order)
+    *of_tokens, of_d, of_bias = _kernels().backward(*arrays, chunk=plan.chunk)
+    of_u, of_dt, of_a, of_b, of_c = of_tokens
     # What images share is added in their order, whatever the number of threads.
-    of_a, of_d = (torch.from_numpy(x).sum(dim=1) for x in (of_a, of_d))
-    return _sum_to(_tensor(of_u), u), _tensor(of_dt), of_a, _tensor(of_b), _tensor(of_c), of_d
+    of_a, of_d, of_bias = (torch.from_numpy(x).sum(dim=1) for x in (of_a, of_d, of_bias))
+    of_u, of_dt, of_b, of_c = (_tensor(x) for x in (of_u, of_dt, of_b, of_c))
+    return _sum_to(of_u, u), of_dt, of_a, of_b, of_c, of_d, of_bias
 
 
 @_scan_backward.register_fake
@@ -243,16 +267,18 @@ def _(
     b: Tensor,
     c: Tensor,
     d: Tensor,
+    bias: Tensor | None,
     order: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     of_u, of_dt, of_b, of_c = (_empty(dt, x.shape) for x in (u, dt, b, c))
-    return of_u, of_dt, a.new_empty(a.shape), of_b, of_c, d.new_empty(d.shape)
+    of_d, of_bias = (d.new_empty(d.shape) for _ in range(2))
+    return of_u, of_dt, a.new_empty(a.shape), of_b, of_c, of_d, of_bias
 
 
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+def _arrays(*tensors: Tensor | None) -> list[np.ndarray | None]:
     """Put the groups first, as the compiled loops want them; no copy where they lie so already."""
-    moved = (x.movedim(2, 0) if x.ndim > 3 else x for x in tensors)
-    return [x.detach().contiguous().numpy() for x in moved]
+    moved = (x.movedim(2, 0) if x is not None and x.ndim > 3 else x for x in tensors)
+    return [None if x is None else x.detach().contiguous().numpy() for x in moved]
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -280,12 +306,14 @@ def _sum_to(grad: Tensor, u: Tensor) -> Tensor:
 def _save(ctx, inputs: tuple[Tensor | None, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1], *inputs)
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # no zeros as the gradient of the states
 
 
 def _differentiate(ctx, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     if dy.stride(2) == 0:  # all groups get the same, as where their outputs are added up
         dy = dy[:, :, :1]
-    return *_scan_backward(dy, *ctx.saved_tensors), None
+    *grads, of_bias = _scan_backward(dy, *ctx.saved_tensors)
+    return *grads, (of_bias if ctx.needs_input_grad[6] else None), None
 
 
 _scan.register_autograd(_differentiate, setup_context=_save)
@@ -312,11 +340,13 @@ def _reference_forward(
     b: Tensor,
     c: Tensor,
     d: Tensor,
+    bias: Tensor | None,
     order: Tensor | None,
     *,
     plan: _Plan,
 ) -> tuple[Tensor, Tensor]:
     """Return y (B, L, G, D) and the states in front of the chunks (B, chunks, G, N, D)."""
+    dt = dt if bias is None else functional.softplus(dt + bias)
     visited = [_visit(x, order).contiguous() for x in (dt, dt * u, b, c)]
     dt_t, du_t, b_t, c_t = visited
     y, starts = _forward(dt_t, du_t, a, b_t, c_t, plan=plan)
@@ -332,19 +362,23 @@ def _reference_backward(
     b: Tensor,
     c: Tensor,
     d: Tensor,
+    bias: Tensor | None,
     order: Tensor | None,
     *,
     plan: _Plan,
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of u, dt, a, b, c and d."""
+    """Return the gradients of u, dt, a, b, c, d and bias."""
+    slope = 1 if bias is None else torch.sigmoid(dt + bias)
+    dt = dt if bias is None else functional.softplus(dt + bias)
     visited = [_visit(x, order).contiguous() for x in (dy.expand_as(dt), dt, dt * u, b, c)]
     dy_t, dt_t, du_t, b_t, c_t = visited
     of_dt, of_du, of_a, of_b, of_c = _backward(dy_t, starts, dt_t, du_t, a, b_t, c_t, plan=plan)
     of_dt, of_du, of_b, of_c = (_leave(x, order) for x in (of_dt, of_du, of_b, of_c))
     of_u = _sum_to(of_du * dt + d * dy, u)
-    of_dt = of_dt + of_du * u
+    of_dt = (of_dt + of_du * u) * slope
     of_d = (dy * u).expand_as(dt).sum(dim=(0, 1))
-    return tuple(x.contiguous() for x in (of_u, of_dt, of_a, of_b, of_c, of_d))
+    of_bias = of_dt.sum(dim=(0, 1))
+    return tuple(x.contiguous() for x in (of_u, of_dt, of_a, of_b, of_c, of_d, of_bias))
 
 
 def _visit(x: Tensor, order: Tensor | None) -> Tensor:

@@ -254,11 +254,12 @@ class SS2D(nn.Module):
         dt = torch.einsum("blkr,krd->blkd", low_rank, self.to_step)
         y = selective_scan(
             tokens.unsqueeze(2),
-            functional.softplus(dt.to(self.step_bias.dtype) + self.step_bias),
+            dt,
             -self.log_rates.exp(),
             b,
             c,
             self.direct,
+            bias=self.step_bias,
             order=path_order(height, width, device=x.device),
         )
         return y.sum(dim=2).unflatten(1, (height, width))

@@ -251,6 +251,29 @@ def test_groups_may_read_the_same_and_be_added_up(cut, added):
         torch.testing.assert_close(grad, reference_grad)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_step_sizes_may_be_softplus_of_what_comes(cut, dtype, tolerance):
+    u, _, a, b, c, d = make_inputs(length=20, channels=10, dtype=dtype)
+    raw = 4 * torch.randn(u.shape, dtype=dtype, generator=torch.Generator().manual_seed(0)) - 2
+    raw[0, :4, 0, 0] = torch.tensor([0.0, 30.0, -30.0, -80.0])
+    bias = d[:, [*range(1, 10), 0]].clone()
+
+    def fused(raw, bias):
+        return selective_scan(u, raw, a, b, c, d, bias=bias)
+
+    def apart(raw, bias):
+        return selective_scan(u, torch.nn.functional.softplus(raw + bias), a, b, c, d)
+
+    values, expected = (value_and_gradients(scan, [raw, bias]) for scan in (fused, apart))
+    assert_near(values, expected, tolerance)
+
+
+def test_gradients_with_a_bias_equal_finite_differences(cut):
+    u, dt, a, b, c, d = make_inputs(length=5, channels=2)
+    inputs = [x.requires_grad_() for x in (u, dt, a, b, c, d, d.detach().clone())]
+    assert torch.autograd.gradcheck(lambda *x: selective_scan(*x[:6], bias=x[6]), inputs)
+
+
 def test_gradients_in_an_order_equal_finite_differences(cut):
     u, dt, a, b, c, d = make_inputs(length=5, channels=2, groups=2)
     inputs = [x.requires_grad_() for x in (u[:, :, :1].clone(), dt + 0.1, a, b, c, d)]
@@ -468,9 +491,10 @@ def test_export_needs_no_operator_of_ours(length):
     torch.testing.assert_close(program.module()(*inputs), selective_scan(*inputs))
 
 
-def test_compiler_and_operator_agree_about_shapes(cut):
+@pytest.mark.parametrize("biased", [False, True])
+def test_compiler_and_operator_agree_about_shapes(cut, biased):
     u, dt, a, b, c, d = make_inputs()
-    inputs = (u, dt, a.transpose(1, 2), b, c, d, None)
+    inputs = (u, dt, a.transpose(1, 2), b, c, d, d if biased else None, None)
     torch.library.opcheck(module._scan, inputs, test_utils=["test_schema", "test_faketensor"])
     y, starts = module._scan(*inputs)
     inputs = (torch.ones_like(y), starts, *inputs)
@@ -489,6 +513,7 @@ def test_compiler_and_operator_agree_about_shapes(cut):
         ("b", (2, 9, 2, 3), r"b must be \(2, 9, 2, 2\)"),
         ("c", (2, 9, 1, 2), r"c must be \(2, 9, 2, 2\)"),
         ("d", (3,), r"d must be \(2, 3\)"),
+        ("bias", (3, 2), r"bias must be \(2, 3\)"),
         ("order", (2, 9), r"order must be of places, int64, got torch.float32"),
     ],
 )
