@@ -531,6 +531,8 @@ def test_every_model_has_a_map(name):
         ("mambaout_femto", 96, 3),
         ("medmamba_t", 96, 3),
         ("convnext_tiny", 32, 2),  # one pixel after the last stage: the one before has places
+        ("mobilevit_s", 32, 2),  # and what attention computes inside the last is no map
+        ("edgenext_small", 32, 2),
     ],
 )
 def test_maps_of_comparators_are_square_in_either_layout(name, image_size, side):
@@ -549,6 +551,23 @@ def test_a_network_is_asked_for_its_layers_at_its_own_size():
     assert state_of(model) == before
     with pytest.raises(ExplainError, match=r"no layer 'layer4'.* usual: norm"):
         one(model, torch.randn(1, 3, 64, 64), layer="layer4")
+
+
+def test_what_a_block_computes_inside_is_not_its_map():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inside = nn.Conv2d(12, 12, 1)
+
+        def forward(self, x):
+            return self.inside(x).mean(dim=(2, 3), keepdim=True)
+
+    trunk = nn.Sequential(make_trunk(), Block())
+    assert stage_layers(trunk, image_size=SIZE) == {"Last feature map": "0"}
+    # Unless it is all there is: here the one block hides whatever has places.
+    hiding = Block()
+    hiding.inside = make_trunk()
+    assert stage_layers(nn.Sequential(hiding), image_size=SIZE) == {"Last feature map": "0.inside"}
 
 
 def test_a_network_of_grey_images_has_its_stages():

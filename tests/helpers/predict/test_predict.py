@@ -348,16 +348,25 @@ def test_overlays_are_as_many_as_asked_and_named_in_the_table(checkpoint, mixed,
     assert not all(picture.is_empty for picture in outcome.overlays.pictures)
 
 
-def test_a_network_without_a_map_still_predicts(checkpoint, mixed, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ExplainError("a map of one pixel"), "a map of one pixel"),
+        (RuntimeError("no derivative\nof it"), "the maps cannot be computed: no derivative</p>"),
+    ],
+)
+def test_a_network_without_a_map_still_predicts(
+    checkpoint, mixed, tmp_path, monkeypatch, error, reason
+):
     def refuse(*args, **options):
-        raise ExplainError("a map of one pixel")
+        raise error
 
     monkeypatch.setattr("helpers.predict.overlays.explain", refuse)
     outcome = predict_folder(checkpoint, mixed, tmp_path / "out")
     assert len(outcome.table) == 12 and not outcome.overlays.pictures
     assert set(read_csv(tmp_path / "out")["overlay"]) == {""}
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "There are no maps: a map of one pixel" in page
+    assert f"There are no maps: {reason}" in page
 
 
 def test_figures_of_the_notebook(checkpoint, colourful, mixed, tmp_path):
