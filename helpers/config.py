@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from difflib import get_close_matches
 from functools import cache
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -27,6 +28,7 @@ SAMPLINGS = ("shuffle", "balanced")
 PLASTICITIES = ("all", "high", "head", "staged")
 NORMALISATIONS = ("imagenet", "half")
 CHANNELS = ("rgb", "native")
+OWN_PREFIXES = ("folder:", "cag:", "npz:")  # data sets of one's own
 # What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
 TRAIN_PARAMETERS = {
     "recipe": str,
@@ -77,6 +79,12 @@ def load_recipes() -> dict[str, dict[str, Any]]:
 def without_size(dataset: str) -> str:
     """Return a data set's name without a MedMNIST size: all sizes are one set of images."""
     return dataset if ":" in dataset else re.sub(r"_(28|64|128|224)$", "", dataset)
+
+
+def did_you_mean(name: str, known: tuple[str, ...]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, and all of them."""
+    nearest = get_close_matches(name, known, n=1)
+    return (f"did you mean {nearest[0]}? " if nearest else "") + f"Known: {', '.join(known)}."
 
 
 def stored_name(dataset: str) -> str:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from helpers.config import stored_name
-from helpers.data import image_folder, medmnist
+from helpers.data import image_folder, medmnist, names
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import DataError, DatasetUnavailable, Splits
 from helpers.paths import data_root
@@ -46,7 +46,7 @@ def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
 
 
 def _load(name: str, image_size: int | None) -> Splits:
-    medmnist_set = medmnist.parse_name(name, image_size=image_size)
+    medmnist_set = names.parse_name(name, image_size=image_size)
     if medmnist_set:
         return medmnist.load_medmnist(*medmnist_set)
     if name.startswith("npz:"):
@@ -69,7 +69,7 @@ def list_datasets() -> list[str]:
         folders = (image_folder.list_image_folders(root / place) for place in FOLDER_PLACES)
         own = [*dict.fromkeys(name for names in folders for name in names)]
         own += medmnist.list_npz(root / "npz")
-    return [*medmnist.list_flags(), *own, "phantom"]
+    return [*names.list_flags(), *own, "phantom"]
 
 
 def stand_in(name: str) -> str:
@@ -90,7 +90,7 @@ def stand_in(name: str) -> str:
     if not allowed or name == "phantom":
         return name
     try:
-        if medmnist_set := medmnist.parse_name(name):
+        if medmnist_set := names.parse_name(name):
             medmnist.find_npz(*medmnist_set)
         elif name.startswith("npz:"):
             medmnist.find_own_npz(_own(name, "npz"), name)
@@ -107,7 +107,7 @@ def stand_in(name: str) -> str:
 def _unknown(name: str) -> DataError:
     return DataError(
         f"unknown data set {name!r}; known: {', '.join(list_datasets())}. MedMNIST sets also "
-        f"with a size: {', '.join(f'_{size}' for size in medmnist.SIZES)}."
+        f"with a size: {', '.join(f'_{size}' for size in names.SIZES)}."
     )
 
 

@@ -8,7 +8,6 @@ names come from `medmnist.INFO`, never from here.
 """
 
 import hashlib
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -19,61 +18,16 @@ import numpy as np
 from medmnist.info import DEFAULT_ROOT
 
 from helpers.data import fetch
+from helpers.data.names import SIZES
 from helpers.data.rebuilt import find_rebuilt
 from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
 from helpers.paths import cache_dir, data_root
 
-SIZES = (28, 64, 128, 224)
 # What numpy and zipfile raise for damaged, encrypted or senseless content.
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
 )
-
-
-def list_flags() -> list[str]:
-    """Return the flags of all sets that can be loaded: 2-D, one label an image."""
-    return [flag for flag in medmnist.INFO if _refusal(flag) is None]
-
-
-def parse_name(name: str, *, image_size: int | None = None) -> tuple[str, int] | None:
-    """Split `breastmnist_64` into its flag and its image size.
-
-    Args:
-        name: a flag of `medmnist.INFO`, with or without a size (`_64`); 28 is the default.
-        image_size: 28, 64, 128 or 224; None takes it from the name.
-
-    Returns:
-        (flag, image size), or None if this is not the name of a MedMNIST set.
-
-    Raises:
-        DataError: a multi-label or 3-D set, an unknown size, or two sizes that differ.
-    """
-    match = re.fullmatch(r"([a-z]+mnist(?:3d)?)(?:_(\d+))?", name)
-    if match is None or match[1] not in medmnist.INFO:
-        return None
-    flag, suffix = match[1], None if match[2] is None else int(match[2])
-    refusal = _refusal(flag)
-    if refusal:
-        raise DataError(f"{flag} is {refusal}. Known MedMNIST sets: {', '.join(list_flags())}.")
-    if suffix is not None and image_size is not None and suffix != image_size:
-        raise DataError(
-            f"{name!r} says {suffix} pixels but image_size says {image_size}; give one."
-        )
-    size = next((given for given in (suffix, image_size) if given is not None), SIZES[0])
-    if size not in SIZES:
-        raise DataError(
-            f"{flag} does not exist at {size} pixels; known sizes: {', '.join(map(str, SIZES))}."
-        )
-    return flag, size
-
-
-def _refusal(flag: str) -> str | None:
-    if flag.endswith("3d"):
-        return "a 3-D set; only 2-D sets are supported"
-    if medmnist.INFO[flag]["task"].startswith("multi-label"):
-        return "a multi-label set; only sets with one label an image are supported"
-    return None
 
 
 def npz_name(flag: str, image_size: int) -> str:

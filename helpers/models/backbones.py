@@ -141,7 +141,7 @@ def _set_in_channels(model: nn.Module, in_channels: int) -> None:
 
 
 def build_backbone(
-    name: str,
+    backbone: str,
     *,
     num_classes: int,
     in_channels: int = 3,
@@ -152,7 +152,7 @@ def build_backbone(
     """Build torchvision's network, fitted to the image size, the channels and the classes.
 
     Args:
-        name: One of `BACKBONES`.
+        backbone: One of `BACKBONES`.
         num_classes: Number of logits.
         in_channels: Channels of the input.
         image_size: Side of the input in pixels; decides the output stride.
@@ -164,18 +164,18 @@ def build_backbone(
         ValueError: unknown backbone, too small an image, another stride, no input channels.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
     """
-    check_backbone(name)
-    model = getattr(torchvision.models, name)(num_classes=num_classes)
+    check_backbone(backbone)
+    model = getattr(torchvision.models, backbone)(num_classes=num_classes)
     if pretrained == "imagenet":
         # The classifier stays new, also where the number of classes happens to be 1000.
         trunk = {
             key: value
-            for key, value in imagenet_state(name).items()
+            for key, value in imagenet_state(backbone).items()
             if not key.startswith(("fc.", "classifier."))
         }
         missing, unexpected = model.load_state_dict(trunk, strict=False)
         if unexpected or any(not key.startswith(("fc.", "classifier.")) for key in missing):
-            raise RuntimeError(f"{name}: weights do not fit: {missing=}, {unexpected=}.")
+            raise RuntimeError(f"{backbone}: weights do not fit: {missing=}, {unexpected=}.")
     _set_in_channels(model, in_channels)
     _set_output_stride(model, output_stride(image_size) if stride is None else stride)
     return model
@@ -196,20 +196,24 @@ def build_trunk(name: str, **options) -> tuple[nn.Sequential, int]:
     return model.features[:-1], model.features[-2].out_channels
 
 
-def build_resnet_28(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
+def build_resnet_28(
+    backbone: str, *, num_classes: int, in_channels: int = 3, image_size: int = 28
+) -> nn.Module:
     """Build a ResNet with the 28 px stem of the MedMNIST v2 benchmark (Yang et al. 2023).
 
     A 3 x 3 convolution of stride 1 in place of the 7 x 7 one of stride 2, and no max-pool, so that
     28 px end as a 4 x 4 map. There are no ImageNet weights for this stem. Layers and parameters are
-    the benchmark's; the initial weights are torchvision's, not PyTorch's defaults as there.
+    the benchmark's; the initial weights are torchvision's, not PyTorch's defaults as there. The
+    network takes any `image_size`.
 
     Raises:
         ValueError: unknown backbone, or no input channels.
     """
-    if name not in _RESNETS:
-        raise ValueError(f"unknown ResNet {name!r}; known: {', '.join(_RESNETS)}.")
+    if backbone not in _RESNETS:
+        raise ValueError(f"unknown ResNet {backbone!r}; known: {', '.join(_RESNETS)}.")
+    del image_size  # fully convolutional
     check_in_channels(in_channels)
-    model = getattr(torchvision.models, name)(num_classes=num_classes)
+    model = getattr(torchvision.models, backbone)(num_classes=num_classes)
     model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()

@@ -22,7 +22,8 @@ The paper contradicts itself, and every reading is in the registry:
 
 from torch import Tensor, nn
 
-from helpers.models.heads import Head
+from helpers.models.backbones import build_trunk
+from helpers.models.heads import Head, build_head
 
 
 class HeadedNet(nn.Module):
@@ -43,3 +44,21 @@ class HeadedNet(nn.Module):
         """Map images (B, C_in, H, W) to logits (B, num_classes)."""
         features = self.pool(self.trunk(images)).flatten(1)  # z (B, C)
         return self.head(features)
+
+
+def build_headed(
+    *,
+    backbone: str,
+    head: str,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    pretrained: str,
+) -> HeadedNet:
+    """Build a network of paper A: a backbone of `backbones.BACKBONES` and a head of `heads`."""
+    trunk, channels = build_trunk(
+        backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
+    )
+    return HeadedNet(
+        trunk=trunk, head=build_head(head, in_features=channels, num_classes=num_classes)
+    )

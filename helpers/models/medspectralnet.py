@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from helpers.models.backbones import build_trunk
 from helpers.models.contextgate import ContextGate
 from helpers.models.spectralflow import SpectralFlow
 
@@ -106,3 +107,30 @@ def _refine(blocks: nn.Module, base: Tensor) -> Tensor:
         if path is not None:
             fused = fused + path(base)
     return blocks.norm(blocks.spectralflow2(blocks.depthwise(fused)))
+
+
+def build_medspectralnet(
+    *,
+    backbone: str,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    pretrained: str,
+    last_block: bool = True,
+) -> MedSpectralNet:
+    """Build MedSpectralNet on one of `backbones.BACKBONES`.
+
+    Args:
+        backbone: name.
+        num_classes: K.
+        in_channels: channels of the images.
+        image_size: side in pixels; decides the backbone's stride.
+        pretrained: "imagenet" or "none".
+        last_block: False leaves out the last block of a ResNet's last stage.
+    """
+    trunk, channels = build_trunk(
+        backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
+    )
+    if not last_block:
+        trunk.layer4 = trunk.layer4[:1]
+    return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)

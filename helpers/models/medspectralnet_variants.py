@@ -35,6 +35,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from helpers.models.backbones import build_trunk
 from helpers.models.contextgate import ContextGate
 from helpers.models.medspectralnet import Blocks, MedSpectralNet
 from helpers.models.spectralflow import SpectralFlow
@@ -152,3 +153,19 @@ READINGS: dict[str, tuple[Build, str]] = {
     ),
 }
 VARIANTS = ABLATION | READINGS
+
+
+def build_variant(
+    *,
+    variant: str,
+    backbone: str,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    pretrained: str,
+) -> nn.Module:
+    """Build one of `VARIANTS`; arguments as for `medspectralnet.build_medspectralnet`."""
+    trunk, channels = build_trunk(
+        backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
+    )
+    return VARIANTS[variant][0](trunk, channels, num_classes)

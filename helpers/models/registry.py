@@ -1,27 +1,22 @@
-"""All models by name: `build_model`, `list_models`."""
+"""All models by name: `build_model`, `list_models`.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A line says where a model is built, as text, and nothing is imported before it is asked for: names
+can be listed and checked in a process without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from helpers.models.backbones import (
-    TorchvisionWeights,
-    WeightsUnavailable,
-    build_backbone,
-    build_resnet_28,
-    build_trunk,
-    check_image_size,
-)
-from helpers.models.brain_inspired import HeadedNet
-from helpers.models.heads import build_head
-from helpers.models.medspectralnet import MedSpectralNet
-from helpers.models.medspectralnet_variants import VARIANTS
-from helpers.models.zoo.medmamba import build_medmamba
-from helpers.models.zoo.medvit import build_medvit
-from helpers.models.zoo.timm_models import TIMM_MODELS, TimmWeights, build_timm
-from helpers.models.zoo.vmamba import build_vmamba
+    from helpers.models.backbones import TorchvisionWeights
+    from helpers.models.zoo.timm_models import TimmWeights
 
 PRETRAINED = ("auto", "imagenet", "none")
 
@@ -31,123 +26,149 @@ class ModelEntry:
     """A line of the registry.
 
     Attributes:
-        build: Builds the network from `num_classes`, `in_channels`, `image_size`, `pretrained`.
-        weights: The ImageNet weights that it can start from, or None.
+        builder: "module:function", the module below `helpers.models`, or the function itself. It
+            takes `options`, `num_classes`, `in_channels`, `image_size` and, where there are
+            weights, `pretrained`, all by name.
         description: One line for tables.
+        weights_from: The library and its name of the network whose ImageNet weights it can start
+            from, ("torchvision", "resnet18") for instance, or None.
+        options: What else the builder is given.
     """
 
-    build: Callable[..., nn.Module]
-    weights: TorchvisionWeights | TimmWeights | None
+    builder: str | Callable[..., nn.Module]
     description: str
+    weights_from: tuple[str, str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> TorchvisionWeights | TimmWeights | None:
+        """The ImageNet weights that it can start from, or None."""
+        if self.weights_from is None:
+            return None
+        library, name = self.weights_from
+        kinds = {
+            "torchvision": "backbones:TorchvisionWeights",
+            "timm": "zoo.timm_models:TimmWeights",
+        }
+        return _load(kinds[library])(name)
+
+    def build(self, *, pretrained: str, **asked: Any) -> nn.Module:
+        """Build the network from `num_classes`, `in_channels`, `image_size` and `pretrained`."""
+        builder = self.builder if callable(self.builder) else _load(self.builder)
+        start = {} if self.weights_from is None else {"pretrained": pretrained}
+        return builder(**self.options, **asked, **start)
 
 
-def _plain(backbone: str) -> ModelEntry:
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"helpers.models.{module}"), name)
+
+
+def _torchvision(builder: str, backbone: str, description: str, **options: Any) -> ModelEntry:
+    """Return the line of a network on one of torchvision's backbones."""
+    options = {"backbone": backbone, **options}
+    return ModelEntry(builder, description, ("torchvision", backbone), options)
+
+
+_medspectralnet = partial(_torchvision, "medspectralnet:build_medspectralnet")
+_headed = partial(_torchvision, "brain_inspired:build_headed")
+
+
+def _variant(name: str, note: str) -> ModelEntry:
+    builder = "medspectralnet_variants:build_variant"
+    return _torchvision(builder, "resnet18", f"MedSpectralNet, {note}", variant=name)
+
+
+def _zoo(family: str, variant: str, title: str) -> ModelEntry:
+    """Return the line of a network written anew: no weights of it can be loaded safely."""
+    builder = f"zoo.{family}:build_{family}"
+    return ModelEntry(builder, f"{title}, written anew", options={"variant": variant})
+
+
+def _timm(name: str, architecture: str | None = None, *, weights: bool = True) -> ModelEntry:
     return ModelEntry(
-        partial(build_backbone, backbone),
-        TorchvisionWeights(backbone),
-        f"{backbone}, torchvision's own",
+        "zoo.timm_models:build_timm",
+        f"{architecture or name}, timm's own",
+        ("timm", name) if weights else None,
+        {"name": name},
     )
 
 
-def _plain_28(backbone: str) -> ModelEntry:
-    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
-        del image_size, pretrained  # fully convolutional; no weights exist for this stem
-        return build_resnet_28(backbone, num_classes=num_classes, in_channels=in_channels)
-
-    return ModelEntry(build, None, f"{backbone} with the 28 px stem of the MedMNIST benchmark")
-
-
-def _medspectralnet(backbone: str, note: str) -> ModelEntry:
-    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
-        trunk, channels = build_trunk(
-            backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
-        )
-        return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)
-
-    return ModelEntry(build, TorchvisionWeights(backbone), f"MedSpectralNet on {backbone}{note}")
-
-
-def _medspectralnet_resnet16() -> ModelEntry:
-    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
-        trunk, channels = build_trunk(
-            "resnet18", in_channels=in_channels, image_size=image_size, pretrained=pretrained
-        )
-        trunk.layer4 = trunk.layer4[:1]
-        return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)
-
-    return ModelEntry(
-        build,
-        TorchvisionWeights("resnet18"),
-        "MedSpectralNet on resnet18 without its last block: the paper's 8.5 M parameters",
-    )
-
-
-def _variant(name: str) -> ModelEntry:
-    assemble, note = VARIANTS[name]
-
-    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
-        trunk, channels = build_trunk(
-            "resnet18", in_channels=in_channels, image_size=image_size, pretrained=pretrained
-        )
-        return assemble(trunk, channels, num_classes)
-
-    return ModelEntry(build, TorchvisionWeights("resnet18"), f"MedSpectralNet, {note}")
-
-
-def _zoo(build: Callable[..., nn.Module], variant: str, description: str) -> ModelEntry:
-    def from_scratch(*, pretrained: str, **options):
-        del pretrained  # no weights are published in a form that can be loaded safely
-        return build(variant, **options)
-
-    return ModelEntry(from_scratch, None, description)
-
-
-def _headed(backbone: str, head: str, description: str) -> ModelEntry:
-    def build(*, num_classes: int, in_channels: int, image_size: int, pretrained: str):
-        trunk, channels = build_trunk(
-            backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
-        )
-        return HeadedNet(
-            trunk=trunk, head=build_head(head, in_features=channels, num_classes=num_classes)
-        )
-
-    return ModelEntry(build, TorchvisionWeights(backbone), description)
-
-
-def _timm(name: str) -> ModelEntry:
-    model = TIMM_MODELS[name]
-    weights = None if model.tag is None else TimmWeights(name)
-    return ModelEntry(partial(build_timm, name), weights, f"{model.architecture}, timm's own")
-
+_VARIANTS = {
+    "medspectralnet_no_spectralflow": "without any SpectralFlow",
+    "medspectralnet_no_contextgate": "without ContextGate",
+    "medspectralnet_no_both": "without SpectralFlow and ContextGate",
+    "medspectralnet_plain": (
+        "plain convolutions of equal parameters for SpectralFlow and ContextGate"
+    ),
+    "medspectralnet_k5": "patch side k = 5",
+    "medspectralnet_gate_from_input": "gate and identity path straight from the input",
+    "medspectralnet_no_depthwise": "no further depthwise convolution after fusion",
+    "medspectralnet_both_readings": "gate from the input, no further depthwise convolution",
+}
 
 _REGISTRY: dict[str, ModelEntry] = {
-    "medspectralnet": _medspectralnet("resnet18", ", as paper B's text says"),
-    "medspectralnet_light": _medspectralnet("mobilenet_v2", ", within 8.5 M parameters"),
-    "medspectralnet_resnet16": _medspectralnet_resnet16(),
-    **{name: _variant(name) for name in VARIANTS},
-    "medspectralnet_resnet34": _medspectralnet("resnet34", ""),
-    "medspectralnet_resnet50": _medspectralnet("resnet50", ""),
-    **{name: _plain(name) for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v2")},
-    **{f"{name}_28": _plain_28(name) for name in ("resnet18", "resnet34", "resnet50")},
-    "linear_resnet18": _headed("resnet18", "linear", "resnet18, one linear unit (paper A, Eq. 4)"),
-    "linear_resnet50": _headed("resnet50", "linear", "resnet50, one linear unit: paper A's method"),
+    "medspectralnet": _medspectralnet(
+        "resnet18", "MedSpectralNet on resnet18, as paper B's text says"
+    ),
+    "medspectralnet_light": _medspectralnet(
+        "mobilenet_v2", "MedSpectralNet on mobilenet_v2, within 8.5 M parameters"
+    ),
+    "medspectralnet_resnet16": _medspectralnet(
+        "resnet18",
+        "MedSpectralNet on resnet18 without its last block: the paper's 8.5 M parameters",
+        last_block=False,
+    ),
+    **{name: _variant(name, note) for name, note in _VARIANTS.items()},
+    "medspectralnet_resnet34": _medspectralnet("resnet34", "MedSpectralNet on resnet34"),
+    "medspectralnet_resnet50": _medspectralnet("resnet50", "MedSpectralNet on resnet50"),
+    **{
+        name: _torchvision("backbones:build_backbone", name, f"{name}, torchvision's own")
+        for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v2")
+    },
+    **{
+        f"{name}_28": ModelEntry(
+            "backbones:build_resnet_28",
+            f"{name} with the 28 px stem of the MedMNIST benchmark",
+            options={"backbone": name},
+        )
+        for name in ("resnet18", "resnet34", "resnet50")
+    },
+    "linear_resnet18": _headed(
+        "resnet18", "resnet18, one linear unit (paper A, Eq. 4)", head="linear"
+    ),
+    "linear_resnet50": _headed(
+        "resnet50", "resnet50, one linear unit: paper A's method", head="linear"
+    ),
     "brain_inspired_resnet18": _headed(
-        "resnet18", "spiking", "resnet18, spiking head: paper A's results"
+        "resnet18", "resnet18, spiking head: paper A's results", head="spiking"
     ),
     "brain_inspired_mlp_resnet18": _headed(
-        "resnet18", "mlp", "resnet18, the spiking head's layers with ReLU"
+        "resnet18", "resnet18, the spiking head's layers with ReLU", head="mlp"
     ),
-    "quantum_resnet18": _headed("resnet18", "quantum", "resnet18, quantum circuit in the head"),
+    "quantum_resnet18": _headed(
+        "resnet18", "resnet18, quantum circuit in the head", head="quantum"
+    ),
     "quantum_mlp_resnet18": _headed(
-        "resnet18", "quantum_control", "resnet18, the quantum head's layers with tanh"
+        "resnet18", "resnet18, the quantum head's layers with tanh", head="quantum_control"
     ),
-    **{
-        f"medmamba_{v}": _zoo(build_medmamba, v, f"MedMamba-{v.upper()}, written anew")
-        for v in "tsb"
-    },
-    "vmamba_t": _zoo(build_vmamba, "t", "VMamba-T, written anew"),
-    **{f"medvit_{v}": _zoo(build_medvit, v, f"MedViT-{v.upper()}, written anew") for v in "tsl"},
-    **{name: _timm(name) for name in TIMM_MODELS},
+    **{f"medmamba_{v}": _zoo("medmamba", v, f"MedMamba-{v.upper()}") for v in "tsb"},
+    "vmamba_t": _zoo("vmamba", "t", "VMamba-T"),
+    **{f"medvit_{v}": _zoo("medvit", v, f"MedViT-{v.upper()}") for v in "tsl"},
+    "convnext_tiny": _timm("convnext_tiny"),
+    "swin_tiny": _timm("swin_tiny", "swin_tiny_patch4_window7_224"),
+    "mobilevit_s": _timm("mobilevit_s"),
+    "mobilevitv2_100": _timm("mobilevitv2_100"),
+    "nest_tiny": _timm("nest_tiny", weights=False),
+    "mobilenetv4_conv_small": _timm("mobilenetv4_conv_small"),
+    "mobilenetv4_conv_medium": _timm("mobilenetv4_conv_medium"),
+    "fastvit_t8": _timm("fastvit_t8"),
+    "fastvit_t12": _timm("fastvit_t12"),
+    "edgenext_small": _timm("edgenext_small"),
+    "efficientformerv2_s0": _timm("efficientformerv2_s0"),
+    "efficientformerv2_s1": _timm("efficientformerv2_s1"),
+    "mambaout_femto": _timm("mambaout_femto"),
+    "densenet121": _timm("densenet121"),
 }
 
 
@@ -184,6 +205,8 @@ def resolve_weights(name: str, pretrained: str) -> str:
         return pretrained
     if weights is None:
         return "none"
+    from helpers.models.backbones import WeightsUnavailable
+
     try:
         weights.find()
     except WeightsUnavailable:
@@ -222,7 +245,7 @@ def build_model(
     entry = model_entry(name)
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
-    check_image_size(image_size)
+    _load("backbones:check_image_size")(image_size)
     return entry.build(
         num_classes=num_classes,
         in_channels=in_channels,

@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from helpers.config import TRAIN_PARAMETERS, ConfigError, RunConfig, make_config
+from helpers.config import TRAIN_PARAMETERS, ConfigError, RunConfig, did_you_mean, make_config
+from helpers.data.names import check_name
+from helpers.models.registry import list_models
 from helpers.paths import repo_root
-from helpers.runs.known_names import did_you_mean, known_names
 
 # What a matrix consists of; a file in params/ with other keys is something else.
 MATRIX_KEYS = ("profile", "rows")
@@ -58,15 +59,14 @@ def load_matrix(
     file = _find(profile)
     content = _read(file)
     _check_keys(content, file=file)
-    names = known_names()
     for number, row in enumerate(content["rows"], start=1):
         try:
             _check_row(row)
             datasets = _values(row["dataset"])
             for name in datasets:
-                names.check_dataset(name)
+                check_name(name)
             for name in _values(row["model"]):
-                names.check_model(name)
+                _check_model(name)
         except ConfigError as error:
             raise ConfigError(f"{file.name}, row {number}: {error}") from error
     configs = expand_matrix(content, file=file)
@@ -167,6 +167,11 @@ def _check_keys(content: dict[str, Any], *, file: Path) -> None:
     if not isinstance(rows, list) or not rows:
         got = "an empty one" if rows == [] else f"{type(rows).__name__} {rows!r}"
         raise ConfigError(f"{file.name}: rows must be a list of runs, got {got}.")
+
+
+def _check_model(name: str) -> None:
+    if name not in list_models():
+        raise ConfigError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
 
 
 def _check_row(row: Any) -> None:

@@ -12,15 +12,8 @@ import pytest
 
 from helpers.data import fetch
 from helpers.data import medmnist as medmnist_npz
-from helpers.data.medmnist import (
-    find_npz,
-    list_flags,
-    list_npz,
-    load_medmnist,
-    load_own_npz,
-    parse_name,
-    read_npz,
-)
+from helpers.data.medmnist import find_npz, list_npz, load_medmnist, load_own_npz, read_npz
+from helpers.data.names import list_flags, parse_name
 from helpers.data.rebuilt import REBUILT
 from helpers.data.splits import DataError, DatasetUnavailable
 from helpers.paths import data_root

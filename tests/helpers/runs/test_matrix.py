@@ -1,6 +1,5 @@
 """The matrix of runs and its way to papermill."""
 
-import json
 import re
 import subprocess
 import sys
@@ -10,10 +9,8 @@ import pytest
 import yaml
 
 from helpers.config import PROFILES, TRAIN_PARAMETERS, ConfigError, make_config
-from helpers.models.registry import list_models
+from helpers.data.names import check_name
 from helpers.paths import cache_dir, repo_root
-from helpers.runs import known_names as names
-from helpers.runs.known_names import known_names
 from helpers.runs.matrix import expand_matrix, load_matrix, papermill_yaml
 from helpers.runs.store import run_dir
 from tests.fabricated import fabricate_from
@@ -131,33 +128,22 @@ def test_a_file_outside_params_is_a_matrix_too(tmp_path):
     assert load_matrix(str(file)) == [make_config(**ONE, profile="quick")]
 
 
-def test_the_names_are_those_of_registry_and_data_sets():
-    known = known_names()
-    assert known.models == list_models()
-    assert {"breastmnist", "organsmnist", "phantom"} <= set(known.datasets)
-    known.check_dataset("organsmnist_224")
-    for name in ("cag:anywhere", "folder:anywhere", "npz:anywhere"):
-        known.check_dataset(name)
+def test_names_are_checked_without_torch():
+    """A plan is read by every job of a sweep; torch would take seconds each time."""
+    code = (
+        "import sys; from helpers.runs.matrix import load_matrix; load_matrix('paper'); "
+        "assert 'torch' not in sys.modules and 'timm' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_root(), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
-def test_the_names_are_listed_by_another_process_once(tmp_path, monkeypatch):
-    """Without torch in the process, the names come from a file that this code's digest names."""
-    listed = json.dumps({"models": ["a_model"], "datasets": ["a_set"], "refused": {}})
-    calls = []
-
-    def run(*arguments, **options):
-        calls.append(arguments)
-        return subprocess.CompletedProcess(arguments, 0, stdout=f"a warning\n{listed}\n", stderr="")
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delitem(sys.modules, "torch")
-    monkeypatch.setattr(names.subprocess, "run", run)
-    assert known_names().models == ("a_model",)
-    assert known_names().datasets == ("a_set",)
-    assert len(calls) == 1
-    monkeypatch.setattr(names, "_code_digest", lambda: "other code")
-    known_names()
-    assert len(calls) == 2
+def test_sizes_and_own_sets_are_known_names():
+    check_name("organsmnist_224")
+    for name in ("cag:anywhere", "folder:anywhere", "npz:anywhere", "phantom"):
+        check_name(name)
+    with pytest.raises(ConfigError, match="3-D"):
+        check_name("organmnist3d")
 
 
 def test_an_unknown_profile_lists_the_known_ones():

@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_read(store, text, message):
 
 
 def test_a_missing_file(store):
-    with pytest.raises(EfficiencyError, match=r"python -m helpers\.efficiency_study"):
+    with pytest.raises(EfficiencyError, match=r"python -m study costs"):
         Store.read(store.path)
 
 

@@ -1,0 +1,86 @@
+"""Names of data sets, checked without loading torch.
+
+The package `medmnist` imports torch; its table of sets, `medmnist/info.py`, does not, so that file
+alone is read here.
+"""
+
+import re
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from helpers.config import OWN_PREFIXES, ConfigError, did_you_mean
+from helpers.data.splits import DataError
+
+SIZES = (28, 64, 128, 224)
+
+
+def _info() -> dict[str, dict[str, Any]]:
+    file = Path(find_spec("medmnist").origin).with_name("info.py")
+    spec = spec_from_file_location("medmnist_info", file)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.INFO
+
+
+INFO = _info()
+
+
+def list_flags() -> list[str]:
+    """Return the flags of all sets that can be loaded: 2-D, one label an image."""
+    return [flag for flag in INFO if _refusal(flag) is None]
+
+
+def parse_name(name: str, *, image_size: int | None = None) -> tuple[str, int] | None:
+    """Split `breastmnist_64` into its flag and its image size.
+
+    Args:
+        name: a flag of `INFO`, with or without a size (`_64`); 28 is the default.
+        image_size: 28, 64, 128 or 224; None takes it from the name.
+
+    Returns:
+        (flag, image size), or None if this is not the name of a MedMNIST set.
+
+    Raises:
+        DataError: a multi-label or 3-D set, an unknown size, or two sizes that differ.
+    """
+    match = re.fullmatch(r"([a-z]+mnist(?:3d)?)(?:_(\d+))?", name)
+    if match is None or match[1] not in INFO:
+        return None
+    flag, suffix = match[1], None if match[2] is None else int(match[2])
+    refusal = _refusal(flag)
+    if refusal:
+        raise DataError(f"{flag} is {refusal}. Known MedMNIST sets: {', '.join(list_flags())}.")
+    if suffix is not None and image_size is not None and suffix != image_size:
+        raise DataError(
+            f"{name!r} says {suffix} pixels but image_size says {image_size}; give one."
+        )
+    size = next((given for given in (suffix, image_size) if given is not None), SIZES[0])
+    if size not in SIZES:
+        raise DataError(
+            f"{flag} does not exist at {size} pixels; known sizes: {', '.join(map(str, SIZES))}."
+        )
+    return flag, size
+
+
+def _refusal(flag: str) -> str | None:
+    if flag.endswith("3d"):
+        return "a 3-D set; only 2-D sets are supported"
+    if INFO[flag]["task"].startswith("multi-label"):
+        return "a multi-label set; only sets with one label an image are supported"
+    return None
+
+
+def check_name(name: str) -> None:
+    """Raise a `ConfigError` that lists the known data sets unless this may be one.
+
+    An image folder or an own file is looked for when its run starts: it may lie elsewhere.
+    """
+    try:
+        known = parse_name(name) is not None
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    if known or name == "phantom" or name.startswith(OWN_PREFIXES):
+        return
+    names = (*list_flags(), "phantom", *(f"{prefix}<name>" for prefix in OWN_PREFIXES))
+    raise ConfigError(f"unknown data set {name!r}; {did_you_mean(name, names)}")
