@@ -101,7 +101,7 @@ class Row:
 
 
 def build_rows(groups: Sequence[Group], *, datasets: Sequence[str], rules: Rules) -> list[Row]:
-    """Pair our groups with published values; add a "not run" row for each judged one without runs.
+    """Pair our groups with published values; add a "not run" row for each judged one without any.
 
     Returns:
         Rows by data set and start, highest mean accuracy first, rows without runs last.
@@ -113,11 +113,13 @@ def build_rows(groups: Sequence[Group], *, datasets: Sequence[str], rules: Rules
         if group.dataset in datasets
     ]
     for dataset in datasets:
+        ours = [group for group in groups if group.dataset == dataset]
+        there = {_printed(c) for c in rules.comparisons for group in ours if _matches(c, group)}
         for comparison in rules.comparisons:
-            there = any(g.dataset == dataset and _matches(comparison, g) for g in groups)
             published = _published(comparison, dataset)
-            if comparison.judged and published and not there:
+            if comparison.judged and published and _printed(comparison) not in there:
                 rows.append(_missing(comparison, dataset, published, rules))
+                there.add(_printed(comparison))
     order = {name: i for i, name in enumerate(datasets)}
     starts = list(STARTS)
 
@@ -127,6 +129,11 @@ def build_rows(groups: Sequence[Group], *, datasets: Sequence[str], rules: Rules
         return (*place, mean, row.model, row.protocol)
 
     return sorted(rows, key=rank)
+
+
+def _printed(comparison: Comparison) -> tuple[str, str, str]:
+    """Return the key of the printed row, which several protocols of ours may stand beside."""
+    return comparison.paper, comparison.table, comparison.row
 
 
 def _matches(comparison: Comparison, group: Group) -> bool:

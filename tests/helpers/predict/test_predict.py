@@ -154,7 +154,7 @@ def test_weights_that_are_missing_damaged_or_of_another_network(results_tree):
     run = stored()
     content = (run.path / WEIGHTS).read_bytes()
     (run.path / WEIGHTS).unlink()
-    with pytest.raises(RunError, match=r"python -m helpers\.weights"):
+    with pytest.raises(RunError, match=r"python -m helpers.runs.weights"):
         open_checkpoint(run)
     (run.path / WEIGHTS).write_bytes(content[:5000])
     with pytest.raises(RunError, match="damaged"):
