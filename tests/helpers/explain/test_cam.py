@@ -545,10 +545,11 @@ def test_maps_of_comparators_are_square_in_either_layout(name, image_size, side)
 
 def test_a_network_is_asked_for_its_layers_at_its_own_size():
     model = build_model("efficientformerv2_s0", num_classes=2, image_size=64, pretrained="none")
-    before = state_of(model)
+    model.train()
     with pytest.raises(ExplainError, match="EfficientFormerV2 cannot take an image of 96 px: "):
         stage_layers(model, image_size=96)
-    assert state_of(model) == before
+    assert all(m.training for m in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
     with pytest.raises(ExplainError, match=r"no layer 'layer4'.* usual: norm"):
         one(model, torch.randn(1, 3, 64, 64), layer="layer4")
 
