@@ -12,9 +12,9 @@ import socket
 import sys
 from datetime import datetime
 
-from helpers import matrix
 from helpers.config import TRAIN_PARAMETERS
 from helpers.paths import results_root
+from helpers.runs import matrix
 from helpers.runs.progress import list_unfinished
 from helpers.runs.store import is_stored, run_dir
 
