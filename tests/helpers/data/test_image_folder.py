@@ -370,8 +370,8 @@ def test_a_wrong_folder_is_named(tmp_path, classes):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.png", b"no image", r"set/benign/x\.png is unreadable"),
-        ("x.png", b"", "unreadable"),
+        ("x.png", b"no image", r"set/benign/x\.png: no picture inside"),
+        ("x.png", b"", "x.png: empty file"),
         ("x.dcm", b"DICM", "x.dcm is no DICOM file"),
         ("x.txt", b"text", r"no image of a known kind; expected \.png, \.jpg"),
         ("x", b"text", "no image of a known kind"),
@@ -388,7 +388,7 @@ def test_a_truncated_image_is_named(classes, suffix):
     path = classes / "benign" / f"x{suffix}"
     save(path, grey(size=(64, 64)))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(DataError, match=rf"x{suffix} is unreadable"):
+    with pytest.raises(DataError, match=rf"x{suffix}: damaged or truncated picture"):
         load(classes)
 
 
@@ -400,8 +400,8 @@ def test_wrong_pixels_are_named(classes):
         (classes / "benign" / name).unlink()
 
     refused("mixed sizes: .*00.png has 16 x 16 pixels, .*x.png 12 x 20", grey(size=(20, 12)))
-    refused("x.png is partly transparent", grey(size=(16, 16, 4)))
-    refused("x.tif has pixel mode F", grey().astype(np.float32), "x.tif")
+    refused("x.png: partly transparent", grey(size=(16, 16, 4)))
+    refused("x.tif: pixel mode F", grey().astype(np.float32), "x.tif")
     pages = [Image.fromarray(grey(1))]
     refused("x.tif has 2 frames", grey(), "x.tif", save_all=True, append_images=pages)
     (classes / "benign" / "deeper").mkdir()
