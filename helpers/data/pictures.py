@@ -314,9 +314,11 @@ def _values(image: Image.Image, head: bytes) -> np.ndarray:
     """Return uint8 (H, W) or (H, W, 3), or uint16 (H, W)."""
     transparent = image.info.get("transparency")
     if type(transparent) is int and image.mode in ("1", "L", "I", "I;16"):
-        # A grey value that is meant to be seen through; of fewer than 8 bits it is not scaled.
+        # A grey value that is meant to be seen through; where pixels have 2 or 4 bits, unscaled.
         depth = head[24] if image.format == "PNG" else 8
-        if 1 < depth < 8:
+        if image.mode == "1":
+            transparent = transparent > 0
+        elif depth < 8:
             transparent = transparent * 255 // (2**depth - 1)
         if (np.asarray(image) == transparent).any():
             raise DataError("partly transparent; save it without alpha")
