@@ -115,7 +115,7 @@ def predict_files(
     network = ThreadPoolExecutor(calls, initializer=torch.set_num_threads, initargs=(threads,))
     with network, readers, _quick_turns(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of files that it reads or refuses anyway
-        read = partial(_read_and_prepare, checkpoint=checkpoint)
+        read = partial(_read_and_prepare, checkpoint=checkpoint, at_most=_LARGE)
         results = _in_order(readers, read, files, ahead=batch_size + workers, size=_bytes)
         # disable=None: a bar on a terminal, silence in notebooks and log files.
         results = tqdm(results, total=len(files), unit="file", disable=None)
@@ -158,7 +158,7 @@ def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[s
 
 
 def _read_and_prepare(
-    found: Found, *, checkpoint: Checkpoint, at_most: int | None = _LARGE
+    found: Found, *, checkpoint: Checkpoint, at_most: int | None
 ) -> _Prepared | Skipped | Found:
     """Return a file's frames, or why it has none, or the file itself if it is large."""
     try:
