@@ -1,10 +1,13 @@
 """Where things live: the only module that knows folders and environment variables."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def repo_root() -> Path:
@@ -60,22 +63,56 @@ def leakage_dir() -> Path:
     return repo_root() / "results" / "leakage"
 
 
+class DiskFull(OSError):
+    """There is no room for a file; what was at its place is as it was."""
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` if the block ends without an error.
 
     A reader sees the old file or the whole new one, never a part, also after `kill -9`.
+
+    Raises:
+        DiskFull: the disk is full, or the quota used up, whatever the writer made of that.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept: some writers (np.savez, matplotlib) choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept: some writers (np.savez, matplotlib) choose the format by it.
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except Exception as error:
+        if not _is_full(error, temporary):
+            raise
+        message = f"the disk is full: no room for {path.name} in {path.parent}; free some."
+        full = DiskFull(message)
+        full.errno = errno.ENOSPC
+        raise full from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def _is_full(error: Exception, temporary: Path | None) -> bool:
+    """Say whether a write failed for want of room: torch's and others' errors do not tell."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _NO_ROOM
+    if temporary is None:
+        return False
+    try:
+        with open(temporary, "ab") as file:
+            file.write(bytes(2**16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as refused:
+        return refused.errno in _NO_ROOM
+    return False

@@ -1,25 +1,63 @@
-"""From files to pixels: PNG, JPEG, TIFF and DICOM, checked to be alike.
+"""From files to pixels: every file is read in one way, and those of a data set are made alike.
 
-8-bit images stay as they are. 16-bit grey PNG and TIFF are divided by one number for the whole
-folder, the smallest 2^b - 1 that holds the largest value, so 12-bit data fills the range too. DICOM
-frames are made 8 bits by their own header (see `helpers.data.dicom`). RGB files whose three
-channels are equal in the whole folder are read as grey. Opaque alpha is dropped.
+A picture is read as `helpers.data.pictures` says, DICOM (under any name) as `helpers.data.dicom`
+says: its frames are made 8 bits by their own header. `read_file` is what training and prediction
+both read with.
+
+A folder of training images has one depth: 16-bit pictures of all its files, of all splits, are
+divided by one number, the smallest 2^b - 1 (b from 8) that holds the largest value of all, so that
+12-bit data fills the range too. RGB files whose three channels are equal in the whole folder are
+read as grey. A run records both (`helpers.data.pictures.Reading`), and prediction reads by that
+record.
 """
 
 import hashlib
 import io
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from helpers.data.dicom.frames import is_dicom, pseudonym, read_dicom
+from helpers.data.dicom.frames import MAX_BYTES, is_dicom, pseudonym, read_dicom
+from helpers.data.pictures import (
+    EQUAL_CHANNELS,
+    SUFFIXES,
+    TURNED,
+    LargeFile,
+    Picture,
+    Reading,
+    bits_of,
+    flatness,
+    read_pictures,
+    to_uint8,
+)
 from helpers.data.splits import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM_SUFFIXES = (".dcm", ".dicom")
+_LISTED = 5  # files that a note names
+# Reading a header changes Python's list of warnings for a moment, for all threads at once.
+_ONE_DICOM_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class OneFile:
+    """What a file holds.
+
+    Attributes:
+        pictures: its frames or pages.
+        group: pseudonym of whose they are, of DICOM files that say so (see `helpers.data.dicom`).
+        is_dicom: whether it is a DICOM file.
+    """
+
+    pictures: list[Picture]
+    group: str | None = None
+    is_dicom: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +70,16 @@ class ImageFiles:
         groups: str (N,), pseudonyms of patients (see `helpers.data.dicom`), a file without one
             being a group of its own; None if no file is DICOM.
         digest: of the names and bytes of the files.
+        reading: how they were read.
+        notes: what a reader should know of single files.
     """
 
     images: np.ndarray
     rows: np.ndarray
     groups: np.ndarray | None
     digest: "hashlib._Hash"
+    reading: Reading
+    notes: tuple[str, ...]
 
 
 def is_image(path: Path) -> bool:
@@ -46,6 +88,49 @@ def is_image(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         return is_dicom(file.read(132))
+
+
+def read_file(
+    file: BinaryIO,
+    *,
+    what: str,
+    suffix: str,
+    frames: Sequence[int] | None = None,
+    at_most: int | None = None,
+) -> OneFile:
+    """Read one file, whatever its name says.
+
+    Args:
+        file: the open file.
+        what: its name in errors.
+        suffix: of its name; of a file that is neither, it tells which of the two was expected.
+        frames: which frames of a DICOM file, from 0; None for all.
+        at_most: bytes that it may decode to without raising `LargeFile`.
+
+    Raises:
+        DataError: it cannot be read; names it and says why.
+        LargeFile: it decodes to more bytes than `at_most`.
+    """
+    head = file.read(132)
+    if not head:
+        raise DataError(f"{what}: empty file")
+    file.seek(0)
+    if not is_dicom(head) and suffix.lower() not in DICOM_SUFFIXES:
+        try:
+            return OneFile(read_pictures(file, suffix=suffix, at_most=at_most))
+        except DataError as error:
+            raise DataError(f"{what}: {error}") from None
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_BYTES:
+        raise DataError(f"{what}: DICOM file of more than {MAX_BYTES:,} bytes; split it into parts")
+    if at_most is not None and size > at_most:
+        raise LargeFile
+    file.seek(0)
+    with _ONE_DICOM_AT_A_TIME:
+        read = read_dicom(what, file.read(), frames)
+    if at_most is not None and read.images.nbytes > at_most:
+        raise LargeFile  # compressed; to be read again in its turn
+    return OneFile([Picture(image) for image in read.images], read.group, is_dicom=True)
 
 
 def read_images(folder: Path, files: list[str], frames: list[int | None]) -> ImageFiles:
@@ -57,102 +142,107 @@ def read_images(folder: Path, files: list[str], frames: list[int | None]) -> Ima
         frames: the frame (from 0) that a row is about, or None for all frames of its file.
 
     Raises:
-        DataError: a file is missing, unreadable, or unlike the others; names it.
+        DataError: a file is missing, unreadable, or unlike the others, or all of them are more
+            than this machine's memory holds; names it.
     """
     if not files:
         raise DataError(f"{folder.name} has no images in its folders.")
     digest = hashlib.md5(usedforsecurity=False)
     contents: dict[str, bytes] = {}
-    images: list[np.ndarray] = []
+    pictures: list[Picture] = []
     rows: list[int] = []
     groups: list[str] = []
     any_dicom = False
-    for file, members in groupby(range(len(files)), key=files.__getitem__):
-        numbers = list(members)
-        chosen = [frames[row] for row in numbers]
-        content = _read_bytes(folder, file)
-        contents[file] = hashlib.md5(content, usedforsecurity=False).digest()
-        what = f"{folder.name}/{file}"
-        group = None
-        if Path(file).suffix.lower() in SUFFIXES:
-            pictures = [_decode(what, content)]
-            if chosen not in ([None], [0]):
-                raise DataError(f"{what}: frame {max(chosen)} is out of range; it has frame 0.")
-        else:
-            any_dicom = True
-            read = read_dicom(what, content, None if chosen == [None] else chosen)
-            pictures, group = list(read.images), read.group
-        images += pictures
-        rows += numbers * len(pictures) if chosen == [None] else numbers
-        groups += [group or pseudonym("file", file)] * len(pictures)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of files that it reads or refuses anyway
+        for file, members in groupby(range(len(files)), key=files.__getitem__):
+            numbers = list(members)
+            chosen = [frames[row] for row in numbers]
+            one, contents[file] = _read_one(folder, file, chosen)
+            any_dicom |= one.is_dicom
+            pictures += one.pictures
+            rows += numbers * len(one.pictures) if chosen == [None] else numbers
+            groups += [one.group or pseudonym("file", file)] * len(one.pictures)
+            _check_memory(folder.name, pictures, left=len(files) - numbers[-1] - 1)
     for file in sorted(contents):
         digest.update(file.encode() + b"\0" + contents[file])
+    names = [files[row] for row in rows]
+    images, reading = _stack(folder.name, names, pictures)
     return ImageFiles(
-        images=_stack(folder.name, [files[row] for row in rows], images),
+        images=images,
         rows=np.array(rows, dtype=np.int64),
         groups=np.array(groups, dtype=str) if any_dicom else None,
         digest=digest,
+        reading=reading,
+        notes=_notes(names, images),
     )
 
 
-def _read_bytes(folder: Path, file: str) -> bytes:
-    path = folder / file
+def _read_one(folder: Path, file: str, chosen: list[int | None]) -> tuple[OneFile, bytes]:
+    """Read a file of a folder; return it with the digest of its bytes."""
+    what, path = f"{folder.name}/{file}", folder / file
     if not path.is_file():
-        raise DataError(f"{folder.name}/{file} is not there, or is a folder; expected an image.")
+        raise DataError(f"{what} is not there, or is a folder; expected an image.")
     if not is_image(path):
         raise DataError(
-            f"{folder.name}/{file} is no image of a known kind; expected "
+            f"{what} is no image of a known kind; expected "
             f"{', '.join(SUFFIXES + DICOM_SUFFIXES)}, or DICOM under another name."
         )
-    return path.read_bytes()
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False))
+        opened.seek(0)
+        wanted = None if chosen == [None] else chosen
+        one = read_file(opened, what=what, suffix=path.suffix, frames=wanted)
+    if one.is_dicom:
+        return one, digest.digest()
+    if len(one.pictures) != 1:
+        raise DataError(f"{what} has {len(one.pictures)} frames; expected one image a file.")
+    if chosen not in ([None], [0]):
+        raise DataError(f"{what}: frame {max(chosen)} is out of range; it has frame 0.")
+    (picture,) = one.pictures
+    deep_colour = picture.is_deep and picture.pixels.shape[2] == 3
+    if TURNED in picture.notes or picture.inverted or deep_colour:
+        # Earlier versions read the same bytes as other pixels: a run of theirs saw other data.
+        digest.update(b"turned, inverted, or 16 bits of colour")
+    return one, digest.digest()
 
 
-def _decode(what: str, content: bytes) -> np.ndarray:
-    """Return uint8 (H, W, 1), uint8 (H, W, 3) or uint16 (H, W, 1)."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            frames = getattr(image, "n_frames", 1)
-            image.load()
-            if image.mode in ("P", "PA"):
-                image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-            elif image.mode == "1":
-                image = image.convert("L")
-            mode, pixels = image.mode, np.asarray(image)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-    ) as error:
-        # Pillow's message may hold a memory address; the file's name is what helps.
-        raise DataError(f"{what} is unreadable: truncated, or no image.") from error
-    if frames != 1:
-        raise DataError(f"{what} has {frames} frames; expected one image a file.")
-    if mode in ("LA", "RGBA"):
-        if (pixels[..., -1] != 255).any():
-            raise DataError(f"{what} is partly transparent; save it without alpha.")
-        pixels = pixels[..., :-1]
-    elif mode == "I" and pixels.min() >= 0 and pixels.max() < 2**16:
-        pixels = pixels.astype(np.uint16)
-    elif mode not in ("L", "RGB") and not mode.startswith("I;16"):
-        raise DataError(f"{what} has pixel mode {mode}; expected grey (8 or 16 bit) or RGB.")
-    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
-        pixels = pixels.astype(np.uint16)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+def _check_memory(folder: str, pictures: list[Picture], *, left: int) -> None:
+    """Refuse a folder as soon as it is known to hold more than the machine does."""
+    one = pictures[-1].pixels
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if (len(pictures) + left) * one.nbytes > memory:
+        raise DataError(
+            f"{folder}: {len(pictures) + left:,} images of {one.shape[1]} x {one.shape[0]} pixels "
+            f"and {one.nbytes:,} bytes are more than the memory of this machine, {memory:,} bytes; "
+            "shrink the images or take fewer."
+        )
 
 
-def _stack(folder: str, files: list[str], images: list[np.ndarray]) -> np.ndarray:
-    """Return uint8 (N, H, W, C) of images that are alike."""
-    _check_alike(folder, files, images)
-    if images[0].shape[2] == 3 and all((im == im[..., :1]).all() for im in images):
-        images = [im[..., :1] for im in images]
-    stack = np.stack(images)
-    if stack.dtype == np.uint16:
-        bits = max(8, int(stack.max()).bit_length())
-        grey = np.round(np.arange(2**bits) * (255.0 / (2**bits - 1))).astype(np.uint8)
-        stack = grey[stack]
-    return np.ascontiguousarray(stack)
+def _stack(folder: str, files: list[str], pictures: list[Picture]) -> tuple[np.ndarray, Reading]:
+    """Return uint8 (N, H, W, C) of pictures that are alike, and how they were read."""
+    _check_alike(folder, files, [picture.pixels for picture in pictures])
+    first = pictures[0].pixels
+    equal = first.shape[2] == 3 and all(
+        (picture.pixels == picture.pixels[..., :1]).all() for picture in pictures
+    )
+    bits = bits_of(pictures)
+    stack = np.empty((len(pictures), *first.shape[:2], 1 if equal else first.shape[2]), np.uint8)
+    for row, picture in enumerate(pictures):
+        stack[row] = to_uint8(picture, bits)[..., : stack.shape[3]]
+        pictures[row] = None  # its memory is wanted for the next ones
+    return stack, Reading(bits=bits, colour=EQUAL_CHANNELS if equal else "as stored")
+
+
+def _notes(files: Sequence[str], images: Iterable[np.ndarray]) -> tuple[str, ...]:
+    flat = [
+        (file, why) for file, image in zip(files, images, strict=True) if (why := flatness(image))
+    ]
+    if not flat:
+        return ()
+    shown = "; ".join(f"{file} ({why})" for file, why in flat[:_LISTED])
+    more = f" and {len(flat) - _LISTED} more" if len(flat) > _LISTED else ""
+    return (f"{len(flat)} of {len(files)} images hold next to nothing: {shown}{more}.",)
 
 
 def _check_alike(folder: str, files: list[str], images: list[np.ndarray]) -> None:

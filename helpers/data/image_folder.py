@@ -1,6 +1,7 @@
 """Image folders under `REPRO_DATA/cag/`: images in class folders or with a labels.csv.
 
-PNG, JPEG, TIFF, and DICOM with one frame or many: every frame is an image (`helpers.data.dicom`).
+PNG, JPEG, TIFF and other pictures (`helpers.data.pictures`), and DICOM with one frame or many:
+every frame is an image (`helpers.data.dicom`).
 
 Three layouts:
 
@@ -104,6 +105,8 @@ def load_image_folder(root: Path, name: str) -> Splits:
         class_names=index.class_names,
         source=name.removeprefix("cag:"),
         md5=read.digest.hexdigest(),
+        reading=read.reading.to_dict(),
+        file_notes=read.notes,
     )
 
 

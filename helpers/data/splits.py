@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,9 @@ class Splits:
         licence: as its publisher states it, or None if not known.
         groups_may_cross: a group in two splits is noted instead of refused; for published splits,
             which are what they are.
+        reading: how the files of an image folder were read, as a record keeps it
+            (`helpers.data.pictures.Reading`); None of other sets.
+        file_notes: what a reader should know of single files.
 
     Raises:
         DataError: on construction, naming the split and what is wrong with it.
@@ -70,6 +74,8 @@ class Splits:
     md5: str | None = None
     licence: str | None = None
     groups_may_cross: bool = False
+    reading: Mapping[str, Any] | None = None
+    file_notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2:
@@ -142,7 +148,7 @@ class Splits:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What these splits cannot give, and what ties them together, in sentences; often none."""
+        """What these splits or files of theirs cannot give, and what ties them, in sentences."""
         return tuple(self._notes())
 
     def _notes(self) -> Iterator[str]:
@@ -165,6 +171,7 @@ class Splits:
                     f"{len(shared)} of {len(getattr(self, name))} {name} images are of a group "
                     f"(patient, lesion) that is also in {' or '.join(SPLIT_NAMES[:place])}."
                 )
+        yield from self.file_notes
 
     @property
     def is_phantom(self) -> bool:

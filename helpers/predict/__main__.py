@@ -3,11 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from helpers.config import PROFILES
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
-from helpers.predict.folder import OVERLAY_COUNT, Outcome, predict_folder
+from helpers.predict.folder import OVERLAY_COUNT, Outcome, given_folder, predict_folder
 from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.predict.predict import BATCH_SIZE
 
@@ -25,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         required=True,
         help=f"folder of a run, or its id in the store or a part of it ({_EXAMPLE}, say)",
     )
-    parser.add_argument("--images", required=True, type=Path, help="folder with pictures or DICOM")
-    parser.add_argument("--output", required=True, type=Path, help="folder for the results")
+    parser.add_argument("--images", required=True, help="folder with pictures or DICOM")
+    parser.add_argument("--output", required=True, help="folder for the results")
     parser.add_argument(
         "--overlays",
         type=int,
@@ -42,14 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", choices=PROFILES, default="paper", help="whose run store")
     options = parser.parse_args(arguments)
     try:
+        images = given_folder("--images", options.images)
+        output = given_folder("--output", options.output)
         run = find_run(options.run, profile=options.profile)
         checkpoint = open_checkpoint(run)
         print(f"run         {public_name(run)}")
         print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
         outcome = predict_folder(
             checkpoint,
-            options.images,
-            options.output,
+            images,
+            output,
             overlays=options.overlays,
             overwrite=options.overwrite,
             batch_size=options.batch_size,

@@ -1,6 +1,7 @@
 """A stored run, opened to predict with: found by name, weights loaded, temperature fitted."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -8,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from helpers.data.pictures import Reading
+from helpers.data.splits import DataError
 from helpers.metrics.calibration import Calibration, fit_temperature
+from helpers.predict.reading import MIN_SIDE
 from helpers.runs import store
 from helpers.runs.store import Run, RunError, load_run
 from helpers.runs.weights import load_model
@@ -45,6 +49,19 @@ class Checkpoint:
         """Whether the run was trained on grey images."""
         return self.run.record["data"]["in_channels"] == 1
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How the files were read that the run was trained on."""
+        return Reading.from_record(self.run.record["data"].get("reading"))
+
+    @property
+    def min_side(self) -> int:
+        """The smallest side in pixels of an image that holds enough to be predicted.
+
+        Images as small as the run's own are read whatever their size.
+        """
+        return min(MIN_SIDE, self.run.record["data"]["image_size"])
+
     def probabilities(self, pixels: Tensor) -> np.ndarray:
         """Return what the network says, as `helpers.training.inference.predict` does it.
 
@@ -72,8 +89,13 @@ def open_checkpoint(run: Run, *, device: torch.device | None = None) -> Checkpoi
         device: where to compute; by default the GPU if there is one.
 
     Raises:
-        RunError: weights that are missing, damaged or of another network; damaged predictions.
+        RunError: weights that are missing, damaged or of another network; damaged predictions;
+            files read in a way that is not known here.
     """
+    try:
+        Reading.from_record(run.record["data"].get("reading"))
+    except DataError as error:
+        raise RunError(f"{run.path.name}: {error}") from None
     model = load_model(run).to(device or default_device(), memory_format=torch.channels_last)
     return Checkpoint(run, model, calibration_of(run))
 
@@ -112,6 +134,8 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     Raises:
         RunError: no such run (the message lists the nearest), or several.
     """
+    if not str(name).strip():
+        raise RunError("the name of the run is empty; expected a folder or a name in the store.")
     path = Path(name).expanduser()
     if path.is_file() and path.name in ("run.json", "model.safetensors"):
         path = path.parent

@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from helpers.explain.cam import (
     ExplainError,
@@ -26,8 +27,8 @@ from helpers.explain.cam import (
     upsample,
 )
 from helpers.predict.checkpoint import Checkpoint
-from helpers.predict.predict import Predictions, prepare_frame
-from helpers.predict.reading import Found, Frame, Skipped, read_file
+from helpers.predict.predict import Line, Predictions, prepare_frame
+from helpers.predict.reading import Found, Skipped, read_file
 
 METHOD = "gradcam"
 # The longer side of a picture, in pixels: small enough for a page, large enough to see a lesion.
@@ -108,12 +109,12 @@ def explain_frames(
     rows = choose_rows([line.file for line in predictions.lines], number)
     if not rows:
         return Overlays([], reason="" if predictions.lines else "there is no frame to explain")
-    frames = _read_again(files, [(predictions.lines[row][:2]) for row in rows])
-    rows = [row for row, frame in zip(rows, frames, strict=True) if frame is not None]
-    frames = [frame for frame in frames if frame is not None]
+    views = _read_again(files, [predictions.lines[row][:2] for row in rows], checkpoint)
+    rows = [row for row, view in zip(rows, views, strict=True) if view is not None]
+    views = [view for view in views if view is not None]
     if not rows:
         return Overlays([], reason="the files have gone")
-    pixels = torch.cat([prepare_frame(frame, checkpoint)[0] for frame in frames])
+    pixels = torch.cat([view.pixels for view in views])
     try:
         layers = stage_layers(checkpoint.model, image_size=checkpoint.image_size)
         layer = list(layers.items())[-1]
@@ -129,30 +130,42 @@ def explain_frames(
     except RuntimeError as error:  # what a network can compute it need not be able to differentiate
         return Overlays([], reason=f"the maps cannot be computed: {first_line(error)}")
     pictures = [
-        _picture(row, frame, unit_map)
-        for row, frame, unit_map in zip(rows, frames, unit_range(maps), strict=True)
+        _picture(row, predictions.lines[row], view.image, unit_map)
+        for row, view, unit_map in zip(rows, views, unit_range(maps), strict=True)
     ]
     return Overlays(pictures, layer=layer[0])
 
 
-def _read_again(files: Sequence[Found], wanted: Sequence[tuple[str, int]]) -> list[Frame | None]:
-    """Return the wanted frames, None for one that is no longer there."""
+class _View(NamedTuple):
+    """What is kept of a frame, which may be large."""
+
+    pixels: Tensor  # as the network takes them
+    image: np.ndarray  # for the eye
+
+
+def _read_again(
+    files: Sequence[Found], wanted: Sequence[tuple[str, int]], checkpoint: Checkpoint
+) -> list[_View | None]:
+    """Return views of the wanted frames, None for one that is no longer there."""
     by_name = {found.name: found for found in files}
-    frames: dict[tuple[str, int], Frame] = {}
+    views: dict[tuple[str, int], _View] = {}
     for file in dict.fromkeys(file for file, _ in wanted):
-        read = read_file(by_name[file])
+        read = read_file(by_name[file], checkpoint.reading, min_side=checkpoint.min_side)
         if not isinstance(read, Skipped):
-            frames |= {(f.file, f.frame): f for f in read if (f.file, f.frame) in wanted}
-    return [frames.get(key) for key in wanted]
+            views |= {
+                (f.file, f.frame): _View(prepare_frame(f, checkpoint)[0], _for_the_eye(f.pixels))
+                for f in read
+                if (f.file, f.frame) in wanted
+            }
+    return [views.get(key) for key in wanted]
 
 
-def _picture(row: int, frame: Frame, unit_map: np.ndarray) -> Overlay:
-    image = _for_the_eye(frame.pixels)
+def _picture(row: int, line: Line, image: np.ndarray, unit_map: np.ndarray) -> Overlay:
     covered = overlay(image[None], upsample(unit_map[None], image.shape[:2]))
-    stem = re.sub(r"[^A-Za-z0-9]", "_", PurePosixPath(frame.file).stem)
+    stem = re.sub(r"[^A-Za-z0-9]", "_", PurePosixPath(line.file).stem)
     return Overlay(
         row=row,
-        name=f"overlay_{row:05d}_{stem[:60]}_{frame.frame:03d}.png",
+        name=f"overlay_{row:05d}_{stem[:60]}_{line.frame:03d}.png",
         image=image,
         overlay=covered[0],
         unit_map=unit_map,

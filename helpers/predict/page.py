@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from helpers.data.pictures import NEARLY_FLAT
 from helpers.metrics.scores import Estimate
 from helpers.predict.checkpoint import Checkpoint, public_name
 from helpers.predict.overlays import Overlay, Overlays
 from helpers.predict.predict import Predictions
-from helpers.predict.reading import MIN_SIDE, SQUEEZED
+from helpers.predict.reading import SQUEEZED
 
 
 def load_template(name: str, *, package: str = "helpers") -> jinja2.Template:
@@ -60,6 +61,9 @@ def render(
         frames=len(table),
         files=table["file"].nunique(),
         squeezed=sum(SQUEEZED in line.notes for line in predictions.lines),
+        flat=sum(
+            any(note.startswith(NEARLY_FLAT) for note in line.notes) for line in predictions.lines
+        ),
         classes=[
             {"name": name, "count": int(n), "width": f"{100 * n / len(table):.1f}"}
             for name, n in zip(checkpoint.class_names, counts, strict=True)
@@ -72,7 +76,7 @@ def render(
         no_overlays=overlays.reason,
         rows=[_row(row, frames_of=frames_of) for row in table.head(MAX_ROWS).to_dict("records")],
         skipped=predictions.skipped,
-        min_side=MIN_SIDE,
+        min_side=checkpoint.min_side,
     )
 
 

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from helpers.data.pictures import LargeFile
 from helpers.metrics.calibration import apply_temperature
 from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.reading import Found, Frame, Skipped, read_file, to_grey
@@ -35,7 +36,11 @@ from helpers.training.inference import prepare
 
 BATCH_SIZE = 32
 _CALLS = 4  # batches that a CPU computes at once, at most: bounds the memory they take
-_BYTES_AHEAD = 2**26  # of files being read ahead: bounds the memory that large pictures take
+_BYTES_AHEAD = 2**26  # of files being read ahead, as they are on disk
+# A file that decodes to more is read in its turn, alone: few at a time would fill the memory.
+_LARGE = 2**25
+_FRAMES_AHEAD = 8  # of a file: the network's input may take more memory than the frames themselves
+MOST = 1024  # of frames in a batch, and of threads: each file read ahead waits in memory
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -51,7 +56,7 @@ class Line(NamedTuple):
     notes: tuple[str, ...]
 
 
-_Prepared = list[tuple[Line, Tensor]]  # one file's frames, as the network takes them
+_Prepared = Iterator[tuple[Line, Tensor]]  # one file's frames, as the network takes them
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +97,7 @@ def predict_files(
         workers: threads that read; by default as many as leave the network its processors.
 
     Raises:
-        ValueError: `batch_size` or `workers` below 1.
+        ValueError: `batch_size` or `workers` below 1 or above `MOST`.
         RunError: the network's answers are not finite.
     """
     calls, threads = _share_processors(checkpoint)
@@ -100,6 +105,8 @@ def predict_files(
     for name, value in (("batch_size", batch_size), ("workers", workers)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
+        if value > MOST:
+            raise ValueError(f"{name} must be at most {MOST}, got {value}.")
     lines: list[Line] = []
     skipped: list[Skipped] = []
     raw = [np.empty((0, len(checkpoint.class_names)), np.float32)]
@@ -108,11 +115,11 @@ def predict_files(
     network = ThreadPoolExecutor(calls, initializer=torch.set_num_threads, initargs=(threads,))
     with network, readers, _quick_turns(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of files that it reads or refuses anyway
-        read = partial(_read_and_prepare, checkpoint=checkpoint)
+        read = partial(_read_and_prepare, checkpoint=checkpoint, at_most=_LARGE)
         results = _in_order(readers, read, files, ahead=batch_size + workers, size=_bytes)
         # disable=None: a bar on a terminal, silence in notebooks and log files.
         results = tqdm(results, total=len(files), unit="file", disable=None)
-        batches = _batches(_readable(results, skipped), batch_size)
+        batches = _batches(_readable(results, skipped, checkpoint), batch_size)
         compute = partial(_compute, checkpoint=checkpoint)
         for some_lines, probabilities in _in_order(network, compute, batches, ahead=calls):
             lines += some_lines
@@ -150,23 +157,34 @@ def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[s
     return prepare(images, checkpoint.image_size, form), notes
 
 
-def _read_and_prepare(found: Found, *, checkpoint: Checkpoint) -> _Prepared | Skipped:
-    frames = read_file(found)
+def _read_and_prepare(
+    found: Found, *, checkpoint: Checkpoint, at_most: int | None
+) -> _Prepared | Skipped | Found:
+    """Return a file's frames, or why it has none, or the file itself if it is large."""
+    try:
+        frames = read_file(found, checkpoint.reading, min_side=checkpoint.min_side, at_most=at_most)
+    except LargeFile:
+        return found
     if isinstance(frames, Skipped):
         return frames
-    prepared = []
-    for frame in frames:
-        pixels, notes = prepare_frame(frame, checkpoint)
-        height, width = frame.pixels.shape[:2]
-        prepared.append((Line(frame.file, frame.frame, width, height, notes), pixels))
-    return prepared
+    ahead = [_prepared(frame, checkpoint) for frame in frames[:_FRAMES_AHEAD]]
+    rest = frames[_FRAMES_AHEAD:]
+    return chain(ahead, (_prepared(frame, checkpoint) for frame in rest)) if rest else iter(ahead)
+
+
+def _prepared(frame: Frame, checkpoint: Checkpoint) -> tuple[Line, Tensor]:
+    pixels, notes = prepare_frame(frame, checkpoint)
+    height, width = frame.pixels.shape[:2]
+    return Line(frame.file, frame.frame, width, height, notes), pixels
 
 
 def _readable(
-    results: Iterable[_Prepared | Skipped], skipped: list[Skipped]
+    results: Iterable[_Prepared | Skipped | Found], skipped: list[Skipped], checkpoint: Checkpoint
 ) -> Iterator[tuple[Line, Tensor]]:
     """Yield frame by frame; what was skipped is put aside."""
     for result in results:
+        if isinstance(result, Found):
+            result = _read_and_prepare(result, checkpoint=checkpoint, at_most=None)
         if isinstance(result, Skipped):
             skipped.append(result)
         else:

@@ -1,28 +1,24 @@
 """A folder of somebody's images: what is in it, and the frames of each file or why it is skipped.
 
 Nothing is left out silently: each file of the folder and of its subfolders either gives all its
-frames or is skipped with a reason. Pictures are read as `helpers.predict.pictures` says, DICOM
-files (under any name) as `helpers.data.dicom` says.
+frames or is skipped with a reason. Files are read as for training (`helpers.data.image_files`), and
+16-bit pictures are scaled as those were that the run was trained on, where it was trained on such.
 """
 
 import os
 import stat
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from helpers.data.dicom.frames import MAX_BYTES, is_dicom, read_dicom
+from helpers.data.image_files import read_file as read_one
+from helpers.data.pictures import LargeFile, Picture, Reading, bits_of, flatness, to_uint8
 from helpers.data.splits import DataError
-from helpers.predict.pictures import Picture, read_pictures
 
 # Below this a picture holds next to nothing; MedMNIST's smallest, on which runs train, has 28.
 MIN_SIDE = 16
-
-# Reading a header changes Python's list of warnings for a moment, for all threads at once.
-_ONE_DICOM_AT_A_TIME = threading.Lock()
 SQUEEZED = "squeezed to a square"
 _LISTED = 5  # entries of a folder that an error names
 
@@ -114,27 +110,46 @@ def list_folder(folder: Path) -> tuple[list[Found], list[Skipped]]:
     return sorted(found, key=lambda f: f.name), sorted(skipped, key=lambda s: s.file)
 
 
-def read_file(found: Found) -> list[Frame] | Skipped:
-    """Read all frames of a file; whatever is wrong with it becomes a reason."""
+def read_file(
+    found: Found,
+    reading: Reading | None = None,
+    *,
+    min_side: int = MIN_SIDE,
+    at_most: int | None = None,
+) -> list[Frame] | Skipped:
+    """Read all frames of a file; whatever is wrong with it becomes a reason.
+
+    Args:
+        found: from `list_folder`.
+        reading: how the files were read that the run was trained on.
+        min_side: of an image, in pixels; smaller ones are skipped.
+        at_most: bytes that it may decode to without raising `LargeFile`.
+
+    Raises:
+        LargeFile: see `at_most`.
+    """
     try:
-        pictures = _pictures(found)
+        with found.path.open("rb") as file:
+            pictures = read_one(
+                file, what="the file", suffix=found.path.suffix, at_most=at_most
+            ).pictures
         for number, picture in enumerate(pictures):
             height, width = picture.pixels.shape[:2]
-            if min(height, width) < MIN_SIDE:
+            if min(height, width) < min_side:
                 where = f"frame {number}: " if len(pictures) > 1 else ""
                 raise DataError(
-                    f"{where}{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed"
+                    f"{where}{width} x {height} pixels; at least {min_side} x {min_side} are needed"
                 )
+        return _frames(found.name, pictures, reading or Reading())
     except DataError as error:
-        return Skipped(found.name, str(error).rstrip("."))
+        # Most messages begin with the file, which stands beside the reason anyway.
+        return Skipped(found.name, str(error).removeprefix("the file: ").rstrip("."))
+    except LargeFile:
+        raise
     except OSError as error:
         return Skipped(found.name, f"cannot be opened: {error.strerror or 'input error'}")
     except MemoryError:
         return Skipped(found.name, "needs more memory than there is")
-    return [
-        Frame(found.name, number, picture.pixels, picture.notes + _squeezed(picture.pixels))
-        for number, picture in enumerate(pictures)
-    ]
 
 
 def to_grey(pixels: np.ndarray) -> np.ndarray:
@@ -151,25 +166,32 @@ def folder_content(found: list[Found], skipped: list[Skipped]) -> str:
     return f"it holds {', '.join(reasons[:_LISTED])}{more}"
 
 
-def _pictures(found: Found) -> list[Picture]:
-    suffix = found.path.suffix
-    with found.path.open("rb") as file:
-        head = file.read(132)
-        if not head:
-            raise DataError("empty file")
-        file.seek(0)
-        if not is_dicom(head) and suffix.lower() not in (".dcm", ".dicom"):
-            return read_pictures(file, suffix=suffix)
-        if found.size > MAX_BYTES:
-            raise DataError(f"DICOM file of more than {MAX_BYTES:,} bytes; split it into parts")
-        content = file.read()
-    try:
-        with _ONE_DICOM_AT_A_TIME:
-            images = read_dicom("the file", content).images
-    except DataError as error:
-        # Most messages begin with the file, which stands beside the reason anyway.
-        raise DataError(str(error).removeprefix("the file: ")) from None
-    return [Picture(image) for image in images]
+def _frames(name: str, pictures: list[Picture], reading: Reading) -> list[Frame]:
+    """Make 8 bits of all pictures of a file by one number: the run's, or else the file's own."""
+    bits = reading.bits or bits_of(pictures)
+    frames = []
+    for number, picture in enumerate(pictures):
+        pixels = to_uint8(picture, bits)
+        notes = picture.notes + _scaled(picture, bits) + _squeezed(pixels)
+        if flat := flatness(pixels):
+            notes += (flat,)
+        frames.append(Frame(name, number, pixels, notes))
+        pictures[number] = None  # its memory is wanted for the next ones
+    return frames
+
+
+def _scaled(picture: Picture, bits: int | None) -> tuple[str, ...]:
+    if not picture.is_deep:
+        return ()
+    kind = "grey" if picture.pixels.shape[2] == 1 else "colour"
+    top, largest = 2**bits - 1, int(picture.pixels.max())
+    note = f"16-bit {kind}: 0 to {top} became 0 to 255"
+    if largest <= top:
+        return (note,)
+    return (
+        note,
+        f"values up to {largest} are beyond the {bits} bits of the training images and became 255",
+    )
 
 
 def _squeezed(pixels: np.ndarray) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def _train(config: RunConfig, splits: Splits) -> Run:
 
 
 def data_record(splits: Splits) -> dict[str, Any]:
-    """Return what a record says of its data."""
+    """Return what a record says of its data; `reading` of image folders alone."""
     return {
         "name": splits.name,
         "source": splits.source,
@@ -211,7 +211,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
         "class_names": list(splits.class_names),
         "n": {name: len(split) for name, split in splits.items()},
         "notes": list(splits.notes),
-    }
+    } | ({} if splits.reading is None else {"reading": dict(splits.reading)})
 
 
 def score_record(splits: Splits, predictions: dict[str, Any]) -> dict[str, Any]:

@@ -370,8 +370,8 @@ def test_a_wrong_folder_is_named(tmp_path, classes):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.png", b"no image", r"set/benign/x\.png is unreadable"),
-        ("x.png", b"", "unreadable"),
+        ("x.png", b"no image", r"set/benign/x\.png: no picture inside"),
+        ("x.png", b"", "x.png: empty file"),
         ("x.dcm", b"DICM", "x.dcm is no DICOM file"),
         ("x.txt", b"text", r"no image of a known kind; expected \.png, \.jpg"),
         ("x", b"text", "no image of a known kind"),
@@ -388,7 +388,7 @@ def test_a_truncated_image_is_named(classes, suffix):
     path = classes / "benign" / f"x{suffix}"
     save(path, grey(size=(64, 64)))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(DataError, match=rf"x{suffix} is unreadable"):
+    with pytest.raises(DataError, match=rf"x{suffix}: damaged or truncated picture"):
         load(classes)
 
 
@@ -400,8 +400,8 @@ def test_wrong_pixels_are_named(classes):
         (classes / "benign" / name).unlink()
 
     refused("mixed sizes: .*00.png has 16 x 16 pixels, .*x.png 12 x 20", grey(size=(20, 12)))
-    refused("x.png is partly transparent", grey(size=(16, 16, 4)))
-    refused("x.tif has pixel mode F", grey().astype(np.float32), "x.tif")
+    refused("x.png: partly transparent", grey(size=(16, 16, 4)))
+    refused("x.tif: pixel mode F", grey().astype(np.float32), "x.tif")
     pages = [Image.fromarray(grey(1))]
     refused("x.tif has 2 frames", grey(), "x.tif", save_all=True, append_images=pages)
     (classes / "benign" / "deeper").mkdir()
@@ -431,3 +431,67 @@ def test_real_arcade_patches():
         # Positives are centred on a point inside their box.
         x, y, width, height = split.boxes[split.labels == 1].T
         assert ((x <= 64) & (y <= 64) & (x + width >= 64) & (y + height >= 64)).all()
+
+
+# --- how files were read -----------------------------------------------------------------------
+
+
+def test_the_reading_is_kept_and_what_holds_nothing_is_noted(tmp_path, capsys):
+    for c in range(2):
+        for i in range(6):
+            pixels = grey(10 * c + i, dtype=np.uint16, high=1000)
+            save(
+                tmp_path / "set" / str(c) / f"{i}.png", np.zeros_like(pixels) if i == 4 else pixels
+            )
+    splits = load(tmp_path / "set")
+    assert splits.reading == {"bits": 10, "orientation": "exif", "colour": "as stored"}
+    (note,) = splits.notes
+    assert note.startswith("2 of 12 images hold next to nothing: 0/4.png (nearly flat: all its")
+    for path in (tmp_path / "set").rglob("*.png"):
+        save(path, np.stack([grey(int(path.stem))] * 3, -1))
+    splits = load(tmp_path / "set")
+    assert splits.reading == {
+        "bits": None, "orientation": "exif", "colour": "equal channels are grey",
+    }  # fmt: skip
+    assert splits.notes == ()
+
+
+def test_training_turns_pictures_upright_too(classes):
+    before = load(classes)
+    for path in classes.rglob("*.png"):
+        pixels = np.asarray(Image.open(path))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        save(path, np.ascontiguousarray(np.rot90(pixels)), exif=exif)
+    after = load(classes)
+    for name, split in after.items():
+        np.testing.assert_array_equal(split.images, getattr(before, name).images)
+
+
+def test_content_decides_what_a_file_is(classes):
+    """As prediction has it: a JPEG called .png, and formats that are read but seldom used."""
+    for number, kind in enumerate(("BMP", "GIF", "PPM", "JPEG2000")):
+        path = classes / "benign" / f"{number:02d}.png"
+        image = Image.open(path).copy()
+        image.save(path, kind)
+        if kind == "GIF":
+            path.unlink()
+            image.save(path, "TIFF")
+    assert load(classes).in_channels == 1
+
+
+def test_a_folder_larger_than_memory_is_refused_before_it_fills_it(classes, monkeypatch):
+    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 1))
+    with pytest.raises(DataError, match=r"30 images of 16 x 16 pixels .* more than the memory"):
+        load(classes)
+
+
+def test_twenty_thousand_files(tmp_path):
+    folder = tmp_path / "set"
+    for c, name in enumerate(("a", "b")):
+        save(folder / name / "00000.png", grey(c))
+        for number in range(1, 10_000):
+            (folder / name / f"{number:05d}.png").hardlink_to(folder / name / "00000.png")
+    splits = load(folder)
+    assert sum(len(split) for _, split in splits.items()) == 20_000
+    assert (splits.train.images[splits.train.labels == 1][..., 0] == grey(1)).all()

@@ -1,6 +1,8 @@
 """From a run and a folder to predictions.csv, overlays and a page, and what is refused."""
 
+import io
 import json
+import os
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -9,11 +11,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from pydicom import dcmread
 from safetensors.torch import save_file
 
+from helpers.config import make_config
+from helpers.data.image_folder import load_image_folder
+from helpers.data.pictures import Reading
 from helpers.data.splits import DataError, Split, Splits
 from helpers.explain.cam import ExplainError
 from helpers.models.registry import build_model
@@ -21,17 +27,19 @@ from helpers.predict import __main__ as command
 from helpers.predict import figures
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
 from helpers.predict.example import CINE, FRAMES, PICTURES, write_example_folder
-from helpers.predict.folder import predict_folder
+from helpers.predict.folder import given_folder, predict_folder
 from helpers.predict.output import OutputError
 from helpers.predict.overlays import choose_rows
 from helpers.predict.page import chance
 from helpers.predict.predict import predict_files
-from helpers.predict.reading import Skipped, list_folder, read_file
+from helpers.predict.reading import Frame, Skipped, list_folder, read_file, to_grey
+from helpers.runs.experiment import data_record, run_experiment
 from helpers.runs.store import RunError, load_run
 from helpers.training.inference import as_tensor, predict, prepare
 from tests.conftest import toy_split
 from tests.fabricated import fabricate_run
 from tests.helpers.data.test_dicom import make, stored_values, to_bytes
+from tests.helpers.data.test_pictures import png_16
 
 MODEL = "medspectralnet_light"
 WEIGHTS = "model.safetensors"
@@ -154,7 +162,7 @@ def test_weights_that_are_missing_damaged_or_of_another_network(results_tree):
     run = stored()
     content = (run.path / WEIGHTS).read_bytes()
     (run.path / WEIGHTS).unlink()
-    with pytest.raises(RunError, match=r"python -m helpers.runs.weights"):
+    with pytest.raises(RunError, match=r"python -m helpers\.runs\.weights"):
         open_checkpoint(run)
     (run.path / WEIGHTS).write_bytes(content[:5000])
     with pytest.raises(RunError, match="damaged"):
@@ -268,6 +276,181 @@ def test_colour_becomes_grey_for_a_grey_run_alone(checkpoint, colourful, tmp_pat
     got = predict_files(colourful, found)
     assert np.abs(got.uncalibrated[0] - got.uncalibrated[1]).max() > 1e-3
     assert got.lines[0].notes == got.lines[1].notes == ()
+
+
+# --- the files that training read ---------------------------------------------------------------
+
+
+def encoded(kind, values, number):
+    """Return the name and the bytes of an image of 12-bit values, (H, W)."""
+    eight = (values >> 4).astype(np.uint8)
+    options = {}
+    if kind == "dicom":
+        window = {"WindowCenter": 1500, "WindowWidth": 3500}
+        frames = make(values[None], bits=12, patient=f"P{number}", **window)
+        return f"{number:02d}.dcm", to_bytes(frames)
+    if kind == "exif":
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 1 + number % 8
+    if kind == "tiff16rgb":
+        file = io.BytesIO()
+        tifffile.imwrite(file, np.stack([values, values // 2, values.T], -1), photometric="rgb")
+        return f"{number:02d}.tif", file.getvalue()
+    if kind == "png16rgb":
+        return f"{number:02d}.png", png_16(2, *[values[:40, :40]] * 3)
+    image = Image.fromarray(values if "16" in kind else eight)
+    if kind == "palette":
+        image = image.convert("RGB").quantize(64)
+    suffix = {"exif": "JPEG", "jpeg": "JPEG", "tiff16": "TIFF", "tiff8": "TIFF"}.get(kind, "PNG")
+    file = io.BytesIO()
+    image.save(file, suffix, **options)
+    return f"{number:02d}.{suffix.lower()}", file.getvalue()
+
+
+KINDS = (
+    "png8", "png16", "png16rgb", "palette", "jpeg", "exif", "tiff8", "tiff16", "tiff16rgb", "dicom",
+)  # fmt: skip
+
+
+def folder_of(kind, root):
+    """Write an image folder of two classes that differ in brightness; return its splits."""
+    folder = root / "cag" / kind
+    folder.mkdir(parents=True)
+    lines = ["file,label,split"]
+    for number in range(24):
+        peak = (800, 3500)[number % 2]
+        values = (noise((48, 48), seed=number).astype(np.uint16) + 1) * peak // 256
+        name, content = encoded(kind, values, number)
+        (folder / name).write_bytes(content)
+        split = ("train", "train", "val", "test")[number // 6]
+        lines.append(f"{name},{number % 2},{split}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return load_image_folder(root / "cag", f"cag:{kind}")
+
+
+def only_test_files(splits, kind, root):
+    """Copy the dark ones of the test files: the depth of these alone is another."""
+    images = root / "test_files"
+    images.mkdir()
+    table = pd.read_csv(root / "cag" / kind / "labels.csv")
+    chosen = table[(table["split"] == "test") & (table["label"] == 0)]["file"]
+    for file in chosen:
+        (images / file).write_bytes((root / "cag" / kind / file).read_bytes())
+    return images, splits.test.labels == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_runs_own_test_files_are_seen_as_training_saw_them(kind, tmp_path, results_tree):
+    splits = folder_of(kind, tmp_path)
+    run = stored(channels=splits.in_channels)
+    record = json.loads((run.path / "run.json").read_text())
+    record["data"] = data_record(splits) | {"class_names": record["data"]["class_names"]}
+    (run.path / "run.json").write_text(json.dumps(record))
+    checkpoint = open_checkpoint(load_run(run.path))
+    images, rows = only_test_files(splits, kind, tmp_path)
+    frames = [read_file(found, checkpoint.reading)[0] for found in list_folder(images)[0]]
+    for frame, expected in zip(frames, splits.test.images[rows], strict=True):
+        pixels = to_grey(frame.pixels) if splits.in_channels == 1 else frame.pixels
+        np.testing.assert_array_equal(pixels, expected)
+        assert not any("beyond" in note for note in frame.notes)
+    ours = predict_files(checkpoint, list_folder(images)[0]).uncalibrated
+    dark = replace(splits.test, images=splits.test.images[rows])
+    tensor = as_tensor(dark, torch.device("cpu"))[0]
+    flip_average = checkpoint.run.config["flip_average"]
+    expected = predict(checkpoint.model, tensor, image_size=32, flip_average=flip_average)
+    assert np.abs(ours - expected).max() < 1e-5
+    bits = {"png16": 12, "png16rgb": 12, "tiff16": 12, "tiff16rgb": 12}.get(kind)
+    assert record["data"]["reading"]["bits"] == bits
+
+
+def test_a_trained_run_says_of_its_test_files_what_it_stored(tmp_path, results_tree):
+    """Brightness tells the classes, and the depth of the test files alone would undo it."""
+    splits = folder_of("png16", tmp_path)
+    config = make_config(
+        recipe="common", dataset="cag:png16", model=MODEL, seed=0, pretrained="none", epochs=1,
+        batch_size=4, image_size=32, profile="quick",
+    )  # fmt: skip
+    run = run_experiment(config, splits=splits)
+    assert run.record["data"]["reading"] == splits.reading == {
+        "bits": 12, "orientation": "exif", "colour": "as stored",
+    }  # fmt: skip
+    images, rows = only_test_files(splits, "png16", tmp_path)
+    ours = predict_files(open_checkpoint(run), list_folder(images)[0]).uncalibrated
+    assert np.abs(ours - run.predictions("test")[1][rows]).max() < 1e-5
+
+
+def test_values_beyond_the_depth_of_training_are_noted(tmp_path, results_tree):
+    save(tmp_path / "x.png", np.linspace(0, 60_000, 1600).astype(np.uint16).reshape(40, 40))
+    (found,), _ = list_folder(tmp_path)
+    (frame,) = read_file(found, Reading(bits=12))
+    assert frame.notes[0] == "16-bit grey: 0 to 4095 became 0 to 255"
+    assert "values up to 60000 are beyond the 12 bits" in frame.notes[1]
+    assert (frame.pixels == 255).mean() > 0.9
+
+
+def test_a_reading_of_no_known_kind_is_refused(results_tree):
+    run = stored()
+    record = json.loads((run.path / "run.json").read_text())
+    for damaged in ([], {"bits": 99}, {"bits": 12, "orientation": 3, "colour": None}):
+        record["data"]["reading"] = damaged
+        (run.path / "run.json").write_text(json.dumps(record))
+        with pytest.raises(RunError, match="reading"):
+            open_checkpoint(load_run(run.path))
+
+
+def test_pictures_without_content_are_marked_in_table_and_page(checkpoint, tmp_path):
+    save(tmp_path / "images" / "black.png", np.zeros((40, 40), np.uint8))
+    save(tmp_path / "images" / "dark.png", (noise((40, 40)) >> 4).astype(np.uint8))
+    save(tmp_path / "images" / "good.png", noise((40, 40)))
+    predict_folder(checkpoint, tmp_path / "images", tmp_path / "out", overlays=1)
+    notes = read_csv(tmp_path / "out")["note"].tolist()
+    assert [note.startswith("nearly flat") for note in notes] == [True, True, False]
+    assert "2 images are nearly flat" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_large_file_is_read_in_its_turn_and_pages_come_one_by_one(
+    checkpoint, mixed, tmp_path, monkeypatch
+):
+    pages = [Image.fromarray(noise((40, 40), seed=k)) for k in range(20)]
+    pages[0].save(mixed / "pages.tif", save_all=True, append_images=pages[1:])
+    found, _ = list_folder(mixed)
+    expected = predict_files(checkpoint, found)
+    assert len(expected.lines) == 32
+    monkeypatch.setattr("helpers.predict.predict._LARGE", 2000)
+    got = predict_files(checkpoint, found)
+    assert got.lines == expected.lines and got.skipped == expected.skipped
+    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
+
+
+def test_twenty_thousand_files_wait_on_disk_and_not_in_memory(checkpoint, tmp_path, monkeypatch):
+    """However many files there are, few are open or decoded at once."""
+    (tmp_path / "images").mkdir()
+    save(tmp_path / "one.png", noise((16, 16)))
+    for number in range(20_000):
+        os.link(tmp_path / "one.png", tmp_path / "images" / f"{number:05d}.png")
+    found, skipped = list_folder(tmp_path / "images")
+    assert len(found) == 20_000 and not skipped
+    alive, most = 0, 0
+
+    def read(found, *args, **options):
+        nonlocal alive, most
+        alive += 1
+        most = max(most, alive)
+        return [Frame(found.name, 0, np.zeros((16, 16, 1), np.uint8))]
+
+    def compute(batch, *, checkpoint):
+        nonlocal alive
+        alive -= len(batch)
+        return [line for line, _ in batch], np.full((len(batch), 2), 0.5, np.float32)
+
+    monkeypatch.setattr("helpers.predict.predict.read_file", read)
+    monkeypatch.setattr("helpers.predict.predict._compute", compute)
+    monkeypatch.setattr(
+        "helpers.predict.predict.prepare_frame", lambda frame, _: (torch.zeros(1, 1, 1, 1), ())
+    )
+    got = predict_files(checkpoint, found, workers=2)
+    assert [line.file for line in got.lines] == [f"{number:05d}.png" for number in range(20_000)]
+    assert most <= 32 * 7
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -597,6 +780,39 @@ def test_the_command_line_does_the_same(checkpoint, mixed, tmp_path, capsys):
     assert command.main([*options, "--overwrite", "--overlays", "0"]) == 0
     assert command.main([*options[:2], "--images", str(tmp_path / "no"), *options[4:]]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_argument_is_no_folder(checkpoint, mixed, tmp_path, capsys, monkeypatch, empty):
+    """A variable without a value would otherwise mean the working directory."""
+    monkeypatch.chdir(mixed)
+    given = {"--run": str(checkpoint.run.path), "--images": ".", "--output": str(tmp_path / "o")}
+    for name in given:
+        options = [text for pair in (given | {name: empty}).items() for text in pair]
+        assert command.main(options) == 1
+        assert f"{name.strip('-').replace('run', 'the name of the run')} is empty" in (
+            capsys.readouterr().err
+        )
+    for name in ("images", "output"):
+        with pytest.raises(DataError, match=f"{name} is empty"):
+            predict_folder(
+                checkpoint, **{"images": mixed, "output": tmp_path / "o"} | {name: empty}
+            )
+    assert not (tmp_path / "o").exists()
+    assert sorted(path.name for path in mixed.iterdir()) == [
+        "a.png", "b", "c", "half.png", "large.bmp", "notes.txt",
+    ]  # fmt: skip
+
+
+def test_a_folder_at_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert given_folder("images", "~/mine") == tmp_path / "mine"
+
+
+def test_more_at_once_than_memory_holds_is_refused(checkpoint, mixed):
+    for name in ("batch_size", "workers"):
+        with pytest.raises(ValueError, match=f"{name} must be at most 1024, got 10000"):
+            predict_files(checkpoint, list_folder(mixed)[0], **{name: 10_000})
 
 
 def test_a_dicom_that_fails_midway_names_no_person(checkpoint, tmp_path):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.data import pictures
 from helpers.data.splits import DataError
-from helpers.predict import pictures
 from helpers.predict.reading import (
     MIN_SIDE,
     Skipped,
