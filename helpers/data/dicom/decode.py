@@ -151,10 +151,22 @@ def _native(
         "correct_unused_bits": False,
     }
     for frame in frames:
+        if layout.allocated == 1:
+            yield _unpacked(dataset.PixelData, layout, frame)
+            continue
         yield attempt(
             lambda frame=frame: decoder.as_array(dataset.PixelData, index=frame, **options)[0],
             f"{what}: frame {frame} cannot be read; its header or its pixel data is damaged.",
         )
+
+
+def _unpacked(data: bytes, layout: Layout, frame: int) -> np.ndarray:
+    """Return a frame of single bits; frames follow each other without a gap."""
+    pixels = layout.rows * layout.columns
+    start = frame * pixels
+    part = np.frombuffer(data[start // 8 : -(-(start + pixels) // 8)], np.uint8)
+    bits = np.unpackbits(part, bitorder="little")[start % 8 :][:pixels]
+    return bits.reshape(layout.shape)
 
 
 def _compressed(

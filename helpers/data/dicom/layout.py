@@ -177,7 +177,7 @@ def check_size(what: str, dataset: Dataset, layout: Layout, limit: int) -> None:
             f"{wrong}; its pixel data is {there} bytes long. It is truncated or damaged; export it "
             "again."
         )
-    if claimed > limit:
+    if max(claimed, layout.frames * layout.rows * layout.columns * layout.samples) > limit:
         raise DataError(f"{what}: {layout} are more than {limit} bytes; split it into parts.")
     one_more = claimed + claimed // layout.frames
     if native and there >= one_more:
