@@ -1,10 +1,12 @@
 """DICOM frames as uint8 images, and a pseudonym of whose they are.
 
-Read are single-frame and multi-frame grey files (`MONOCHROME1`, `MONOCHROME2`) of 8 or 16 bits
-allocated, signed or not, and 8-bit `RGB`. Uncompressed, deflated and RLE files need nothing but
-pydicom, 8-bit JPEG and JPEG 2000 Pillow; other compressions need a decoder that an error names.
+Read are single-frame and multi-frame files, classic or enhanced, grey (`MONOCHROME1`,
+`MONOCHROME2`; 1, 8, 16 or 32 bits allocated, signed or not) and colour (`RGB`, `YBR_*`,
+`PALETTE COLOR`), the transfer syntaxes being those of `helpers.data.dicom.decode`. Everything else
+is refused with the reason: floating-point pixels, video, JPEG of 12 bits.
 
-Grey values are windowed as `helpers.data.dicom.grey` says; `MONOCHROME1` is inverted last.
+Grey values are windowed as `helpers.data.dicom.grey` says, and colours of more than 8 bits scaled
+as greys without a window; `MONOCHROME1` is inverted last.
 
 Of a header only the elements in `_ELEMENTS` are read. Names, dates and IDs reach no result and no
 message: a group is a pseudonym, and `helpers.data.dicom.header` holds back what pydicom says.
@@ -15,16 +17,16 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
-from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from helpers.data.dicom import grey
-from helpers.data.dicom.header import attempt, count_of, number_of, quiet, term_of
+from helpers.data.dicom import grey, layout
+from helpers.data.dicom.decode import check_syntax, stored_values
+from helpers.data.dicom.header import attempt, quiet
+from helpers.data.dicom.layout import Layout
 from helpers.data.splits import DataError
 
 MAX_BYTES = 2**30  # of one file's pixels, decompressed: twenty times a long cine of 512 x 512
@@ -38,37 +40,17 @@ _IDENTITIES = {
 _FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _ELEMENTS = [
     *_IDENTITIES.values(),
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
+    *layout.ELEMENTS,
     *grey.ELEMENTS,
     *_FUNCTIONAL_GROUPS,
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
     "PixelData",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
 ]
-_GREY = ("MONOCHROME1", "MONOCHROME2")
-# Terms of the standard may be quoted in an error; anything else in a header may be a name.
-_REFUSED_COLOURS = (
-    "PALETTE COLOR",
-    "HSV",
-    "ARGB",
-    "CMYK",
-    "YBR_FULL",
-    "YBR_FULL_422",
-    "YBR_PARTIAL_422",
-    "YBR_PARTIAL_420",
-    "YBR_ICT",
-    "YBR_RCT",
-    "XYB",
-)
+_IN_GROUPS = {
+    "FrameVOILUTSequence": (*grey.WINDOW, "VOILUTFunction"),
+    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,33 +61,13 @@ class DicomFrames:
         images: uint8 (F, H, W, C), C = 1 (grey) or 3 (RGB).
         group: pseudonym of the patient, else of the study, else of the series; None if the header
             has none of the three. Equal IDs count as one patient, whichever hospital gave them.
+        view: what the greys come from, in words: "window 400 wide around 40", "no window, 16 bits
+            stored, of which -900 to 1200". Of enhanced files, the first frame's.
     """
 
     images: np.ndarray
     group: str | None
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What the header claims of the pixels."""
-
-    frames: int
-    rows: int
-    columns: int
-    samples: int
-    allocated: int
-    stored: int
-    signed: bool
-
-    @property
-    def frame_bytes(self) -> int:
-        return self.rows * self.columns * self.samples * self.allocated // 8
-
-    def __str__(self) -> str:
-        return (
-            f"{self.columns} x {self.rows} pixels of {self.samples} x {self.allocated} bits in "
-            f"{self.frames} frame(s)"
-        )
+    view: str = ""
 
 
 def is_dicom(head: bytes) -> bool:
@@ -149,32 +111,117 @@ def read_dicom(what: str, content: bytes, frames: Sequence[int] | None = None) -
         raise DataError(f"{what} is no DICOM file (no DICM mark at byte 128).")
     with quiet():
         dataset = _parse(what, content)
-        photometric = _photometric(what, dataset)
-        layout = _layout(what, dataset, photometric)
-        _check_size(what, dataset, layout)
+        claimed = layout.read_layout(what, dataset)
+        layout.check_size(what, dataset, claimed, MAX_BYTES)
         for frame in frames or ():
-            if not 0 <= frame < layout.frames:
+            if not 0 <= frame < claimed.frames:
                 raise DataError(
                     f"{what}: frame {frame} is out of range; it has the frames 0 to "
-                    f"{layout.frames - 1}."
+                    f"{claimed.frames - 1}."
                 )
-        count = layout.frames if frames is None else len(frames)
-        images = np.empty((count, layout.rows, layout.columns, layout.samples), np.uint8)
-        table = (
-            grey.grey_table(what, dataset, layout.stored, layout.signed)
-            if photometric in _GREY
-            else None
-        )
-        for image, values in zip(images, _decode(what, dataset, layout, frames), strict=True):
-            if table is None:
-                image[:] = values
-            else:
-                # Bits above BitsStored may hold an overlay: they are no part of the value.
-                native = values.astype(values.dtype.newbyteorder("="), copy=False)
-                bits = native.view(f"u{native.itemsize}") & (2**layout.stored - 1)
-                image[..., 0] = table[bits]
+        chosen = range(claimed.frames) if frames is None else frames
+        images, view = _images(what, dataset, claimed, list(chosen))
         group = _group(what, dataset)
-    return DicomFrames(255 - images if photometric == "MONOCHROME1" else images, group)
+    if claimed.photometric == "MONOCHROME1":
+        np.subtract(255, images, out=images)
+    return DicomFrames(images, group, view)
+
+
+def _images(
+    what: str, dataset: Dataset, claimed: Layout, chosen: list[int]
+) -> tuple[np.ndarray, str]:
+    """Return uint8 (F, H, W, C) of the chosen frames, and where their scale comes from."""
+    is_palette = claimed.photometric == layout.PALETTE
+    if is_palette:
+        colours = grey.palette(what, dataset, claimed.stored, claimed.signed)
+        scale, view = None, "palette"
+    else:
+        greys = _greys(what, dataset, claimed)
+        scale, view = _scale(what, dataset, claimed, greys)
+    shape = (
+        len(chosen),
+        claimed.rows,
+        claimed.columns,
+        1 if claimed.photometric in layout.GREY else 3,
+    )
+    images = np.empty(shape, np.uint8)
+    places: dict[int, list[int]] = {}
+    for place, frame in enumerate(chosen):
+        places.setdefault(frame, []).append(place)
+    wanted = sorted(places)
+    decoded = stored_values(what, dataset, claimed, wanted)
+    for frame, values in zip(wanted, decoded, strict=True):
+        if is_palette:
+            image = colours[values]
+        else:
+            image = greys[frame].image(values, greys[frame].asked or scale)
+        images[places[frame]] = image.reshape(shape[1:])
+    return images, view
+
+
+def _greys(what: str, dataset: Dataset, claimed: Layout) -> list[grey.Greys]:
+    """Return the greys of every frame, the same ones where the header gives all frames one view."""
+    is_grey = claimed.photometric in layout.GREY
+
+    def made(header: Dataset) -> grey.Greys:
+        return grey.Greys(what, header, claimed.stored, signed=claimed.signed, grey=is_grey)
+
+    if not is_grey or not any(keyword in dataset for keyword in _FUNCTIONAL_GROUPS):
+        return [made(dataset)] * claimed.frames
+    known: dict[str, grey.Greys] = {}
+    found = []
+    for own in _own_elements(what, dataset, claimed.frames):
+        if (key := repr(sorted(own.items()))) not in known:
+            header = Dataset()
+            for keyword in grey.ELEMENTS:
+                if keyword in dataset:
+                    header[keyword] = dataset[keyword]
+            for keyword, value in own.items():
+                setattr(header, keyword, value)
+            known[key] = made(header)
+        found.append(known[key])
+    return found
+
+
+def _own_elements(what: str, dataset: Dataset, frames: int) -> Iterator[dict[str, object]]:
+    """Yield the window and the rescale of each frame of an enhanced file."""
+    damaged = (
+        f"{what}: its functional groups are damaged or fewer than its frames; export it again."
+    )
+
+    def of(group: Dataset) -> dict[str, object]:
+        return {
+            keyword: item[keyword].value
+            for sequence, keywords in _IN_GROUPS.items()
+            for item in (group.get(sequence) or [])[:1]
+            for keyword in keywords
+            if keyword in item
+        }
+
+    shared, own = (
+        attempt(lambda k=k: list(dataset.get(k) or []), damaged) for k in _FUNCTIONAL_GROUPS
+    )
+    for frame in range(frames):
+        yield attempt(
+            lambda frame=frame: (of(shared[0]) if shared else {}) | (of(own[frame]) if own else {}),
+            damaged,
+        )
+
+
+def _scale(
+    what: str, dataset: Dataset, claimed: Layout, greys: list[grey.Greys]
+) -> tuple[grey.Scale | None, str]:
+    """Return the scale of frames without a window, and what the greys come from, in words."""
+    bare = [frame for frame, its in enumerate(greys) if its.asked is None]
+    if not bare:
+        return None, greys[0].asked.origin
+    spans: list[tuple[float, float]] = []
+    if claimed.stored > 8:
+        values = stored_values(what, dataset, claimed, bare)
+        spans = [s for f, v in zip(bare, values, strict=True) if (s := greys[f].span(v))]
+    full = tuple(end(greys[f].full[i] for f in bare) for i, end in enumerate((min, max)))
+    scale = grey.common_scale(full, spans, claimed.stored)
+    return scale, (greys[0].asked or scale).origin
 
 
 def _parse(what: str, content: bytes) -> Dataset:
@@ -186,7 +233,10 @@ def _parse(what: str, content: bytes) -> Dataset:
     )
     syntax = attempt(lambda: header.get("TransferSyntaxUID"), damaged)
     if not syntax:
-        raise DataError(f"{what} does not say its transfer syntax; export it again.")
+        raise DataError(
+            f"{what} does not say its transfer syntax (TransferSyntaxUID); export it again."
+        )
+    check_syntax(what, syntax)
     if syntax == DeflatedExplicitVRLittleEndian:
         size = attempt(lambda: _inflated_size(content[meta.tell() :]), damaged)
         if size > MAX_BYTES:
@@ -194,11 +244,28 @@ def _parse(what: str, content: bytes) -> Dataset:
     dataset = attempt(lambda: dcmread(io.BytesIO(content), specific_tags=_ELEMENTS), damaged)
     pixel_data = attempt(lambda: dataset.get("PixelData"), damaged)
     if not isinstance(pixel_data, bytes) or not pixel_data:
-        raise DataError(
-            f"{what} has no pixel data: it is no image (a report or an index, perhaps) or is cut "
-            "off before them; take it out or export it again."
-        )
+        raise DataError(_no_pixels(what, dataset))
     return dataset
+
+
+def _no_pixels(what: str, dataset: Dataset) -> str:
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        return (
+            f"{what}: its pixels are floating-point numbers (FloatPixelData), which are no greys; "
+            "convert it to whole numbers with a window."
+        )
+    kind = attempt(
+        lambda: UID(str(dataset.get("SOPClassUID") or "")), f"{what}: SOPClassUID damaged."
+    )
+    # pydicom answers an unknown UID with itself, and that could be any text.
+    name = kind.name if kind.name != str(kind) else ""
+    why = f"it is a {name!r}, no image; take it out"
+    if not name or "Image" in name:
+        why = (
+            "it is no image (a report or an index, perhaps) or is cut off before them; take it out "
+            "or export it again"
+        )
+    return f"{what} has no pixel data: {why}."
 
 
 def _inflated_size(deflated: bytes) -> int:
@@ -208,113 +275,6 @@ def _inflated_size(deflated: bytes) -> int:
         size += len(inflater.decompress(deflated, 2**20))
         deflated = inflater.unconsumed_tail
     return size
-
-
-def _photometric(what: str, dataset: Dataset) -> str:
-    photometric = term_of(what, dataset, "PhotometricInterpretation")
-    if photometric in (*_GREY, "RGB"):
-        return photometric
-    came = photometric if photometric in _REFUSED_COLOURS else "missing or no term of the standard"
-    raise DataError(
-        f"{what}: PhotometricInterpretation is {came}; expected MONOCHROME1, MONOCHROME2 or RGB. "
-        "Convert it first (dcmdump shows the header, gdcmimg or dcmj2pnm convert)."
-    )
-
-
-def _layout(what: str, dataset: Dataset, photometric: str) -> _Layout:
-    if any(keyword in dataset for keyword in _FUNCTIONAL_GROUPS):
-        raise DataError(
-            f"{what} is an enhanced multi-frame file (functional groups), whose windows may differ "
-            "from frame to frame; convert it to the classic form, with dcm4che's emf2sf, say."
-        )
-    layout = _Layout(
-        frames=count_of(what, dataset, "NumberOfFrames", 1),
-        rows=count_of(what, dataset, "Rows"),
-        columns=count_of(what, dataset, "Columns"),
-        samples=count_of(what, dataset, "SamplesPerPixel", 1),
-        allocated=count_of(what, dataset, "BitsAllocated"),
-        stored=count_of(what, dataset, "BitsStored"),
-        signed=number_of(what, dataset, "PixelRepresentation", 0) != 0,
-    )
-    bits = f"BitsAllocated {layout.allocated}, BitsStored {layout.stored}"
-    if photometric in _GREY:
-        good = layout.allocated in (8, 16) and layout.stored <= layout.allocated
-        good &= layout.samples == 1
-        expected = "one sample of 8 or 16 bits allocated, no more stored"
-    else:
-        good = (layout.samples, layout.allocated, layout.stored) == (3, 8, 8) and not layout.signed
-        expected = "three unsigned samples of 8 bits"
-    if not good:
-        raise DataError(
-            f"{what}: {photometric} with SamplesPerPixel {layout.samples}, {bits}; expected "
-            f"{expected}."
-        )
-    high = number_of(what, dataset, "HighBit", layout.stored - 1)
-    if high != layout.stored - 1:
-        raise DataError(f"{what}: HighBit is {high:g} with {bits}; expected {layout.stored - 1}.")
-    return layout
-
-
-def _check_size(what: str, dataset: Dataset, layout: _Layout) -> None:
-    """Compare what the header claims with the bytes there are, before any memory is taken."""
-    claimed, there = layout.frames * layout.frame_bytes, len(dataset.PixelData)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    compressed = attempt(lambda: syntax.is_compressed, _unsupported(what, syntax, []))
-    if not compressed:
-        possible = there
-    elif syntax == RLELossless:
-        possible = 64 * there  # two bytes stand for 128 at most
-    else:
-        possible = MAX_BYTES
-    if claimed > possible:
-        raise DataError(
-            f"{what}: the header claims {layout}, {claimed} bytes; its pixel data is {there} bytes "
-            "long. It is truncated or damaged; export it again."
-        )
-    if claimed > MAX_BYTES:
-        raise DataError(f"{what}: {layout} are more than {MAX_BYTES} bytes; split it into parts.")
-    if not compressed and there - claimed >= layout.frame_bytes:
-        raise DataError(
-            f"{what}: the header claims {layout}, {claimed} bytes, but its pixel data is {there} "
-            "bytes long; NumberOfFrames, Rows or Columns are wrong. Export it again."
-        )
-
-
-def _unsupported(what: str, syntax: Any, missing: list[str]) -> str:
-    name = getattr(syntax, "name", "")
-    # pydicom answers an unknown UID with itself, and that could be any text.
-    named = f"{name!r}" if name and name != str(syntax) else "unknown to pydicom"
-    plugins = f" or install a decoder ({'; '.join(missing)})" if missing else ""
-    return (
-        f"{what}: its transfer syntax is {named}, which cannot be decoded here; decompress it "
-        f"with `gdcmconv --raw` or `dcmdjpeg`{plugins}."
-    )
-
-
-def _decode(
-    what: str, dataset: Dataset, layout: _Layout, frames: Sequence[int] | None
-) -> Iterator[np.ndarray]:
-    """Yield the stored values of each frame, (H, W) or (H, W, 3)."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    decoder = attempt(lambda: get_decoder(syntax), _unsupported(what, syntax, []))
-    if not decoder.is_available:
-        raise DataError(_unsupported(what, syntax, decoder.missing_dependencies))
-    decoded = iter_pixels(dataset, raw=True, indices=frames)
-    failed = f"{what}: the pixel data cannot be decoded: truncated or damaged; export it again."
-    shape = (layout.rows, layout.columns) + (3,) * (layout.samples == 3)
-    for _ in range(layout.frames) if frames is None else frames:
-        values = attempt(lambda: next(decoded), failed)
-        if values.shape != shape or values.itemsize * 8 != layout.allocated:
-            raise DataError(
-                f"{what}: the header claims {layout}, but a frame decodes to {values.shape} of "
-                f"{values.dtype}; export it again."
-            )
-        yield values
-    if attempt(lambda: next(decoded, None), failed) is not None:
-        raise DataError(
-            f"{what}: NumberOfFrames is {layout.frames}, but the pixel data has more; export it "
-            "again."
-        )
 
 
 def _group(what: str, dataset: Dataset) -> str | None:

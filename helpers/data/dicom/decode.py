@@ -1,0 +1,367 @@
+"""Stored values of DICOM frames, whatever their transfer syntax.
+
+Uncompressed, deflated and RLE frames are read by pydicom, JPEG and JPEG 2000 of 8 bits and grey
+JPEG 2000 of up to 16 by Pillow, lossless JPEG, JPEG-LS and the rest of JPEG 2000 by GDCM. JPEG of
+12 bits (the Extended process, as some angiograms have it) has no decoder here: GDCM's is not
+offered to pydicom, and the other one is under the GPL.
+
+Before a frame is decoded its own header is compared with the file's: a decoder takes memory for
+what the frame claims. GDCM runs in a process of its own (see `helpers.data.dicom.gdcm_process`).
+"""
+
+import atexit
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.gdcm import DECODER_DEPENDENCIES as GDCM_SYNTAXES
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
+
+from helpers.data.dicom.header import attempt
+from helpers.data.dicom.layout import Layout
+from helpers.data.splits import DataError
+
+SECONDS = 120  # for one frame
+
+_DCT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_SCRIPT = Path(__file__).with_name("gdcm_process.py")
+
+
+@dataclass(frozen=True)
+class _Codestream:
+    """What a compressed frame says of itself; `kind` is the JPEG marker, 0x51 for JPEG 2000."""
+
+    kind: int
+    columns: int
+    rows: int
+    samples: int
+    precision: int
+
+
+def check_syntax(what: str, syntax: Any) -> None:
+    """Raise DataError unless there is a decoder for a transfer syntax; names it."""
+    decoder = attempt(lambda: get_decoder(syntax), _unsupported(what, syntax))
+    if syntax in GDCM_SYNTAXES and syntax not in (*_DCT, *JPEG2000TransferSyntaxes):
+        _check_gdcm(what, syntax)
+    elif not decoder.is_available:
+        missing = "; ".join(decoder.missing_dependencies)
+        raise DataError(_unsupported(what, syntax, f"install a decoder ({missing})"))
+
+
+def _check_gdcm(what: str, syntax: Any) -> None:
+    if importlib.util.find_spec("gdcm") is None:
+        raise DataError(_unsupported(what, syntax, "install python-gdcm, which brings the decoder"))
+
+
+def stored_values(
+    what: str, dataset: Dataset, layout: Layout, frames: Sequence[int]
+) -> Iterator[np.ndarray]:
+    """Yield the stored values of frames, as numbers of `layout.stored` bits, sign not applied.
+
+    Args:
+        what: name of the file in errors.
+        dataset: the file; its transfer syntax has been checked, and its size.
+        layout: what the header claims.
+        frames: numbers of frames, rising.
+
+    Yields:
+        uint8, uint16 or uint32 (H, W), or (H, W, 3) with YBR turned into RGB.
+
+    Raises:
+        DataError: a frame cannot be decoded; says why.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decoded = (
+        _compressed(what, dataset, layout, frames)
+        if syntax.is_compressed
+        else _native(what, dataset, layout, frames)
+    )
+    # JPEG, JPEG-LS and JPEG 2000 know no high bit: their values are at the low end.
+    shift = layout.high + 1 - layout.stored if _is_plain(syntax) else 0
+    mask = 2**layout.stored - 1
+    for values in decoded:
+        if values.shape != layout.shape or values.dtype.kind not in "iu":
+            raise DataError(
+                f"{what}: the header claims {layout}, but a frame decodes to {values.shape} of "
+                f"{values.dtype}; export it again."
+            )
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        if layout.photometric == "YBR_PARTIAL_422":
+            values = _partial_to_rgb(values)
+        # Bits above HighBit may hold an overlay: they are no part of the value.
+        yield (np.ascontiguousarray(values).view(f"u{values.itemsize}") >> shift) & mask
+
+
+def _is_plain(syntax: Any) -> bool:
+    return syntax == RLELossless or not syntax.is_compressed
+
+
+def _partial_to_rgb(values: np.ndarray) -> np.ndarray:
+    """Return RGB of luma 16 to 235 and chroma 16 to 240 (ITU-R BT.601)."""
+    luma, blue, red = np.moveaxis(values.astype(np.float32), -1, 0)
+    luma, blue, red = (luma - 16) / 219, (blue - 128) / 224, (red - 128) / 224
+    green = luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
+    rgb = np.stack([luma + 1.402 * red, green, luma + 1.772 * blue], -1)
+    return np.clip(np.round(rgb * 255), 0, 255).astype(np.uint8)
+
+
+def _options(layout: Layout, photometric: str, allocated: int, stored: int) -> dict[str, Any]:
+    partial = photometric == "YBR_PARTIAL_422"
+    return {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "samples_per_pixel": layout.samples,
+        "bits_allocated": allocated,
+        "bits_stored": stored,
+        "pixel_representation": int(layout.signed),
+        "photometric_interpretation": "YBR_FULL_422" if partial else photometric,
+        "planar_configuration": layout.planar,
+        "pixel_keyword": "PixelData",
+        # YBR_PARTIAL_422 is laid out as YBR_FULL_422 and has its own way to RGB.
+        "raw": partial or layout.samples == 1,
+    }
+
+
+def _native(
+    what: str, dataset: Dataset, layout: Layout, frames: Sequence[int]
+) -> Iterator[np.ndarray]:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decoder = get_decoder(syntax)
+    options = _options(layout, layout.photometric, layout.allocated, layout.stored)
+    options |= {
+        "number_of_frames": layout.frames,
+        "pixel_vr": dataset["PixelData"].VR,
+        "correct_unused_bits": False,
+    }
+    for frame in frames:
+        if layout.allocated == 1:
+            yield _unpacked(dataset.PixelData, layout, frame)
+            continue
+        yield attempt(
+            lambda frame=frame: decoder.as_array(dataset.PixelData, index=frame, **options)[0],
+            f"{what}: frame {frame} cannot be read; its header or its pixel data is damaged.",
+        )
+
+
+def _unpacked(data: bytes, layout: Layout, frame: int) -> np.ndarray:
+    """Return a frame of single bits; frames follow each other without a gap."""
+    pixels = layout.rows * layout.columns
+    start = frame * pixels
+    part = np.frombuffer(data[start // 8 : -(-(start + pixels) // 8)], np.uint8)
+    bits = np.unpackbits(part, bitorder="little")[start % 8 :][:pixels]
+    return bits.reshape(layout.shape)
+
+
+def _compressed(
+    what: str, dataset: Dataset, layout: Layout, frames: Sequence[int]
+) -> Iterator[np.ndarray]:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    table = [dataset.get(f"ExtendedOffsetTable{end}") for end in ("", "Lengths")]
+    encoded = generate_frames(
+        dataset.PixelData,
+        number_of_frames=layout.frames,
+        extended_offsets=tuple(table) if all(table) else None,
+    )
+    wanted = set(frames)
+    damaged = f"{what}: the pixel data cannot be decoded: truncated or damaged; export it again."
+    for frame in range(layout.frames):
+        content = attempt(lambda: next(encoded), damaged)
+        if frame in wanted:
+            yield _decode(what, syntax, layout, frame, content)
+    if attempt(lambda: next(encoded, None), damaged) is not None:
+        raise DataError(
+            f"{what}: NumberOfFrames is {layout.frames}, but the pixel data has more; export it "
+            "again."
+        )
+
+
+def _decode(what: str, syntax: Any, layout: Layout, frame: int, content: bytes) -> np.ndarray:
+    allocated, stored, plugin = layout.allocated, layout.stored, ""
+    if syntax in GDCM_SYNTAXES:
+        stream = attempt(
+            lambda: _codestream(content),
+            f"{what}: frame {frame} does not begin as {syntax.name!r} does; it is damaged, or its "
+            "transfer syntax is wrong. Export it again.",
+        )
+        _check_codestream(what, syntax, layout, frame, stream)
+        if syntax in _DCT:
+            allocated, stored, plugin = 8, 8, "pillow"
+        elif syntax in JPEG2000TransferSyntaxes and (
+            stream.precision <= 8 or (stream.samples == 1 and stream.precision <= 16)
+        ):
+            plugin = "pillow"
+        else:
+            plugin = "gdcm"
+            _check_gdcm(what, syntax)
+    options = _options(layout, layout.photometric, allocated, stored)
+    options |= {"number_of_frames": 1, "allow_excess_frames": False}
+    if plugin != "gdcm":
+        options["correct_unused_bits"] = False
+    data = encapsulate([content], has_bot=False)
+    damaged = (
+        f"{what}: frame {frame} cannot be decoded ({syntax.name}): truncated or damaged, or of a "
+        f"kind that {plugin or 'pydicom'} does not know; try `gdcmconv --raw`, or export it again."
+    )
+    if plugin == "gdcm":
+        return attempt(lambda: _GDCM.decode(str(syntax), options, data), damaged)
+
+    def decode() -> np.ndarray:
+        try:
+            return get_decoder(syntax).as_array(data, decoding_plugin=plugin, **options)[0]
+        except Exception:
+            if syntax not in JPEG2000TransferSyntaxes or importlib.util.find_spec("gdcm") is None:
+                raise
+        return _GDCM.decode(str(syntax), options, data)  # reads some that Pillow does not
+
+    return attempt(decode, damaged)
+
+
+def _codestream(content: bytes) -> _Codestream:
+    """Read the size of a JPEG, JPEG-LS or JPEG 2000 frame from its own header."""
+    if content[4:8] == b"jP  ":  # JPEG 2000 in a file of boxes
+        content = content[content.index(b"jp2c") + 4 :]
+    if content[:4] == b"\xff\x4f\xff\x51":  # ISO/IEC 15444-1 A.5.1
+        right, bottom, left, top = (
+            int.from_bytes(content[i : i + 4], "big") for i in (8, 12, 16, 20)
+        )
+        samples = int.from_bytes(content[40:42], "big")
+        return _Codestream(0x51, right - left, bottom - top, samples, (content[42] & 127) + 1)
+    if content[:2] != b"\xff\xd8":
+        raise ValueError
+    place = 2
+    while True:  # ISO/IEC 10918-1 B.2.2
+        if content[place] != 0xFF:
+            raise ValueError
+        marker = content[place + 1]
+        if marker == 0xFF:
+            place += 1
+        elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            rows, columns = (int.from_bytes(content[place + i :][:2], "big") for i in (5, 7))
+            return _Codestream(marker, columns, rows, content[place + 9], content[place + 4])
+        else:
+            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+
+
+def _check_codestream(
+    what: str, syntax: Any, layout: Layout, frame: int, stream: _Codestream
+) -> None:
+    if syntax in _DCT and stream.kind in (0xC0, 0xC1, 0xC2) and stream.precision != 8:
+        raise DataError(
+            f"{what}: its frames are JPEG of {stream.precision} bits (the Extended process), for "
+            "which there is no decoder here (Pillow and GDCM read 8 bits); decompress it with "
+            "DCMTK's `dcmdjpeg`."
+        )
+    kinds = {
+        "JPEG": (0xC0, 0xC1, 0xC2),
+        "lossless JPEG": (0xC3,),
+        "JPEG-LS": (0xF7,),
+        "JPEG 2000": (0x51,),
+    }
+    expected = "lossless JPEG"
+    if syntax in _DCT:
+        expected = "JPEG"
+    elif syntax in JPEGLSTransferSyntaxes:
+        expected = "JPEG-LS"
+    elif syntax in JPEG2000TransferSyntaxes:
+        expected = "JPEG 2000"
+    if stream.kind not in kinds[expected]:
+        came = next((name for name, kind in kinds.items() if stream.kind in kind), "another JPEG")
+        raise DataError(
+            f"{what}: its transfer syntax is {syntax.name!r}, but frame {frame} is {came}; correct "
+            "the transfer syntax or export it again."
+        )
+    size = (layout.columns, layout.rows, layout.samples)
+    if size != (stream.columns, stream.rows, stream.samples):
+        raise DataError(
+            f"{what}: the header claims {layout}, but frame {frame} is {stream.columns} x "
+            f"{stream.rows} pixels of {stream.samples} samples; export it again."
+        )
+    if not 1 <= stream.precision <= layout.allocated:
+        raise DataError(
+            f"{what}: the header claims {layout}, but frame {frame} has {stream.precision} bits; "
+            "export it again."
+        )
+
+
+def _unsupported(what: str, syntax: Any, remedy: str = "") -> str:
+    name = getattr(syntax, "name", "")
+    # pydicom answers an unknown UID with itself, and that could be any text.
+    named = f"{name!r}" if name and name != str(syntax) else "unknown to pydicom"
+    return (
+        f"{what}: its transfer syntax is {named}, which cannot be decoded here; decompress it "
+        f"with `gdcmconv --raw` or `dcmdjpeg`{' or ' if remedy else ''}{remedy}."
+    )
+
+
+class _Gdcm:
+    """The process that decodes with GDCM; begun when first needed, and anew after it has died."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen | None = None
+        self._owner = 0
+
+    def decode(self, syntax: str, options: dict[str, Any], data: bytes) -> np.ndarray:
+        """Return a decoded frame; raises ValueError if GDCM fails, dies or takes too long."""
+        with self._lock:
+            process = self._start()
+            timer = threading.Timer(SECONDS, process.kill)
+            timer.start()
+            try:
+                request = {"syntax": syntax, "options": options, "bytes": len(data)}
+                process.stdin.write(json.dumps(request).encode() + b"\n" + data)
+                process.stdin.flush()
+                answer = json.loads(process.stdout.readline())
+                if "error" in answer:
+                    raise ValueError(answer["error"])
+                content = process.stdout.read(answer["bytes"])
+            except (OSError, json.JSONDecodeError):
+                self.stop()
+                raise ValueError("GDCM has ended") from None
+            finally:
+                timer.cancel()
+        return np.frombuffer(content, answer["dtype"]).reshape(answer["shape"])
+
+    def _start(self) -> subprocess.Popen:
+        # A forked process must not write into its parent's pipe.
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+            environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_SCRIPT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+            self._owner = os.getpid()
+        return self._process
+
+    def stop(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+
+
+_GDCM = _Gdcm()
+atexit.register(_GDCM.stop)
