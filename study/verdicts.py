@@ -11,6 +11,8 @@ TOO_FEW_SEEDS = "too few seeds"
 NOT_RUN = "not run"
 UNVERIFIED = "unverified, no verdict"
 NO_VERDICT = ""
+MATCH = "match"
+NO_MATCH = "no match"
 
 
 def judge(published: Published, measured: SeedMean | None, *, rules: Rules) -> str:

@@ -11,13 +11,13 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
 from helpers.plots.style import COLOURS, GREY
-from study.claims.arithmetic import agrees
 from study.claims.judge import CANNOT, STATES, Judged
 from study.claims.ledger import KINDS
 from study.claims.one_cycle import Grid
 from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 from study.claims.side_by_side import SideBySide
 from study.published import Published
+from study.sizes import matches
 from study.tables.claims import short
 
 _STATE_COLOURS = {
@@ -136,7 +136,7 @@ def plot_possible_f1(
     """
     for y, (system, values) in enumerate(possible.items()):
         f1 = printed[system]
-        fits = any(agrees(value, f1) for value in values)
+        fits = any(matches(value, f1) for value in values)
         colour = COLOURS[2] if fits else COLOURS[1]
         axes.plot(values, np.full(len(values), y), "|", color="black", markersize=9)
         axes.plot(f1.value, y - 0.3, "v", color=colour)

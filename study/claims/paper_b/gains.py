@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from helpers.metrics.power import newcombe
-from study.claims.arithmetic import agrees, images
+from study.claims.arithmetic import images
 from study.claims.outcome import (
     CONTRADICTED,
     NOT_REPRODUCED,
@@ -13,6 +13,7 @@ from study.claims.outcome import (
     Outcome,
 )
 from study.published import Published
+from study.sizes import matches
 
 # Data set -> (paper B's value, the comparator's).
 Pairs = Mapping[str, tuple[Published, Published]]
@@ -37,7 +38,7 @@ def printed_gain(*, ours: Published, theirs: Published, gain: Published) -> Outc
     digits, else "not reproduced" (the comparator's value is another paper's).
     """
     found = gap(ours, theirs)
-    fits = agrees(found, gain)
+    fits = matches(found, gain)
     return Outcome(
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence=f"{ours.printed} % less {100 * theirs.fraction:.1f} % is {found:+.1f} points; "

@@ -18,8 +18,6 @@ from helpers.plots import style
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
 from study.costs.findings import (
-    AGREES,
-    DIFFERS,
     MET,
     MISSED,
     OPEN,
@@ -50,7 +48,7 @@ from study.tables.costs import (
     ratio_text,
     readme_efficiency,
 )
-from study.verdicts import NOT_RUN
+from study.verdicts import MATCH, NO_MATCH, NOT_RUN
 from tests.fabricated import fabricate_from, fabricate_run
 
 PLAN = load_plan()
@@ -154,14 +152,14 @@ def test_printed_sizes_beside_counted(store):
     own = found["MedSpectralNet", "params"]
     printed = lookup(paper="B", table="Fig. 14", row="MedSpectralNet", column="params")
     assert own.published == printed and own.in_unit == pytest.approx(13.02)
-    assert own.verdict == DIFFERS == found["MedSpectralNet", "flops"].verdict
-    assert found["Swin-T", "params"].verdict == AGREES == found["Swin-T", "flops"].verdict
+    assert own.verdict == NO_MATCH == found["MedSpectralNet", "flops"].verdict
+    assert found["Swin-T", "params"].verdict == MATCH == found["Swin-T", "flops"].verdict
     assert found["VMamba-T", "params"].verdict == NOT_RUN  # not counted in this store
     nest = found["Nest-Tiny", "params"]
     assert replace(nest, counted=10**7).verdict == ""  # no number is printed
     bound = found["ResNet-50", "flops"]
-    assert replace(bound, counted=4_100_000_000).verdict == AGREES
-    assert replace(bound, counted=3_900_000_000).verdict == DIFFERS
+    assert replace(bound, counted=4_100_000_000).verdict == MATCH
+    assert replace(bound, counted=3_900_000_000).verdict == NO_MATCH
 
 
 # --- accuracy ---
