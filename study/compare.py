@@ -34,19 +34,24 @@ from study.plans.comparisons import (
 )
 from study.plans.verdicts import Rules
 from study.published import Published, lookup
-from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS, judge
-
-A_BETTER = "A better"
-B_BETTER = "B better"
-NO_DIFFERENCE = "no difference shown"
-UNTESTABLE = "no test possible"
-INCONCLUSIVE = "inconclusive"
-
-
-# --- the plan ------------------------------------------------------------------------------------
-
-
-# --- the comparison ------------------------------------------------------------------------------
+from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    BEST,
+    GAIN_SHOWN,
+    INCONCLUSIVE,
+    LOSS_SHOWN,
+    NEITHER_SHOWN,
+    NO_BEST,
+    NO_DIFFERENCE,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    TOO_FEW_SEEDS,
+    UNTESTABLE,
+    judge,
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ class Gain:
         measured: ours, None if not run.
         verdict: `REPRODUCED`, `INCONCLUSIVE`, `OURS_LOWER`, `OURS_HIGHER`, `NOT_RUN`,
             `TOO_FEW_SEEDS`, `UNTESTABLE`.
-        sign: "gain shown", "loss shown", "neither shown", or "" without a verdict.
+        sign: `GAIN_SHOWN`, `LOSS_SHOWN`, `NEITHER_SHOWN`, or "" without a verdict.
     """
 
     metric: str
@@ -182,22 +187,20 @@ def _judge_gain(compared: Compared, metric: str) -> Gain:
     if metric == "accuracy":
         p_value, direction = compared.p_mcnemar, compared.mcnemar.difference
     shown = p_value < compared.level
-    sign = "neither shown"
+    sign = NEITHER_SHOWN
     if shown:
-        sign = "gain shown" if direction > 0 else "loss shown"
+        sign = GAIN_SHOWN if direction > 0 else LOSS_SHOWN
     if measured.high < published.fraction:
         verdict = OURS_LOWER
     elif measured.low > published.fraction:
         verdict = OURS_HIGHER
     else:
         # All printed gains are positive.
-        verdict = REPRODUCED if sign == "gain shown" else INCONCLUSIVE
+        verdict = REPRODUCED if sign == GAIN_SHOWN else INCONCLUSIVE
     return Gain(metric, published, measured, verdict, sign)
 
 
 OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
-BEST = "shown to be best"
-NO_BEST = "none is shown to be best"
 
 
 @dataclass(frozen=True)

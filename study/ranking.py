@@ -21,7 +21,6 @@ from helpers.metrics.scores import LEVEL
 from helpers.metrics.seeds import SeedMean
 from helpers.runs.groups import Group, find_group, paired_predictions
 from study.automl.rows import AutoMLRow
-from study.compare import INCONCLUSIVE, NO_DIFFERENCE, UNTESTABLE
 from study.plans.ranking import (
     START_WORDS,
     Claim,
@@ -32,18 +31,22 @@ from study.plans.ranking import (
 )
 from study.plans.verdicts import Rules
 from study.verdicts import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
     NOT_RUN,
+    NOT_SHOWN,
+    OTHER_START,
     OURS_HIGHER,
     OURS_LOWER,
     REPRODUCED,
+    REVERSED,
     TOO_FEW_SEEDS,
+    UNTESTABLE,
     UNVERIFIED,
     judge,
 )
-
-HOLDS = "holds"
-OTHER_BETTER = "does not hold, the other is better"
-OTHER_START = "other start, not judged"
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Against:
         p_auc: corrected by itself.
         p_mcnemar: corrected by itself.
         family_size: comparisons in the family.
-        verdict: on "the focus outperforms the other": `HOLDS`, `OTHER_BETTER`, `NO_DIFFERENCE`,
+        verdict: on "the focus outperforms the other": `HOLDS`, `REVERSED`, `NO_DIFFERENCE`,
             `TOO_FEW_SEEDS`, `UNTESTABLE`, `NOT_RUN`.
     """
 
@@ -439,7 +442,7 @@ def _outperforms(against: Against, *, enough: bool, level: float) -> str:
         return UNTESTABLE
     if against.p_accuracy >= level:
         return NO_DIFFERENCE
-    return HOLDS if against.accuracy.value > 0 else OTHER_BETTER
+    return HOLDS if against.accuracy.value > 0 else REVERSED
 
 
 def compare_as_published(
@@ -709,18 +712,13 @@ def mean_ranks(rankings: Sequence[Ranking], *, plan: Plan) -> MeanRanks:
     return MeanRanks(names, models, tuple(map(float, mean[order])), p_value, critical, k - 1)
 
 
-CLAIM_HOLDS = "holds"
-CLAIM_FAILS = "does not hold"
-NOT_SHOWN = "not shown"
-
-
 @dataclass(frozen=True)
 class JudgedClaim:
     """A claim in words against its comparisons on every data set that was run.
 
     Attributes:
         claim: what the paper says.
-        verdict: `CLAIM_HOLDS`, `CLAIM_FAILS`, `NOT_SHOWN`, `TOO_FEW_SEEDS`, `NOT_RUN`.
+        verdict: `HOLDS`, `DOES_NOT_HOLD`, `NOT_SHOWN`, `TOO_FEW_SEEDS`, `NOT_RUN`.
         shown: comparisons in which the focus is shown to be better.
         contrary: comparisons in which the other is.
         judged: comparisons with enough seeds.
@@ -743,13 +741,13 @@ def judge_claim(claim: Claim, against: Sequence[Against]) -> JudgedClaim:
         against: the focus against others, on all data sets that were run.
     """
     verdicts = [c.verdict for c in against if c.other in claim.others]
-    shown, contrary = verdicts.count(HOLDS), verdicts.count(OTHER_BETTER)
+    shown, contrary = verdicts.count(HOLDS), verdicts.count(REVERSED)
     judged = shown + contrary + verdicts.count(NO_DIFFERENCE) + verdicts.count(UNTESTABLE)
     verdict = NOT_SHOWN
     if contrary:
-        verdict = CLAIM_FAILS
+        verdict = DOES_NOT_HOLD
     elif verdicts and shown == len(verdicts):
-        verdict = CLAIM_HOLDS
+        verdict = HOLDS
     elif not judged:
         verdict = TOO_FEW_SEEDS if TOO_FEW_SEEDS in verdicts else NOT_RUN
     return JudgedClaim(claim, verdict, shown, contrary, judged, len(verdicts))

@@ -7,9 +7,10 @@ import numpy as np
 
 from helpers.metrics.power import newcombe
 from helpers.metrics.scores import Estimate, proportion
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.outcome import Outcome
 from study.published import NOT_GIVEN, Published, last_digit
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
 @dataclass(frozen=True)

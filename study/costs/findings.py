@@ -11,9 +11,8 @@ from study.plans.costs import EAGER, ONNX, Candidate, Plan, Target
 from study.plans.ranking import load_plan as load_ranking_plan
 from study.published import Published, lookup
 from study.sizes import count_sizes, matches
-from study.verdicts import MATCH, NO_MATCH, NO_VERDICT, NOT_RUN
+from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NO_VERDICT, NOT_RUN
 
-MET, MISSED, OPEN = "met", "missed", "open"
 DATASETS = {"breastmnist": "BreastMNIST", "pneumoniamnist": "PneumoniaMNIST"}
 STARTS = {"none": "from scratch", "imagenet": "from ImageNet weights"}
 # The one protocol of Table 3 first; where it was not run, the one that is in the README's status.
@@ -44,7 +43,7 @@ class JudgedTarget:
         target: what was asked for.
         batch_size: images at a time.
         ratio: ours, None if not measured.
-        verdict: `MET`, `MISSED`, `OPEN` or `NOT_RUN`.
+        verdict: `MET`, `MISSED`, `INCONCLUSIVE` or `NOT_RUN`.
     """
 
     target: Target
@@ -58,10 +57,10 @@ def judge_target(ratio: Estimate | None, at_most: float) -> str:
     if ratio is None:
         return NOT_RUN
     if ratio.low is None:
-        return OPEN
+        return INCONCLUSIVE
     if ratio.high <= at_most:
         return MET
-    return MISSED if ratio.low > at_most else OPEN
+    return MISSED if ratio.low > at_most else INCONCLUSIVE
 
 
 def judge_targets(store: Store, plan: Plan) -> list[JudgedTarget]:

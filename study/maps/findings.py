@@ -22,6 +22,7 @@ from helpers.metrics.paired import holm
 from helpers.runs.store import find_runs
 from study.maps.scores import CHANCE, CROPS, Scores, load_scores
 from study.plans.maps import Focus, Plan, Study
+from study.verdicts import DOES_NOT_HOLD, HOLDS, IN_PART, NO_DIFFERENCE, REVERSED
 
 METHOD = "gradcam"
 TRAINED, PLAIN = "medspectralnet", "resnet18"
@@ -36,8 +37,6 @@ CONTROL_TITLES = {
     "backbone_only": "same layer, ImageNet backbone, not trained",
     "random": "same layer, random weights",
 }
-HOLDS, IN_PART, DOES_NOT_HOLD = "holds", "in part", "does not hold"
-REVERSED, NO_DIFFERENCE = "reversed", "no difference shown"
 FIRST_LAYERS = {"gate": "contextgate", "last": "spectralflow2"}
 
 

@@ -11,14 +11,14 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
 from helpers.plots.style import COLOURS, GREY
-from study.claims.judge import CANNOT, STATES, Judged
+from study.claims.judge import STATES, Judged
 from study.claims.ledger import KINDS
 from study.claims.one_cycle import Grid
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 from study.claims.side_by_side import SideBySide
 from study.published import Published
 from study.sizes import matches
 from study.tables.claims import short
+from study.verdicts import CANNOT, CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 _STATE_COLOURS = {
     REPRODUCED: COLOURS[2],

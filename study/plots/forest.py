@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from helpers.plots.style import COLOURS, GREY
 from helpers.runs.groups import Group, find_group, group_auc
-from study.compare import A_BETTER, B_BETTER, Compared, JudgedCell
+from study.compare import Compared, JudgedCell
 from study.plans.comparisons import System
 from study.published import Published, lookup
-from study.verdicts import NOT_RUN
+from study.verdicts import A_BETTER, B_BETTER, NOT_RUN
 
 _VERDICT_COLOURS = {A_BETTER: COLOURS[2], B_BETTER: COLOURS[1]}
 

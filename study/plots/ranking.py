@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 
 from helpers.plots.style import COLOURS, GREY
 from study.plans.ranking import Plan
-from study.ranking import HOLDS, OTHER_BETTER, Against, Ranking, primary
-from study.verdicts import NOT_RUN
+from study.ranking import Against, Ranking, primary
+from study.verdicts import HOLDS, NOT_RUN, REVERSED
 
-_VERDICT_COLOURS = {HOLDS: COLOURS[2], OTHER_BETTER: COLOURS[1]}
+_VERDICT_COLOURS = {HOLDS: COLOURS[2], REVERSED: COLOURS[1]}
 # Inches of height for a line of a picture.
 LINE = 0.17
 # Better, not told apart, worse, not tested: safe for colour-blind readers, distinct in grey.

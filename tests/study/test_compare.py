@@ -19,18 +19,20 @@ from helpers.paths import repo_root
 from helpers.runs.groups import ComparisonError, group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
-from study.compare import (
+from study.compare import Compared, compare_family, judge_gains
+from study.plans.comparisons import load_plan, planned_configs
+from study.verdicts import (
     A_BETTER,
     B_BETTER,
     INCONCLUSIVE,
     NO_DIFFERENCE,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    TOO_FEW_SEEDS,
     UNTESTABLE,
-    Compared,
-    compare_family,
-    judge_gains,
 )
-from study.plans.comparisons import load_plan, planned_configs
-from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
 from study.words import gain_sentence, p_text, sentence, signed
 from tests.fabricated import fabricate_from
 

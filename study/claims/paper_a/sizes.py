@@ -8,17 +8,10 @@ import torch
 import torchvision
 
 from study.claims.arithmetic import percent_saved
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-    verdict_of_readings,
-)
+from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.published import NOT_GIVEN, Published, rounding
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 MILLION = 1e6
 # "Far fewer": below this share of the backbone's parameters.

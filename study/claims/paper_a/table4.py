@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from helpers.metrics.power import best_mcnemar, most_losses, newcombe, power
 from study.claims.arithmetic import difference, images
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.outcome import Outcome
 from study.published import Published
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
 def above_all(

@@ -11,9 +11,10 @@ import torch
 from helpers.config import READINGS
 from helpers.training.losses import focal_loss
 from study.claims.one_cycle import Fit
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.outcome import Outcome
 from study.published import Published
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 SURE, CONFIDENT, UNCERTAIN, HARD = 0.99, 0.9, 0.5, 0.1
 GAMMAS = (0.5, 1.0, 2.0, 5.0)

@@ -2,16 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-)
+from study.claims.outcome import Outcome
 from study.published import NOT_GIVEN, Published
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 # Where an organ lies, for "adjacent" in the most generous sense: the same part of the trunk.
 REGIONS = {

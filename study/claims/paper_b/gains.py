@@ -4,16 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from helpers.metrics.power import newcombe
 from study.claims.arithmetic import images
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-)
+from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.published import Published
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 # Data set -> (paper B's value, the comparator's).
 Pairs = Mapping[str, tuple[Published, Published]]

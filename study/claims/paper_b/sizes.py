@@ -3,17 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from study.claims.arithmetic import percent_saved, saved_range
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-    verdict_of_readings,
-)
+from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.published import Published
 from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 COUNTED = "study.sizes"
 # Up to this share of the other's, a number is substantially less.

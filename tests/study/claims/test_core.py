@@ -18,9 +18,10 @@ from helpers.metrics.power import (
 from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
 from study.claims.check import Check, joined
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
-from study.claims.outcome import LIMITS, REPRODUCED, VERDICTS, Outcome
+from study.claims.outcome import LIMITS, VERDICTS, Outcome
 from study.published import Published, PublishedError, last_digit, parse_printed, rounding
 from study.sizes import matches
+from study.verdicts import REPRODUCED
 
 
 def printed(text, unit="%"):

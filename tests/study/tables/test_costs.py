@@ -18,9 +18,6 @@ from helpers.plots import style
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
 from study.costs.findings import (
-    MET,
-    MISSED,
-    OPEN,
     Point,
     accuracy_group,
     int8_findings,
@@ -48,7 +45,7 @@ from study.tables.costs import (
     ratio_text,
     readme_efficiency,
 )
-from study.verdicts import MATCH, NO_MATCH, NOT_RUN
+from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NOT_RUN
 from tests.fabricated import fabricate_from, fabricate_run
 
 PLAN = load_plan()
@@ -123,10 +120,10 @@ def estimate(value, low, high):
     ("ratio", "verdict"),
     [
         (None, NOT_RUN),
-        (estimate(0.3, None, None), OPEN),
+        (estimate(0.3, None, None), INCONCLUSIVE),
         (estimate(0.4, 0.3, 0.5), MET),
-        (estimate(0.49, 0.4, 0.51), OPEN),
-        (estimate(0.6, 0.5, 0.7), OPEN),
+        (estimate(0.49, 0.4, 0.51), INCONCLUSIVE),
+        (estimate(0.6, 0.5, 0.7), INCONCLUSIVE),
         (estimate(0.6, 0.51, 0.7), MISSED),
     ],
 )
