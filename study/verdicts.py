@@ -117,8 +117,17 @@ def judge(published: Published, measured: SeedMean | None, *, rules: Rules) -> s
         return NOT_RUN
     if measured.n_seeds < rules.min_seeds(measured.n_images):
         return TOO_FEW_SEEDS
-    if measured.high < published.fraction:
+    return beside(published.fraction, measured.low, measured.high)
+
+
+def beside(printed: float, low: float, high: float) -> str:
+    """Return on which side of a printed number our interval lies, `REPRODUCED` where it holds it.
+
+    Args:
+        printed: the number.
+        low: lower end of our interval, in the same unit.
+        high: upper end.
+    """
+    if high < printed:
         return OURS_LOWER
-    if measured.low > published.fraction:
-        return OURS_HIGHER
-    return REPRODUCED
+    return OURS_HIGHER if low > printed else REPRODUCED

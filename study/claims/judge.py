@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from study.claims.check import joined
 from study.claims.ledger import PAPERS, Claim, load_claims
 from study.claims.outcome import VERDICTS, Outcome
-from study.claims.paper_a import wiring
-from study.claims.paper_b import wiring as paper_b
+from study.claims.paper_a.wiring import CHECKS as OF_PAPER_A
+from study.claims.paper_b.wiring import CHECKS as OF_PAPER_B
 from study.verdicts import CANNOT
 
-CHECKS = joined(wiring.CHECKS, paper_b.CHECKS)
+CHECKS = joined(OF_PAPER_A, OF_PAPER_B)
 
 
 # Every claim has one of these.

@@ -49,7 +49,7 @@ def settle(verdicts: Iterable[str]) -> str:
     """Return the outcome of one published value that several protocols of ours speak to.
 
     Args:
-        verdicts: of `verdicts.judge` or `comparisons.judge_gains`, at least one.
+        verdicts: of `verdicts.judge` or `compare.judge_gains`, at least one.
 
     Returns:
         One of `OUTCOMES`; a protocol without a verdict does not outweigh one with.

@@ -46,7 +46,7 @@ def table3(
     Args:
         printed: accuracy.
         groups: runs of the network from ImageNet weights on the data set.
-        rules: see `verdicts.load_rules`.
+        rules: see `plans.verdicts.load_rules`.
         epochs: of the paper.
     """
     judged = [(g, judge(printed, g.accuracy, rules=rules)) for g in groups]
@@ -210,7 +210,7 @@ def _said(c: Compared) -> str:
 def best_optimizer(*, best: dict[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
-    Rule: `table2.best_optimizers`: "reproduced" where one optimizer is shown to be best with each
+    Rule: `compare.best_optimizers`: "reproduced" where one optimizer is shown to be best with each
     augmentation, "not run" as long as runs are missing, else "not reproduced".
     """
     waiting = any(v in _OPEN for v in best.values())

@@ -11,7 +11,7 @@ from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import load_run
-from study.compare import Compared, best_optimizers, compare_family, load_table2
+from study.compare import Compared, best_optimizers, compare_family
 from study.costs.store import Store, store_path
 from study.maps.findings import (
     focus_findings,
@@ -25,6 +25,7 @@ from study.plans.costs import load_plan as load_efficiency_plan
 from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import Plan
 from study.plans.ranking import load_plan as load_ranking_plan
+from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.published import Published, comparators, load_published, lookup
 from study.ranking import Against, compare_as_published, compare_focus, judge_claim

@@ -85,7 +85,7 @@ TABLE3 = [
 ]
 GAIN = [(put(gain=to("0.1", "points")), NOT_REPRODUCED)]
 SIZE = [(put(counted=lambda old: old * 1.2), NOT_REPRODUCED)]
-OURS = [(put(counted=lambda _: 2.0), REPRODUCED)]
+OURS = [(put(counted=2.0, up_to=None), REPRODUCED)]
 NUMBER = [(put(released=1), NOT_REPRODUCED)]
 FEWER = [(put(ours=lambda old: 100 * old), NOT_REPRODUCED)]
 GIVEN = [(put(settings={"seeds": printed("5", "seeds")}), REPRODUCED)]
@@ -206,14 +206,14 @@ ALTERED = {
     "B21": OURS,
     "B22": [(put(shortened=2.0), REPRODUCED)],
     **dict.fromkeys(("B23", "B24", "B31", "B32"), SIZE),
-    "B25": [(put(counted=3.0), NOT_REPRODUCED)],
+    "B25": [(put(counted=3.0, up_to=3.1), NOT_REPRODUCED)],
     "B26": [(put(printed=to("55.3")), REPRODUCED)],
     "B27": [(put(printed=to("55.6")), REPRODUCED)],
     **dict.fromkeys(("B28", "B35", "B36"), FEWER),
     "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
     "B30": [
         (
-            put(printed=lambda old: {k: (v, m / 2) for k, (v, m) in old.items()}),
+            put(printed=lambda old: {k: (v, a / 2, b / 2) for k, (v, a, b) in old.items()}),
             REPRODUCED,
         )
     ],

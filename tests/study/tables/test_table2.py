@@ -19,8 +19,9 @@ from helpers.plots import style
 from helpers.runs.groups import ComparisonError, group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
-from study.compare import Compared, best_optimizers, compare_family, judge_cells, load_table2
+from study.compare import Compared, best_optimizers, compare_family, judge_cells
 from study.plans.comparisons import planned_configs
+from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.plots import forest
 from study.published import parse_printed
