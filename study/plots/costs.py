@@ -1,6 +1,6 @@
 """Pictures of the efficiency study: accuracy against cost (paper B's Fig. 14), latency by form.
 
-As in `plots`, every function draws into the axes it is given, within `plots.style()`.
+As in `helpers.plots`, every function draws into the axes it is given, within `style.style()`.
 """
 
 from collections.abc import Sequence
