@@ -1,16 +1,17 @@
-"""Claims as paired comparisons of two protocols, judged: `params/comparisons.yaml` for paper A.
+"""One engine of comparison: two systems are measured, a family corrected, each member judged.
 
-`params/table2.yaml` (see `study.compare`) plans paper B's in the same form.
+Families are the planned pairs of `params/comparisons.yaml` and `params/table2.yaml`, which are
+compared and counted here, and elsewhere the pairs of a ranking, one system against all others
+(AutoML among them) and the controls of a map.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import yaml
+import numpy as np
 
-from helpers.config import RunConfig, without_size
+from helpers.config import RunConfig
 from helpers.metrics.paired import (
     Difference,
     McnemarResult,
@@ -19,34 +20,35 @@ from helpers.metrics.paired import (
     holm,
     majority_mcnemar,
 )
-from helpers.paths import repo_root
-from helpers.runs.groups import ComparisonError, Group, find_group, paired_predictions
+from helpers.runs.groups import Group, find_group, paired_predictions
 from study.plans.comparisons import (
     GAINS,
     Family,
     Pair,
     Plan,
-    check_keys,
-    load_plan,
-    planned_configs,
-    protocol,
-    published_value,
 )
+from study.plans.table2 import Cell, Table2
 from study.plans.verdicts import Rules
 from study.published import Published, lookup
-from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS, judge
-
-A_BETTER = "A better"
-B_BETTER = "B better"
-NO_DIFFERENCE = "no difference shown"
-UNTESTABLE = "no test possible"
-INCONCLUSIVE = "inconclusive"
-
-
-# --- the plan ------------------------------------------------------------------------------------
-
-
-# --- the comparison ------------------------------------------------------------------------------
+from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    BEST,
+    GAIN_SHOWN,
+    HOLDS,
+    INCONCLUSIVE,
+    LOSS_SHOWN,
+    NEITHER_SHOWN,
+    NO_BEST,
+    NO_DIFFERENCE,
+    NOT_RUN,
+    REPRODUCED,
+    REVERSED,
+    TOO_FEW_SEEDS,
+    UNTESTABLE,
+    beside,
+    judge,
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,131 @@ class Compared:
     verdict: str = NOT_RUN
 
 
+# What is compared of two systems, on the same images with the same seeds.
+TESTS = {
+    "auc": auc_difference,
+    "accuracy": accuracy_difference,
+    "mcnemar": majority_mcnemar,
+}
+
+
+class Tested(Protocol):
+    """A difference and the p value of its test, whatever it is a difference of."""
+
+    value: float
+    p_value: float | None
+
+
+# What a claim "A is better than B" says of them.
+AS_CLAIM = {A_BETTER: HOLDS, B_BETTER: REVERSED}
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A difference as a member of its family.
+
+    Attributes:
+        p_value: after Holm's correction, None where no test is possible or due.
+        shown: 1 where the difference is shown to be above 0, -1 where below, else 0.
+    """
+
+    p_value: float | None
+    shown: int
+
+
+def measure(
+    a: Group | None, b: Group | None, tests: Mapping[str, Callable[..., Any]] = TESTS
+) -> dict[str, Any]:
+    """Compare the runs of two systems.
+
+    Args:
+        a: A's runs, None if there are none.
+        b: B's.
+        tests: name -> function of labels and both sides' probabilities, for A less B.
+
+    Returns:
+        "seeds" that both sides have and what each test gives, by name; {} without a common seed.
+
+    Raises:
+        ComparisonError: the two sides saw different data or test images.
+    """
+    if a is None or b is None:
+        return {}
+    seeds, y_true, *sides = paired_predictions(a, b)
+    if not seeds:
+        return {}
+    return {"seeds": seeds} | {name: test(y_true, *sides) for name, test in tests.items()}
+
+
+def correct(
+    family: Sequence[Tested | None], *, level: float, planned: int | None = None
+) -> list[Corrected]:
+    """Correct the tests of a family for their number (Holm), and say what they show.
+
+    The one place where anything is corrected: planned pairs, all pairs of a ranking, one system
+    against all others, and the controls of a map are families.
+
+    Args:
+        family: differences; None for one that may not be judged yet. It keeps its place in the
+            correction, as does one without a p value.
+        level: below which a corrected p value shows a difference.
+        planned: how many there will be, by default as many as are given.
+
+    Raises:
+        ValueError: more members than planned.
+    """
+    planned = len(family) if planned is None else planned
+    if planned < len(family):
+        raise ValueError(f"a family of {len(family)} members, {planned} were planned.")
+    p_values = [None if d is None else d.p_value for d in family]
+    places = [1.0 if p is None else p for p in p_values]
+    places += [1.0] * (planned - len(family))
+    found = []
+    for d, raw, p in zip(family, p_values, holm(places), strict=False):
+        if raw is None:
+            found.append(Corrected(None, 0))
+        else:
+            found.append(Corrected(float(p), int(np.sign(d.value)) if p < level else 0))
+    return found
+
+
+def verdict_of(corrected: Corrected, *, ran: bool, enough: bool) -> str:
+    """Return what a member of a family shows of A and B.
+
+    Args:
+        corrected: see `correct`.
+        ran: whether both have runs.
+        enough: whether they have as many common seeds as a verdict needs.
+
+    Returns:
+        `NOT_RUN`, `TOO_FEW_SEEDS`, `UNTESTABLE`, `A_BETTER`, `B_BETTER` or `NO_DIFFERENCE`.
+    """
+    if not ran:
+        return NOT_RUN
+    if not enough:
+        return TOO_FEW_SEEDS
+    if corrected.p_value is None:
+        return UNTESTABLE
+    return {1: A_BETTER, -1: B_BETTER, 0: NO_DIFFERENCE}[corrected.shown]
+
+
+def judge_gain(printed: float, measured: Difference, *, shown: int) -> str:
+    """Judge a printed difference: the interval must hold it, and its sign must be shown.
+
+    Args:
+        printed: in the unit of `measured`.
+        measured: ours.
+        shown: sign of the difference that the test shows, 0 for none.
+
+    Returns:
+        `REPRODUCED`, `INCONCLUSIVE`, `OURS_LOWER`, `OURS_HIGHER` or `UNTESTABLE`.
+    """
+    if measured.low is None:
+        return UNTESTABLE
+    verdict = beside(printed, measured.low, measured.high)
+    return INCONCLUSIVE if verdict == REPRODUCED and shown * printed <= 0 else verdict
+
+
 def compare_family(family: Family, groups: Sequence[Group], *, plan: Plan) -> list[Compared]:
     """Compare all pairs of a family, by the rule of `params/comparisons.yaml`.
 
@@ -93,55 +220,26 @@ def compare_family(family: Family, groups: Sequence[Group], *, plan: Plan) -> li
     Raises:
         ComparisonError: see `find_group`; the two sides saw different data or test images.
     """
-    compared = [_compare(pair, groups) for pair in family.pairs]
+    rule = {"family_size": len(family.pairs), "level": plan.level}
+    found = [(p, find_group(groups, p.a), find_group(groups, p.b)) for p in family.pairs]
+    compared = [Compared(pair, a, b, **measure(a, b), **rule) for pair, a, b in found]
     enough = [len(c.seeds) >= plan.min_seeds for c in compared]
-    # What has no p value yet holds its place in the correction.
-    by_auc = [c.auc.p_value if ok else None for c, ok in zip(compared, enough, strict=True)]
-    by_mcnemar = [c.mcnemar.p_value if ok else None for c, ok in zip(compared, enough, strict=True)]
-    corrected = zip(_holm(by_auc), _holm(by_mcnemar), strict=True)
-    judged = []
-    for c, ok, (p_auc, p_mcnemar) in zip(compared, enough, corrected, strict=True):
-        verdict = _verdict(c, p_auc, enough=ok, level=plan.level)
-        p_values = {"p_auc": p_auc, "p_mcnemar": p_mcnemar}
-        rule = {"family_size": len(family.pairs), "level": plan.level}
-        judged.append(replace(c, **p_values, **rule, verdict=verdict))
-    return judged
-
-
-def _holm(p_values: Sequence[float | None]) -> list[float | None]:
-    corrected = holm([1.0 if p is None else p for p in p_values])
-    return [None if p is None else float(c) for p, c in zip(p_values, corrected, strict=True)]
-
-
-def _compare(pair: Pair, groups: Sequence[Group]) -> Compared:
-    a, b = find_group(groups, pair.a), find_group(groups, pair.b)
-    compared = Compared(pair, a, b)
-    if a is None or b is None:
-        return compared
-    seeds, y_true, *sides = paired_predictions(a, b)
-    if not seeds:
-        return compared
-    numbers = {
-        "auc": auc_difference(y_true, *sides),
-        "accuracy": accuracy_difference(y_true, *sides),
-        "mcnemar": majority_mcnemar(y_true, *sides),
-    }
-    return replace(compared, seeds=seeds, **numbers)
-
-
-def _verdict(compared: Compared, p_auc: float | None, *, enough: bool, level: float) -> str:
-    if compared.a is None or compared.b is None:
-        return NOT_RUN
-    if not enough:
-        return TOO_FEW_SEEDS
-    if p_auc is None:
-        return UNTESTABLE
-    if p_auc >= level:
-        return NO_DIFFERENCE
-    return A_BETTER if compared.auc.value > 0 else B_BETTER
-
-
-# --- in words ------------------------------------------------------------------------------------
+    by_auc, by_mcnemar = (
+        correct(
+            [getattr(c, name) if ok else None for c, ok in zip(compared, enough, strict=True)],
+            level=plan.level,
+        )
+        for name in ("auc", "mcnemar")
+    )
+    return [
+        replace(
+            c,
+            p_auc=auc.p_value,
+            p_mcnemar=mcnemar.p_value,
+            verdict=verdict_of(auc, ran=bool(c.a and c.b), enough=ok),
+        )
+        for c, ok, auc, mcnemar in zip(compared, enough, by_auc, by_mcnemar, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -154,7 +252,7 @@ class Gain:
         measured: ours, None if not run.
         verdict: `REPRODUCED`, `INCONCLUSIVE`, `OURS_LOWER`, `OURS_HIGHER`, `NOT_RUN`,
             `TOO_FEW_SEEDS`, `UNTESTABLE`.
-        sign: "gain shown", "loss shown", "neither shown", or "" without a verdict.
+        sign: `GAIN_SHOWN`, `LOSS_SHOWN`, `NEITHER_SHOWN`, or "" without a verdict.
     """
 
     metric: str
@@ -178,56 +276,17 @@ def _judge_gain(compared: Compared, metric: str) -> Gain:
         return Gain(metric, published, measured, compared.verdict, "")
     if measured.low is None:
         return Gain(metric, published, measured, UNTESTABLE, "")
-    p_value, direction = compared.p_auc, measured.value
+    # The sign of a gain in accuracy is tested on the majority decisions.
+    p_value, test = compared.p_auc, compared.auc
     if metric == "accuracy":
-        p_value, direction = compared.p_mcnemar, compared.mcnemar.difference
-    shown = p_value < compared.level
-    sign = "neither shown"
-    if shown:
-        sign = "gain shown" if direction > 0 else "loss shown"
-    if measured.high < published.fraction:
-        verdict = OURS_LOWER
-    elif measured.low > published.fraction:
-        verdict = OURS_HIGHER
-    else:
-        # All printed gains are positive.
-        verdict = REPRODUCED if sign == "gain shown" else INCONCLUSIVE
+        p_value, test = compared.p_mcnemar, compared.mcnemar
+    shown = int(np.sign(test.value)) if p_value < compared.level else 0
+    sign = {1: GAIN_SHOWN, -1: LOSS_SHOWN, 0: NEITHER_SHOWN}[shown]
+    verdict = judge_gain(published.fraction, measured, shown=shown)
     return Gain(metric, published, measured, verdict, sign)
 
 
 OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
-BEST = "shown to be best"
-NO_BEST = "none is shown to be best"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of Table 2.
-
-    Attributes:
-        title: optimizer and augmentation.
-        config: one run of its protocol.
-        published: what the paper prints for it.
-    """
-
-    title: str
-    config: RunConfig
-    published: Published
-
-
-@dataclass(frozen=True)
-class Table2:
-    """The content of `params/table2.yaml`.
-
-    Attributes:
-        plan: the comparisons.
-        cells: those of Table 2.
-        network: the accuracy that the paper prints for the network on this data set.
-    """
-
-    plan: Plan
-    cells: tuple[Cell, ...]
-    network: Published
 
 
 @dataclass(frozen=True)
@@ -247,52 +306,13 @@ class JudgedCell:
     verdict_network: str
 
 
-def load_table2(path: Path | None = None, *, models: Collection[str] | None = None) -> Table2:
-    """Read the plan.
-
-    Args:
-        path: another file than `params/table2.yaml`.
-        models: the registry's names, which the plan's must be among; None leaves them unchecked,
-            for a reader of stored runs that does without the registry and torch.
-
-    Raises:
-        ComparisonError: see `comparisons.load_plan`; an unknown model.
-    """
-    path = path or repo_root() / "params" / "table2.yaml"
-    plan = load_plan(path, beside=("network", "cells"))
-    content = yaml.safe_load(path.read_text())
-    column = f"{without_size(plan.dataset)}/accuracy"
-    cells = tuple(_cell(entry, plan.dataset, column) for entry in content["cells"])
-    table = Table2(
-        plan, cells, published_value(content["network"], column, f"{path.name}, network")
-    )
-    if models is not None:
-        _check_models(table, models, path.name)
-    return table
-
-
-def _cell(entry: dict[str, Any], dataset: str, column: str) -> Cell:
-    where = f"cell {entry.get('title')}"
-    check_keys(entry, where, needed=("title", "published", "runs"))
-    config = protocol(entry["runs"], dataset=dataset, where=where)
-    return Cell(entry["title"], config, published_value(entry["published"], column, where))
-
-
-def _check_models(table: Table2, known: Collection[str], file: str) -> None:
-    planned = planned_configs([0], plan=table.plan) | {cell.config for cell in table.cells}
-    if unknown := sorted({config.model for config in planned} - set(known)):
-        raise ComparisonError(
-            f"{file}: unknown model {', '.join(unknown)}; known: {', '.join(known)}."
-        )
-
-
 def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[JudgedCell]:
     """Put the cells beside our runs.
 
     Args:
         groups: real runs (`groups.is_real`), of whatever data set.
-        table: see `load_table2`.
-        rules: see `verdicts.load_rules`.
+        table: see `plans.table2.load_table2`.
+        rules: see `plans.verdicts.load_rules`.
     """
     judged = []
     for cell in table.cells:

@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
@@ -127,6 +128,23 @@ def parse_printed(printed: str) -> tuple[float | None, float | None, float | Non
         f"Cannot read the published value {printed!r}: expected a number, a range (1-2), a bound "
         f"(<=1), a choice (3 or 5) or {NOT_GIVEN!r}; for words use the unit 'text'."
     )
+
+
+def last_digit(printed: Published) -> float:
+    """Return the unit of the last printed digit: 0.01 of "85.00", 1e-6 of "5.25e-4".
+
+    Raises:
+        ValueError: no plain number is printed.
+    """
+    if printed.value is None:
+        raise ValueError(f"{printed.printed!r} ({printed.source}) is no plain number.")
+    return float(Decimal(1).scaleb(Decimal(printed.printed).as_tuple().exponent))
+
+
+def rounding(printed: Published) -> tuple[float, float]:
+    """Return the lowest and the highest value that a printed number may stand for."""
+    half = last_digit(printed) / 2
+    return printed.value - half, printed.value + half
 
 
 def load_published(folder: Path | None = None) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -12,16 +13,13 @@ from helpers.metrics.paired import (
     Difference,
     McnemarResult,
     accuracy_difference,
-    auc_difference,
-    holm,
-    majority_mcnemar,
     mean_auc,
 )
 from helpers.metrics.scores import LEVEL
 from helpers.metrics.seeds import SeedMean
-from helpers.runs.groups import Group, find_group, paired_predictions
+from helpers.runs.groups import Group, find_group
 from study.automl.rows import AutoMLRow
-from study.compare import INCONCLUSIVE, NO_DIFFERENCE, UNTESTABLE
+from study.compare import AS_CLAIM, TESTS, correct, judge_gain, measure, verdict_of
 from study.plans.ranking import (
     START_WORDS,
     Claim,
@@ -32,18 +30,18 @@ from study.plans.ranking import (
 )
 from study.plans.verdicts import Rules
 from study.verdicts import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    NO_DIFFERENCE,
     NOT_RUN,
-    OURS_HIGHER,
-    OURS_LOWER,
-    REPRODUCED,
+    NOT_SHOWN,
+    OTHER_START,
+    REVERSED,
     TOO_FEW_SEEDS,
+    UNTESTABLE,
     UNVERIFIED,
     judge,
 )
-
-HOLDS = "holds"
-OTHER_BETTER = "does not hold, the other is better"
-OTHER_START = "other start, not judged"
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Against:
         p_auc: corrected by itself.
         p_mcnemar: corrected by itself.
         family_size: comparisons in the family.
-        verdict: on "the focus outperforms the other": `HOLDS`, `OTHER_BETTER`, `NO_DIFFERENCE`,
+        verdict: on "the focus outperforms the other": `HOLDS`, `REVERSED`, `NO_DIFFERENCE`,
             `TOO_FEW_SEEDS`, `UNTESTABLE`, `NOT_RUN`.
     """
 
@@ -249,7 +247,7 @@ def rank_models(
         groups: real runs (`groups.is_real`), of whatever protocol.
         dataset: one of `plan.datasets`.
         start: "none" or "imagenet".
-        plan: see `ranking_plan.load_plan`.
+        plan: see `plans.ranking.load_plan`.
         rules: how many seeds a verdict needs.
 
     Raises:
@@ -291,36 +289,18 @@ def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[lis
     n_pairs = math.comb(len(found), 2)
     there = [model for model, group in found.items() if group]
     scatter = _scatter(found.values())
+    tests = {"accuracy": partial(ranked_difference, scatter=scatter)}
     pairs = [
-        _compare_pair(a, b, found, scatter=scatter) for a, b in itertools.combinations(there, 2)
+        PairTest(a, b, **measure(found[a], found[b], tests))
+        for a, b in itertools.combinations(there, 2)
     ]
-    testable = [
-        p.accuracy.p_value if len(p.seeds) >= plan.rank_seeds and p.accuracy else None
-        for p in pairs
+    enough = [p.accuracy if len(p.seeds) >= plan.rank_seeds else None for p in pairs]
+    corrected = correct(enough, level=plan.level, planned=n_pairs)
+    tested = [
+        replace(pair, p_value=c.p_value, shown=c.shown)
+        for pair, c in zip(pairs, corrected, strict=True)
     ]
-    tested = []
-    for pair, p_value in zip(pairs, _corrected(testable, n_pairs), strict=True):
-        shown = 0
-        if p_value is not None and p_value < plan.level:
-            shown = 1 if pair.accuracy.value > 0 else -1
-        tested.append(replace(pair, p_value=p_value, shown=shown))
     return tested, n_pairs
-
-
-def _compare_pair(
-    a: str, b: str, found: Mapping[str, Group | None], *, scatter: Scatter | None
-) -> PairTest:
-    seeds, y_true, *sides = paired_predictions(found[a], found[b])
-    if not seeds:
-        return PairTest(a, b)
-    return PairTest(a, b, seeds, ranked_difference(y_true, *sides, scatter=scatter))
-
-
-def _corrected(p_values: Sequence[float | None], planned: int) -> list[float | None]:
-    """Correct by Holm over as many tests as planned; what has no p value counts as 1."""
-    filled = [1.0 if p is None else p for p in p_values]
-    corrected = holm([*filled, *[1.0] * (planned - len(filled))])[: len(filled)]
-    return [None if p is None else float(c) for p, c in zip(p_values, corrected, strict=True)]
 
 
 def _places(
@@ -387,59 +367,39 @@ def compare_focus(
     """
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
     scatter = _scatter((focus, *others.values()))
+    tests = TESTS | {"accuracy": partial(ranked_difference, scatter=scatter)}
     compared = [
-        _against(
-            Against(name, titles[name], focus, group, family_size=len(others)), scatter=scatter
+        Against(
+            *(name, titles[name], focus, group),
+            **measure(focus, group, tests),
+            family_size=len(others),
         )
         for name, group in others.items()
     ]
     enough = [
         bool(c.seeds) and len(c.seeds) >= rules.min_seeds(c.accuracy.n_images) for c in compared
     ]
-    corrected = [
-        _corrected(
-            [measure(c) if ok else None for c, ok in zip(compared, enough, strict=True)],
-            len(compared),
+    families = [
+        correct(
+            [getattr(c, test) if ok else None for c, ok in zip(compared, enough, strict=True)],
+            level=plan.level,
         )
-        for measure in (
-            lambda c: c.accuracy.p_value,
-            lambda c: c.auc.p_value,
-            lambda c: c.mcnemar.p_value,
-        )
+        for test in ("accuracy", "auc", "mcnemar")
     ]
     judged = []
-    for c, ok, *p_values in zip(compared, enough, *corrected, strict=True):
-        names = dict(zip(("p_accuracy", "p_auc", "p_mcnemar"), p_values, strict=True))
-        c = replace(c, **names)
-        judged.append(replace(c, verdict=_outperforms(c, enough=ok, level=plan.level)))
+    for c, ok, accuracy, auc, mcnemar in zip(compared, enough, *families, strict=True):
+        verdict = verdict_of(accuracy, ran=bool(c.focus_group and c.other_group), enough=ok)
+        judged.append(
+            replace(
+                c,
+                p_accuracy=accuracy.p_value,
+                p_auc=auc.p_value,
+                p_mcnemar=mcnemar.p_value,
+                # "The focus outperforms the other" is a claim.
+                verdict=AS_CLAIM.get(verdict, verdict),
+            )
+        )
     return judged
-
-
-def _against(against: Against, *, scatter: Scatter | None) -> Against:
-    if against.focus_group is None or against.other_group is None:
-        return against
-    seeds, y_true, *sides = paired_predictions(against.focus_group, against.other_group)
-    if not seeds:
-        return against
-    return replace(
-        against,
-        seeds=seeds,
-        accuracy=ranked_difference(y_true, *sides, scatter=scatter),
-        auc=auc_difference(y_true, *sides),
-        mcnemar=majority_mcnemar(y_true, *sides),
-    )
-
-
-def _outperforms(against: Against, *, enough: bool, level: float) -> str:
-    if against.focus_group is None or against.other_group is None:
-        return NOT_RUN
-    if not enough:
-        return TOO_FEW_SEEDS
-    if against.p_accuracy is None:
-        return UNTESTABLE
-    if against.p_accuracy >= level:
-        return NO_DIFFERENCE
-    return HOLDS if against.accuracy.value > 0 else OTHER_BETTER
 
 
 def compare_as_published(
@@ -529,14 +489,8 @@ def _judge_gain(printed: float, against: Against, level: float) -> str:
     if against.verdict in (NOT_RUN, TOO_FEW_SEEDS):
         return against.verdict
     ours = against.accuracy
-    if ours.low is None:
-        return UNTESTABLE
-    if ours.high < printed:
-        return OURS_LOWER
-    if ours.low > printed:
-        return OURS_HIGHER
-    shown = against.p_accuracy < level and ours.value * printed > 0
-    return REPRODUCED if shown else INCONCLUSIVE
+    shown = against.p_accuracy is not None and against.p_accuracy < level
+    return judge_gain(printed, ours, shown=int(np.sign(ours.value)) if shown else 0)
 
 
 def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:
@@ -709,18 +663,13 @@ def mean_ranks(rankings: Sequence[Ranking], *, plan: Plan) -> MeanRanks:
     return MeanRanks(names, models, tuple(map(float, mean[order])), p_value, critical, k - 1)
 
 
-CLAIM_HOLDS = "holds"
-CLAIM_FAILS = "does not hold"
-NOT_SHOWN = "not shown"
-
-
 @dataclass(frozen=True)
 class JudgedClaim:
     """A claim in words against its comparisons on every data set that was run.
 
     Attributes:
         claim: what the paper says.
-        verdict: `CLAIM_HOLDS`, `CLAIM_FAILS`, `NOT_SHOWN`, `TOO_FEW_SEEDS`, `NOT_RUN`.
+        verdict: `HOLDS`, `DOES_NOT_HOLD`, `NOT_SHOWN`, `TOO_FEW_SEEDS`, `NOT_RUN`.
         shown: comparisons in which the focus is shown to be better.
         contrary: comparisons in which the other is.
         judged: comparisons with enough seeds.
@@ -739,17 +688,17 @@ def judge_claim(claim: Claim, against: Sequence[Against]) -> JudgedClaim:
     """Judge a claim.
 
     Args:
-        claim: see `ranking_plan.load_plan`.
+        claim: see `plans.ranking.load_plan`.
         against: the focus against others, on all data sets that were run.
     """
     verdicts = [c.verdict for c in against if c.other in claim.others]
-    shown, contrary = verdicts.count(HOLDS), verdicts.count(OTHER_BETTER)
+    shown, contrary = verdicts.count(HOLDS), verdicts.count(REVERSED)
     judged = shown + contrary + verdicts.count(NO_DIFFERENCE) + verdicts.count(UNTESTABLE)
     verdict = NOT_SHOWN
     if contrary:
-        verdict = CLAIM_FAILS
+        verdict = DOES_NOT_HOLD
     elif verdicts and shown == len(verdicts):
-        verdict = CLAIM_HOLDS
+        verdict = HOLDS
     elif not judged:
         verdict = TOO_FEW_SEEDS if TOO_FEW_SEEDS in verdicts else NOT_RUN
     return JudgedClaim(claim, verdict, shown, contrary, judged, len(verdicts))
@@ -760,11 +709,11 @@ class Results:
     """Everything that the tables show, compared once.
 
     Attributes:
-        plan: see `ranking_plan.load_plan`.
-        rules: see `verdicts.load_rules`.
+        plan: see `plans.ranking.load_plan`.
+        rules: see `plans.verdicts.load_rules`.
         rankings: all planned ones, also those without runs.
         as_published: the paper's own comparison, by data set.
-        automl: AutoML systems, published and open ones (`automl_tables.automl_rows`).
+        automl: AutoML systems, published and open ones (`automl.rows.automl_rows`).
         outside: runs of the recipe that are not in the plan.
     """
 
@@ -843,9 +792,9 @@ def rank_everything(
 
     Args:
         groups: real runs (`groups.is_real`), of whatever protocol and data set.
-        plan: see `ranking_plan.load_plan`.
-        rules: see `verdicts.load_rules`.
-        automl: AutoML systems, see `automl_tables.automl_rows`.
+        plan: see `plans.ranking.load_plan`.
+        rules: see `plans.verdicts.load_rules`.
+        automl: AutoML systems, see `automl.rows.automl_rows`.
     """
     rule = {"plan": plan, "rules": rules}
     published = {

@@ -4,9 +4,9 @@ import math
 
 from helpers.config import RunConfig, make_config
 from helpers.metrics.paired import Difference
-from study.compare import A_BETTER, NO_DIFFERENCE, Compared, judge_gains
+from study.compare import Compared, judge_gains
 from study.plans.comparisons import GAINS
-from study.verdicts import NOT_RUN, TOO_FEW_SEEDS
+from study.verdicts import A_BETTER, NO_DIFFERENCE, NOT_RUN, TOO_FEW_SEEDS
 
 
 def protocol_text(config: RunConfig) -> str:

@@ -1,6 +1,6 @@
 """Class activation maps beside their run, `maps.npz`: who has no weights can still look at them.
 
-`study.maps.measure` makes them. Maps are a few places wide, so all of them are kept.
+`open_maps` makes them. Maps are a few places wide, so all of them are kept.
 """
 
 import json

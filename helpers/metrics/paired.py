@@ -56,6 +56,11 @@ class McnemarResult:
     p_value: float
     n: int
 
+    @property
+    def value(self) -> float:
+        """The difference, under the name that it has in `Difference`."""
+        return self.difference
+
 
 def delong_test(y_true: np.ndarray, y_score_a: np.ndarray, y_score_b: np.ndarray) -> DelongResult:
     """Test whether two scores of the same images have the same AUC.
@@ -164,11 +169,11 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     p_values = np.asarray(p_values, dtype=np.float64)
     if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
         raise ValueError(f"p values must be a list of numbers within 0 .. 1, got {p_values}.")
-    order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
+    if not len(p_values):
+        return p_values
+    from statsmodels.stats.multitest import multipletests  # a second, which only tables need
+
+    return multipletests(p_values, method="holm")[1]
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ def auc_difference(y_true: np.ndarray, a: np.ndarray, b: np.ndarray) -> Differen
     structural components averaged over the seeds, so the runs' dependence is in it exactly. With
     more than two classes the AUC is the mean over the classes present, each against the rest, and
     an image's share in all of them is taken together. With one seed, or none that scatter, this is
-    `statistical_tests.delong_test`.
+    `delong_test`.
 
     Args:
         y_true: labels, int (n,), in 0 .. K-1, at least two images of each class present.

@@ -91,8 +91,8 @@ def seed_mean(values: Sequence[float], *, n_images: int) -> SeedMean:
 
 def _wilson(p: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a proportion that need not be a whole number of images."""
-    z2 = float(stats.norm.ppf((1 + LEVEL) / 2)) ** 2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    from statsmodels.stats.proportion import proportion_confint  # a second, which training can save
+
+    low, high = proportion_confint(p * n, n, alpha=1 - LEVEL, method="wilson")
     # Rounding must not push the interval off the mean at 0 and at 1.
-    return min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half))
+    return min(p, float(low)), max(p, float(high))

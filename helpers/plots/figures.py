@@ -52,7 +52,7 @@ def main_runs() -> list[Run]:
 def draw(name: str, run: Run, *, splits: Splits | None = None) -> Figure:
     """Draw one of `FIGURES` of a run in the style of `helpers.plots.run`; a phantom's is stamped.
 
-    Show or save it within `plots.style()`, where ticks are made that do not exist before.
+    Show or save it within `style.style()`, where ticks are made that do not exist before.
 
     Args:
         name: of the figure.
@@ -261,7 +261,7 @@ def save(figure: Figure, name: str, *, folder: Path, dpi: int = DPI) -> tuple[Pa
     holds its letters as TrueType, which printers and editors of PDFs want.
 
     Args:
-        figure: drawn in `plots.style()`.
+        figure: drawn in `style.style()`.
         name: of the files, without a suffix.
         folder: made if it does not exist; files of the same name are replaced.
         dpi: dots per inch of the PNG.

@@ -6,49 +6,8 @@ A printed number is kept as text, so 85.00 and 85.0 differ: the first stands for
 from dataclasses import dataclass
 from decimal import Decimal
 
-from study.published import Published
-
-# Ends of rounding intervals are compared with this slack, relative to the last printed digit: half
-# a digit exactly may have been rounded either way, and binary fractions are not exact.
-_HAIR = 1e-6
-
-
-def last_digit(printed: Published) -> float:
-    """Return the unit of the last printed digit: 0.01 of "85.00", 1e-6 of "5.25e-4".
-
-    Raises:
-        ValueError: no plain number is printed.
-    """
-    if printed.value is None:
-        raise ValueError(f"{printed.printed!r} ({printed.source}) is no plain number.")
-    return float(Decimal(1).scaleb(Decimal(printed.printed).as_tuple().exponent))
-
-
-def rounding(printed: Published) -> tuple[float, float]:
-    """Return the lowest and the highest value that a printed number may stand for."""
-    half = last_digit(printed) / 2
-    return printed.value - half, printed.value + half
-
-
-def agrees(computed: float, printed: Published) -> bool:
-    """Say whether a number is the printed one within the printed digits, or in its range.
-
-    A number half a digit away agrees: it may be rounded up or to even.
-
-    Args:
-        computed: in the unit of `printed`.
-        printed: a number, a range or a bound.
-
-    Raises:
-        ValueError: what is printed is none of them.
-    """
-    if printed.value is not None:
-        digit = last_digit(printed)
-        return abs(computed - printed.value) <= digit * (0.5 + _HAIR)
-    if printed.low is None and printed.high is None:
-        raise ValueError(f"{printed.printed!r} ({printed.source}) cannot be compared.")
-    above = printed.low is None or computed >= printed.low
-    return above and (printed.high is None or computed <= printed.high)
+from study.published import Published, last_digit, rounding
+from study.sizes import matches
 
 
 def points(a: Published, b: Published) -> float:
@@ -91,13 +50,6 @@ def saved_range(ours: Published, theirs: Published) -> tuple[float, float]:
     return percent_saved(high, theirs_low), percent_saved(low, theirs_high)
 
 
-def overlaps(low: float, high: float, printed: Published) -> bool:
-    """Say whether a range of values holds one that rounds to the printed number."""
-    printed_low, printed_high = rounding(printed)
-    slack = _HAIR * last_digit(printed)
-    return low <= printed_high + slack and high >= printed_low - slack
-
-
 @dataclass(frozen=True)
 class Count:
     """A printed share as a count of images.
@@ -125,4 +77,4 @@ def images(printed: Published, n: int) -> Count:
         raise ValueError(f"{printed.printed!r} ({printed.source}) is no plain number.")
     count = round(printed.fraction * n)
     scale = 1 if printed.unit == "fraction" else 100
-    return Count(count, n, agrees(scale * count / n, printed))
+    return Count(count, n, matches(scale * count / n, printed))

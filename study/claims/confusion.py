@@ -7,9 +7,10 @@ import numpy as np
 
 from helpers.metrics.power import newcombe
 from helpers.metrics.scores import Estimate, proportion
-from study.claims.arithmetic import agrees, last_digit
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
-from study.published import NOT_GIVEN, Published
+from study.claims.outcome import Outcome
+from study.published import NOT_GIVEN, Published, last_digit
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def score_follows(*, matrix: Confusion, name: str, printed: Published) -> Outcom
     """
     score = matrix.score(name)
     scale = 1 if printed.unit == "fraction" else 100
-    holds = agrees(scale * score.value, printed)
+    holds = matches(scale * score.value, printed)
     evidence = f"The confusion matrix gives {scale * score.value:.{4 if scale == 1 else 2}f}"
     evidence += "" if scale == 1 else " %"
     if score.low is not None:

@@ -6,37 +6,16 @@ from dataclasses import dataclass
 
 from study.claims.check import joined
 from study.claims.ledger import PAPERS, Claim, load_claims
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    VERDICTS,
-    Outcome,
-)
-from study.claims.paper_a import wiring
-from study.claims.paper_b import wiring as paper_b
+from study.claims.outcome import VERDICTS, Outcome
+from study.claims.paper_a.wiring import CHECKS as OF_PAPER_A
+from study.claims.paper_b.wiring import CHECKS as OF_PAPER_B
+from study.verdicts import CANNOT
 
-CHECKS = joined(wiring.CHECKS, paper_b.CHECKS)
+CHECKS = joined(OF_PAPER_A, OF_PAPER_B)
 
 
-CANNOT = "cannot be checked"
 # Every claim has one of these.
 STATES = (*VERDICTS, CANNOT)
-MEANING = {
-    REPRODUCED: "the computation gives it within the printed digits, or our runs show it: a number "
-    "lies in our 95 % interval, a difference is significant after correction",
-    NOT_REPRODUCED: "computed or measured, and it comes out otherwise or is not shown; for a "
-    "difference, *not shown* does not mean *absent*: the evidence has the interval",
-    CONTRADICTED: "what the paper prints elsewhere, or the architecture that it names, rules it "
-    "out; no run of ours is needed",
-    UNDERSPECIFIED: "what a check would need is not given, and the readings that the text allows "
-    "differ in their answer",
-    NOT_RUN: "there is a check, and its runs or measurements are not stored, or too short to count "
-    "against the paper",
-    CANNOT: "no check exists; the reason stands with the claim",
-}
 
 
 @dataclass(frozen=True)

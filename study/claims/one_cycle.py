@@ -10,8 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from study.claims.arithmetic import last_digit
-from study.published import Published
+from study.published import Published, last_digit
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
-CONTRADICTED = "contradicted by the paper's own numbers"
-UNDERSPECIFIED = "underspecified"
-NOT_RUN = "not run"
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
+
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, CONTRADICTED, UNDERSPECIFIED, NOT_RUN)
 
 # What a verdict may hang on besides the two papers' own numbers.

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from study.claims.arithmetic import last_digit
-from study.published import Published
+from study.published import Published, last_digit
 
 LARGEST = 1000  # sets of this many images and more are not looked for
 

@@ -10,10 +10,9 @@ from study.costs.store import Store
 from study.plans.costs import EAGER, ONNX, Candidate, Plan, Target
 from study.plans.ranking import load_plan as load_ranking_plan
 from study.published import Published, lookup
-from study.verdicts import NOT_RUN
+from study.sizes import count_sizes, matches
+from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NO_VERDICT, NOT_RUN
 
-MET, MISSED, OPEN = "met", "missed", "open"
-AGREES, DIFFERS = "agrees", "differs"
 DATASETS = {"breastmnist": "BreastMNIST", "pneumoniamnist": "PneumoniaMNIST"}
 STARTS = {"none": "from scratch", "imagenet": "from ImageNet weights"}
 # The one protocol of Table 3 first; where it was not run, the one that is in the README's status.
@@ -44,7 +43,7 @@ class JudgedTarget:
         target: what was asked for.
         batch_size: images at a time.
         ratio: ours, None if not measured.
-        verdict: `MET`, `MISSED`, `OPEN` or `NOT_RUN`.
+        verdict: `MET`, `MISSED`, `INCONCLUSIVE` or `NOT_RUN`.
     """
 
     target: Target
@@ -58,10 +57,10 @@ def judge_target(ratio: Estimate | None, at_most: float) -> str:
     if ratio is None:
         return NOT_RUN
     if ratio.low is None:
-        return OPEN
+        return INCONCLUSIVE
     if ratio.high <= at_most:
         return MET
-    return MISSED if ratio.low > at_most else OPEN
+    return MISSED if ratio.low > at_most else INCONCLUSIVE
 
 
 def judge_targets(store: Store, plan: Plan) -> list[JudgedTarget]:
@@ -88,7 +87,8 @@ class Size:
         model: network that stands for it here.
         published: as printed.
         counted: ours, None if not counted.
-        tolerance: share by which equal counts may differ.
+        norm_macs: multiply-accumulates of normalisation, which the paper may or may not have
+            counted; 0 for parameters.
     """
 
     table: str
@@ -97,25 +97,33 @@ class Size:
     model: str
     published: Published
     counted: int | None
-    tolerance: float
+    norm_macs: int = 0
 
     @property
     def in_unit(self) -> float | None:
         """The count in the unit of the published value."""
-        scale = {"M": 1e6, "G": 1e9}[self.published.unit]
-        return None if self.counted is None else self.counted / scale
+        return None if self.counted is None else self.counted / self._scale
+
+    @property
+    def with_norms(self) -> float | None:
+        """The count with normalisation, in the same unit; None for parameters."""
+        if self.counted is None or not self.norm_macs:
+            return None
+        return (self.counted + self.norm_macs) / self._scale
+
+    @property
+    def _scale(self) -> float:
+        return {"M": 1e6, "G": 1e9}[self.published.unit]
 
     @property
     def verdict(self) -> str:
-        """Whether our count is the printed one; "" where none is printed."""
+        """Whether our count is the printed one (`sizes.matches`); "" where none is printed."""
         if self.in_unit is None:
             return NOT_RUN
-        low, high = self.published.low, self.published.high
-        if low is None and high is None:
-            return ""
-        above = low is None or self.in_unit >= low * (1 - self.tolerance)
-        below = high is None or self.in_unit <= high * (1 + self.tolerance)
-        return AGREES if above and below else DIFFERS
+        if self.published.low is None and self.published.high is None:
+            return NO_VERDICT
+        same = matches(self.in_unit, self.published, up_to=self.with_norms)
+        return MATCH if same else NO_MATCH
 
 
 def published_sizes(store: Store, plan: Plan) -> list[Size]:
@@ -125,8 +133,12 @@ def published_sizes(store: Store, plan: Plan) -> list[Size]:
         published = lookup(paper="B", table=table, row=row, column=quantity)
         counts = store.row("sizes", model=model)
         key = "macs" if quantity == "flops" else "params"
-        counted = None if counts is None else counts[key]
-        found.append(Size(table, row, quantity, model, published, counted, plan.size_tolerance))
+        counted, norms = (None if counts is None else counts[key]), 0
+        if quantity == "flops":
+            norms = count_sizes(
+                model, num_classes=plan.num_classes, image_size=plan.image_size
+            ).norm_macs
+        found.append(Size(table, row, quantity, model, published, counted, norms))
     return found
 
 

@@ -4,7 +4,6 @@ The rule is the text of `params/localisation.yaml`; input are the files of `resu
 and the `maps.npz` of stored runs.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,11 @@ from helpers.explain.boxes import (
     summarise,
 )
 from helpers.explain.run_maps import load_maps
-from helpers.metrics.paired import holm
 from helpers.runs.store import find_runs
+from study.compare import Corrected, correct
 from study.maps.scores import CHANCE, CROPS, Scores, load_scores
 from study.plans.maps import Focus, Plan, Study
+from study.verdicts import DOES_NOT_HOLD, HOLDS, IN_PART, NO_DIFFERENCE, REVERSED
 
 METHOD = "gradcam"
 TRAINED, PLAIN = "medspectralnet", "resnet18"
@@ -36,8 +36,6 @@ CONTROL_TITLES = {
     "backbone_only": "same layer, ImageNet backbone, not trained",
     "random": "same layer, random weights",
 }
-HOLDS, IN_PART, DOES_NOT_HOLD = "holds", "in part", "does not hold"
-REVERSED, NO_DIFFERENCE = "reversed", "no difference shown"
 FIRST_LAYERS = {"gate": "contextgate", "last": "spectralflow2"}
 
 
@@ -155,13 +153,12 @@ def is_measured(study: Study) -> bool:
 def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
     """Judge for each layer of the trained network whether its maps focus on the lesion."""
     against = {layer: _against(measured, plan, layer) for layer in measured.layers}
-    cells = [(layer, control) for layer, some in against.items() for control in some]
-    corrected = _holm([against[layer][control] for layer, control in cells])
-    p_values = dict(zip(cells, corrected, strict=True))
+    cells = {(layer, name): d for layer, some in against.items() for name, d in some.items()}
+    corrected = dict(zip(cells, correct(list(cells.values()), level=plan.level), strict=True))
     findings = []
     for layer, differences in against.items():
-        own = {control: p_values[layer, control] for control in differences}
-        better = {c for c, d in differences.items() if d.value > 0 and own[c] < plan.level}
+        own = {control: _p_value(corrected[layer, control]) for control in differences}
+        better = {control for control in differences if corrected[layer, control].shown > 0}
         verdict = (
             HOLDS if better == set(differences) else IN_PART if CHANCE in better else DOES_NOT_HOLD
         )
@@ -254,15 +251,14 @@ def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray,
 
 
 def _signed(differences: dict[str, ScoreDifference], plan: Plan) -> list[SignFinding]:
-    p_values = _holm(list(differences.values()))
-    findings = []
-    for (title, d), p in zip(differences.items(), p_values, strict=True):
-        shown = p < plan.level
-        verdict = (HOLDS if d.value > 0 else REVERSED) if shown else NO_DIFFERENCE
-        findings.append(SignFinding(title, d, p, verdict))
-    return findings
+    corrected = correct(list(differences.values()), level=plan.level)
+    verdicts = {1: HOLDS, -1: REVERSED, 0: NO_DIFFERENCE}
+    return [
+        SignFinding(title, d, _p_value(c), verdicts[c.shown])
+        for (title, d), c in zip(differences.items(), corrected, strict=True)
+    ]
 
 
-def _holm(differences: Sequence[ScoreDifference]) -> list[float]:
-    """Correct p values; a difference without one (no variance at all) counts as 1."""
-    return holm([1.0 if d.p_value is None else d.p_value for d in differences]).tolist()
+def _p_value(corrected: Corrected) -> float:
+    """Return the p value; that of a difference without any variance counts as 1."""
+    return 1.0 if corrected.p_value is None else corrected.p_value

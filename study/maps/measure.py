@@ -297,6 +297,15 @@ def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
     return written
 
 
+def map_runs(plan: Plan) -> None:
+    """Make the maps of the stored runs whose focus the plan asks for, where they are missing."""
+    for focus in plan.focus:
+        splits = load_dataset(focus.runs["dataset"])
+        for run in find_runs(**focus.runs, label_noise=0.0):
+            maps = open_maps(run, splits)
+            print(f"{run.config['dataset']}, seed {run.config['seed']}: {len(maps.indices)} images")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     plan = load_plan()
@@ -305,25 +314,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--study", choices=[study.name for study in plan.studies], action="append")
     parser.add_argument("--anew", action="store_true", help="measure also what is stored")
+    parser.add_argument("--runs", action="store_true", help="only make the maps of stored runs")
     options = parser.parse_args(arguments)
+    if options.runs:
+        map_runs(plan)
+        return 0
     for study in plan.studies:
         if not options.study or study.name in options.study:
             written = run_study(study, plan, anew=options.anew)
             print(f"{study.name}: {len(written)} files written")
-    return 0
-
-
-def make_focus_maps(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m study maps", description=__doc__.split("\n")[0]
-    )
-    parser.parse_args(arguments)
-    for focus in load_plan().focus:
-        splits = load_dataset(focus.runs["dataset"])
-        for run in find_runs(**focus.runs, label_noise=0.0):
-            maps = open_maps(run, splits)
-            print(f"{run.config['dataset']}, seed {run.config['seed']}: {len(maps.indices)} images")
     return 0
 
 

@@ -96,7 +96,6 @@ class Plan:
         export_seconds: processor time that the exporter may take for a network.
         rounds: by group.
         targets: in the order of the file.
-        size_tolerance: share by which a count may differ from the printed one.
         calibration_images: for 8-bit integers.
         int8_runs: values that the configurations of the judged runs have.
         titles: of all models.
@@ -117,7 +116,6 @@ class Plan:
     export_seconds: int
     rounds: Mapping[str, Rounds]
     targets: tuple[Target, ...]
-    size_tolerance: float
     calibration_images: int
     int8_runs: tuple[Mapping[str, str], ...]
     titles: Mapping[str, str]

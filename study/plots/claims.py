@@ -1,6 +1,6 @@
 """Pictures of the ledger: how many claims, numbers side by side, the two searches.
 
-As in `helpers.plots.run`, functions draw into the axes they are given, within `plots.style()`.
+As in `helpers.plots.run`, functions draw into the axes they are given, within `style.style()`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,15 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
 from helpers.plots.style import COLOURS, GREY
-from study.claims.arithmetic import agrees
-from study.claims.judge import CANNOT, STATES, Judged
+from study.claims.judge import STATES, Judged
 from study.claims.ledger import KINDS
 from study.claims.one_cycle import Grid
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 from study.claims.side_by_side import SideBySide
+from study.plots.forest import Line, Mark, plot_forest
 from study.published import Published
+from study.sizes import matches
 from study.tables.claims import short
+from study.verdicts import CANNOT, CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 _STATE_COLOURS = {
     REPRODUCED: COLOURS[2],
@@ -56,25 +57,25 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
         rows: from the top down.
         axes: to draw into; about .25 inch of height a line.
     """
-    for y, row in enumerate(rows):
-        value, low, high = (100 * share for share in row.published)
-        axes.hlines(y - 0.15, low, high, color=COLOURS[1], linewidth=1.5)
-        axes.plot(value, y - 0.15, "D", color=COLOURS[1], label="published, 95 % for its images")
+    lines = []
+    for row in rows:
+        marks = [
+            _share(row.published, COLOURS[1], "D", -0.15, "published, 95 % for its images"),
+        ]
         if row.ours:
-            value, low, high = (100 * share for share in row.ours)
-            axes.hlines(y + 0.15, low, high, color=COLOURS[0], linewidth=1.5)
-            axes.plot(value, y + 0.15, "o", color=COLOURS[0], label="ours, 95 % for images, seeds")
-        place = axes.get_yaxis_transform()
-        text = short(row.state)
-        axes.text(1.02, y, text, transform=place, va="center", color=GREY, fontsize=6)
+            label = "ours, 95 % for images, seeds"
+            marks.append(_share(row.ours, COLOURS[0], "o", 0.15, label))
+        lines.append(Line(row.label, marks, note=short(row.state)))
+    plot_forest(lines, axes=axes, xlabel="%")
     axes.legend(*_once(axes), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
-    axes.set(
-        yticks=range(len(rows)),
-        yticklabels=[row.label for row in rows],
-        ylim=(len(rows) - 0.5, -0.5),
-        xlabel="%",
-    )
     return axes
+
+
+def _share(
+    shares: tuple[float, float, float], colour: str, marker: str, shift: float, label: str
+) -> Mark:
+    percents = (100 * share for share in shares)
+    return Mark(*percents, colour=colour, marker=marker, shift=shift, label=label)
 
 
 def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) -> Axes:
@@ -136,7 +137,7 @@ def plot_possible_f1(
     """
     for y, (system, values) in enumerate(possible.items()):
         f1 = printed[system]
-        fits = any(agrees(value, f1) for value in values)
+        fits = any(matches(value, f1) for value in values)
         colour = COLOURS[2] if fits else COLOURS[1]
         axes.plot(values, np.full(len(values), y), "|", color="black", markersize=9)
         axes.plot(f1.value, y - 0.3, "v", color=colour)

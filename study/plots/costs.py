@@ -1,6 +1,6 @@
 """Pictures of the efficiency study: accuracy against cost (paper B's Fig. 14), latency by form.
 
-As in `plots`, every function draws into the axes it is given, within `plots.style()`.
+As in `helpers.plots`, every function draws into the axes it is given, within `style.style()`.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,7 @@ from study.costs.findings import COSTS, Point, pareto_front
 from study.costs.store import Store
 from study.plans.costs import Candidate, Plan
 from study.tables.costs import FORMS
-
-_NOTHING = "not run"
+from study.verdicts import NOT_RUN
 
 
 def plot_pareto(
@@ -64,7 +63,7 @@ def plot_pareto(
     _name(axes, [p for p in ours if p not in front and p.title in always], GREY)
     _name(axes, printed, COLOURS[1])
     if not (ours or printed):
-        axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -152,7 +151,7 @@ def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes
     )
     axes.tick_params(axis="x", rotation=15)
     if reference is None:
-        axes.text(0.5, 0.5, _NOTHING, transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     else:
         axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
         axes.legend(ncols=2)

@@ -1,56 +1,164 @@
-"""Pictures of comparisons: differences with intervals; systems and cells; robustness, Table 1.
+"""The forest plot, one for all comparisons; pictures of paper A's and B's comparisons by it.
 
-As in `plots`, every function draws into the axes it is given, within `plots.style()`. What is not
-run leaves its line in the picture, marked so.
+As in `helpers.plots`, every function draws into the axes it is given, within `style.style()`. What
+is not run leaves its line in the picture, marked so.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from helpers.metrics.paired import Difference
+from helpers.metrics.seeds import SeedMean
 from helpers.plots.style import COLOURS, GREY
 from helpers.runs.groups import Group, find_group, group_auc
-from study.compare import A_BETTER, B_BETTER, Compared, JudgedCell
+from study.compare import Compared, JudgedCell
 from study.plans.comparisons import System
 from study.published import Published, lookup
-from study.verdicts import NOT_RUN
+from study.verdicts import A_BETTER, B_BETTER, HOLDS, NOT_RUN, REVERSED
 
-_VERDICT_COLOURS = {A_BETTER: COLOURS[2], B_BETTER: COLOURS[1]}
+# What is shown has a colour; whatever is open is grey.
+VERDICT_COLOURS = {
+    A_BETTER: COLOURS[2],
+    HOLDS: COLOURS[2],
+    B_BETTER: COLOURS[1],
+    REVERSED: COLOURS[1],
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A number on a line of a forest plot, with what it scatters.
+
+    Attributes:
+        value: the number, in the unit of the axis.
+        low: lower end of its interval, None for a point alone.
+        high: upper end.
+        seeds: values of single seeds, drawn as strokes below.
+        label: for the legend, where it stands once.
+        colour: of all this.
+        marker: of the number; the published ones are diamonds, "D".
+        hollow: leaves the marker empty.
+        shift: how far below the middle of its line, in lines.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    seeds: Sequence[float] = ()
+    label: str | None = None
+    colour: str = COLOURS[0]
+    marker: str = "o"
+    hollow: bool = False
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a forest plot.
+
+    Attributes:
+        label: whose numbers these are.
+        marks: ours, published ones, controls; none where nothing is known.
+        note: verdict or other words at its end.
+        colour: of the note.
+    """
+
+    label: str
+    marks: Sequence[Mark] = ()
+    note: str = ""
+    colour: str = GREY
+
+
+def plot_forest(lines: Sequence[Line], *, axes: Axes, xlabel: str, zero: bool = False) -> Axes:
+    """Draw numbers with their intervals, one line under the other.
+
+    Args:
+        lines: from the top down.
+        axes: to draw into; about .2 to .35 inch of height a line.
+        xlabel: what the numbers are, with their unit.
+        zero: whether they are differences, around a line at zero.
+    """
+    for y, line in enumerate(lines):
+        if line.note:
+            # Outside the axes, whatever their limits become.
+            place = axes.get_yaxis_transform()
+            words = {"va": "center", "color": line.colour, "fontsize": 6}
+            axes.text(1.02, y, line.note, transform=place, **words)
+        for mark in line.marks:
+            _draw(mark, y + mark.shift, axes)
+    if zero:
+        axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(
+        xlabel=xlabel,
+        yticks=range(len(lines)),
+        yticklabels=[line.label for line in lines],
+        ylim=(len(lines) - 0.5, -0.5),
+    )
+    return axes
+
+
+def _draw(mark: Mark, y: float, axes: Axes) -> None:
+    if mark.low is not None and mark.high is not None:
+        axes.hlines(y, mark.low, mark.high, color=mark.colour, linewidth=1.5)
+    face = "none" if mark.hollow else mark.colour
+    axes.plot(
+        *(mark.value, y, mark.marker),
+        color=mark.colour,
+        markerfacecolor=face,
+        markersize=5,
+        label=mark.label,
+    )
+    if len(mark.seeds):
+        strokes = [y + 0.2] * len(mark.seeds)
+        axes.plot(mark.seeds, strokes, "|", color=GREY, label="ours, each seed")
+
+
+def mean_mark(mean: SeedMean, seeds: Sequence[float], *, scale: float = 1, **looks) -> Mark:
+    """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
+    value, low, high = (scale * v for v in (mean.mean, mean.low, mean.high))
+    return Mark(value, low, high, [scale * v for v in seeds], **{"label": "ours, mean"} | looks)
+
+
+def difference_marks(
+    difference: Difference | None, verdict: str, *, scale: float = 1
+) -> tuple[Mark, ...]:
+    """Return the mark of a difference in the colour of its verdict, none where it is None."""
+    if difference is None:
+        return ()
+    ends = (difference.value, difference.low, difference.high)
+    ends = (None if end is None else scale * end for end in ends)
+    return (Mark(*ends, colour=VERDICT_COLOURS.get(verdict, GREY)),)
+
+
+def legend_below(axes: Axes, *, at: float = 0.4, ncols: int = 3) -> None:
+    """Explain each kind of mark once, under the axes."""
+    handles, names = axes.get_legend_handles_labels()
+    labels = dict(zip(names, handles, strict=True))
+    axes.legend(labels.values(), labels, loc="upper center", bbox_to_anchor=(at, -0.2), ncols=ncols)
 
 
 def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
-    """Draw the AUC differences of a family, one line a comparison, with 95 % intervals.
-
-    The verdict stands at the end of its line, in its colour.
+    """Draw the AUC differences of a family, with the verdict at the end of each line.
 
     Args:
         compared: comparisons of a family.
         axes: to draw into; about .35 inch of height a comparison.
     """
-    for y, c in enumerate(compared):
-        colour = _VERDICT_COLOURS.get(c.verdict, GREY)
-        _mark_line(axes, y, c.verdict, colour=colour)
-        if c.auc is None:
-            continue
-        if c.auc.low is not None:
-            axes.hlines(y, c.auc.low, c.auc.high, color=colour, linewidth=2)
-        axes.plot(c.auc.value, y, "o", color=colour, markersize=5)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(
-        xlabel="AUC with less AUC without (95 % interval: images and seeds)",
-        yticks=range(len(compared)),
-        yticklabels=[c.pair.title for c in compared],
-        ylim=(len(compared) - 0.5, -0.5),
-    )
-    return axes
-
-
-def _mark_line(axes: Axes, y: float, text: str, *, colour: str) -> None:
-    """Write at the right end of a line, outside the axes, whatever their limits become."""
-    place = axes.get_yaxis_transform()
-    axes.text(1.01, y, text, transform=place, va="center", color=colour, fontsize=7)
+    lines = [
+        Line(
+            c.pair.title,
+            difference_marks(c.auc, c.verdict),
+            note=c.verdict,
+            colour=VERDICT_COLOURS.get(c.verdict, GREY),
+        )
+        for c in compared
+    ]
+    xlabel = "AUC with less AUC without (95 % interval: images and seeds)"
+    return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 
 
 def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Axes) -> Axes:
@@ -61,26 +169,17 @@ def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Ax
         groups: stored runs.
         axes: to draw into.
     """
-    for y, system in enumerate(systems):
-        group = find_group(groups, system.config)
-        if group is None:
-            _mark_line(axes, y, NOT_RUN, colour=GREY)
-        else:
-            mean = group_auc(group)
-            axes.hlines(y, mean.low, mean.high, color=COLOURS[0], linewidth=2)
-            axes.plot(mean.mean, y, "o", color=COLOURS[0], markersize=6, label="ours, mean")
-            values = group.values("auc")
-            axes.plot(values, [y + 0.2] * len(values), "|", color=GREY, label="ours, each seed")
+    lines = []
+    for system in systems:
+        group, marks = find_group(groups, system.config), []
+        if group:
+            marks.append(mean_mark(group_auc(group), group.values("auc")))
         if system.published:
             printed = lookup(paper="A", table="Table 4", row=system.published, column="auc").value
-            axes.plot(printed, y, "D", color=COLOURS[1], markersize=5, label="paper, other images")
-    axes.set(
-        xlabel="test AUC (95 % interval: images and seeds)",
-        yticks=range(len(systems)),
-        yticklabels=[system.title for system in systems],
-        ylim=(len(systems) - 0.5, -0.5),
-    )
-    _legend_below(axes)
+            marks.append(_printed(printed, "paper, other images"))
+        lines.append(Line(system.title, marks, note="" if group else NOT_RUN))
+    plot_forest(lines, axes=axes, xlabel="test AUC (95 % interval: images and seeds)")
+    legend_below(axes)
     return axes
 
 
@@ -90,39 +189,27 @@ def plot_cells(cells: Sequence[JudgedCell], network: Published, *, axes: Axes) -
     A cell's own printed number is drawn where there is one, the network's as a line across all.
 
     Args:
-        cells: see `table2.judge_cells`.
+        cells: see `compare.judge_cells`.
         network: the accuracy that the paper prints for the network on this set.
         axes: to draw into; about .35 inch of height a cell.
     """
-    for y, judged in enumerate(cells):
-        if judged.group is None:
-            _mark_line(axes, y, NOT_RUN, colour=GREY)
-        else:
-            mean = judged.group.accuracy
-            axes.hlines(y, 100 * mean.low, 100 * mean.high, color=COLOURS[0], linewidth=2)
-            axes.plot(100 * mean.mean, y, "o", color=COLOURS[0], markersize=6, label="ours, mean")
-            values = [100 * value for value in judged.group.values("accuracy")]
-            axes.plot(values, [y + 0.2] * len(values), "|", color=GREY, label="ours, each seed")
+    lines = []
+    for judged in cells:
+        group, marks = judged.group, []
+        if group:
+            marks.append(mean_mark(group.accuracy, group.values("accuracy"), scale=100))
         if judged.cell.published.value is not None:
-            printed = 100 * judged.cell.published.fraction
-            axes.plot(printed, y, "D", color=COLOURS[1], markersize=5, label="paper, Table 2")
-    line = {"color": COLOURS[1], "linestyle": "--", "linewidth": 1}
-    axes.axvline(100 * network.fraction, **line, label="paper, the network (section 4.6)")
-    axes.set(
-        xlabel="test accuracy, % (95 % interval: images and seeds)",
-        yticks=range(len(cells)),
-        yticklabels=[judged.cell.title for judged in cells],
-        ylim=(len(cells) - 0.5, -0.5),
-    )
-    _legend_below(axes)
+            marks.append(_printed(100 * judged.cell.published.fraction, "paper, Table 2"))
+        lines.append(Line(judged.cell.title, marks, note="" if group else NOT_RUN))
+    across = {"color": COLOURS[1], "linestyle": "--", "linewidth": 1}
+    plot_forest(lines, axes=axes, xlabel="test accuracy, % (95 % interval: images and seeds)")
+    axes.axvline(100 * network.fraction, **across, label="paper, the network (section 4.6)")
+    legend_below(axes)
     return axes
 
 
-def _legend_below(axes: Axes) -> None:
-    """Explain each kind of mark once, under the axes."""
-    handles, names = axes.get_legend_handles_labels()
-    labels = dict(zip(names, handles, strict=True))
-    axes.legend(labels.values(), labels, loc="upper center", bbox_to_anchor=(0.4, -0.2), ncols=3)
+def _printed(value: float, label: str) -> Mark:
+    return Mark(value, label=label, colour=COLOURS[1], marker="D")
 
 
 def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axes) -> Axes:

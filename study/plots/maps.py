@@ -1,6 +1,6 @@
 """Pictures of class activation maps and of what was measured on them.
 
-As in `plots`: draw within `plots.style()`.
+As in `helpers.plots`: draw within `style.style()`.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.explain.boxes import View
+from helpers.explain.boxes import MeanScore, View
 from helpers.explain.cam import overlay, unit_range, upsample
 from helpers.explain.run_maps import RunMaps
 from helpers.plots.style import COLOURS, GREY
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
 from study.plans.maps import Plan
+from study.plots.forest import Line, Mark, plot_forest
 
 _BOX = {"fill": False, "edgecolor": "white", "linewidth": 1.0}
 _NETWORK_COLOURS = {
@@ -142,43 +143,51 @@ def plot_layers(measured: Measured, plan: Plan, *, view: str, measure: str, axes
         measure: one of the plan's.
         axes: to draw into.
     """
-    layers = measured.layers
-    for place, network in enumerate((TRAINED, *UNTAUGHT)):
-        y = np.arange(len(layers)) + 0.17 * (place - 1.5)
-        means = [measured.mean(network, layer, view=view, measure=measure) for layer in layers]
-        colour = _NETWORK_COLOURS[network]
-        axes.hlines(y, [m.low for m in means], [m.high for m in means], color=colour, linewidth=1.5)
-        values = [m.value for m in means]
-        marker = "o" if network == TRAINED else "s"
-        axes.plot(values, y, marker, color=colour, markersize=4, label=_SHORT[network])
+
+    def mark(mean: MeanScore, colour: str, marker: str, label: str | None, shift: float = 0):
+        looks = {"colour": colour, "marker": marker, "label": label, "shift": shift}
+        return Mark(mean.value, mean.low, mean.high, **looks)
+
+    lines = []
+    for i, (layer, title) in enumerate(measured.layers.items()):
+        marks = [
+            mark(
+                measured.mean(network, layer, view=view, measure=measure),
+                *(_NETWORK_COLOURS[network], "o" if network == TRAINED else "s"),
+                # Once for the legend.
+                _SHORT[network] if i == 0 else None,
+                0.17 * (place - 1.5),
+            )
+            for place, network in enumerate((TRAINED, *UNTAUGHT))
+        ]
+        lines.append(Line(title, marks))
     plain = measured.mean(PLAIN, measured.last_plain, view=view, measure=measure)
-    at = len(layers)
-    axes.hlines(at, plain.low, plain.high, color="black", linewidth=1.5)
-    axes.plot(plain.value, at, "D", color="black", markersize=4, label="trained, plain ResNet-18")
-    for i, row in enumerate((CHANCE, *plan.input_controls), start=at + 1):
-        mean = measured.control_mean(row, view=view, measure=measure)
-        axes.hlines(i, mean.low, mean.high, color=GREY, linewidth=1.5)
-        axes.plot(mean.value, i, "^", color=GREY, markersize=4)
-    chance = measured.control_mean(CHANCE, view=view, measure=measure)
-    axes.axvline(chance.value, color=GREY, linewidth=0.8, linestyle=":")
-    names = [*layers.values(), "ResNet-18, last map"]
-    names += [CONTROL_TITLES[row] for row in (CHANCE, *plan.input_controls)]
-    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
+    lines.append(
+        Line("ResNet-18, last map", [mark(plain, "black", "D", "trained, plain ResNet-18")])
+    )
+    controls = {
+        row: measured.control_mean(row, view=view, measure=measure)
+        for row in (CHANCE, *plan.input_controls)
+    }
+    lines += [
+        Line(CONTROL_TITLES[row], [mark(mean, GREY, "^", None)]) for row, mean in controls.items()
+    ]
+    plot_forest(lines, axes=axes, xlabel="")
+    axes.axvline(controls[CHANCE].value, color=GREY, linewidth=0.8, linestyle=":")
     return axes
 
 
 def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
     """Draw the half-energy areas of both classes, layer by layer; .5 is an even spread."""
-    for place, (name, colour) in enumerate((("normal", COLOURS[2]), ("lesion", COLOURS[1]))):
-        means = [getattr(finding, name) for finding in findings]
-        y = np.arange(len(findings)) + 0.2 * (place - 0.5)
-        axes.hlines(y, [m.low for m in means], [m.high for m in means], color=colour, linewidth=1.5)
-        label = {"normal": "normal class", "lesion": "abnormal class"}[name]
-        axes.plot([m.value for m in means], y, "o", color=colour, markersize=4, label=label)
-    axes.set(
-        yticks=range(len(findings)),
-        yticklabels=[finding.title for finding in findings],
-        ylim=(len(findings) - 0.4, -0.6),
-        xlim=(0, 0.5),
-    )
+    sides = (("normal", "normal class", COLOURS[2]), ("lesion", "abnormal class", COLOURS[1]))
+    lines = []
+    for i, finding in enumerate(findings):
+        marks = []
+        for place, (name, label, colour) in enumerate(sides):
+            mean = getattr(finding, name)
+            looks = {"colour": colour, "shift": 0.2 * (place - 0.5)}
+            looks["label"] = label if i == 0 else None
+            marks.append(Mark(mean.value, mean.low, mean.high, **looks))
+        lines.append(Line(finding.title, marks))
+    plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.5)
     return axes

@@ -1,6 +1,6 @@
 """Pictures of the measured Table 3: rankings, the focus against others, every pair.
 
-As in `plots`, functions draw into the axes they are given, within `plots.style()`.
+As in `helpers.plots`, functions draw into the axes they are given, within `style.style()`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers.plots.style import COLOURS, GREY
-from study.plans.ranking import Plan
-from study.ranking import HOLDS, OTHER_BETTER, Against, Ranking, primary
+from study.plans.ranking import Plan, PublishedAccuracy
+from study.plots.forest import Line, Mark, difference_marks, mean_mark, plot_forest
+from study.ranking import Against, Place, Ranking, primary
 from study.verdicts import NOT_RUN
 
-_VERDICT_COLOURS = {HOLDS: COLOURS[2], OTHER_BETTER: COLOURS[1]}
 # Inches of height for a line of a picture.
 LINE = 0.17
 # Better, not told apart, worse, not tested: safe for colour-blind readers, distinct in grey.
@@ -41,41 +41,26 @@ def plot_ranking(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
         (place, primary(place.system, ranking.dataset, ranking.start)) for place in ranking.places
     ]
     drawn = [(place, published) for place, published in drawn if place.group or published]
-    for y, (place, published) in enumerate(drawn):
-        colour = COLOURS[0] if place.system.model.startswith(plan.focus) else "black"
-        if place.group is None:
-            _end_of_line(axes, y, NOT_RUN)
-        else:
-            mean = place.accuracy
-            axes.hlines(y, 100 * mean.low, 100 * mean.high, color=colour, linewidth=1.5)
-            axes.plot(100 * mean.mean, y, "o", color=colour, label="ours, mean and 95 %")
-            values = [100 * v for v in place.group.values("accuracy")]
-            axes.plot(values, [y + 0.3] * len(values), "|", color=GREY, label="ours, each seed")
-            _end_of_line(axes, y, f"{place.best}-{place.worst}, n = {mean.n_seeds}")
-        if published:
-            full = published.published.mark != "M" and published.fits(ranking.start)
-            axes.plot(
-                100 * published.published.fraction,
-                y,
-                "D",
-                color=COLOURS[1],
-                markerfacecolor=COLOURS[1] if full else "none",
-                label="published" if full else "published, unverified or of another start",
-            )
-    axes.set(
-        title=ranking.heading,
-        xlabel="test accuracy, %",
-        yticks=range(len(drawn)),
-        yticklabels=[place.system.title for place, _ in drawn],
-        ylim=(len(drawn) - 0.5, -0.5),
-    )
+    lines = [_ranked_line(place, published, ranking.start, plan) for place, published in drawn]
+    plot_forest(lines, axes=axes, xlabel="test accuracy, %").set_title(ranking.heading)
     axes.text(1.02, 1, "ranks, seeds", transform=axes.transAxes, va="bottom", fontsize=6)
     return axes
 
 
-def _end_of_line(axes: Axes, y: float, text: str) -> None:
-    place = axes.get_yaxis_transform()
-    axes.text(1.02, y, text, transform=place, va="center", color=GREY, fontsize=6)
+def _ranked_line(place: Place, published: PublishedAccuracy | None, start: str, plan: Plan) -> Line:
+    marks, note = [], NOT_RUN
+    if place.group:
+        colour = COLOURS[0] if place.system.model.startswith(plan.focus) else "black"
+        looks = {"colour": colour, "label": "ours, mean and 95 %"}
+        seeds = place.group.values("accuracy")
+        marks.append(mean_mark(place.accuracy, seeds, scale=100, **looks))
+        note = f"{place.best}-{place.worst}, n = {place.accuracy.n_seeds}"
+    if published:
+        full = published.published.mark != "M" and published.fits(start)
+        label = "published" if full else "published, unverified or of another start"
+        looks = {"colour": COLOURS[1], "marker": "D", "hollow": not full, "label": label}
+        marks.append(Mark(100 * published.published.fraction, **looks))
+    return Line(place.system.title, marks, note=note)
 
 
 def share_legend(axes: Sequence[Axes]) -> None:
@@ -104,24 +89,15 @@ def plot_against(
         printed: by the other's name, the difference of the published values, in shares.
     """
     order = sorted(against, key=lambda c: c.accuracy.value if c.accuracy else np.inf)
-    for y, c in enumerate(order):
-        colour = _VERDICT_COLOURS.get(c.verdict, GREY)
-        _end_of_line(axes, y, c.verdict)
-        if c.accuracy:
-            if c.accuracy.low is not None:
-                ends = (100 * c.accuracy.low, 100 * c.accuracy.high)
-                axes.hlines(y, *ends, color=colour, linewidth=1.5)
-            axes.plot(100 * c.accuracy.value, y, "o", color=colour)
+    lines = []
+    for c in order:
+        marks = [*difference_marks(c.accuracy, c.verdict, scale=100)]
         if printed and c.other in printed:
-            axes.plot(100 * printed[c.other], y, "D", color=COLOURS[4], label="published")
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(
-        xlabel=f"accuracy of {focus} less the other's, points",
-        yticks=range(len(order)),
-        yticklabels=[c.title for c in order],
-        ylim=(len(order) - 0.5, -0.5),
-    )
-    return axes
+            looks = {"colour": COLOURS[4], "marker": "D", "label": "published"}
+            marks.append(Mark(100 * printed[c.other], **looks))
+        lines.append(Line(c.title, marks, note=c.verdict))
+    xlabel = f"accuracy of {focus} less the other's, points"
+    return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 
 
 def pair_matrix(ranking: Ranking, *, rank_seeds: int) -> np.ndarray:

@@ -68,8 +68,8 @@ def featured(groups: Sequence[Group], rows: Sequence[Row], *, plan: Plan, rules:
     Args:
         groups: real groups of the paper profile.
         rows: of `build_rows`.
-        plan: see `comparisons.load_plan`.
-        rules: see `verdicts.load_rules`.
+        plan: see `plans.comparisons.load_plan`.
+        rules: see `plans.verdicts.load_rules`.
     """
     found = [row.group for row in of_paper_b(rows, rules)]
     found += [find_group(groups, system.config) for system in plan.systems["imagenet"]]

@@ -9,8 +9,16 @@ from dataclasses import dataclass
 
 from matplotlib.ticker import MaxNLocator
 
-from study.compare import A_BETTER, B_BETTER, INCONCLUSIVE, NO_DIFFERENCE
-from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED
+from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+)
 from study.words import signed
 
 # A mark before each verdict, so that none is told by its colour alone.

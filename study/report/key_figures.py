@@ -18,11 +18,11 @@ from study.table import as_percent, mean_sd, percent
 from study.tables.accuracy import MEDMNIST, Row
 from study.tables.angiograms import HEADINGS, TABLE4_FAMILIES
 from study.tables.comparisons import SHORT
-from study.verdicts import NOT_RUN
+from study.verdicts import NEITHER_SHOWN, NOT_JUDGED, NOT_RUN
 from study.words import interval_text, p_text
 
 _SHORT = dict(SHORT)
-_SIGNS = {"neither shown": "neither gain nor loss shown"}
+_SIGNS = {NEITHER_SHOWN: "neither gain nor loss shown"}
 _COURSE = {
     "train_accuracy": "training accuracy",
     "val_accuracy": "validation accuracy",
@@ -66,7 +66,7 @@ def accuracy_line(row: Row, label: str, cells: Sequence[Cell], *, under: str, co
 
 def verdict_cell(row: Row) -> Cell:
     """Return the verdict of a row, what departs from the paper beneath."""
-    text = row.verdict or ("not judged" if row.published else "")
+    text = row.verdict or (NOT_JUDGED if row.published else "")
     return Cell(text, "; ".join(row.departures), verdict=bool(text))
 
 

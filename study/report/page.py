@@ -27,6 +27,7 @@ from study.report.rankings import rank
 from study.tables.accuracy import MEDMNIST, NOTE, Row, build_rows, cag_files, medmnist_files
 from study.tables.angiograms import comparison_files
 from study.tables.comparisons import OTHER_IMAGES
+from study.verdicts import DIFFERS
 
 TITLE = "Two light medical image classifiers, reproduced"
 COMMAND = "python -m study report"
@@ -176,9 +177,7 @@ def _outcomes(tallies: dict[str, list[status.Tally]]) -> dict[str, str]:
     found = sum((tally.outcomes for some in tallies.values() for tally in some), Counter())
     # A rare outcome needs a column only where it occurs.
     return {
-        name: f"o{i}"
-        for i, name in enumerate(status.OUTCOMES)
-        if name != status.DIFFERS or found[name]
+        name: f"o{i}" for i, name in enumerate(status.OUTCOMES) if name != DIFFERS or found[name]
     }
 
 

@@ -33,7 +33,7 @@ class Picture:
 
 
 def picture(alt: str, figure: Figure) -> Picture:
-    """Put a figure, drawn in `plots.style()`, into a picture, and close it.
+    """Put a figure, drawn in `style.style()`, into a picture, and close it.
 
     Args:
         alt: what it shows, in words.

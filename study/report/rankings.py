@@ -46,7 +46,7 @@ def rank(groups: Sequence[Group], *, rules: Rules, judged: bool) -> list[Ranking
 
     Args:
         groups: all groups of a profile.
-        rules: see `verdicts.load_rules`.
+        rules: see `plans.verdicts.load_rules`.
         judged: whether published values and verdicts stand beside; never beside phantom data.
     """
     rankings = []

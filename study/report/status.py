@@ -9,32 +9,28 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from study.compare import (
-    A_BETTER,
-    B_BETTER,
-    INCONCLUSIVE,
-    NO_DIFFERENCE,
-    UNTESTABLE,
-    Gain,
-    Results,
-    judge_gains,
-)
+from study.compare import Gain, Results, judge_gains
 from study.plans.verdicts import Rules
 from study.tables.accuracy import MEDMNIST, Row
 from study.tables.angiograms import METRICS, table1_frame, table4_frame
 from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    DIFFERS,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
     NO_VERDICT,
+    NOT_JUDGED,
+    NOT_REPRODUCED,
     NOT_RUN,
     OURS_HIGHER,
     OURS_LOWER,
     REPRODUCED,
     TOO_FEW_SEEDS,
+    UNTESTABLE,
     UNVERIFIED,
 )
 
-NOT_REPRODUCED = "not reproduced"
-DIFFERS = "differs between protocols"
-NOT_JUDGED = "not judged"
 OUTCOMES = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, DIFFERS, NOT_JUDGED, NOT_RUN)
 _OUTCOME_OF = {
     REPRODUCED: REPRODUCED,
@@ -53,7 +49,7 @@ def settle(verdicts: Iterable[str]) -> str:
     """Return the outcome of one published value that several protocols of ours speak to.
 
     Args:
-        verdicts: of `verdicts.judge` or `comparisons.judge_gains`, at least one.
+        verdicts: of `verdicts.judge` or `compare.judge_gains`, at least one.
 
     Returns:
         One of `OUTCOMES`; a protocol without a verdict does not outweigh one with.

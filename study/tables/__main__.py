@@ -13,10 +13,10 @@ from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
 from study.automl.rows import automl_rows
 from study.claims.judge import judge_claims
-from study.compare import load_table2
 from study.plans.comparisons import load_plan
 from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import load_plan as load_ranking
+from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.sizes import model_size_files, readme_model_sizes
 from study.table import COMMAND

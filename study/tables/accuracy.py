@@ -31,7 +31,7 @@ from study.table import (
     page,
     percent,
 )
-from study.verdicts import NO_VERDICT, NOT_RUN, judge
+from study.verdicts import NO_VERDICT, NOT_JUDGED, NOT_RUN, judge
 
 # Recipes that have tables of their own, with their own comparisons.
 OWN_TABLES = ("ranking", "table2")
@@ -250,7 +250,7 @@ def _cell_seeds(row: Row) -> str:
 
 
 def _cell_verdict(row: Row) -> str:
-    verdict = row.verdict or ("not judged" if row.published else "")
+    verdict = row.verdict or (NOT_JUDGED if row.published else "")
     return f"{verdict} ({'; '.join(row.departures)})" if row.departures else verdict
 
 

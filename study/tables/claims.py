@@ -7,19 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from study.claims.judge import MEANING, STATES, Judged, count_states
+from study.claims.judge import STATES, Judged, count_states
 from study.claims.ledger import KINDS, PAPERS
-from study.claims.outcome import (
-    CONTRADICTED,
-    LIMITS,
-    NOT_RUN,
-    OPEN_CHOICE,
-    REPRODUCED,
-    STAND_IN,
-    Outcome,
-)
+from study.claims.outcome import LIMITS, OPEN_CHOICE, STAND_IN, Outcome
 from study.published import load_published
 from study.table import COMMAND, folded, markdown_table
+from study.verdicts import CONTRADICTED, MEANING, NOT_RUN, REPRODUCED
 
 # A verdict as a heading has room for: the whole one stands in the text.
 SHORT = {CONTRADICTED: "contradicted"}

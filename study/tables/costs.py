@@ -145,6 +145,8 @@ def size_table(store: Store, plan: Plan) -> str:
     lines = []
     for size in published_sizes(store, plan):
         ours = NOT_MEASURED if size.in_unit is None else f"{size.in_unit:.2f}"
+        if size.with_norms is not None:
+            ours += f" ({size.with_norms:.2f})"
         share = ""
         if size.published.value and size.in_unit is not None:
             share = f"{size.in_unit / size.published.value - 1:+.0%}"
@@ -156,8 +158,8 @@ def size_table(store: Store, plan: Plan) -> str:
                 size.verdict,
             ]
         )
-    head = ["paper B", "system", "quantity", "published", "counted", "difference", "model"]
-    return markdown_table([*head, f"within {plan.size_tolerance:.0%}"], lines)
+    head = ["paper B", "system", "quantity", "published", "counted (with normalisation)"]
+    return markdown_table([*head, "difference", "model", "verdict"], lines)
 
 
 def model_table(store: Store, plan: Plan, groups: Sequence[Group]) -> str:

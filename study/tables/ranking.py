@@ -13,7 +13,6 @@ from helpers.config import load_recipes
 from helpers.metrics.paired import Difference
 from helpers.runs.groups import Group
 from study.automl.rows import AutoMLRow
-from study.compare import INCONCLUSIVE, NO_DIFFERENCE, UNTESTABLE
 from study.plans.ranking import (
     START_WORDS,
     STARTS,
@@ -24,8 +23,6 @@ from study.plans.ranking import (
 )
 from study.plans.verdicts import Rules
 from study.ranking import (
-    HOLDS,
-    OTHER_BETTER,
     Against,
     Agreement,
     JudgedClaim,
@@ -50,7 +47,18 @@ from study.table import (
     page,
     percent,
 )
-from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
+from study.verdicts import (
+    HOLDS,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    REVERSED,
+    TOO_FEW_SEEDS,
+    UNTESTABLE,
+)
 from study.words import interval_text, p_text, signed
 
 
@@ -345,7 +353,7 @@ def place_sentence(ranking: Ranking, plan: Plan) -> str:
 
 _COUNTED = {
     HOLDS: "better than {}",
-    OTHER_BETTER: "worse than {}",
+    REVERSED: "worse than {}",
     NO_DIFFERENCE: "not told apart from {}",
     UNTESTABLE: "no test possible against {}",
     TOO_FEW_SEEDS: "too few seeds for a verdict against {}",

@@ -14,6 +14,7 @@ from typing import Any
 
 from helpers.paths import results_root, write_atomically
 from study.table import COMMAND, commit_text, folded, markdown_table
+from study.verdicts import MET, MISSED, NO_VERDICT
 
 SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
@@ -143,11 +144,11 @@ def speed_cells(speed: Speed) -> list[str]:
     unit = " x" if speed.unit == RATIO else f" {speed.unit}"
     spread = f"{number(min(speed.values))} to {number(max(speed.values))}"
     target = "" if speed.target is None else f"at least {speed.target:g}"
-    met = {None: "", True: "met", False: "not met"}[speed.met]
-    return [speed.name, number(speed.median) + unit, spread, target, met]
+    verdict = {None: NO_VERDICT, True: MET, False: MISSED}[speed.met]
+    return [speed.name, number(speed.median) + unit, spread, target, verdict]
 
 
-HEAD = ("measured", "median", "range", "target", "met")
+HEAD = ("measured", "median", "range", "target", "verdict")
 
 
 def speed_lines(speeds: Iterable[Speed]) -> str:

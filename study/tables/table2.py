@@ -11,8 +11,9 @@ import pandas as pd
 from helpers.config import RunConfig
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group, find_group, group_auc
-from study.compare import JudgedCell, Results, Table2, best_optimizers, compare_all, judge_cells
+from study.compare import JudgedCell, Results, best_optimizers, compare_all, judge_cells
 from study.plans.comparisons import planned_configs
+from study.plans.table2 import Table2
 from study.plans.verdicts import Rules
 from study.published import Published
 from study.table import COMMAND, csv_text, markdown_table, mean_sd, origin, page, percent
@@ -45,8 +46,8 @@ def table2_files(groups: Sequence[Group], table: Table2, rules: Rules) -> dict[s
 
     Args:
         groups: real runs (`groups.is_real`), of whatever data set.
-        table: see `table2.load_table2`.
-        rules: see `verdicts.load_rules`.
+        table: see `plans.table2.load_table2`.
+        rules: see `plans.verdicts.load_rules`.
     """
     results = compare_all(groups, table.plan)
     cells = judge_cells(groups, table, rules=rules)
@@ -134,7 +135,7 @@ def cell_table(
     """Write the cells of Table 2 beside ours.
 
     Args:
-        cells: see `table2.judge_cells`.
+        cells: see `compare.judge_cells`.
         network: the accuracy that is printed for the network; stands in the head of its verdict.
         columns: `CELLS` or `SHORT_CELLS`.
     """

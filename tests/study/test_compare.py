@@ -13,6 +13,7 @@ from helpers.metrics.paired import (
     auc_difference,
     holm,
     majority_mcnemar,
+    mcnemar_test,
 )
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
@@ -20,17 +21,27 @@ from helpers.runs.groups import ComparisonError, group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.compare import (
+    Compared,
+    Corrected,
+    compare_family,
+    correct,
+    judge_gain,
+    judge_gains,
+    verdict_of,
+)
+from study.plans.comparisons import load_plan, planned_configs
+from study.verdicts import (
     A_BETTER,
     B_BETTER,
     INCONCLUSIVE,
     NO_DIFFERENCE,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    TOO_FEW_SEEDS,
     UNTESTABLE,
-    Compared,
-    compare_family,
-    judge_gains,
 )
-from study.plans.comparisons import load_plan, planned_configs
-from study.verdicts import NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
 from study.words import gain_sentence, p_text, sentence, signed
 from tests.fabricated import fabricate_from
 
@@ -376,3 +387,69 @@ def test_gains_without_runs_or_without_a_printed_value(plan, pair, results_tree)
     assert [gain.verdict for gain in judge_gains(three)] == [NOT_RUN, NOT_RUN]
     assert gain_sentence(three) == ""
     assert judge_gains(made_up(pair["one"], A_BETTER, auc=(0.1, 0.0, 0.2))) == []
+
+
+# --- families ------------------------------------------------------------------------------------
+
+
+def member(only_a, only_b):
+    """McNemar's test of classifiers that are right alone on so many images."""
+    a = np.array([True] * only_a + [False] * only_b)
+    return mcnemar_test(a, ~a)
+
+
+def test_a_family_is_corrected_for_all_that_is_planned():
+    members = [member(40, 10), member(9, 30), member(12, 11)]
+    raw = [one.p_value for one in members]
+    found = correct(members, level=0.05, planned=10)
+    assert [c.p_value for c in found] == pytest.approx(holm([*raw, *[1.0] * 7])[:3])
+    assert [c.shown for c in found] == [1, -1, 0]
+
+
+def test_what_may_not_be_judged_yet_keeps_its_place_in_the_family():
+    tested = member(40, 10)
+    untestable = replace(tested, p_value=None)
+    found = correct([None, tested, untestable], level=0.05)
+    assert found[0] == found[2] == Corrected(None, 0)
+    assert found[1].p_value == pytest.approx(3 * tested.p_value)
+    assert correct([], level=0.05) == []
+
+
+def test_a_family_cannot_outgrow_its_plan():
+    with pytest.raises(ValueError, match="2 members, 1 were planned"):
+        correct([member(4, 1)] * 2, level=0.05, planned=1)
+
+
+@pytest.mark.parametrize(
+    ("corrected", "ran", "enough", "verdict"),
+    [
+        (Corrected(0.01, 1), True, True, A_BETTER),
+        (Corrected(0.01, -1), True, True, B_BETTER),
+        (Corrected(0.6, 0), True, True, NO_DIFFERENCE),
+        (Corrected(None, 0), True, True, UNTESTABLE),
+        (Corrected(None, 0), True, False, TOO_FEW_SEEDS),
+        (Corrected(None, 0), False, False, NOT_RUN),
+    ],
+)
+def test_a_verdict_needs_runs_then_seeds_then_a_test(corrected, ran, enough, verdict):
+    assert verdict_of(corrected, ran=ran, enough=enough) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown", "verdict"),
+    [
+        (0.01, 0.05, 1, REPRODUCED),
+        (-0.01, 0.05, 0, INCONCLUSIVE),
+        (-0.09, 0.05, -1, INCONCLUSIVE),
+        (0.01, 0.02, 1, OURS_LOWER),
+        (0.04, 0.06, 1, OURS_HIGHER),
+        (None, None, 0, UNTESTABLE),
+    ],
+)
+def test_a_gain_needs_its_size_and_its_sign(low, high, shown, verdict):
+    measured = Difference(0.8, 0.77, 0.03, 0.01, low, high, 0.01, 5, 156)
+    assert judge_gain(0.03, measured, shown=shown) == verdict
+    if low is not None:  # a loss is judged as a gain is, with the ends exchanged
+        mirrored = replace(measured, value=-0.03, low=-high, high=-low)
+        swapped = {OURS_LOWER: OURS_HIGHER, OURS_HIGHER: OURS_LOWER}
+        assert judge_gain(-0.03, mirrored, shown=-shown) == swapped.get(verdict, verdict)

@@ -24,18 +24,11 @@ from helpers.runs.groups import group_runs
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.automl.rows import AutoMLRow
-from study.compare import INCONCLUSIVE, NO_DIFFERENCE
 from study.plans.ranking import RankingError, load_plan, published_accuracies
 from study.plans.verdicts import load_rules
 from study.plots import ranking as ranking_plots
 from study.published import lookup
 from study.ranking import (
-    CLAIM_FAILS,
-    CLAIM_HOLDS,
-    HOLDS,
-    NOT_SHOWN,
-    OTHER_BETTER,
-    OTHER_START,
     Scatter,
     compare_as_published,
     judge_accuracy,
@@ -51,7 +44,20 @@ from study.ranking import (
     ranked_difference,
 )
 from study.tables.ranking import ranking_files, readme_ranking
-from study.verdicts import NOT_RUN, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS, UNVERIFIED
+from study.verdicts import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    INCONCLUSIVE,
+    NO_DIFFERENCE,
+    NOT_RUN,
+    NOT_SHOWN,
+    OTHER_START,
+    OURS_LOWER,
+    REPRODUCED,
+    REVERSED,
+    TOO_FEW_SEEDS,
+    UNVERIFIED,
+)
 from tests.fabricated import fabricate_run
 
 RULES = load_rules()
@@ -412,7 +418,7 @@ def test_outperforms_holds_does_not_hold_or_is_not_shown(plan, scene):
     ranking = ranked(plan, groups=scene)
     verdicts = {c.other: c.verdict for c in ranking.against}
     assert verdicts == {
-        "medmamba_t": OTHER_BETTER,
+        "medmamba_t": REVERSED,
         "medmamba_b": NO_DIFFERENCE,
         "resnet50": HOLDS,
         "swin_tiny": TOO_FEW_SEEDS,
@@ -498,7 +504,7 @@ def test_a_difference_that_the_interval_holds_but_no_test_shows_is_inconclusive(
 def test_claims_hold_fail_or_are_not_shown(plan, scene):
     results = rank_everything(scene, plan=plan, rules=RULES)
     ((scratch, mixed),) = results.claims()
-    assert (scratch.verdict, scratch.contrary, scratch.planned) == (CLAIM_FAILS, 1, 1)
+    assert (scratch.verdict, scratch.contrary, scratch.planned) == (DOES_NOT_HOLD, 1, 1)
     assert mixed.verdict == NOT_RUN
     (claim,) = plan.claims
     mamba, *others = results.ranking("breastmnist", "none").against
@@ -506,9 +512,9 @@ def test_claims_hold_fail_or_are_not_shown(plan, scene):
     def judged(*verdicts):
         return judge_claim(claim, [*others, *(replace(mamba, verdict=v) for v in verdicts)]).verdict
 
-    assert judged(HOLDS, HOLDS) == CLAIM_HOLDS
+    assert judged(HOLDS, HOLDS) == HOLDS
     assert judged(HOLDS, NO_DIFFERENCE) == NOT_SHOWN == judged(HOLDS, TOO_FEW_SEEDS)
-    assert judged(HOLDS, OTHER_BETTER) == CLAIM_FAILS
+    assert judged(HOLDS, REVERSED) == DOES_NOT_HOLD
     assert judged(TOO_FEW_SEEDS, NOT_RUN) == TOO_FEW_SEEDS
     assert judged() == NOT_RUN
 
@@ -707,6 +713,6 @@ def test_the_focus_against_others_is_drawn_strongest_first_with_its_verdict(plan
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["MedMamba-T", "MedMamba-B", "ResNet-50", "Swin-T"]
     verdicts = [text.get_text() for text in axes.texts]
-    assert verdicts == [OTHER_BETTER, NO_DIFFERENCE, HOLDS, TOO_FEW_SEEDS]
+    assert verdicts == [REVERSED, NO_DIFFERENCE, HOLDS, TOO_FEW_SEEDS]
     (diamond,) = [line for line in axes.lines if line.get_marker() == "D"]
     assert (diamond.get_xdata()[0], diamond.get_ydata()[0]) == pytest.approx((1.2, 0))

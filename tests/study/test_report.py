@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
 from study import report
-from study.compare import INCONCLUSIVE
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
 from study.report import details, notebooks, page, pictures, status
@@ -23,7 +22,18 @@ from study.report.markup import split_page, to_html
 from study.report.rankings import rank
 from study.tables.accuracy import MEDMNIST, build_rows
 from study.tables.angiograms import comparison_files
-from study.verdicts import NO_VERDICT, NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
+from study.verdicts import (
+    DIFFERS,
+    INCONCLUSIVE,
+    NO_VERDICT,
+    NOT_JUDGED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    TOO_FEW_SEEDS,
+)
 from tests.fabricated import fabricate_from, fabricate_run
 from tests.html_pages import Page, broken_links, browser, measure
 
@@ -292,12 +302,12 @@ def test_command_line(store, capsys):
     ("verdicts", "outcome"),
     [
         ([REPRODUCED], REPRODUCED),
-        ([OURS_LOWER, OURS_HIGHER], status.NOT_REPRODUCED),
-        ([REPRODUCED, OURS_LOWER], status.DIFFERS),
-        ([INCONCLUSIVE, OURS_LOWER], status.DIFFERS),
+        ([OURS_LOWER, OURS_HIGHER], NOT_REPRODUCED),
+        ([REPRODUCED, OURS_LOWER], DIFFERS),
+        ([INCONCLUSIVE, OURS_LOWER], DIFFERS),
         ([TOO_FEW_SEEDS, REPRODUCED, NOT_RUN], REPRODUCED),
-        ([NOT_RUN, TOO_FEW_SEEDS], status.NOT_JUDGED),
-        ([NO_VERDICT], status.NOT_JUDGED),
+        ([NOT_RUN, TOO_FEW_SEEDS], NOT_JUDGED),
+        ([NO_VERDICT], NOT_JUDGED),
         ([NOT_RUN, NOT_RUN], NOT_RUN),
     ],
 )
@@ -315,7 +325,7 @@ def test_the_status_counts_what_the_tables_say(full_store):
     rules, plan = load_rules(), load_plan()
     rows = build_rows(groups, datasets=[*MEDMNIST], rules=rules)
     own, others = status.paper_b(rows, rules)
-    assert own.outcomes == {REPRODUCED: 1, status.NOT_JUDGED: 1, NOT_RUN: 4}
+    assert own.outcomes == {REPRODUCED: 1, NOT_JUDGED: 1, NOT_RUN: 4}
     assert others.outcomes == {NOT_RUN: 12}
     results = page.compare_all(groups, plan)
     gains, systems, course = status.paper_a(results)
@@ -329,8 +339,8 @@ def test_the_status_counts_what_the_tables_say(full_store):
         for verdict, outcome in status._OUTCOME_OF.items()
         if verdict and gains.outcomes[outcome]
     )
-    assert systems.outcomes == {status.NOT_JUDGED: 8, NOT_RUN: 6}
-    assert course.outcomes == {status.NOT_JUDGED: 16, NOT_RUN: 1}
+    assert systems.outcomes == {NOT_JUDGED: 8, NOT_RUN: 6}
+    assert course.outcomes == {NOT_JUDGED: 16, NOT_RUN: 1}
     tested = {line.name: line for line in status.tested(results)}
     assert tested["robustness"].planned == tested["robustness"].unjudged == 5
     assert tested["table4"].unjudged == 2
@@ -369,7 +379,7 @@ def test_protocols_that_disagree_are_said_to(store):
     rows = build_rows(group_runs(list_runs(store)), datasets=[*MEDMNIST], rules=rules)
     assert "is reproduced by some protocols alone on BreastMNIST" in status.answer_b(rows, rules)
     html = rendered(store)
-    assert status.DIFFERS in html.text
+    assert DIFFERS in html.text
 
 
 # --- charts --------------------------------------------------------------------------------------

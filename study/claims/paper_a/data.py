@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.metrics.power import auc_error
-from study.claims.arithmetic import last_digit
 from study.claims.confusion import Confusion
-from study.claims.outcome import CONTRADICTED, OPEN_CHOICE, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.claims.split_sizes import LARGEST, search_sizes
-from study.published import NOT_GIVEN, Published
+from study.published import NOT_GIVEN, Published, last_digit
+from study.verdicts import CONTRADICTED, REPRODUCED, UNDERSPECIFIED
 
 # Positives to negatives, or the reverse, from which an imbalance is called severe.
 SEVERE = 4

@@ -15,18 +15,18 @@ from scipy import stats
 from helpers.metrics.paired import Difference
 from helpers.metrics.scores import LEVEL
 from helpers.metrics.seeds import SeedMean
-from study.claims.outcome import (
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, verdict_of_readings
+from study.compare import Compared
+from study.published import NOT_GIVEN, Published
+from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    NO_DIFFERENCE,
     NOT_REPRODUCED,
     NOT_RUN,
-    OPEN_CHOICE,
     REPRODUCED,
-    STAND_IN,
     UNDERSPECIFIED,
-    Outcome,
-    verdict_of_readings,
 )
-from study.compare import A_BETTER, B_BETTER, NO_DIFFERENCE, Compared
-from study.published import NOT_GIVEN, Published
 from study.words import gain_sentence, sentence
 
 OURS = (STAND_IN, OPEN_CHOICE)

@@ -7,17 +7,11 @@ from functools import lru_cache
 import torch
 import torchvision
 
-from study.claims.arithmetic import agrees, percent_saved, rounding
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-    verdict_of_readings,
-)
-from study.published import NOT_GIVEN, Published
+from study.claims.arithmetic import percent_saved
+from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
+from study.published import NOT_GIVEN, Published, rounding
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 MILLION = 1e6
 # "Far fewer": below this share of the backbone's parameters.
@@ -126,7 +120,7 @@ def backbone_size(*, named: str, backbones: Mapping[str, Backbone], printed: Pub
     backbone = backbones[named]
     alone, low, high = backbone.trunk / MILLION, *rounding(printed)
     verdict = UNDERSPECIFIED
-    if agrees(backbone.total(backbone.linear(1)) / MILLION, printed):
+    if matches(backbone.total(backbone.linear(1)) / MILLION, printed):
         verdict = REPRODUCED
     elif alone > high:
         verdict = CONTRADICTED
@@ -154,7 +148,7 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Out
     }
     room = ", ".join(f"{a:.2f} to {z:.2f} M on {name}" for name, (a, z) in rooms.items())
     listed = ", ".join(f"{name} {total:.2f} M" for name, total in totals.items())
-    holds = any(agrees(total, printed) for total in totals.values())
+    holds = any(matches(total, printed) for total in totals.values())
     evidence = f"With one linear unit: {listed}; printed are {printed.printed} M"
     return Outcome(
         verdict=REPRODUCED if holds else CONTRADICTED,
@@ -173,7 +167,7 @@ def counted_size(*, count: float, printed: Published) -> Outcome:
         printed: in millions.
     """
     return Outcome(
-        verdict=REPRODUCED if agrees(count, printed) else CONTRADICTED,
+        verdict=REPRODUCED if matches(count, printed) else CONTRADICTED,
         evidence=f"Counted {count:.3f} M with a classifier of two classes; printed "
         f"{printed.printed} M.",
         figures={"counted": count, "published": printed.value},

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from helpers.metrics.power import best_mcnemar, most_losses, newcombe, power
-from study.claims.arithmetic import agrees, difference, images
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.arithmetic import difference, images
+from study.claims.outcome import Outcome
 from study.published import Published
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
 def above_all(
@@ -40,7 +42,7 @@ def printed_gain(*, ours: Published, theirs: Published, printed: Published) -> O
     """
     found = difference(ours, theirs)
     return Outcome(
-        verdict=REPRODUCED if agrees(found, printed) else CONTRADICTED,
+        verdict=REPRODUCED if matches(found, printed) else CONTRADICTED,
         evidence=f"{ours.printed} - {theirs.printed} = {found:g}; printed is +{printed.printed}.",
         figures={"difference": found, "published": printed.value},
     )

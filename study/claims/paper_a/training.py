@@ -10,10 +10,11 @@ import torch
 
 from helpers.config import READINGS
 from helpers.training.losses import focal_loss
-from study.claims.arithmetic import agrees
 from study.claims.one_cycle import Fit
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED, Outcome
+from study.claims.outcome import Outcome
 from study.published import Published
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 SURE, CONFIDENT, UNCERTAIN, HARD = 0.99, 0.9, 0.5, 0.1
 GAMMAS = (0.5, 1.0, 2.0, 5.0)
@@ -279,7 +280,7 @@ def highest_rate(
     Verdict: reproduced where it is the highest of the table, else contradicted.
     """
     highest = max(value.value for value in printed)
-    holds = agrees(highest, stated)
+    holds = matches(highest, stated)
     evidence = f"The highest rate of Table 1 is {highest:g}."
     if fits:
         evidence += (
@@ -300,7 +301,7 @@ def total_time(*, total: Published, epochs: Published, seconds: Published) -> Ou
     """
     minutes = epochs.value * seconds.value / 60
     return Outcome(
-        verdict=REPRODUCED if agrees(minutes, total) else CONTRADICTED,
+        verdict=REPRODUCED if matches(minutes, total) else CONTRADICTED,
         evidence=f"{epochs.printed} x {seconds.printed} s = {minutes:.2f} min; printed is "
         f"{total.printed}. It is the time up to the first epoch at the target, in which the "
         "rate was still rising.",

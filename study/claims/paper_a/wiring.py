@@ -9,7 +9,6 @@ from helpers.paths import results_root
 from helpers.runs.groups import Group, group_auc, group_runs, is_real, paired_predictions
 from helpers.runs.store import Run, list_runs
 from study.claims import confusion
-from study.claims.arithmetic import rounding
 from study.claims.check import Check
 from study.claims.confusion import Confusion
 from study.claims.one_cycle import chance_of_fit, find_schedules
@@ -18,7 +17,7 @@ from study.claims.paper_a import sizes as sizes_a
 from study.claims.split_sizes import search_sizes
 from study.compare import Compared, Results, compare_all
 from study.plans.comparisons import load_plan
-from study.published import PRINTED_EPOCHS, Published, lookup
+from study.published import PRINTED_EPOCHS, Published, lookup, rounding
 
 OURS = "Brain-Inspired Hybrid (Ours)"
 RESNET18, RESNET34 = "ResNet18 (baseline)", "ResNet34"

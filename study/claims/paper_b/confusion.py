@@ -2,17 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from study.claims.outcome import (
-    BUDGET,
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-)
+from study.claims.outcome import BUDGET, OPEN_CHOICE, Outcome
 from study.published import Published
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 
 def counts_fit(

@@ -2,16 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from study.claims.arithmetic import agrees
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-)
+from study.claims.outcome import Outcome
 from study.published import NOT_GIVEN, Published
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 # Where an organ lies, for "adjacent" in the most generous sense: the same part of the trunk.
 REGIONS = {
@@ -35,7 +29,7 @@ def same_number(*, printed: Published, released: float) -> Outcome:
     Rule: "reproduced" where it is the released data set's, else "not reproduced".
     """
     return Outcome(
-        verdict=REPRODUCED if agrees(released, printed) else NOT_REPRODUCED,
+        verdict=REPRODUCED if matches(released, printed) else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed} {printed.unit}; released: {released:g}.",
         figures={"printed": printed.value, "released": float(released)},
     )

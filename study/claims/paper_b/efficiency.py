@@ -1,14 +1,8 @@
 """Paper B's statements on speed and memory, none of which it measures, against ours."""
 
 from helpers.metrics.scores import Estimate
-from study.claims.outcome import (
-    NOT_REPRODUCED,
-    NOT_RUN,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-)
+from study.claims.outcome import OPEN_CHOICE, Outcome
+from study.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 
 def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:

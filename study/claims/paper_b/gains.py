@@ -3,16 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from helpers.metrics.power import newcombe
-from study.claims.arithmetic import agrees, images
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-)
+from study.claims.arithmetic import images
+from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.published import Published
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 # Data set -> (paper B's value, the comparator's).
 Pairs = Mapping[str, tuple[Published, Published]]
@@ -37,7 +32,7 @@ def printed_gain(*, ours: Published, theirs: Published, gain: Published) -> Outc
     digits, else "not reproduced" (the comparator's value is another paper's).
     """
     found = gap(ours, theirs)
-    fits = agrees(found, gain)
+    fits = matches(found, gain)
     return Outcome(
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence=f"{ours.printed} % less {100 * theirs.fraction:.1f} % is {found:+.1f} points; "

@@ -2,16 +2,9 @@
 
 from collections.abc import Sequence
 
-from study.claims.outcome import (
-    NOT_REPRODUCED,
-    NOT_RUN,
-    OPEN_CHOICE,
-    REPRODUCED,
-    STAND_IN,
-    UNDERSPECIFIED,
-    Outcome,
-)
-from study.maps.findings import HOLDS, IN_PART, FocusFinding, LayerFinding, SignFinding
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome
+from study.maps.findings import FocusFinding, LayerFinding, SignFinding
+from study.verdicts import HOLDS, IN_PART, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 from study.words import p_text
 
 _STUDY = "results/localisation"

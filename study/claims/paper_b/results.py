@@ -3,36 +3,34 @@
 from collections.abc import Sequence
 
 from helpers.runs.groups import Group
-from study.claims.outcome import (
-    BUDGET,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    OPEN_CHOICE,
-    REPRODUCED,
-    STAND_IN,
-    UNDERSPECIFIED,
-    Outcome,
-)
-from study.compare import A_BETTER, B_BETTER, NO_DIFFERENCE, UNTESTABLE, Compared
+from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome
+from study.compare import Compared
 from study.plans.verdicts import Rules
 from study.published import Published
-from study.ranking import (
-    CLAIM_FAILS,
-    CLAIM_HOLDS,
+from study.ranking import Against, JudgedClaim
+from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    DOES_NOT_HOLD,
     HOLDS,
+    NO_DIFFERENCE,
+    NOT_REPRODUCED,
+    NOT_RUN,
     NOT_SHOWN,
-    OTHER_BETTER,
-    Against,
-    JudgedClaim,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    REVERSED,
+    TOO_FEW_SEEDS,
+    UNDERSPECIFIED,
+    UNTESTABLE,
+    judge,
 )
-from study.verdicts import NOT_RUN as NO_RUN
-from study.verdicts import OURS_HIGHER, OURS_LOWER, TOO_FEW_SEEDS, judge
-from study.verdicts import REPRODUCED as INTERVAL_HOLDS
 from study.words import p_text, signed
 
 # Share of the paper's epochs from which on a lower accuracy counts against the printed one.
 ENOUGH = 0.1
-_OPEN = (TOO_FEW_SEEDS, NO_RUN)
+_OPEN = (TOO_FEW_SEEDS, NOT_RUN)
 
 
 def table3(
@@ -48,11 +46,11 @@ def table3(
     Args:
         printed: accuracy.
         groups: runs of the network from ImageNet weights on the data set.
-        rules: see `verdicts.load_rules`.
+        rules: see `plans.verdicts.load_rules`.
         epochs: of the paper.
     """
     judged = [(g, judge(printed, g.accuracy, rules=rules)) for g in groups]
-    enough = [(g, v) for g, v in judged if v in (INTERVAL_HOLDS, OURS_LOWER, OURS_HIGHER)]
+    enough = [(g, v) for g, v in judged if v in (REPRODUCED, OURS_LOWER, OURS_HIGHER)]
     if not enough:
         most = max((len(g.seeds) for g in groups), default=0)
         return Outcome(
@@ -64,7 +62,7 @@ def table3(
     group, verdict = max(enough, key=lambda p: (p[0].config["epochs"], p[0].source_size))
     mean, config = group.accuracy, group.config
     short = config["epochs"] < epochs.value
-    found = REPRODUCED if verdict == INTERVAL_HOLDS else NOT_REPRODUCED
+    found = REPRODUCED if verdict == REPRODUCED else NOT_REPRODUCED
     early = config["epochs"] < ENOUGH * epochs.value and verdict == OURS_LOWER
     return Outcome(
         verdict=NOT_RUN if early else found,
@@ -103,10 +101,10 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
         judged.judged < judged.planned or not judged.planned for judged in sides
     )
     verdict = NOT_RUN
-    if CLAIM_FAILS in verdicts:
+    if DOES_NOT_HOLD in verdicts:
         verdict = NOT_REPRODUCED
     elif not open_ones:
-        verdict = REPRODUCED if published.verdict == CLAIM_HOLDS else NOT_REPRODUCED
+        verdict = REPRODUCED if published.verdict == HOLDS else NOT_REPRODUCED
     elif NOT_SHOWN in verdicts and any(judged.judged > judged.shown for judged in sides):
         # One comparison with enough seeds does not show it: "on all" cannot hold any more.
         verdict = NOT_REPRODUCED
@@ -135,14 +133,14 @@ def worse_somewhere(*, against: Sequence[Against], missing: Sequence[str]) -> Ou
     verdicts = [c.verdict for c in against]
     waiting = missing or not verdicts or any(v in _OPEN for v in verdicts)
     verdict = NOT_RUN if waiting else NOT_REPRODUCED
-    if OTHER_BETTER in verdicts:
+    if REVERSED in verdicts:
         verdict = REPRODUCED
     return Outcome(
         verdict=verdict,
         evidence=f"Of {len(verdicts)} comparisons on the data sets run, the other is shown to be "
-        f"better in {verdicts.count(OTHER_BETTER)}, ours in {verdicts.count(HOLDS)}; not judged "
+        f"better in {verdicts.count(REVERSED)}, ours in {verdicts.count(HOLDS)}; not judged "
         f"yet: {sum(v in _OPEN for v in verdicts)}.",
-        figures={"other": float(verdicts.count(OTHER_BETTER)), "n": float(len(verdicts))},
+        figures={"other": float(verdicts.count(REVERSED)), "n": float(len(verdicts))},
         runs=("ranking",),
     )
 
@@ -156,7 +154,7 @@ def plain_as_good(*, against: Sequence[Against], missing: Sequence[str]) -> Outc
     difference, more data sets cannot change the answer.
     """
     verdicts = [c.verdict for c in against]
-    failed = [v for v in verdicts if v in (OTHER_BETTER, NO_DIFFERENCE, UNTESTABLE)]
+    failed = [v for v in verdicts if v in (REVERSED, NO_DIFFERENCE, UNTESTABLE)]
     waiting = missing or not verdicts or any(v in _OPEN for v in verdicts)
     verdict = NOT_REPRODUCED if failed else NOT_RUN if waiting else REPRODUCED
     listed = "; ".join(
@@ -212,7 +210,7 @@ def _said(c: Compared) -> str:
 def best_optimizer(*, best: dict[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
-    Rule: `table2.best_optimizers`: "reproduced" where one optimizer is shown to be best with each
+    Rule: `compare.best_optimizers`: "reproduced" where one optimizer is shown to be best with each
     augmentation, "not run" as long as runs are missing, else "not reproduced".
     """
     waiting = any(v in _OPEN for v in best.values())

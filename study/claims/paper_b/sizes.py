@@ -2,17 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from study.claims.arithmetic import agrees, overlaps, percent_saved, saved_range
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    OPEN_CHOICE,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    Outcome,
-    verdict_of_readings,
-)
+from study.claims.arithmetic import percent_saved, saved_range
+from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.published import Published
+from study.sizes import matches
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 COUNTED = "study.sizes"
 # Up to this share of the other's, a number is substantially less.
@@ -20,26 +14,24 @@ SUBSTANTIALLY = 0.9
 
 
 def stated_size(
-    *, printed: Published, counted: float, tolerance: float, open_choice: bool = False
+    *, printed: Published, counted: float, up_to: float | None = None, open_choice: bool = False
 ) -> Outcome:
     """Judge a printed size of a network.
 
-    Rule: "reproduced" where our count is within `tolerance` of the printed number (tools and
-    numbers of classes differ by less), or meets the printed bound; else "not reproduced".
+    Rule: "reproduced" where our count is the printed one by `sizes.matches`; else "not reproduced".
 
     Args:
         printed: a number or a bound.
         counted: ours, in the unit of `printed`.
-        tolerance: as a share.
+        up_to: with normalisation, where whether it was counted is not said.
         open_choice: whether the network is our reading of a text with gaps.
     """
-    low, high = printed.low, printed.high
-    above = low is None or counted >= low * (1 - tolerance)
-    below = high is None or counted <= high * (1 + tolerance)
+    normed = "" if up_to is None else f", with normalisation {up_to:.2f} {printed.unit}"
+    same = matches(counted, printed, up_to=up_to)
     return Outcome(
-        verdict=REPRODUCED if above and below else NOT_REPRODUCED,
+        verdict=REPRODUCED if same else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed} {printed.unit}; counted: {counted:.2f} "
-        f"{printed.unit}.",
+        f"{printed.unit}{normed}.",
         figures={"printed": printed.value, "counted": counted},
         limits=(OPEN_CHOICE,) if open_choice else (),
         runs=(COUNTED,),
@@ -58,7 +50,7 @@ def stated_total(*, printed: Published, trunk: float, built: float, light: float
         built: of our build of the text.
         light: of the nearest build that keeps to the total, with a shortened backbone.
     """
-    verdict = REPRODUCED if agrees(built, printed) else NOT_REPRODUCED
+    verdict = REPRODUCED if matches(built, printed) else NOT_REPRODUCED
     if trunk > printed.value:
         verdict = CONTRADICTED
     return Outcome(
@@ -80,7 +72,7 @@ def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome
     low, high = saved_range(ours, theirs)
     found = percent_saved(ours.value, theirs.value)
     return Outcome(
-        verdict=REPRODUCED if overlaps(low, high, printed) else CONTRADICTED,
+        verdict=REPRODUCED if matches(low, printed, up_to=high) else CONTRADICTED,
         evidence=f"{ours.printed} is {found:.1f} % less than {theirs.printed} ({low:.1f} to "
         f"{high:.1f} % with all roundings), and {100 - found:.1f} % of it; printed: "
         f"{printed.printed} %.",
@@ -97,7 +89,7 @@ def saving_range(
     else "contradicted".
     """
     saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
-    outside = [name for name, share in saved.items() if not agrees(round(share), printed)]
+    outside = [name for name, share in saved.items() if not matches(round(share), printed)]
     listed = ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
     return Outcome(
         verdict=CONTRADICTED if outside else REPRODUCED,
@@ -198,7 +190,7 @@ def attention_cost(
         ratios[side] = parameters * positions * (1 + positions / (2 * channels)) / own
     listed = ", ".join(f"{r:.1f} on {side} x {side}" for side, r in ratios.items())
     return Outcome(
-        verdict=REPRODUCED if all(agrees(r, printed) for r in ratios.values()) else UNDERSPECIFIED,
+        verdict=REPRODUCED if all(matches(r, printed) for r in ratios.values()) else UNDERSPECIFIED,
         evidence=f"Self-attention of as many parameters takes {listed} times the "
         f"multiply-accumulates of SpectralFlow; printed: about {printed.printed}. It grows with "
         "the map, whose size is not given; the network's own at 224 px is the first.",
@@ -285,13 +277,13 @@ def backbone_map(
     )
 
 
-def tool_gives(*, printed: Published, by_tool: Published, tolerance: float) -> Outcome:
+def tool_gives(*, printed: Published, by_tool: Published) -> Outcome:
     """Judge that a printed cost was counted with the tool that is named.
 
-    Rule: "reproduced" where the named tool gives the printed number within `tolerance`, else
+    Rule: "reproduced" where the named tool gives the printed number (`sizes.matches`), else
     "underspecified": what a tool sees depends on the code of the network, which is not named.
     """
-    fits = abs(by_tool.value / printed.value - 1) <= tolerance
+    fits = matches(by_tool.value, printed)
     return Outcome(
         verdict=REPRODUCED if fits else UNDERSPECIFIED,
         evidence=f"The named tool gives {by_tool.printed} {by_tool.unit} for torchvision's network "
@@ -300,18 +292,18 @@ def tool_gives(*, printed: Published, by_tool: Published, tolerance: float) -> O
     )
 
 
-def operations(*, printed: Mapping[str, tuple[Published, float]], tolerance: float) -> Outcome:
+def operations(*, printed: Mapping[str, tuple[Published, float, float]]) -> Outcome:
     """Judge "FLOPs: the total number of arithmetic operations".
 
     Rule: a multiply-accumulate is two operations. "Reproduced" where the printed numbers are twice
-    our counts of multiply-accumulates, else "not reproduced".
+    our counts of multiply-accumulates by `sizes.matches`, else "not reproduced".
 
     Args:
-        printed: network -> (printed number, our multiply-accumulates in its unit).
-        tolerance: as a share.
+        printed: network -> (printed number, our multiply-accumulates in its unit without
+            normalisation, and with it).
     """
-    ratios = {name: value.value / macs for name, (value, macs) in printed.items()}
-    fits = all(abs(ratio / 2 - 1) <= tolerance for ratio in ratios.values())
+    ratios = {name: value.value / macs for name, (value, macs, _) in printed.items()}
+    fits = all(matches(2 * a, value, up_to=2 * b) for value, a, b in printed.values())
     listed = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
     return Outcome(
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
@@ -352,7 +344,7 @@ def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -
     printed total (`shortened`, in the unit of `printed`) costs no less than the printed number;
     else "not reproduced", with what each alone would take.
     """
-    fits = agrees(shortened, printed)
+    fits = matches(shortened, printed)
     return Outcome(
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence="The build of the described network that keeps to the printed parameters, on a "

@@ -11,7 +11,7 @@ from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import load_run
-from study.compare import Compared, best_optimizers, compare_family, load_table2
+from study.compare import Compared, best_optimizers, compare_family
 from study.costs.store import Store, store_path
 from study.maps.findings import (
     focus_findings,
@@ -25,10 +25,11 @@ from study.plans.costs import load_plan as load_efficiency_plan
 from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import Plan
 from study.plans.ranking import load_plan as load_ranking_plan
+from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.published import Published, comparators, load_published, lookup
 from study.ranking import Against, compare_as_published, compare_focus, judge_claim
-from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes
+from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes, giga_macs
 
 SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
 RECIPES = ("common", "ranking", "table2")
@@ -133,7 +134,12 @@ def millions(model: str) -> float:
 
 def gmacs(model: str) -> float:
     """Return a network's multiply-accumulates at 224 px, in units of 10^9."""
-    return counts(model).macs / 1e9
+    return both_gmacs(model)[0]
+
+
+def both_gmacs(model: str) -> tuple[float, float]:
+    """Return them without normalisation and with it, see `sizes.giga_macs`."""
+    return giga_macs(model, num_classes=NUM_CLASSES, image_size=IMAGE_SIZE)
 
 
 @cache

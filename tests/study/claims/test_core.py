@@ -15,21 +15,13 @@ from helpers.metrics.power import (
     power,
     standard_error,
 )
-from study.claims.arithmetic import (
-    agrees,
-    difference,
-    images,
-    last_digit,
-    overlaps,
-    percent_saved,
-    points,
-    rounding,
-    saved_range,
-)
+from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
 from study.claims.check import Check, joined
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
-from study.claims.outcome import LIMITS, REPRODUCED, VERDICTS, Outcome
-from study.published import Published, PublishedError, parse_printed
+from study.claims.outcome import LIMITS, VERDICTS, Outcome
+from study.published import Published, PublishedError, last_digit, parse_printed, rounding
+from study.sizes import matches
+from study.verdicts import REPRODUCED
 
 
 def printed(text, unit="%"):
@@ -132,16 +124,16 @@ def test_the_last_digit_and_what_a_number_may_stand_for(text, digit):
     assert last_digit(value) == pytest.approx(digit)
     assert np.diff(rounding(value))[0] == pytest.approx(digit)
     for inside, shift in ((True, 0.49), (True, 0.5), (False, 0.51)):
-        assert agrees(value.value + shift * digit, value) is inside
-        assert agrees(value.value - shift * digit, value) is inside
+        assert matches(value.value + shift * digit, value) is inside
+        assert matches(value.value - shift * digit, value) is inside
 
 
 def test_ranges_and_bounds_agree_with_what_is_in_them():
-    assert agrees(0.98, printed("0.972-0.999", "fraction"))
-    assert not agrees(0.971, printed("0.972-0.999", "fraction"))
-    assert agrees(95, printed(">=90")) and not agrees(89.9, printed(">=90"))
+    assert matches(0.98, printed("0.972-0.999", "fraction"))
+    assert not matches(0.971, printed("0.972-0.999", "fraction"))
+    assert matches(95, printed(">=90")) and not matches(89.9, printed(">=90"))
     with pytest.raises(ValueError, match="cannot be compared"):
-        agrees(1, printed("not given"))
+        matches(1, printed("not given"))
     with pytest.raises(ValueError, match="no plain number"):
         last_digit(printed(">=90"))
 
@@ -157,7 +149,7 @@ def test_savings_and_what_the_rounding_leaves_open():
     assert percent_saved(8.5, 14.5) == pytest.approx(41.379, abs=1e-3)
     low, high = saved_range(printed("8.5", "M"), printed("14.5", "M"))
     assert (low, high) == pytest.approx((100 * (1 - 8.55 / 14.45), 100 * (1 - 8.45 / 14.55)))
-    assert overlaps(low, high, printed("41")) and not overlaps(low, high, printed("60"))
+    assert matches(low, printed("41"), up_to=high) and not matches(low, printed("60"), up_to=high)
     with pytest.raises(ValueError, match="above 0, got 0"):
         percent_saved(1, 0)
 

@@ -14,23 +14,23 @@ from helpers.training.losses import focal_loss
 from study.claims.confusion import Confusion, matrices
 from study.claims.ledger import load_claims
 from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
-from study.claims.outcome import (
-    CONTRADICTED,
-    LIMITS,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERSPECIFIED,
-)
+from study.claims.outcome import LIMITS
 from study.claims.paper_a.data import auc_splits
 from study.claims.paper_a.results import Damaged, mean_over_seeds
 from study.claims.paper_a.sizes import Backbone, count_backbone
 from study.claims.paper_a.training import focal_gradient
 from study.claims.paper_a.wiring import CHECKS
 from study.claims.split_sizes import search_sizes
-from study.compare import A_BETTER, NO_DIFFERENCE
 from study.published import Published, parse_printed
-from study.verdicts import NOT_RUN as PAIR_NOT_RUN
+from study.verdicts import (
+    A_BETTER,
+    CONTRADICTED,
+    NO_DIFFERENCE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNDERSPECIFIED,
+)
 
 CLAIMS = {claim.id: claim for claim in load_claims() if claim.paper == "A"}
 
@@ -214,7 +214,7 @@ def test_values_from_memory_carry_no_verdict():
 
 @pytest.mark.parametrize("name", ["A14", "A55", "A74"])
 def test_a_comparison_that_is_not_run_gets_no_verdict(name, inputs):
-    missing = [replace(c, verdict=PAIR_NOT_RUN) for c in inputs[name]["compared"]]
+    missing = [replace(c, verdict=NOT_RUN) for c in inputs[name]["compared"]]
     outcome = CHECKS[name].function(**inputs[name] | {"compared": missing})
     assert outcome.verdict == NOT_RUN and not outcome.runs
 

@@ -10,32 +10,27 @@ from helpers.metrics.scores import Estimate
 from helpers.metrics.seeds import seed_mean
 from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
-from study.claims.outcome import (
-    CONTRADICTED,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERSPECIFIED,
-    VERDICTS,
-)
+from study.claims.outcome import VERDICTS
 from study.claims.paper_b import stored
 from study.claims.paper_b.gains import gap
 from study.claims.paper_b.wiring import CHECKS
-from study.compare import A_BETTER, NO_DIFFERENCE
-from study.maps.findings import (
+from study.maps.findings import FocusFinding, LayerFinding, SignFinding
+from study.published import Published, lookup, parse_printed
+from study.ranking import Against, JudgedClaim
+from study.verdicts import (
+    A_BETTER,
+    CONTRADICTED,
     DOES_NOT_HOLD,
     HOLDS,
     IN_PART,
+    NO_DIFFERENCE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
     REVERSED,
-    FocusFinding,
-    LayerFinding,
-    SignFinding,
+    TOO_FEW_SEEDS,
+    UNDERSPECIFIED,
 )
-from study.published import Published, lookup, parse_printed
-from study.ranking import CLAIM_FAILS, CLAIM_HOLDS, OTHER_BETTER, Against, JudgedClaim
-from study.ranking import HOLDS as BETTER
-from study.verdicts import NOT_RUN as NO_RUN
-from study.verdicts import TOO_FEW_SEEDS
 
 CLAIMS = tuple(claim for claim in load_claims() if claim.paper == "B")
 
@@ -90,7 +85,7 @@ TABLE3 = [
 ]
 GAIN = [(put(gain=to("0.1", "points")), NOT_REPRODUCED)]
 SIZE = [(put(counted=lambda old: old * 1.2), NOT_REPRODUCED)]
-OURS = [(put(counted=lambda _: 2.0), REPRODUCED)]
+OURS = [(put(counted=2.0, up_to=None), REPRODUCED)]
 NUMBER = [(put(released=1), NOT_REPRODUCED)]
 FEWER = [(put(ours=lambda old: 100 * old), NOT_REPRODUCED)]
 GIVEN = [(put(settings={"seeds": printed("5", "seeds")}), REPRODUCED)]
@@ -120,11 +115,11 @@ def judged(verdict, *, shown=0, contrary=0, seen=2, planned=2):
     return JudgedClaim(None, verdict, shown, contrary, seen, planned)
 
 
-FULL = judged(CLAIM_HOLDS, shown=2)
+FULL = judged(HOLDS, shown=2)
 IN_WORDS = [
     (put(scratch=FULL, published=FULL, missing=()), REPRODUCED),
-    (put(published=judged(CLAIM_FAILS, contrary=1)), NOT_REPRODUCED),
-    (put(scratch=judged(NO_RUN, seen=0), published=judged(NO_RUN, seen=0)), NOT_RUN),
+    (put(published=judged(DOES_NOT_HOLD, contrary=1)), NOT_REPRODUCED),
+    (put(scratch=judged(NOT_RUN, seen=0), published=judged(NOT_RUN, seen=0)), NOT_RUN),
 ]
 
 
@@ -211,14 +206,14 @@ ALTERED = {
     "B21": OURS,
     "B22": [(put(shortened=2.0), REPRODUCED)],
     **dict.fromkeys(("B23", "B24", "B31", "B32"), SIZE),
-    "B25": [(put(counted=3.0), NOT_REPRODUCED)],
+    "B25": [(put(counted=3.0, up_to=3.1), NOT_REPRODUCED)],
     "B26": [(put(printed=to("55.3")), REPRODUCED)],
     "B27": [(put(printed=to("55.6")), REPRODUCED)],
     **dict.fromkeys(("B28", "B35", "B36"), FEWER),
     "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
     "B30": [
         (
-            put(printed=lambda old: {k: (v, m / 2) for k, (v, m) in old.items()}),
+            put(printed=lambda old: {k: (v, a / 2, b / 2) for k, (v, a, b) in old.items()}),
             REPRODUCED,
         )
     ],
@@ -278,14 +273,14 @@ ALTERED = {
     ],
     **dict.fromkeys(("B78", "B85", "B99"), IN_WORDS),
     "B79": [
-        (put(against=against(NO_RUN, OTHER_BETTER)), REPRODUCED),
-        (put(against=against(BETTER, NO_DIFFERENCE), missing=[]), NOT_REPRODUCED),
+        (put(against=against(NOT_RUN, REVERSED)), REPRODUCED),
+        (put(against=against(HOLDS, NO_DIFFERENCE), missing=[]), NOT_REPRODUCED),
         (put(against=against(TOO_FEW_SEEDS)), NOT_RUN),
     ],
     "B86": [
-        (put(against=against(BETTER, BETTER), missing=[]), REPRODUCED),
-        (put(against=against(BETTER, NO_DIFFERENCE)), NOT_REPRODUCED),
-        (put(against=against(BETTER), missing=["DermaMNIST"]), NOT_RUN),
+        (put(against=against(HOLDS, HOLDS), missing=[]), REPRODUCED),
+        (put(against=against(HOLDS, NO_DIFFERENCE)), NOT_REPRODUCED),
+        (put(against=against(HOLDS), missing=["DermaMNIST"]), NOT_RUN),
     ],
     "B87": [(put(pairs={"a set": (printed("90.0"), {"plain": printed("80.0")})}), UNDERSPECIFIED)],
     **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
@@ -301,7 +296,7 @@ ALTERED = {
     "B101": [
         (put(best={"normal": "Adam is shown to be best"}), REPRODUCED),
         (put(best={"normal": "none is shown to be best"}), NOT_REPRODUCED),
-        (put(best={"normal": NO_RUN}), NOT_RUN),
+        (put(best={"normal": NOT_RUN}), NOT_RUN),
     ],
     **dict.fromkeys(("B106", "B107"), FOCUS),
     "B108": [

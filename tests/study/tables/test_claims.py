@@ -6,18 +6,10 @@ import pandas as pd
 import pytest
 
 from helpers.plots import style
-from study.claims.judge import CANNOT, MEANING, STATES, Judged, count_states, judge_claims
+from study.claims.judge import STATES, Judged, count_states, judge_claims
 from study.claims.ledger import KINDS, Claim, load_claims
 from study.claims.one_cycle import Grid, find_schedules, misfit, rates
-from study.claims.outcome import (
-    BUDGET,
-    CONTRADICTED,
-    NOT_RUN,
-    OPEN_CHOICE,
-    REPRODUCED,
-    STAND_IN,
-    Outcome,
-)
+from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome
 from study.claims.side_by_side import SideBySide, paper_a_numbers, paper_b_numbers
 from study.claims.split_sizes import misfit as size_misfit
 from study.claims.split_sizes import search_sizes
@@ -35,6 +27,7 @@ from study.tables.claims import (
     readme_claims,
     short,
 )
+from study.verdicts import CANNOT, CONTRADICTED, MEANING, NOT_RUN, REPRODUCED
 
 
 def claim(name, kind="result", cannot=""):
@@ -98,7 +91,7 @@ def test_states_are_counted_by_paper():
     counts = count_states(FEW)
     assert counts["A"] == {REPRODUCED: 1, CONTRADICTED: 1}
     assert counts["B"] == {REPRODUCED: 1, NOT_RUN: 1, CANNOT: 1}
-    assert set(MEANING) == set(STATES)
+    assert set(STATES) <= set(MEANING)
 
 
 def test_the_count_table_adds_up():

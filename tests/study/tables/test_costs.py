@@ -18,11 +18,6 @@ from helpers.plots import style
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
 from study.costs.findings import (
-    AGREES,
-    DIFFERS,
-    MET,
-    MISSED,
-    OPEN,
     Point,
     accuracy_group,
     int8_findings,
@@ -50,7 +45,7 @@ from study.tables.costs import (
     ratio_text,
     readme_efficiency,
 )
-from study.verdicts import NOT_RUN
+from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NOT_RUN
 from tests.fabricated import fabricate_from, fabricate_run
 
 PLAN = load_plan()
@@ -125,10 +120,10 @@ def estimate(value, low, high):
     ("ratio", "verdict"),
     [
         (None, NOT_RUN),
-        (estimate(0.3, None, None), OPEN),
+        (estimate(0.3, None, None), INCONCLUSIVE),
         (estimate(0.4, 0.3, 0.5), MET),
-        (estimate(0.49, 0.4, 0.51), OPEN),
-        (estimate(0.6, 0.5, 0.7), OPEN),
+        (estimate(0.49, 0.4, 0.51), INCONCLUSIVE),
+        (estimate(0.6, 0.5, 0.7), INCONCLUSIVE),
         (estimate(0.6, 0.51, 0.7), MISSED),
     ],
 )
@@ -154,14 +149,14 @@ def test_printed_sizes_beside_counted(store):
     own = found["MedSpectralNet", "params"]
     printed = lookup(paper="B", table="Fig. 14", row="MedSpectralNet", column="params")
     assert own.published == printed and own.in_unit == pytest.approx(13.02)
-    assert own.verdict == DIFFERS == found["MedSpectralNet", "flops"].verdict
-    assert found["Swin-T", "params"].verdict == AGREES == found["Swin-T", "flops"].verdict
+    assert own.verdict == NO_MATCH == found["MedSpectralNet", "flops"].verdict
+    assert found["Swin-T", "params"].verdict == MATCH == found["Swin-T", "flops"].verdict
     assert found["VMamba-T", "params"].verdict == NOT_RUN  # not counted in this store
     nest = found["Nest-Tiny", "params"]
     assert replace(nest, counted=10**7).verdict == ""  # no number is printed
     bound = found["ResNet-50", "flops"]
-    assert replace(bound, counted=4_100_000_000).verdict == AGREES
-    assert replace(bound, counted=3_900_000_000).verdict == DIFFERS
+    assert replace(bound, counted=4_100_000_000).verdict == MATCH
+    assert replace(bound, counted=3_900_000_000).verdict == NO_MATCH
 
 
 # --- accuracy ---
@@ -303,7 +298,7 @@ def test_the_page(store):
 
 def test_the_readme(store):
     text = readme_efficiency([])
-    assert "printed 8.5 M parameters, counted 13.02 with 2 classes: differs" in text
+    assert "printed 8.5 M parameters, counted 13.02 with 2 classes: no match" in text
     assert "1 of 2 networks export" in text and "Not: Swin-T" in text
     assert "by -0.6 points at worst (ResNet-18, pneumoniamnist, 2 x 624 test images)" in text
     assert "/tmp" not in text

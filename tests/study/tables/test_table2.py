@@ -19,24 +19,26 @@ from helpers.plots import style
 from helpers.runs.groups import ComparisonError, group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
-from study.compare import (
-    A_BETTER,
-    B_BETTER,
-    NO_BEST,
-    NO_DIFFERENCE,
-    UNTESTABLE,
-    Compared,
-    best_optimizers,
-    compare_family,
-    judge_cells,
-    load_table2,
-)
+from study.compare import Compared, best_optimizers, compare_family, judge_cells
 from study.plans.comparisons import planned_configs
+from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.plots import forest
 from study.published import parse_printed
 from study.tables.table2 import NO_NUMBER, readme_table2, table2_files
-from study.verdicts import NO_VERDICT, NOT_RUN, OURS_HIGHER, OURS_LOWER, REPRODUCED, TOO_FEW_SEEDS
+from study.verdicts import (
+    A_BETTER,
+    B_BETTER,
+    NO_BEST,
+    NO_DIFFERENCE,
+    NO_VERDICT,
+    NOT_RUN,
+    OURS_HIGHER,
+    OURS_LOWER,
+    REPRODUCED,
+    TOO_FEW_SEEDS,
+    UNTESTABLE,
+)
 from tests.fabricated import fabricate_from
 
 TABLE, RULES = load_table2(), load_rules()

@@ -1,0 +1,92 @@
+"""One printed number has one verdict, wherever it is told: README, tables and ledger."""
+
+from collections import defaultdict
+
+from study.claims.judge import CHECKS
+from study.claims.ledger import load_claims
+from study.claims.paper_a.sizes import counted_size
+from study.claims.paper_b.sizes import stated_size, stated_total
+from study.costs.findings import published_sizes
+from study.plans.costs import load_plan
+from study.sizes import CLAIMS, readme_model_sizes, size_rows
+from study.tables.costs import load_stores
+from study.verdicts import (
+    CONTRADICTED,
+    MATCH,
+    NO_MATCH,
+    NO_VERDICT,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    UNVERIFIED,
+)
+
+Key = tuple[str, str, str, str]
+# What the ledger calls a count that is the printed one, and one that is not.
+IN_THE_LEDGER = {REPRODUCED: MATCH, NOT_REPRODUCED: NO_MATCH, CONTRADICTED: NO_MATCH}
+SIZE_CHECKS = (counted_size, stated_size, stated_total)
+
+
+def of_the_sizes(models) -> dict[Key, str]:
+    """Verdicts of the table of model sizes."""
+    found = {}
+    for model in models:
+        claims = [claim for claim in CLAIMS if claim.model == model]
+        for claim, row in zip(claims, size_rows([model]), strict=True):
+            source = claim.source
+            for column, quantity in ((source.params, row.parameters), (source.macs, row.macs)):
+                if column and quantity.verdict != UNVERIFIED:
+                    key = (source.paper, source.table, claim.row, column)
+                    found[key] = quantity.verdict
+    return found
+
+
+def of_the_costs() -> dict[Key, str]:
+    """Verdicts of the efficiency study, on the device that the README speaks of."""
+    sizes = published_sizes(load_stores()[0], load_plan())
+    known = {("B", s.table, s.row, s.quantity): s.verdict for s in sizes}
+    return {key: verdict for key, verdict in known.items() if verdict not in (NO_VERDICT, NOT_RUN)}
+
+
+def of_the_ledger() -> dict[Key, str]:
+    """Verdicts of the claims that are one printed size, on the number alone."""
+    found = {}
+    for claim in load_claims():
+        check = CHECKS.get(claim.id)
+        if check and check.function in SIZE_CHECKS and len(claim.sources) == 1:
+            found[claim.sources[0]] = IN_THE_LEDGER[check().verdict]
+    return found
+
+
+def test_a_printed_size_has_one_verdict_in_all_places():
+    places = [of_the_costs(), of_the_ledger()]
+    keys = set().union(*places)
+    models = {
+        c.model for c in CLAIMS if (c.source.paper, c.source.table, c.row) in {k[:3] for k in keys}
+    }
+    places.append(of_the_sizes(sorted(models)))
+    told = defaultdict(list)
+    for place in places:
+        for key, verdict in place.items():
+            told[key].append(verdict)
+    twice = {key: verdicts for key, verdicts in told.items() if len(verdicts) > 1}
+    assert {("B", "Table 4", "ConvNeXt-T", "flops"), ("B", "Fig. 14", "Swin-T", "params")} <= set(
+        twice
+    )
+    assert len(twice) >= 8
+    assert not {key: verdicts for key, verdicts in twice.items() if len(set(verdicts)) > 1}
+
+
+def test_the_readme_lists_just_the_sizes_that_do_not_match(monkeypatch):
+    from study import sizes
+
+    models = ("convnext_tiny", "medspectralnet", "resnet18")
+    monkeypatch.setattr(sizes, "list_models", lambda: models)
+    block = readme_model_sizes()
+    claims = [claim for claim in CLAIMS if claim.model in models]
+    verdicts = of_the_sizes(models)
+    for claim in claims:
+        columns = [c for c in (claim.source.params, claim.source.macs) if c]
+        keys = [(claim.source.paper, claim.source.table, claim.row, column) for column in columns]
+        listed = f"- {claim.model}, {claim.source.title}:" in block
+        assert listed == any(verdicts.get(key) == NO_MATCH for key in keys)
