@@ -171,7 +171,7 @@ def test_a_page_of_the_phantom_says_so(plan, tmp_path, monkeypatch):
 def test_what_is_not_measured_makes_no_table_and_says_how(study):
     assert tables.localisation_files("arcade") == {}
     assert "python -m study maps" in tables.readme_localisation()
-    with pytest.raises(RunError, match=r"arcade_medspectralnet.npz.*localisation_study"):
+    with pytest.raises(RunError, match=r"arcade_medspectralnet.npz.*python -m study maps"):
         findings.load_measured(study)
 
 
