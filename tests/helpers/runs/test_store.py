@@ -12,13 +12,14 @@ import time
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from helpers.config import make_config
 from helpers.data.splits import Split, Splits
 from helpers.explain.run_maps import make_maps
 from helpers.metrics.scores import evaluate
-from helpers.paths import write_atomically
+from helpers.paths import DiskFull, write_atomically
 from helpers.predict.checkpoint import open_checkpoint
 from helpers.predict.predict import prepare_frame
 from helpers.predict.reading import Frame
@@ -406,6 +407,31 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     with write_atomically(file) as temporary:
         temporary.write_text("new")
     assert file.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(bytes(2**20)),
+        lambda path: np.savez(path, zeros=np.zeros(2**16)),
+        lambda path: torch.save({"zeros": torch.zeros(2**16)}, path),
+        lambda path: save_file({"zeros": torch.zeros(2**16)}, path),
+        lambda path: Image.new("RGB", (400, 400)).save(path, "PNG"),
+    ],
+)
+def test_a_full_disk_is_called_that(tmp_path, write):
+    """Whatever the writer makes of it: torch says "inline_container: unexpected pos"."""
+    file = tmp_path / "a.npz"
+    file.write_text("old")
+    full = pytest.raises(DiskFull, match=r"the disk is full: no room for a\.npz")
+    with full, write_atomically(file) as temporary:
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")
+        write(temporary)
+        pytest.fail("it was written")
+    assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+    with pytest.raises(RuntimeError, match="another"), write_atomically(file):
+        raise RuntimeError("another")
 
 
 PARAMETERS = {
