@@ -212,6 +212,8 @@ def _decode(what: str, syntax: Any, layout: Layout, frame: int, content: bytes) 
             _check_gdcm(what, syntax)
     options = _options(layout, layout.photometric, allocated, stored)
     options |= {"number_of_frames": 1, "allow_excess_frames": False}
+    if syntax != RLELossless:
+        options["planar_configuration"] = 0  # of what the decoders give, whatever the header has
     if plugin != "gdcm":
         options["correct_unused_bits"] = False
     data = encapsulate([content], has_bot=False)
