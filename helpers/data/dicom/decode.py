@@ -115,11 +115,14 @@ def _is_plain(syntax: Any) -> bool:
 
 def _partial_to_rgb(values: np.ndarray) -> np.ndarray:
     """Return RGB of luma 16 to 235 and chroma 16 to 240 (ITU-R BT.601)."""
-    luma, blue, red = np.moveaxis(values.astype(np.float32), -1, 0)
-    luma, blue, red = (luma - 16) / 219, (blue - 128) / 224, (red - 128) / 224
-    green = luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
-    rgb = np.stack([luma + 1.402 * red, green, luma + 1.772 * blue], -1)
-    return np.clip(np.round(rgb * 255), 0, 255).astype(np.uint8)
+    rgb = np.empty_like(values, np.uint8)
+    for row, out in zip(values, rgb, strict=True):
+        luma, blue, red = row.T.astype(np.float32)
+        luma, blue, red = (luma - 16) / 219, (blue - 128) / 224, (red - 128) / 224
+        green = luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
+        parts = np.stack([luma + 1.402 * red, green, luma + 1.772 * blue], -1)
+        out[:] = np.clip(np.round(parts * 255), 0, 255)
+    return rgb
 
 
 def _options(layout: Layout, photometric: str, allocated: int, stored: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from helpers.data.dicom.header import attempt, quiet
 from helpers.data.dicom.layout import Layout
 from helpers.data.splits import DataError
 
-MAX_BYTES = 2**30  # of one file's pixels, decompressed: twenty times a long cine of 512 x 512
+MAX_BYTES = 2**29  # of one file's pixels, decompressed: ten times a long cine of 512 x 512
 
 _MAGIC = slice(128, 132)
 _IDENTITIES = {
