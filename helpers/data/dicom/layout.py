@@ -17,6 +17,7 @@ from helpers.data.dicom.header import attempt, count_of, is_given, number_of, te
 from helpers.data.splits import DataError
 
 MAX_FRAME_BYTES = 2**27  # 8192 x 8192 pixels of 16 bits: what a frame needs while it is decoded
+MAX_FRAMES = 2**16
 
 ELEMENTS = (
     "SamplesPerPixel",
@@ -186,6 +187,8 @@ def check_size(what: str, dataset: Dataset, layout: Layout, limit: int) -> None:
         )
     if max(claimed, layout.frames * layout.image_bytes) > limit:
         raise DataError(f"{what}: {layout} are more than {limit} bytes; split it into parts.")
+    if layout.frames > MAX_FRAMES:
+        raise DataError(f"{what}: {layout.frames} frames; more than {MAX_FRAMES} are not read.")
     if claimed // layout.frames > MAX_FRAME_BYTES:
         raise DataError(
             f"{what}: one frame of {layout} is more than {MAX_FRAME_BYTES} bytes; make it smaller "

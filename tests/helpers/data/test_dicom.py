@@ -625,6 +625,14 @@ BAD = {
         lambda: compressed(make(Rows=65535, Columns=65535), JPEGBaseline8Bit, [b"\xff\xd8"]),
         "claims 65535",
     ),
+    "too many frames for one file": (
+        lambda: make(np.zeros((2**17, 1, 1), np.uint8)),
+        "131072 frames; more than 65536 are not read",
+    ),
+    "a frame too large": (
+        lambda: compressed(make(Rows=16384, Columns=8193), RLELossless, [bytes(2_200_000)]),
+        r"one frame of 8193 x 16384 .* is more than 134217728 bytes",
+    ),
     "no rows": (lambda: make(Rows=0), "Rows is 0; expected a whole number from 1"),
     "no columns": (lambda: make(Columns=None), "does not say its Columns"),
     "no frames": (lambda: make(NumberOfFrames=0), "NumberOfFrames is 0"),
@@ -1038,6 +1046,12 @@ def test_enhanced_files_have_a_window_a_frame():
         np.testing.assert_array_equal(image, expected)
     content = to_bytes(enhanced(windows, slope=0.5, frames=3))
     np.testing.assert_array_equal(read_dicom("x", content, [1]).images[0, ..., 0], images[1])
+    many = [(600, 300 + i % 70) for i in range(140)]
+    images = greys(enhanced(many, frames=140))
+    last = stored_values(12, frames=140)[139]
+    np.testing.assert_array_equal(
+        images[139], np.round([[linear(x, *many[139]) for x in row] for row in last.astype(float)])
+    )
     without = enhanced([], slope=2, frames=2)
     np.testing.assert_array_equal(greys(without), full_range(stored_values(12, frames=2), 12))
 
