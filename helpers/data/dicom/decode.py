@@ -115,11 +115,14 @@ def _is_plain(syntax: Any) -> bool:
 
 def _partial_to_rgb(values: np.ndarray) -> np.ndarray:
     """Return RGB of luma 16 to 235 and chroma 16 to 240 (ITU-R BT.601)."""
-    luma, blue, red = np.moveaxis(values.astype(np.float32), -1, 0)
-    luma, blue, red = (luma - 16) / 219, (blue - 128) / 224, (red - 128) / 224
-    green = luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
-    rgb = np.stack([luma + 1.402 * red, green, luma + 1.772 * blue], -1)
-    return np.clip(np.round(rgb * 255), 0, 255).astype(np.uint8)
+    rgb = np.empty_like(values, np.uint8)
+    for row, out in zip(values, rgb, strict=True):
+        luma, blue, red = row.T.astype(np.float32)
+        luma, blue, red = (luma - 16) / 219, (blue - 128) / 224, (red - 128) / 224
+        green = luma - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
+        parts = np.stack([luma + 1.402 * red, green, luma + 1.772 * blue], -1)
+        out[:] = np.clip(np.round(parts * 255), 0, 255)
+    return rgb
 
 
 def _options(layout: Layout, photometric: str, allocated: int, stored: int) -> dict[str, Any]:
@@ -212,6 +215,8 @@ def _decode(what: str, syntax: Any, layout: Layout, frame: int, content: bytes) 
             _check_gdcm(what, syntax)
     options = _options(layout, layout.photometric, allocated, stored)
     options |= {"number_of_frames": 1, "allow_excess_frames": False}
+    if syntax != RLELossless:
+        options["planar_configuration"] = 0  # of what the decoders give, whatever the header has
     if plugin != "gdcm":
         options["correct_unused_bits"] = False
     data = encapsulate([content], has_bot=False)

@@ -12,10 +12,11 @@ Of a header only the elements in `_ELEMENTS` are read. Names, dates and IDs reac
 message: a group is a pseudonym, and `helpers.data.dicom.header` holds back what pydicom says.
 """
 
+import functools
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +26,11 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from helpers.data.dicom import grey, layout
 from helpers.data.dicom.decode import check_syntax, stored_values
-from helpers.data.dicom.header import attempt, quiet
+from helpers.data.dicom.header import attempt, first_of, quiet
 from helpers.data.dicom.layout import Layout
 from helpers.data.splits import DataError
 
-MAX_BYTES = 2**30  # of one file's pixels, decompressed: twenty times a long cine of 512 x 512
+MAX_BYTES = 2**29  # of one file's pixels, decompressed: ten times a long cine of 512 x 512
 
 _MAGIC = slice(128, 132)
 _IDENTITIES = {
@@ -154,36 +155,45 @@ def _images(
         if is_palette:
             image = colours[values]
         else:
-            image = greys[frame].image(values, greys[frame].asked or scale)
+            image = greys(frame).image(values, greys(frame).asked or scale)
         images[places[frame]] = image.reshape(shape[1:])
     return images, view
 
 
-def _greys(what: str, dataset: Dataset, claimed: Layout) -> list[grey.Greys]:
-    """Return the greys of every frame, the same ones where the header gives all frames one view."""
+def _greys(what: str, dataset: Dataset, claimed: Layout) -> Callable[[int], grey.Greys]:
+    """Return what gives the greys of a frame; frames with one view share them."""
     is_grey = claimed.photometric in layout.GREY
 
     def made(header: Dataset) -> grey.Greys:
         return grey.Greys(what, header, claimed.stored, signed=claimed.signed, grey=is_grey)
 
     if not is_grey or not any(keyword in dataset for keyword in _FUNCTIONAL_GROUPS):
-        return [made(dataset)] * claimed.frames
-    known: dict[str, grey.Greys] = {}
-    found = []
-    for own in _own_elements(what, dataset, claimed.frames):
-        if (key := repr(sorted(own.items()))) not in known:
-            header = Dataset()
-            for keyword in grey.ELEMENTS:
-                if keyword in dataset:
-                    header[keyword] = dataset[keyword]
-            for keyword, value in own.items():
-                setattr(header, keyword, value)
-            known[key] = made(header)
-        found.append(known[key])
-    return found
+        common = made(dataset)
+        return lambda frame: common
+    own = list(_own_elements(what, dataset, claimed.frames))
+
+    # A table may take 512 kB and every frame have its own.
+    @functools.lru_cache(maxsize=64)
+    def of_view(view: tuple[tuple[str, object], ...]) -> grey.Greys:
+        return made(attempt(lambda: _with(dataset, view), f"{what}: its header is damaged."))
+
+    return lambda frame: of_view(own[frame])
 
 
-def _own_elements(what: str, dataset: Dataset, frames: int) -> Iterator[dict[str, object]]:
+def _with(dataset: Dataset, view: tuple[tuple[str, object], ...]) -> Dataset:
+    """Return what a header says of greys, a frame's own elements in place of the common ones."""
+    header = Dataset()
+    for keyword in grey.ELEMENTS:
+        if keyword in dataset:
+            header[keyword] = dataset[keyword]
+    for keyword, value in view:
+        setattr(header, keyword, value)
+    return header
+
+
+def _own_elements(
+    what: str, dataset: Dataset, frames: int
+) -> Iterator[tuple[tuple[str, object], ...]]:
     """Yield the window and the rescale of each frame of an enhanced file."""
     damaged = (
         f"{what}: its functional groups are damaged or fewer than its frames; export it again."
@@ -191,7 +201,7 @@ def _own_elements(what: str, dataset: Dataset, frames: int) -> Iterator[dict[str
 
     def of(group: Dataset) -> dict[str, object]:
         return {
-            keyword: item[keyword].value
+            keyword: first_of(item[keyword].value)
             for sequence, keywords in _IN_GROUPS.items()
             for item in (group.get(sequence) or [])[:1]
             for keyword in keywords
@@ -203,25 +213,27 @@ def _own_elements(what: str, dataset: Dataset, frames: int) -> Iterator[dict[str
     )
     for frame in range(frames):
         yield attempt(
-            lambda frame=frame: (of(shared[0]) if shared else {}) | (of(own[frame]) if own else {}),
+            lambda frame=frame: tuple(
+                ((of(shared[0]) if shared else {}) | (of(own[frame]) if own else {})).items()
+            ),
             damaged,
         )
 
 
 def _scale(
-    what: str, dataset: Dataset, claimed: Layout, greys: list[grey.Greys]
+    what: str, dataset: Dataset, claimed: Layout, greys: Callable[[int], grey.Greys]
 ) -> tuple[grey.Scale | None, str]:
     """Return the scale of frames without a window, and what the greys come from, in words."""
-    bare = [frame for frame, its in enumerate(greys) if its.asked is None]
+    bare = [frame for frame in range(claimed.frames) if greys(frame).asked is None]
     if not bare:
-        return None, greys[0].asked.origin
+        return None, greys(0).asked.origin
     spans: list[tuple[float, float]] = []
     if claimed.stored > 8:
         values = stored_values(what, dataset, claimed, bare)
-        spans = [s for f, v in zip(bare, values, strict=True) if (s := greys[f].span(v))]
-    full = tuple(end(greys[f].full[i] for f in bare) for i, end in enumerate((min, max)))
+        spans = [s for f, v in zip(bare, values, strict=True) if (s := greys(f).span(v))]
+    full = tuple(end(greys(f).full[i] for f in bare) for i, end in enumerate((min, max)))
     scale = grey.common_scale(full, spans, claimed.stored)
-    return scale, (greys[0].asked or scale).origin
+    return scale, (greys(0).asked or scale).origin
 
 
 def _parse(what: str, content: bytes) -> Dataset:

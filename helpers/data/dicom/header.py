@@ -45,13 +45,14 @@ def attempt(call: Callable[[], _T], message: str) -> _T:
     raise DataError(message)
 
 
-def _first(value: Any) -> Any:
+def first_of(value: Any) -> Any:
+    """Return the first of several values, or the only one."""
     return value[0] if isinstance(value, MultiValue) and value else value
 
 
 def number_of(what: str, dataset: Dataset, keyword: str, default: float | None = None) -> float:
     """Return an element's number, the first one if there are several."""
-    value = attempt(lambda: _first(dataset.get(keyword)), f"{what}: {keyword} is damaged.")
+    value = attempt(lambda: first_of(dataset.get(keyword)), f"{what}: {keyword} is damaged.")
     if value in (None, "", []):
         if default is None:
             raise DataError(f"{what} does not say its {keyword}; export it again.")
@@ -72,7 +73,7 @@ def count_of(what: str, dataset: Dataset, keyword: str, default: int | None = No
 
 def term_of(what: str, dataset: Dataset, keyword: str) -> str:
     """Return an element's text in capitals, "" if there is none; for comparing, not for showing."""
-    value = attempt(lambda: _first(dataset.get(keyword)), f"{what}: {keyword} is damaged.")
+    value = attempt(lambda: first_of(dataset.get(keyword)), f"{what}: {keyword} is damaged.")
     return str(value or "").strip().upper()
 
 

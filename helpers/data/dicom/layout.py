@@ -16,6 +16,9 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGTransferSyntaxes, RLELossl
 from helpers.data.dicom.header import attempt, count_of, is_given, number_of, term_of
 from helpers.data.splits import DataError
 
+MAX_FRAME_BYTES = 2**27  # 8192 x 8192 pixels of 16 bits: what a frame needs while it is decoded
+MAX_FRAMES = 2**16
+
 ELEMENTS = (
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -64,6 +67,11 @@ class Layout:
     def shape(self) -> tuple[int, ...]:
         """Of a decoded frame: (H, W) or (H, W, 3)."""
         return (self.rows, self.columns) + (3,) * (self.samples == 3)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of a frame as the uint8 image that comes of it."""
+        return self.rows * self.columns * (1 if self.photometric in GREY else 3)
 
     def size(self, *, native: bool) -> int:
         """Return the bytes of all frames: as stored without compression, or decoded."""
@@ -177,8 +185,15 @@ def check_size(what: str, dataset: Dataset, layout: Layout, limit: int) -> None:
             f"{wrong}; its pixel data is {there} bytes long. It is truncated or damaged; export it "
             "again."
         )
-    if max(claimed, layout.frames * layout.rows * layout.columns * layout.samples) > limit:
+    if max(claimed, layout.frames * layout.image_bytes) > limit:
         raise DataError(f"{what}: {layout} are more than {limit} bytes; split it into parts.")
+    if layout.frames > MAX_FRAMES:
+        raise DataError(f"{what}: {layout.frames} frames; more than {MAX_FRAMES} are not read.")
+    if claimed // layout.frames > MAX_FRAME_BYTES:
+        raise DataError(
+            f"{what}: one frame of {layout} is more than {MAX_FRAME_BYTES} bytes; make it smaller "
+            "or cut it into tiles."
+        )
     one_more = claimed + claimed // layout.frames
     if native and there >= one_more:
         raise DataError(

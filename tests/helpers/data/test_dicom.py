@@ -18,7 +18,6 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut
 from pydicom.uid import (
     HTJ2K,
-    JPEG2000,
     BasicTextSRStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -626,6 +625,14 @@ BAD = {
         lambda: compressed(make(Rows=65535, Columns=65535), JPEGBaseline8Bit, [b"\xff\xd8"]),
         "claims 65535",
     ),
+    "too many frames for one file": (
+        lambda: make(np.zeros((2**17, 1, 1), np.uint8)),
+        "131072 frames; more than 65536 are not read",
+    ),
+    "a frame too large": (
+        lambda: compressed(make(Rows=16384, Columns=8193), RLELossless, [bytes(2_200_000)]),
+        r"one frame of 8193 x 16384 .* is more than 134217728 bytes",
+    ),
     "no rows": (lambda: make(Rows=0), "Rows is 0; expected a whole number from 1"),
     "no columns": (lambda: make(Columns=None), "does not say its Columns"),
     "no frames": (lambda: make(NumberOfFrames=0), "NumberOfFrames is 0"),
@@ -854,7 +861,7 @@ def transcoded(ds, syntax, folder):
 
 
 @pytest.mark.parametrize(
-    "syntax", [JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, JPEG2000]
+    "syntax", [JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless]
 )
 def test_lossless_codecs(syntax, tmp_path):
     for bits, signed in ((8, False), (12, False), (12, True), (16, False), (16, True)):
@@ -865,11 +872,24 @@ def test_lossless_codecs(syntax, tmp_path):
         images = read_dicom("x", content).images[..., 0]
         np.testing.assert_array_equal(images, full_range(values, bits, signed), f"{bits} {signed}")
         np.testing.assert_array_equal(read_dicom("x", content, [1]).images[0, ..., 0], images[1])
+    if syntax == JPEG2000Lossless:
+        return  # colour below
     pixels = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3)).astype(np.uint8)
     ds = transcoded(colour(pixels), syntax, tmp_path)
-    np.testing.assert_array_equal(read(ds).images, pixels)
-    ds.PlanarConfiguration = 1  # of a compressed frame it says nothing
-    np.testing.assert_array_equal(read(ds).images, pixels)
+    for ds.PlanarConfiguration in (0, 1):  # of a compressed frame it says nothing
+        np.testing.assert_array_equal(read(ds).images, pixels)
+
+
+@pytest.mark.parametrize(("term", "mct"), [("RGB", 0), ("RGB", 1), ("YBR_RCT", 1)])
+def test_colour_in_jpeg_2000(term, mct):
+    rgb, frames = blurred_colours(), []
+    for no_jp2 in (True, False):
+        file = io.BytesIO()
+        Image.fromarray(rgb[0]).save(file, "JPEG2000", mct=mct, no_jp2=no_jp2)
+        frames.append(file.getvalue())
+    ds = colour(np.concatenate([rgb, rgb]), PhotometricInterpretation=term, PlanarConfiguration=1)
+    images = read(compressed(ds, JPEG2000Lossless, frames)).images
+    np.testing.assert_array_equal(images, np.concatenate([rgb, rgb]))
 
 
 def test_without_gdcm_the_error_says_which_package_brings_the_decoder(monkeypatch):
@@ -1026,6 +1046,12 @@ def test_enhanced_files_have_a_window_a_frame():
         np.testing.assert_array_equal(image, expected)
     content = to_bytes(enhanced(windows, slope=0.5, frames=3))
     np.testing.assert_array_equal(read_dicom("x", content, [1]).images[0, ..., 0], images[1])
+    many = [(600, 300 + i % 70) for i in range(140)]
+    images = greys(enhanced(many, frames=140))
+    last = stored_values(12, frames=140)[139]
+    np.testing.assert_array_equal(
+        images[139], np.round([[linear(x, *many[139]) for x in row] for row in last.astype(float)])
+    )
     without = enhanced([], slope=2, frames=2)
     np.testing.assert_array_equal(greys(without), full_range(stored_values(12, frames=2), 12))
 
