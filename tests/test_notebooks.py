@@ -1,6 +1,9 @@
 """The rules of the house for notebooks: committed executed, small, and readable."""
 
 import ast
+import importlib.util
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -40,6 +43,31 @@ def test_executed_from_a_fresh_kernel_top_to_bottom(notebook):
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
+
+
+def test_every_name_is_imported_or_made_there_and_none_for_nothing():
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F"]
+    found = subprocess.run([*ruff, *NOTEBOOKS], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_what_is_taken_from_this_repository_is_there(notebook):
+    tree = ast.parse("\n".join(cell.source for cell in code_cells(notebook)))
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("helpers", "study"):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if importlib.util.find_spec(node.module).submodule_search_locations and (
+                    importlib.util.find_spec(name)
+                ):
+                    modules[alias.asname or alias.name] = importlib.import_module(name)
+                else:
+                    assert hasattr(importlib.import_module(node.module), alias.name), name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id)
+            assert module is None or hasattr(module, node.attr), f"{node.value.id}.{node.attr}"
 
 
 def test_starts_with_a_title_and_ends_with_what_we_reproduced(notebook):
