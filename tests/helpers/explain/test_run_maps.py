@@ -14,7 +14,6 @@ from helpers.runs.experiment import run_experiment
 from helpers.runs.store import RunError
 from helpers.runs.weights import load_model
 from helpers.training.inference import as_tensor, prepare
-from study.maps import measure
 
 SPLITS = make_phantom(n_train=16, n_val=8, n_test=10)
 
@@ -65,7 +64,7 @@ def test_other_labels_than_those_of_the_run_are_refused(run):
 
 
 def test_of_a_large_split_every_kth_image_is_explained(run, monkeypatch):
-    monkeypatch.setattr(measure, "MOST_IMAGES", 4)
+    monkeypatch.setattr(run_maps, "MOST_IMAGES", 4)
     maps = explain_run_maps.make_maps(load_model(run), run, SPLITS.test)
     assert maps.indices.tolist() == [0, 3, 6, 9]
     assert maps.labels.tolist() == SPLITS.test.labels[[0, 3, 6, 9]].tolist()
