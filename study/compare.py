@@ -391,6 +391,8 @@ def compare_all(groups: Sequence[Group], plan: Plan) -> Results:
         groups: real runs (`groups.is_real`), of whatever data set.
         plan: see `load_plan`.
     """
-    chosen = tuple(group for group in groups if group.config["dataset"] == plan.dataset)
+    sides = [side for f in plan.families for pair in f.pairs for side in (pair.a, pair.b)]
+    datasets = {plan.dataset, *(side.dataset for side in sides)}
+    chosen = tuple(group for group in groups if group.config["dataset"] in datasets)
     compared = {f.name: compare_family(f, chosen, plan=plan) for f in plan.families}
     return Results(plan, chosen, compared)

@@ -67,7 +67,7 @@ class Plan:
     Attributes:
         min_seeds: for a verdict.
         level: of the corrected p values.
-        dataset: name for `load_dataset`; all comparisons are on its test images.
+        dataset: name for `load_dataset`; a comparison that names no other is on its test images.
         families: what is corrected together.
         systems: rows of paper A's Table 4 by their start; empty in a file that has none.
     """
@@ -133,7 +133,7 @@ def _pair(entry: dict[str, Any], common: dict[str, Any], dataset: str, family: s
     where = f"family {family}, comparison {entry.get('id')}"
     check_keys(entry, where, needed=("id", "title", "claim"), allowed=("a", "b", "published"))
     sides = [
-        protocol(common | entry.get(side, {}), dataset=dataset, where=f"{where}, {side}")
+        protocol({"dataset": dataset} | common | entry.get(side, {}), where=f"{where}, {side}")
         for side in ("a", "b")
     ]
     if sides[0] == sides[1]:
@@ -148,7 +148,8 @@ def _pair(entry: dict[str, Any], common: dict[str, Any], dataset: str, family: s
 def _system(entry: dict[str, Any], dataset: str, start: str) -> System:
     where = f"systems of start {start}, {entry.get('title')}"
     check_keys(entry, where, needed=("title", "runs"), allowed=("published",))
-    config = protocol(entry["runs"] | {"pretrained": start}, dataset=dataset, where=where)
+    own = {"dataset": dataset, "pretrained": start}
+    config = protocol(entry["runs"] | own, where=where)
     if row := entry.get("published"):
         published_value({"paper": "A", "table": "Table 4", "row": row}, "accuracy", where)
     return System(entry["title"], config, entry.get("published"))
@@ -182,12 +183,11 @@ def _check_unique(names: Sequence[str], where: str) -> None:
         raise ComparisonError(f"{where}: {', '.join(twice)} stands twice.")
 
 
-def protocol(parameters: Mapping[str, Any], *, dataset: str, where: str) -> RunConfig:
+def protocol(parameters: Mapping[str, Any], *, where: str) -> RunConfig:
     """Return a configuration, with seed 0, of the named parameters.
 
     Args:
-        parameters: for `make_config`.
-        dataset: name for `load_dataset`.
+        parameters: for `make_config`, the data set among them.
         where: names the entry in an error.
 
     Raises:
@@ -198,7 +198,7 @@ def protocol(parameters: Mapping[str, Any], *, dataset: str, where: str) -> RunC
             f"{where}: {', '.join(empty)} has no value; leave it out or give one."
         )
     try:
-        return make_config(**parameters, dataset=dataset, seed=0)
+        return make_config(**parameters, seed=0)
     except (ConfigError, TypeError) as error:
         raise ComparisonError(f"{where}: {error}") from None
 

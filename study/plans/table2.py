@@ -78,7 +78,7 @@ def load_table2(path: Path | None = None, *, models: Collection[str] | None = No
 def _cell(entry: dict[str, Any], dataset: str, column: str) -> Cell:
     where = f"cell {entry.get('title')}"
     check_keys(entry, where, needed=("title", "published", "runs"))
-    config = protocol(entry["runs"], dataset=dataset, where=where)
+    config = protocol({"dataset": dataset} | entry["runs"], where=where)
     return Cell(entry["title"], config, published_value(entry["published"], column, where))
 
 

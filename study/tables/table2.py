@@ -27,7 +27,7 @@ from study.tables.comparisons import (
 from study.verdicts import NOT_RUN
 from study.words import protocol_text, sentence
 
-FAMILIES = ("cutmix", "optimizer", "blocks", "plain")
+FAMILIES = ("cutmix", "optimizer", "blocks", "plain", "readings")
 NO_NUMBER = "no number printed"
 TEXT = (
     "The numbers of Table 2 stand in its picture alone, not in the text of the paper, so each cell "
@@ -64,6 +64,7 @@ def table2_files(groups: Sequence[Group], table: Table2, rules: Rules) -> dict[s
         *family_sections(results, "blocks"),
         network_table(results),
         *family_sections(results, "plain"),
+        *family_sections(results, "readings"),
     ]
     title = "Paper B, Table 2 and the ablation of the blocks"
     return {

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from helpers.models.medspectralnet_variants import ABLATION
+from helpers.models.medspectralnet_variants import ABLATION, VARIANTS
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.plots import style
@@ -70,6 +70,10 @@ def line(text, start):
     return [cell.strip() for cell in found.strip("|").split("|")]
 
 
+# Both readings at once: built, and compared with nothing.
+UNPLANNED = "medspectralnet_both_readings"
+
+
 @pytest.fixture(scope="module")
 def groups(tmp_path_factory):
     """Adam wins and CutMix helps it; RMSprop has two seeds of a cell; ContextGate does nothing."""
@@ -97,15 +101,16 @@ def files(groups):
 def test_the_plan_names_models_of_the_registry():
     assert load_table2(models=list_models()) == TABLE
     planned = planned_configs([0], plan=TABLE.plan)
-    assert {c.model for c in planned} == {"medspectralnet", *ABLATION}
-    assert {c.dataset for c in planned} == {"breastmnist_64"}
+    assert {c.model for c in planned} == {"medspectralnet", *VARIANTS} - {UNPLANNED}
+    datasets = {(c.recipe, c.dataset) for c in planned}
+    assert datasets == {("table2", "breastmnist_64"), ("paper_b", "breastmnist")}
     assert {c.pretrained for c in planned} == {"imagenet"}
 
 
 def test_the_matrix_holds_every_run_that_is_compared():
     planned = planned_configs(range(TABLE.plan.min_seeds), plan=TABLE.plan)
     cells = {replace(config, seed=seed) for config in CELLS.values() for seed in range(5)}
-    assert cells <= planned <= set(load_matrix("paper"))
+    assert cells <= planned <= {*load_matrix("paper"), *load_matrix("evidence")}
 
 
 def test_cells_are_three_optimizers_by_two_augmentations_each_beside_its_printed_row():
@@ -124,7 +129,7 @@ def test_comparisons_differ_in_what_they_name_alone():
     # An optimizer comes with the learning rate that was tuned for it.
     assert all(departures(p) - {"learning_rate"} == {"optimizer"} for p in by_optimizer)
     assert len({frozenset((p.a.optimizer, p.b.optimizer)) for p in by_optimizer}) == 3
-    for family in ("blocks", "plain"):
+    for family in ("blocks", "plain", "readings"):
         assert all(departures(pair) == {"model"} for pair in pairs(family).values())
     assert {p.a.model for p in pairs("blocks").values()} == {"medspectralnet"}
     assert {p.b.model for p in pairs("blocks").values()} == set(ABLATION)
