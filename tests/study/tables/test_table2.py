@@ -248,6 +248,9 @@ def test_comparisons_of_stored_runs_come_out_each_way(groups):
             "spectralflow_alone": A_BETTER,
             "nothing": NOT_RUN,
         },
+        "readings": dict.fromkeys(
+            ("gate", "depthwise", "both_at_length", "plain_at_length"), NOT_RUN
+        ),
     }
 
 
