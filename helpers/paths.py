@@ -106,6 +106,8 @@ def _is_full(error: Exception, temporary: Path | None) -> bool:
     """Say whether a write failed for want of room: torch's and others' errors do not tell."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _NO_ROOM
+    if os.strerror(errno.ENOSPC) in str(error):  # safetensors says so in words
+        return True
     if temporary is None:
         return False
     try:
