@@ -270,14 +270,11 @@ def _no_pixels(what: str, dataset: Dataset) -> str:
         lambda: UID(str(dataset.get("SOPClassUID") or "")), f"{what}: SOPClassUID damaged."
     )
     # pydicom answers an unknown UID with itself, and that could be any text.
-    name = kind.name if kind.name != str(kind) else ""
-    why = f"it is a {name!r}, no image; take it out"
-    if not name or "Image" in name:
-        why = (
-            "it is no image (a report or an index, perhaps) or is cut off before them; take it out "
-            "or export it again"
-        )
-    return f"{what} has no pixel data: {why}."
+    name = f" (its kind: {kind.name!r})" if kind.name != str(kind) else ""
+    return (
+        f"{what} has no pixel data{name}: it is no image (a report or an index, perhaps) or is cut "
+        "off before or within them; take it out or export it again."
+    )
 
 
 def _inflated_size(deflated: bytes) -> int:

@@ -662,7 +662,7 @@ BAD = {
     ),
     "a report": (
         lambda: make(PixelData=None, SOPClassUID=BasicTextSRStorage),
-        "has no pixel data: it is a 'Basic Text SR Storage', no image",
+        r"has no pixel data \(its kind: 'Basic Text SR Storage'\): it is no image",
     ),
     "no fragments": (
         lambda: compressed(make(), RLELossless, []),
