@@ -9,10 +9,9 @@ from functools import cache
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
 from helpers import paths
 from helpers.data.rebuilt import REBUILT
+from helpers.files import read_yaml, reading
 
 # "quick": small runs; "phantom": synthetic images with a known lesion. Each has its own tree.
 PROFILES = ("paper", "quick", "phantom")
@@ -71,7 +70,9 @@ class ConfigError(ValueError):
 @cache
 def load_recipes() -> dict[str, dict[str, Any]]:
     """Read `params/recipes.yaml`."""
-    return yaml.safe_load((paths.repo_root() / "params" / "recipes.yaml").read_text())
+    file = paths.repo_root() / "params" / "recipes.yaml"
+    with reading(file, ConfigError):
+        return read_yaml(file)
 
 
 def without_size(dataset: str) -> str:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from helpers.config import without_size
 from helpers.data.rebuilt import REBUILT
+from helpers.files import read_csv, reading
 from helpers.paths import published_dir
 
 COLUMNS = ("paper", "table", "row", "column", "value", "unit", "mark", "source", "note")
@@ -161,11 +162,8 @@ def _load(folder: Path) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != COLUMNS:
-        raise PublishedError(
-            f"{path.name} has the columns {list(frame.columns)}, expected {list(COLUMNS)}."
-        )
+    with reading(path, PublishedError):
+        frame = read_csv(path, dict.fromkeys(COLUMNS, str))
     numbers = []
     for line, row in enumerate(frame.itertuples(), start=2):
         where = f"{path.name}, line {line} ({_key_text(row)})"
