@@ -88,6 +88,11 @@ def stored_name(dataset: str) -> str:
     return re.sub("^folder:", "cag:", dataset)
 
 
+def profile_of(dataset: str, profile: str) -> str:
+    """Return the profile whose tree takes a run: synthetic images never go to the paper's."""
+    return "phantom" if dataset == "phantom" and profile == "paper" else profile
+
+
 class InputForm(NamedTuple):
     """What a network sees of an image but for its size; the default is paper B's, section 4.1.
 

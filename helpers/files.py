@@ -6,6 +6,7 @@ can hold and the reader expects. CSV cells are written so that a spreadsheet tak
 a formula.
 """
 
+import csv
 import json
 import math
 import re
@@ -119,23 +120,34 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        with open(path, encoding="utf-8", newline="") as handle:
+            reader = csv.reader(handle, strict=True)
+            head, *rows = [(reader.line_num, row) for row in reader if row] or [(0, [])]
     except Exception as error:
         _refuse(path, error)
-    if list(table.columns) != list(columns):
+    if head[1] != list(columns):
         raise DamagedFile(
-            f"{path.name} has {len(table)} rows of {', '.join(map(str, table.columns))}; expected "
+            f"{path.name} has {len(rows)} rows of {', '.join(head[1])}; expected "
             f"{', '.join(columns)}"
         )
-    for name, kind in columns.items():
-        cells = [_cell(path, line, name, text, kind) for line, text in enumerate(table[name], 2)]
-        table[name] = pd.Series(cells, dtype={int: "int64", float: "float64"}.get(kind, "str"))
-    return table
+    for line, row in rows:
+        if len(row) != len(columns):
+            raise DamagedFile(
+                f"{path.name}, line {line}: {len(row)} cells, expected {len(columns)}"
+            )
+    cells = {
+        name: [_cell(path, line, name, row[k], kind) for line, row in rows]
+        for k, (name, kind) in enumerate(columns.items())
+    }
+    kinds = {int: "int64", float: "float64", str: "str"}
+    return pd.DataFrame(
+        {name: pd.Series(cells[name], dtype=kinds[columns[name]]) for name in cells}
+    )
 
 
 def _cell(path: Path, line: int, name: str, text: str, kind: type) -> Any:
     if kind is float and text == "":
-        return np.nan
+        return math.nan
     try:
         value = kind(text)
         if kind is int:

@@ -173,6 +173,8 @@ def _read(path: Path) -> pd.DataFrame:
         except PublishedError as error:
             raise PublishedError(f"{where}: {error}") from None
         numbers.append(parsed)
+    if not numbers:
+        raise PublishedError(f"{path.name} holds no value.")
     frame["file"] = path.name
     frame[["number", "low", "high"]] = pd.DataFrame(numbers, index=frame.index, dtype="float64")
     return frame

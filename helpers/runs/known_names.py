@@ -66,7 +66,7 @@ def known_names() -> KnownNames:
     if "torch" in sys.modules:
         return _read(json.dumps(_list()))
     file = cache_dir() / "names" / f"{_code_digest()}.json"
-    with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged list is made anew
+    if file.exists():
         return _read(file.read_text())
     done = subprocess.run(
         [sys.executable, "-m", "helpers.runs.known_names"],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from helpers.files import read_csv, reading
 from helpers.paths import published_dir
-from study.published import Published, lookup
+from study.published import Published, PublishedError, lookup
 
 COLUMNS = ("id", "paper", "place", "claim", "printed", "kind", "check", "sources", "cannot")
 KINDS = (
@@ -100,5 +100,8 @@ def _claim(row: dict[str, str], where: str) -> Claim:
             f"column; sources are joined by {KEY!r}."
         )
     claim = Claim(**row | {"sources": keys})
-    claim.published()
+    try:
+        claim.published()
+    except PublishedError as error:
+        raise PublishedError(f"{where}: {error}") from None
     return claim
