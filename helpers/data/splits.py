@@ -173,7 +173,7 @@ class Splits:
 
 
 def largest_against_rest(splits: Splits) -> Splits:
-    """Return a data set as one of two classes: the largest training class (1) against all others."""
+    """Return a set as one of two classes: the largest training class (1) against all others."""
     counts = np.bincount(splits.train.labels, minlength=splits.num_classes)
     largest = int(counts.argmax())
     binary = {
