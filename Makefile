@@ -3,8 +3,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+export PYTHON
 CORES ?= 2
+# A value may be a path of any characters, so the shell takes it from the environment.
 PROFILE ?= paper
+export PROFILE
 # Where runs take place: local, slurm or kubernetes, and how many at once; docs/scale_out.md.
 EXECUTOR ?= local
 JOBS ?= 100
@@ -33,9 +36,9 @@ setup: .venv/.complete  ## create .venv with everything in it
 
 # Anew when the requirements change; a half-made environment has no such mark.
 .venv/.complete: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; call make PYTHON=python3.x"'
+	@"$$PYTHON" -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; call make PYTHON=python3.x"'
 	@echo "setting up .venv (about 6 GB; once)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || "$$PYTHON" -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
@@ -55,7 +58,7 @@ lab: setup  ## JupyterLab on the notebooks
 
 report: setup  ## tables, README status and the report page from the stored runs
 	@$(BIN)/python -m study tables
-	@$(BIN)/python -m study report --profile $(PROFILE)
+	@$(BIN)/python -m study report --profile "$$PROFILE"
 
 # glibc hands a step's tensors back to the kernel and asks for them anew at the next step. Kept, they
 # make training on a CPU a tenth faster; other C libraries and GPUs ignore this.
@@ -63,7 +66,7 @@ reproduce sweep bench: export MALLOC_MMAP_THRESHOLD_ := 33554432
 reproduce sweep bench: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
 sweep: setup  ## the matrix of params/$(PROFILE).yaml, resumed where it stopped
-	@$(SNAKEMAKE) $(WHERE) $(FLAGS) --config profile=$(PROFILE) -- runs
+	@$(SNAKEMAKE) $(WHERE) $(FLAGS) --config profile="$$PROFILE" -- runs
 
 bench: setup  ## speed of training, beside the bare step and the usual loop; FLAGS=--save keeps it
 	@$(BIN)/python -m benchmarks $(FLAGS)

@@ -20,9 +20,10 @@ from helpers.runs.store import is_stored, run_dir
 
 SWEEP = f"{datetime.now():%Y%m%d_%H%M%S}_{socket.gethostname()}_{os.getpid()}"
 # The interpreter of this process, whatever is on PATH; seaborn and papermill talk too much.
-PAPERMILL = f"{sys.executable} -m papermill --no-progress-bar"
+PYTHON = shlex.quote(sys.executable)
+PAPERMILL = f"{PYTHON} -m papermill --no-progress-bar"
 # A kernel talks much; its words are shown only where it fails.
-LOGGED = "> {log} 2>&1 || {{ tail -n 40 {log} >&2; exit 1; }}"
+LOGGED = "> {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
 
 
 def planned_runs():
@@ -105,23 +106,23 @@ rule train:
     # A failure is told at the end of the sweep, with the reason. Two sweeps at once may come by the
     # same run: the second waits for the lock of its folder and loads what the first has stored.
     shell:
-        "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook}"
-        " {params.options} > {log} 2>&1 && mv {params.notebook} {params.shown}"
-        " && {sys.executable} -m helpers.runs.progress {params.stored} && touch {params.mark} {output}"
+        "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook:q}"
+        " {params.options} > {log:q} 2>&1 && mv {params.notebook:q} {params.shown:q}"
+        " && {PYTHON} -m helpers.runs.progress {params.stored:q} && touch {params.mark:q} {output:q}"
 
 
 rule show_data:
     output: EXECUTED / "01_data.ipynb"
     log: EXECUTED / "logs" / "01_data.log"
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/01_data.ipynb {output} -p dataset {SHOWN.dataset} " + LOGGED
+    shell: "{PAPERMILL} notebooks/01_data.ipynb {output:q} -p dataset {SHOWN.dataset:q} " + LOGGED
 
 
 rule show_models:
     output: EXECUTED / "02_models.ipynb"
     log: EXECUTED / "logs" / "02_models.log"
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/02_models.ipynb {output} " + LOGGED
+    shell: "{PAPERMILL} notebooks/02_models.ipynb {output:q} " + LOGGED
 
 
 rule show_losses:
@@ -129,7 +130,7 @@ rule show_losses:
     log: EXECUTED / "logs" / "03_losses_and_plasticity.log"
     resources: mem_mb=1800
     shell:
-        "{PAPERMILL} notebooks/03_losses_and_plasticity.ipynb {output} -p dataset {SHOWN.dataset} "
+        "{PAPERMILL} notebooks/03_losses_and_plasticity.ipynb {output:q} -p dataset {SHOWN.dataset:q} "
         + LOGGED
 
 
@@ -139,7 +140,7 @@ rule show_comparisons:
     log: EXECUTED / "logs" / "{name}.log"
     wildcard_constraints: name="|".join(COMPARISONS)
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} " + LOGGED
+    shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output:q} " + LOGGED
 
 
 rule show_run:
@@ -149,10 +150,10 @@ rule show_run:
     params: options=parameters_of(SHOWN, matrix.RUN_KEYS)
     wildcard_constraints: name="|".join(ABOUT_ONE_RUN)
     resources: mem_mb=1800
-    shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output} {params.options} " + LOGGED
+    shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output:q} {params.options} " + LOGGED
 
 
 rule report:
     input: RECORDS, NOTEBOOKS
     output: ROOT / "report" / "index.html"
-    shell: "{sys.executable} -m study report --profile {PROFILE}"
+    shell: "{PYTHON} -m study report --profile {PROFILE:q}"

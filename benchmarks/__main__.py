@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from benchmarks.common import default_options, run
+from helpers.terminal import escape_unshowable
 from study.tables.speed import BENCHMARKS, speed_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run them one after another; print how long each takes, and all figures at the end."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--save", action="store_true", help="write results/benchmarks")
     save = parser.parse_args(arguments).save

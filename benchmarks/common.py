@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from helpers.terminal import escape_unshowable
 from helpers.training.seeds import default_device, environment, git_state
 from study.tables.speed import Record, Speed, save_record, speed_lines
 
@@ -57,6 +58,7 @@ def run(measure: Measure, options: dict[str, Any], *, save: bool = False) -> Rec
 
 def main(measure: Measure, arguments: Sequence[str] | None = None) -> None:
     """Command line of one benchmark: run it, print its table."""
+    escape_unshowable()
     summary = inspect.getmodule(measure).__doc__.splitlines()[0]
     parser = argparse.ArgumentParser(description=summary)
     for name, default in default_options(measure).items():

@@ -10,10 +10,9 @@ from functools import cache
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
 from helpers import paths
 from helpers.data.rebuilt import REBUILT
+from helpers.files import read_yaml, reading
 
 # "quick": small runs; "phantom": synthetic images with a known lesion. Each has its own tree.
 PROFILES = ("paper", "quick", "phantom")
@@ -73,7 +72,9 @@ class ConfigError(ValueError):
 @cache
 def load_recipes() -> dict[str, dict[str, Any]]:
     """Read `params/recipes.yaml`."""
-    return yaml.safe_load((paths.repo_root() / "params" / "recipes.yaml").read_text())
+    file = paths.repo_root() / "params" / "recipes.yaml"
+    with reading(file, ConfigError):
+        return read_yaml(file)
 
 
 def without_size(dataset: str) -> str:
@@ -93,6 +94,11 @@ def stored_name(dataset: str) -> str:
     The second is the older one of two names for one thing, and part of stored hashes.
     """
     return re.sub("^folder:", "cag:", dataset)
+
+
+def profile_of(dataset: str, profile: str) -> str:
+    """Return the profile whose tree takes a run: synthetic images never go to the paper's."""
+    return "phantom" if dataset == "phantom" and profile == "paper" else profile
 
 
 class InputForm(NamedTuple):

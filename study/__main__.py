@@ -4,6 +4,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from helpers.terminal import escape_unshowable
+
 COMMANDS = {
     "tables": ("study.tables.__main__", "all generated tables, or --check to compare them only"),
     "costs": ("study.costs.measure", "time, memory and exported forms of every network"),
@@ -18,6 +20,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run one command with the arguments after its name; return its exit status."""
+    escape_unshowable()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in COMMANDS:
         asked = f"unknown command {arguments[0]!r}" if arguments else "which command?"

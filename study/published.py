@@ -20,6 +20,7 @@ import pandas as pd
 
 from helpers.config import without_size
 from helpers.data.rebuilt import REBUILT
+from helpers.files import read_csv, reading
 from helpers.paths import published_dir
 
 COLUMNS = ("paper", "table", "row", "column", "value", "unit", "mark", "source", "note")
@@ -179,11 +180,8 @@ def _load(folder: Path) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != COLUMNS:
-        raise PublishedError(
-            f"{path.name} has the columns {list(frame.columns)}, expected {list(COLUMNS)}."
-        )
+    with reading(path, PublishedError):
+        frame = read_csv(path, dict.fromkeys(COLUMNS, str))
     numbers = []
     for line, row in enumerate(frame.itertuples(), start=2):
         where = f"{path.name}, line {line} ({_key_text(row)})"
@@ -193,6 +191,8 @@ def _read(path: Path) -> pd.DataFrame:
         except PublishedError as error:
             raise PublishedError(f"{where}: {error}") from None
         numbers.append(parsed)
+    if not numbers:
+        raise PublishedError(f"{path.name} holds no value.")
     frame["file"] = path.name
     frame[["number", "low", "high"]] = pd.DataFrame(numbers, index=frame.index, dtype="float64")
     return frame

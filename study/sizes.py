@@ -33,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from helpers.models.counting import MACS_TOOL, count_parameters
 from helpers.models.registry import build_model, list_models
 from helpers.models.zoo.timm_models import TIMM_MODELS
+from helpers.terminal import escape_unshowable
 from study.published import Published, last_digit, lookup, rounding
 from study.table import COMMAND, csv_text, markdown_table
 from study.verdicts import MATCH, NO_MATCH, UNVERIFIED
@@ -579,6 +580,7 @@ def readme_model_sizes() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, of all models or of those named."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m study.sizes", description=main.__doc__)
     parser.add_argument("models", nargs="*", help="names in the registry, by default all")
     names = parser.parse_args(arguments).models

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.files import guarded
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.published import Published
@@ -49,7 +50,7 @@ def folded(summary: str, text: str) -> str:
 
 def csv_text(table: pd.DataFrame, *, float_format: str = "%.4f") -> str:
     """Write a table as CSV, numbers with four decimals unless told otherwise."""
-    return table.to_csv(index=False, float_format=float_format, lineterminator="\n")
+    return guarded(table).to_csv(index=False, float_format=float_format, lineterminator="\n")
 
 
 def commit_text(git: Mapping[str, Any]) -> str:

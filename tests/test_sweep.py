@@ -1,6 +1,8 @@
 """A sweep as users start it: a run that fails, a kill in the middle, and the same command again."""
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +26,8 @@ ROW = {
 }
 GOOD, OLD = 0, 1  # seeds: a run that trains, and one that an older version has stored
 OLD_RECORD = '{"schema": 0}'
+# Unquoted in a shell line, this is several words, a redirection and two commands.
+HARD = 'hard & it\'s $HOME; "x" > hard `id` (a)'
 
 
 def sweep(matrix: Path) -> subprocess.Popen:
@@ -52,8 +56,10 @@ def kill_all(process: subprocess.Popen) -> None:
 def swept(tmp_path_factory):
     """A sweep killed in training and started again, on a matrix that has grown by an old run."""
     folder = tmp_path_factory.mktemp("sweep")
+    tree = folder / HARD / "results"
+    (folder / "hard").write_text("not ours")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPRO_RESULTS", str(folder / "results"))
+        patch.setenv("REPRO_RESULTS", str(tree))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.delenv("REPRO_STAND_IN", raising=False)
         runs = [make_config(**ROW, seed=seed, profile="quick") for seed in (GOOD, OLD)]
@@ -79,6 +85,8 @@ def swept(tmp_path_factory):
             "left": left,
             "status": second.returncode,
             "output": output,
+            "beside": sorted(path.name for path in folder.iterdir()),
+            "not_ours": (folder / "hard").read_text(),
         }
 
 
@@ -92,7 +100,7 @@ def test_a_killed_run_is_not_taken_for_done_and_its_lock_hinders_nobody(swept):
 def test_a_failed_run_stops_no_other_and_is_listed_with_its_reason(swept):
     folder = run_dir(swept["runs"][OLD])
     name = "/".join(folder.parts[-4:])
-    assert swept["status"] != 0
+    assert swept["status"] != 0 and "not done" in swept["output"], swept["output"]
     listed = swept["output"].split("of 2 runs of this sweep, 1 not done:\n")[1].splitlines()
     assert listed[0].startswith(f"  {name}: RunError: ")
     assert "has schema 0, this version reads" in listed[0]
@@ -112,6 +120,11 @@ def test_a_store_of_an_older_schema_is_left_as_it_was(swept):
     folder = run_dir(swept["runs"][OLD])
     assert (folder / "run.json").read_text() == OLD_RECORD
     assert {path.name for path in folder.iterdir()} == {"run.json"}
+
+
+def test_nothing_is_written_beside_a_path_of_hard_characters(swept):
+    assert swept["beside"] == sorted(["hard", HARD, "tiny.yaml"])
+    assert swept["not_ours"] == "not ours"
 
 
 NOTEBOOK_FAILED = """\
@@ -163,3 +176,37 @@ def test_what_was_not_started_is_counted_and_what_ended_well_left_out(tmp_path):
     assert lines[2] == f"    log: {tmp_path / 'b.log'}"
     assert lines[3] == "  2 not started"
     assert list_unfinished(["a"], folder=tmp_path) == ""
+
+
+def test_every_command_of_a_sweep_quotes_its_paths(tmp_path, monkeypatch):
+    """The repository itself under a path of hard characters; each shell line is taken apart."""
+    root = tmp_path / HARD / "repository"
+    ignored = shutil.ignore_patterns("results", ".git", ".venv", "__pycache__", ".snakemake")
+    shutil.copytree(repo_root(), root, ignore=ignored)
+    (root / "results").mkdir()
+    row = ROW | {"seed": 0, "dataset": "folder:my set; $x"}
+    (tmp_path / "one.yaml").write_text(json.dumps({"profile": "quick", "rows": [row]}))
+    data = tmp_path / HARD / "data"
+    (data / "folders" / "my set; $x" / "a").mkdir(parents=True)
+    monkeypatch.delenv("REPRO_RESULTS", raising=False)
+    monkeypatch.setenv("REPRO_DATA", str(data))
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "1"]
+        + ["--config", f"profile={tmp_path / 'one.yaml'}", "--", "quick"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    commands = [line for line in done.stdout.splitlines() if "-m papermill" in line]
+    assert len(commands) >= 5
+    for command in commands:
+        lexer = shlex.shlex(command.strip(), posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+        assert "id" not in words and str(Path.home()) not in command
+        redirected = words[words.index(">") + 1]
+        assert redirected.startswith(str(root / "results"))
+        if "dataset" in words:
+            assert words[words.index("dataset") + 1] == "cag:my set; $x"

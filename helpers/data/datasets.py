@@ -58,6 +58,15 @@ def _load(name: str, image_size: int | None) -> Splits:
     raise _unknown(name)
 
 
+def load_if_there(name: str) -> Splits | None:
+    """Load a data set that something can do without; where it cannot be had, say so: None."""
+    try:
+        return load_dataset(name)
+    except DatasetUnavailable as error:
+        print(f"left out, since {name} cannot be had here: {error}")
+        return None
+
+
 def list_datasets() -> list[str]:
     """Return the names that `load_dataset` knows, with the files and folders that are there.
 

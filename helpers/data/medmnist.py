@@ -9,7 +9,6 @@ names come from `medmnist.INFO`, never from here.
 
 import hashlib
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +20,8 @@ from helpers.data import fetch
 from helpers.data.names import SIZES
 from helpers.data.rebuilt import find_rebuilt
 from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
+from helpers.files import DamagedFile, open_arrays
 from helpers.paths import cache_dir, data_root
-
-# What numpy and zipfile raise for damaged, encrypted or senseless content.
-_UNREADABLE = (
-    *(OSError, EOFError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 def npz_name(flag: str, image_size: int) -> str:
@@ -163,23 +157,20 @@ def read_npz(
     keys = [f"{split}_{part}" for split in SPLIT_NAMES for part in ("images", "labels")]
     groups = [f"{split}_groups" for split in SPLIT_NAMES]
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("no zip archive")
-        with np.load(path, allow_pickle=False) as file:
-            if any(key in file.files for key in groups):
+        with open_arrays(path) as file:
+            if any(key in file.names for key in groups):
                 keys += groups
-            missing = [key for key in keys if key not in file.files]
+            missing = [key for key in keys if key not in file.names]
             if missing:
-                raise DataError(
-                    f"{path.name} lacks {', '.join(missing)}; it has {', '.join(file.files)}."
+                raise DamagedFile(
+                    f"{path.name} lacks {', '.join(missing)}; it has {', '.join(file.names)}"
                 )
-            keys += ["class_names"] if "class_names" in file.files else []
-            arrays = {key: _read_array(file, key, path.name) for key in keys}
-    except DataError:
-        raise
-    except _UNREADABLE as error:
+            keys += ["class_names"] if "class_names" in file.names else []
+            arrays = {key: file.read(key) for key in keys}
+    except DamagedFile as error:
         raise DataError(
-            f"{path.name} is truncated or no npz file ({error}); replace it by a whole one."
+            f"{path.name} is truncated or no npz file of the expected form ({error}); replace it "
+            "by a whole one."
         ) from error
     except MemoryError as error:
         raise DataError(f"{path.name} does not fit into memory ({error}).") from error
@@ -189,18 +180,6 @@ def read_npz(
         parts = (arrays.get(f"{split}_{part}") for part in ("images", "labels", "groups"))
         splits[split] = _as_split(f"{path.name}, {split}", *parts, frame=frame)
     return NpzContent(splits, _class_names(path.name, arrays.get("class_names")))
-
-
-def _read_array(file: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
-    try:
-        return file[key]
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise DataError(
-            f"{name}: {key} is a pickled object array, which is never loaded (it could run code); "
-            "expected plain numbers or text."
-        ) from error
 
 
 def _frame(

@@ -1,7 +1,7 @@
 """What every data set becomes: train, validation and test images with labels, checked once."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -177,6 +177,17 @@ class Splits:
     def is_phantom(self) -> bool:
         """Whether the images are synthetic; such results are no results on patients."""
         return self.name == "phantom"
+
+
+def largest_against_rest(splits: Splits) -> Splits:
+    """Return a set as one of two classes: the largest training class (1) against all others."""
+    counts = np.bincount(splits.train.labels, minlength=splits.num_classes)
+    largest = int(counts.argmax())
+    binary = {
+        name: replace(split, labels=(split.labels == largest).astype(np.int64))
+        for name, split in splits.items()
+    }
+    return replace(splits, **binary, class_names=("all others", splits.class_names[largest]))
 
 
 def groups_across(groups: Mapping[str, np.ndarray | None]) -> dict[str, tuple[str, ...]]:

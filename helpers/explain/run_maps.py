@@ -5,7 +5,6 @@
 
 import json
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 
 from helpers.data.splits import Split, Splits
 from helpers.explain.cam import explain, stage_layers
+from helpers.files import open_arrays, reading
 from helpers.paths import write_atomically
 from helpers.runs.checks import check_labels
 from helpers.runs.store import Run, RunError, lock
@@ -61,20 +61,32 @@ def load_maps(run: Run) -> RunMaps:
     Raises:
         RunError: there are none, or the file is damaged.
     """
-    file = run.path / FILE
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            layers = json.loads(str(arrays["layers"]))
-            maps = {
-                (name, layer): arrays[f"{name}/{layer}"].astype(np.float32)
-                * arrays[f"{name}/{layer}/peak"]
-                for name in CLASSES
-                for layer in layers.values()
-            }
-            labels, predicted = arrays["labels"], arrays["predicted"]
-            return RunMaps(arrays["indices"], labels, predicted, layers, maps)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise RunError(f"{run.path.name}: cannot read {file.name}: {error}.") from error
+    file, data = run.path / FILE, run.record["data"]
+    side, images = run.config["image_size"], data["n"]["test"]
+    with reading(file, RunError, f" ({run.path.name})"), open_arrays(file) as arrays:
+        layers = json.loads(str(arrays.read("layers", "U", ())))
+        if not isinstance(layers, dict) or not all(isinstance(v, str) for v in layers.values()):
+            raise ValueError(f"layers is {layers!r:.80}, expected titles with names")
+        indices, labels, predicted = (
+            arrays.read(name, "iu", ("maps",), most=images)
+            for name in ("indices", "labels", "predicted")
+        )
+        for name, values, end in (
+            ("indices", indices, images),
+            ("labels", labels, data["num_classes"]),
+            ("predicted", predicted, data["num_classes"]),
+        ):
+            if not np.all((values >= 0) & (values < end)):
+                raise ValueError(f"{name} go beyond 0 .. {end - 1}")
+        maps = {
+            (name, layer): arrays.read(
+                f"{name}/{layer}", "f", ("maps", f"{layer} height", f"{layer} width"), most=side
+            ).astype(np.float32)
+            * arrays.read(f"{name}/{layer}/peak", "f", ("maps", 1, 1))
+            for name in CLASSES
+            for layer in layers.values()
+        }
+    return RunMaps(indices, labels, predicted, layers, maps)
 
 
 METHOD = "gradcam"

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 from helpers.data.splits import Split, Splits
 from helpers.data.transforms import NORMALISE, Augmentation
-from helpers.plots.style import COLOURS
+from helpers.plots.style import COLOURS, plain
 
 BOX_COLOUR = "#56B4E9"  # visible on grey and on stained tissue
 _CELL = 0.95  # inches of a small image
@@ -42,7 +42,7 @@ def plot_samples(
     for label, (name, row) in enumerate(zip(class_names, grid, strict=True)):
         members = np.flatnonzero(split.labels == label)
         chosen = members[np.linspace(0, len(members) - 1, min(per_class, len(members))).astype(int)]
-        _row_label(row[0], f"{name}\n(n = {len(members)})")
+        _row_label(row[0], f"{plain(name)}\n(n = {len(members)})")
         for axes, index in zip(row, chosen, strict=False):
             _show(axes, split.images[index])
             if split.boxes is not None and np.isfinite(split.boxes[index]).all():
@@ -66,7 +66,7 @@ def plot_class_balance(splits: Splits, *, axes: Axes) -> Axes:
             label=f"{name} (n = {counts.sum()})",
         )
         axes.bar_label(bars, counts, padding=2, fontsize=6)
-    names = [textwrap.fill(name, 22) for name in splits.class_names]
+    names = [textwrap.fill(plain(name), 22) for name in splits.class_names]
     axes.set_yticks(range(splits.num_classes), names)
     axes.invert_yaxis()
     axes.margins(x=0.12)
@@ -87,7 +87,7 @@ def plot_grey_levels(split: Split, class_names: Sequence[str], *, axes: Axes) ->
             color=COLOURS[label % len(COLOURS)],
             linestyle=_LINES[label // len(COLOURS) % 3],
             linewidth=1.4,
-            label=textwrap.shorten(name, 28, placeholder=" ..."),
+            label=plain(textwrap.shorten(name, 28, placeholder=" ...")),
         )
     axes.set(
         xlabel="grey level (0 black, 255 white)",
@@ -158,7 +158,7 @@ def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, limit: int = 8, title: st
             _show(axes, split.images[index])
             label = textwrap.shorten(splits.class_names[split.labels[index]], 18, placeholder="...")
             colour = "black" if pair.same_label else COLOURS[1]
-            axes.set_xlabel(f"{name} {index}\n{label}", fontsize=6, labelpad=1, color=colour)
+            axes.set_xlabel(f"{name} {index}\n{plain(label)}", fontsize=6, labelpad=1, color=colour)
         column[0].set_title(f"r = {pair.correlation:.4f}", fontsize=7)
     return figure
 
@@ -239,7 +239,7 @@ def _grid(
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[], frame_on=False)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(plain(title), fontsize=9)
     return figure, grid
 
 

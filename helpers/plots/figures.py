@@ -23,6 +23,7 @@ from helpers.plots import run as plots
 from helpers.plots import style
 from helpers.runs.checks import confident_mistakes, load_images
 from helpers.runs.store import Run, RunError, find_run, load_run, run_dir, run_id
+from helpers.terminal import escape_unshowable
 
 DPI = 300
 KEPT_DPI = 200  # of the figures that are kept with the repository: half the bytes
@@ -111,7 +112,7 @@ def _curve(run: Run, plot: Callable[..., Axes], *, room: float = 0.0) -> Figure:
     y_true, probabilities = run.predictions("test")
     names = _classes(run)
     if len(present := np.unique(y_true)) < 2:
-        return _say(f"undefined: all test images are {names[present[0]]}")
+        return _say(f"undefined: all test images are {style.plain(names[present[0]])}")
     width, height = plots.curve_size(len(names))
     figure, axes = plt.subplots(figsize=(width, height + room))
     plot(y_true, probabilities, names, axes=axes)
@@ -228,7 +229,8 @@ def draw_overview(runs: Sequence[Run]) -> Figure:
         parts = np.atleast_1d(figure.subfigures(len(runs), 1))
         for run, part in zip(runs, parts, strict=True):
             config = run.config
-            part.suptitle(f"{config['dataset']}, {config['model']}, seed {config['seed']}")
+            title = f"{config['dataset']}, {config['model']}, seed {config['seed']}"
+            part.suptitle(style.plain(title))
             _overview_row(run, part.subplots(1, 3))
         if any(run.record["data"]["phantom"] for run in runs):
             style.stamp(figure, "phantom")
@@ -306,6 +308,7 @@ def write_figures(run: Run, root: Path, *, dpi: int = DPI) -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m helpers.plots.figures", description=__doc__)
     parser.add_argument("runs", nargs="*", help="names of runs, or parts of them; see find_run")
     parser.add_argument("--profile", choices=PROFILES, default="paper")

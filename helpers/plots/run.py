@@ -29,7 +29,7 @@ from helpers.metrics.scores import (
     proportion,
     stratified_counts,
 )
-from helpers.plots.style import _LINES, COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL
+from helpers.plots.style import _LINES, COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL, plain
 
 # From so many classes on, a cell of the confusion matrix has room for one number.
 CROWDED = 6
@@ -102,7 +102,7 @@ def _name_cells(class_names: Sequence[str], crowded: bool, *, axes: Axes) -> Non
     names = short_names(class_names)
     ticks = range(len(names))
     if crowded:
-        numbered = [f"{_short(name, 20)}  {k}" for k, name in enumerate(class_names)]
+        numbered = [f"{plain(_short(name, 20))}  {k}" for k, name in enumerate(class_names)]
         axes.set_xticks(ticks, [str(k) for k in ticks])
         axes.set_yticks(ticks, numbered)
         axes.set_xlabel("predicted (number of the class)")
@@ -476,13 +476,13 @@ def _line(k: int) -> dict[str, str]:
 
 
 def short_names(class_names: Sequence[str], length: int = 20) -> list[str]:
-    """Cut long class names, so that axes and legends keep their size.
+    """Cut long class names, so that axes and legends keep their size; see `plain`.
 
     Where two names would look the same, all have their number in front.
     """
     if len({_short(name, length) for name in class_names}) < len(class_names):
         class_names = [f"{k} {name}" for k, name in enumerate(class_names)]
-    return [_short(name, length) for name in class_names]
+    return [plain(_short(name, length)) for name in class_names]
 
 
 def _short(name: str, length: int) -> str:

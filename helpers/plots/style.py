@@ -1,9 +1,14 @@
 """Colours, sizes and the stamp that all figures share."""
 
-from contextlib import AbstractContextManager
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import matplotlib.pyplot as plt
 from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -27,28 +32,83 @@ _LINES = ("-", "--", ":")
 SMALL = 6  # points; the smallest letters of any figure
 
 
-def style() -> AbstractContextManager:
-    """Return the context in which all figures of this repository are drawn."""
-    return plt.rc_context(
-        {
-            "figure.figsize": HALF_PAGE,
-            "figure.dpi": 130,
-            "figure.constrained_layout.use": True,
-            "savefig.dpi": 300,
-            "font.size": 8,
-            "axes.titlesize": 9,
-            "axes.labelsize": 8,
-            "legend.fontsize": 7,
-            "legend.frameon": False,
-            "xtick.labelsize": 7,
-            "ytick.labelsize": 7,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "lines.linewidth": 1.4,
-            "lines.markersize": 4,
-            "axes.prop_cycle": cycler(linestyle=_LINES) * cycler(color=COLOURS),
-        }
-    )
+# Fonts with Chinese, Japanese and Korean letters, as systems have them.
+_EAST_ASIAN = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC"),
+    *("Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
+    *("IPAGothic", "IPAexGothic", "Hiragino Sans", "PingFang SC", "Arial Unicode MS"),
+    *("Microsoft YaHei", "Yu Gothic", "MS Gothic", "Malgun Gothic", "AppleGothic"),
+)
+_LATIN = "DejaVu Sans"
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Open the context in which all figures of this repository are drawn."""
+    settings = {
+        "font.family": [_LATIN, *_east_asian_fonts()],
+        "figure.figsize": HALF_PAGE,
+        "figure.dpi": 130,
+        "figure.constrained_layout.use": True,
+        "savefig.dpi": 300,
+        "font.size": 8,
+        "axes.titlesize": 9,
+        "axes.labelsize": 8,
+        "legend.fontsize": 7,
+        "legend.frameon": False,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "lines.linewidth": 1.4,
+        "lines.markersize": 4,
+        "axes.prop_cycle": cycler(linestyle=_LINES) * cycler(color=COLOURS),
+    }
+    with plt.rc_context(settings), warnings.catch_warnings():
+        # `plain` says it once, and not for every letter of every figure.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+@cache
+def _east_asian_fonts() -> tuple[str, ...]:
+    """Return the installed fonts that fill the gaps of the Latin one."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(name for name in _EAST_ASIAN if name in installed)
+
+
+def plain(text: str) -> str:
+    """Return a name from a user as figures must be given it, to be drawn as it is.
+
+    matplotlib reads what stands between dollars as mathematics, so they are escaped. Line feeds and
+    other control characters become spaces. Of names with letters that no installed font has, which
+    are drawn as boxes, a printed line speaks, once.
+    """
+    _say_unshown(text)
+    cleared = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    return cleared.replace("$", r"\$")
+
+
+_SAID: list[str] = []
+
+
+def _say_unshown(text: str) -> None:
+    if text.isascii() or _SAID:
+        return
+    lacking = sorted({c for c in text if c.isprintable() and ord(c) not in _letters()})
+    if lacking:
+        _SAID.extend(lacking)
+        print(
+            f"No installed font has {' '.join(lacking[:10])}: figures show boxes in their place; "
+            "install for instance Noto Sans CJK."
+        )
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Return what the fonts of `style` can draw."""
+    files = [font_manager.findfont(name) for name in (_LATIN, *_east_asian_fonts())]
+    return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
 
 
 def stamp(figure: Figure, text: str) -> Text:

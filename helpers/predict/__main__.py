@@ -9,12 +9,14 @@ from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
 from helpers.predict.folder import OVERLAY_COUNT, Outcome, given_folder, predict_folder
 from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.predict.predict import BATCH_SIZE
+from helpers.terminal import escape_unshowable
 
 _EXAMPLE = "common_224/cag_arcade_patches_subset800/medspectralnet_light"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.predict",
         description="Predict a folder of images with a stored run. Not for clinical use.",

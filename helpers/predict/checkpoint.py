@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from helpers.data.splits import DataError
 from helpers.metrics.calibration import Calibration, fit_temperature
 from helpers.predict.reading import MIN_SIDE
 from helpers.runs import store
-from helpers.runs.store import Run, RunError, load_run
+from helpers.runs.store import Run, load_run
 from helpers.runs.weights import load_model
 from helpers.training.inference import class_probabilities
 from helpers.training.seeds import default_device
@@ -101,26 +100,14 @@ def open_checkpoint(run: Run, *, device: torch.device | None = None) -> Checkpoi
 
 
 def calibration_of(run: Run) -> Calibration | None:
-    """Fit the temperature on a run's stored validation predictions; None if it has none.
+    """Fit the temperature on a run's stored validation predictions; None if they are not here.
 
     Raises:
         RunError: the predictions are damaged or of other classes.
     """
     if not (run.path / "predictions.npz").exists():
         return None
-    num_classes = run.record["data"]["num_classes"]
-    try:
-        y_true, probabilities = run.predictions("val")
-    except KeyError:
-        return None
-    except BadZipFile as error:
-        raise RunError(f"{run.path.name}: cannot read predictions.npz: {error}") from error
-    if probabilities.ndim != 2 or probabilities.shape[1] != num_classes:
-        raise RunError(
-            f"{run.path.name}: validation probabilities have shape {probabilities.shape}; expected "
-            f"one column for each of {num_classes} classes."
-        )
-    return fit_temperature(y_true, probabilities)
+    return fit_temperature(*run.predictions("val")) if run.has_predictions("val") else None
 
 
 def find_run(name: str | Path, *, profile: str = "paper") -> Run:

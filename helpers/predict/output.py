@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from helpers.files import guarded
 from helpers.paths import write_atomically
 from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.overlays import Overlay, Overlays
@@ -98,14 +99,18 @@ def prediction_table(
 def write_output(
     output: Path, *, table: pd.DataFrame, predictions: Predictions, overlays: Overlays, page: str
 ) -> None:
-    """Write everything, the page last: where it is, the rest is there."""
+    """Write everything, the page last: where it is, the rest is there.
+
+    In the CSV files a name that begins with = + - @ or a control character stands behind a ', so
+    that a spreadsheet takes it for text (`helpers.files.text_cell`).
+    """
     _write_overlays(output / OVERLAYS, overlays.pictures)
     skipped = pd.DataFrame(
         [(entry.file, entry.reason) for entry in predictions.skipped], columns=["file", "reason"]
     )
     for name, frame in ((PREDICTIONS, table), (SKIPPED, skipped)):
         with write_atomically(output / name) as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+            guarded(frame).to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     with write_atomically(output / PAGE) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

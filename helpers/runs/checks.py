@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.config import make_config
+from helpers.config import make_config, profile_of
 from helpers.data.splits import DatasetUnavailable, Splits
 from helpers.metrics.operating_points import OperatingPoint
 from helpers.metrics.scores import Estimate, check_predictions, evaluate, per_class
@@ -59,6 +59,7 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
     name = parameters.pop("run", None)
     if name is not None:
         return find_run(name, profile=parameters["profile"])
+    parameters["profile"] = profile_of(parameters["dataset"], parameters["profile"])
     try:
         runs = find_runs(**parameters)
     except RunError:

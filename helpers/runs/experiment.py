@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from helpers.config import RunConfig, load_recipes, make_config
+from helpers.config import RunConfig, load_recipes, make_config, profile_of
 from helpers.data.damage import damage_training_split, stratified_subset
 from helpers.data.datasets import load_dataset, stand_in
 from helpers.data.splits import Split, Splits
@@ -35,13 +35,14 @@ def config_from_parameters(parameters: Mapping[str, Any]) -> RunConfig:
 
     "auto" becomes "imagenet" where such a run is stored or its weights can be had, else "none".
     With `REPRO_STAND_IN=phantom`, a data set that cannot be had is replaced by a short run on the
-    phantom, and a printed line says so.
+    phantom, and a printed line says so. Phantom runs of the paper profile go to the phantom's.
 
     Raises:
         ConfigError: a parameter is unknown, ill-typed or out of range.
         ValueError: unknown model.
     """
     values = dict(parameters)
+    values["profile"] = profile_of(values["dataset"], values["profile"])
     dataset = stand_in(values["dataset"])
     if dataset != values["dataset"]:
         staged = load_recipes().get(values["recipe"], {}).get("plasticity") == "staged"

@@ -24,8 +24,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers.data.transforms import make_augmentation
+from helpers.files import read_json, reading
 from helpers.models.registry import build_model
 from helpers.paths import repo_root, results_root, write_atomically
+from helpers.terminal import escape_unshowable
 from helpers.training.schedules import make_optimizer
 from helpers.training.seeds import default_device, environment, git_state, portable_settings
 
@@ -146,15 +148,14 @@ def load_rows() -> list[dict[str, Any]]:
     file = record_path()
     if not file.exists():
         return []
-    try:
-        record = json.loads(file.read_text())
+    advice = ": it is not a record of digests; restore it from git."
+    with reading(file, ValueError, advice):
+        record = read_json(file)
         if record["schema"] != SCHEMA:
             raise ValueError(f"schema {record['schema']!r}, expected {SCHEMA}")
+        for row in record["machines"]:
+            machine(row), [row[mode]["digests"] for mode in MODES]
         return record["machines"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{file.name} is not a record of digests ({error}); restore it from git."
-        ) from error
 
 
 def save_row(row: dict[str, Any]) -> None:
@@ -197,6 +198,7 @@ def compare(row: dict[str, Any], others: Sequence[dict[str, Any]]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.runs.portable", description=__doc__.split("\n")[0]
     )

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from helpers.runs.store import load_run, summary_line
+from helpers.terminal import escape_unshowable
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RAISED = ("Traceback (most recent call last)", "Exception encountered at")
@@ -59,5 +60,6 @@ def list_unfinished(runs: Collection[str], *, folder: Path) -> str:
 
 
 if __name__ == "__main__":
+    escape_unshowable()
     for name in sys.argv[1:]:
         print(summary_line(load_run(Path(name))), flush=True)

@@ -15,14 +15,14 @@ import hashlib
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
-from zipfile import BadZipFile
+from typing import Any, TextIO, get_type_hints
 
 import numpy as np
 
@@ -34,7 +34,9 @@ from helpers.config import (
     make_config,
     stored_name,
 )
+from helpers.files import DamagedFile, open_arrays, read_csv, read_json, reading
 from helpers.paths import repo_root, results_root, write_atomically
+from helpers.runs.record import check_form
 
 SCHEMA = 1
 RECORD_KEYS = (
@@ -51,7 +53,9 @@ RECORD_KEYS = (
     "env",
     "git",
 )
+PREDICTIONS = "predictions.npz"
 TEST_CURVE = "test_curve.csv"
+SPLITS = ("val", "test")  # whose predictions are stored
 REPLICAS = "replicas"
 # What of a record's `env` decides which draw a seed gives.
 _DRAWN_BY = ("processor", "instruction_set", "device", "torch", "threads", "portable")
@@ -90,18 +94,38 @@ class Run:
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
-        file = self.path / "predictions.npz"
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, BadZipFile) as error:
-            raise RunError(f"{self.path.name}: cannot read {file.name}: {error}") from error
+        file, data = self.path / PREDICTIONS, self.record["data"]
+        sizes = {split: data["n"][split] for split in SPLITS} | {"classes": data["num_classes"]}
+        arrays = {}
+        with reading(file, RunError, f" ({self.path.name})"), open_arrays(file, **sizes) as stored:
+            for split in SPLITS:
+                name = f"{split}_y_true"
+                if not any(key.startswith(f"{split}_") for key in stored.names):
+                    continue
+                arrays[name] = labels = stored.read(name, "iu", (split,))
+                if not 0 <= labels.min() <= labels.max() < sizes["classes"]:
+                    raise ValueError(f"{name} has labels beyond 0 .. {sizes['classes'] - 1}")
+                name = f"{split}_probabilities"
+                arrays[name] = stored.read(name, "f", (split, "classes"))
+                if not np.isfinite(arrays[name]).all():
+                    raise ValueError(f"{name} is not finite throughout")
+        return arrays
 
     def predictions(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels, int64 (n,), and probabilities, float32 (n, K), of "val" or "test"."""
-        if split not in ("val", "test"):
+        """Return labels, int64 (n,), and probabilities, float32 (n, K), of "val" or "test".
+
+        Raises:
+            RunError: they are missing, damaged, or not of the record's images and classes.
+        """
+        if split not in SPLITS:
             raise ValueError(f"split must be val or test, got {split!r}.")
+        if not self.has_predictions(split):
+            raise RunError(f"{self.path.name}: {PREDICTIONS} has no predictions of split {split}.")
         return self._arrays[f"{split}_y_true"], self._arrays[f"{split}_probabilities"]
+
+    def has_predictions(self, split: str) -> bool:
+        """Say whether predictions of "val" or "test" are stored; errors as for `predictions`."""
+        return f"{split}_y_true" in self._arrays
 
     def test_curve(self) -> np.ndarray | None:
         """Return the test accuracy after each epoch, float64 (epochs,), 0 to 1; None if not kept.
@@ -115,21 +139,17 @@ class Run:
         file = self.path / TEST_CURVE
         if not file.exists():
             return None
-        try:
-            with open(file, newline="") as handle:
-                rows = [
-                    (int(row["epoch"]), float(row["test_accuracy"]))
-                    for row in csv.DictReader(handle)
-                ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path.name}: cannot read {file.name}: {error!r}") from error
-        epochs = list(range(1, len(self.record["history"]) + 1))
-        if [epoch for epoch, _ in rows] != epochs or not all(0 <= value <= 1 for _, value in rows):
+        with reading(file, RunError, f" ({self.path.name})"):
+            table = read_csv(file, {"epoch": int, "test_accuracy": float})
+        epochs = len(self.record["history"])
+        values = table["test_accuracy"].to_numpy()
+        in_order = table["epoch"].tolist() == list(range(1, epochs + 1))
+        if not (in_order and np.all((values >= 0) & (values <= 1))):
             raise RunError(
                 f"{self.path.name}: {file.name} must hold one accuracy from 0 to 1 for each of "
-                f"{len(epochs)} epochs, in their order; it has {len(rows)} rows."
+                f"{epochs} epochs, in their order; it has {len(table)} rows."
             )
-        return np.array([value for _, value in rows])
+        return values
 
 
 def run_dir(config: RunConfig) -> Path:
@@ -254,7 +274,7 @@ def _write(
     text = json.dumps(record, indent=1, allow_nan=False)
     if (folder / "run.json").exists():
         raise RunError(f"{folder} is stored already, and nothing is overwritten: load it.")
-    with write_atomically(folder / "predictions.npz") as temporary:
+    with write_atomically(folder / PREDICTIONS) as temporary:
         np.savez_compressed(temporary, **predictions)
     _write_rows(folder / "history.csv", record["history"])
     if test_curve is not None:
@@ -282,14 +302,15 @@ def load_run(folder: Path) -> Run:
         RunError: there is none, it is damaged, or of another schema version.
     """
     file = Path(folder) / "run.json"
+    again = "; delete it and run again"
     try:
-        record = json.loads(file.read_text())
+        record = read_json(file)
     except FileNotFoundError:
         raise RunError(f"no run in {folder}: {file.name} is missing.") from None
-    except json.JSONDecodeError as error:
-        raise RunError(f"{file} is not valid JSON ({error}); delete it and run again.") from error
+    except DamagedFile as error:
+        raise RunError(f"{file} is not valid JSON ({error}){again}.") from error
     if not isinstance(record, dict):
-        raise RunError(f"{file} holds no record; delete it and run again.")
+        raise RunError(f"{file} holds no record{again}.")
     if record.get("schema") != SCHEMA:
         raise RunError(
             f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; it is left "
@@ -297,14 +318,60 @@ def load_run(folder: Path) -> Run:
             "the run again."
         )
     if missing := [key for key in RECORD_KEYS if key not in record]:
-        raise RunError(f"{file} lacks {', '.join(missing)}; delete it and run again.")
+        raise RunError(f"{file} lacks {', '.join(missing)}{again}.")
+    try:
+        check_form(record, fields=get_type_hints(RunConfig), optional={*field_defaults()})
+    except ValueError as error:
+        raise RunError(f"{file} is no record of a run ({error}){again}.") from error
     return Run(Path(folder), record)
 
 
 def list_runs(root: Path | None = None) -> list[Run]:
-    """Return all finished runs of a results tree (default: the paper profile's), by path."""
+    """Return all finished runs of a results tree (default: the paper profile's), by path.
+
+    A run that cannot be read is left out and said on stderr, see `list_unreadable`.
+    """
+    runs, unreadable = _read_tree(root)
+    for name, reason in unreadable.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    return runs
+
+
+def list_unreadable(root: Path | None = None) -> dict[str, str]:
+    """Return the runs of a results tree whose record or predictions are damaged: name -> reason."""
+    return _read_tree(root)[1]
+
+
+def _read_tree(root: Path | None) -> tuple[list[Run], dict[str, str]]:
     root = results_root() if root is None else Path(root)
-    return [load_run(file.parent) for file in sorted((root / "runs").glob("*/*/*/*/run.json"))]
+    runs, unreadable = [], {}
+    for file in sorted((root / "runs").glob("*/*/*/*/run.json")):
+        try:
+            run = load_run(file.parent)
+            _check_predictions(run)
+        except RunError as error:
+            unreadable["/".join(file.parts[-5:-1])] = str(error)
+        else:
+            runs.append(run)
+    return runs, unreadable
+
+
+# Files that were read without an error, as they were: a process lists the runs many times.
+_WHOLE: set[tuple[str, int, int, int]] = set()
+
+
+def _check_predictions(run: Run) -> None:
+    keys = [(str(f), s.st_mtime_ns, s.st_size, s.st_ino) for f, s in _stats(run)]
+    if len(keys) < 2 or not _WHOLE.issuperset(keys):
+        # Another object reads, so that the listed runs do not keep their arrays.
+        Run(run.path, run.record).predictions("test")
+        _WHOLE.update(keys)
+
+
+def _stats(run: Run) -> Iterator[tuple[Path, os.stat_result]]:
+    for file in (run.path / "run.json", run.path / PREDICTIONS):
+        with suppress(FileNotFoundError):
+            yield file, file.stat()
 
 
 def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:

@@ -21,26 +21,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import yaml
 
 from helpers.config import ConfigError, RunConfig, check_type
 from helpers.data.datasets import load_dataset
+from helpers.files import guarded, read_csv, read_yaml, reading
 from helpers.paths import results_root, write_atomically
 from helpers.runs.experiment import fit_from_config
 from helpers.runs.matrix import expand_matrix
+from helpers.terminal import escape_unshowable
 
-COLUMNS = (
-    "recipe",
-    "model",
-    "pretrained",
-    "setting",
-    "seed",
-    "epoch",
-    "val_auc",
-    "val_accuracy",
-    "val_loss",
-    "seconds",
-)
+COLUMNS = {
+    "recipe": str,
+    "model": str,
+    "pretrained": str,
+    "setting": float,
+    "seed": int,
+    "epoch": int,
+    "val_auc": float,
+    "val_accuracy": float,
+    "val_loss": float,
+    "seconds": float,
+}
 KEY = ("recipe", "model", "pretrained", "setting", "seed")
 
 
@@ -70,7 +71,11 @@ def load_tuning(file: Path) -> Tuning:
         ConfigError: the file lacks `parameter`, a row does not give values for it, or two rows of
             the table would have the same name.
     """
-    content = yaml.safe_load(file.read_text())
+    with reading(file, ConfigError):
+        return _tuning(read_yaml(file), file)
+
+
+def _tuning(content: dict[str, Any], file: Path) -> Tuning:
     parameter = content.get("parameter")
     if parameter is None:
         raise ConfigError(f"{file.name} lacks the key 'parameter', the name of what is tuned.")
@@ -103,18 +108,24 @@ def tune(file: Path, *, table: Path) -> pd.DataFrame:
                 continue
             _, result, _ = fit_from_config(config, load_dataset(config.dataset))
             best = result.history[result.epoch - 1]
-            row = {name: round(best[name], 6) for name in ("val_auc", "val_accuracy", "val_loss")}
+            row = {
+                name: None if best[name] is None else round(best[name], 6)  # None: undefined
+                for name in ("val_auc", "val_accuracy", "val_loss")
+            }
             _add(table, key | {"epoch": result.epoch, "seconds": round(result.seconds, 1)} | row)
+        auc = "undefined (one class)" if best["val_auc"] is None else f"{best['val_auc']:.3f}"
         print(
-            f"{config.model} {tuning.parameter} {key['setting']:g} seed {config.seed}: "
-            f"{best['val_auc']:.3f}",
+            f"{config.model} {tuning.parameter} {key['setting']:g} seed {config.seed}: {auc}",
             flush=True,
         )
     return _read(table)
 
 
 def _read(table: Path) -> pd.DataFrame:
-    return pd.read_csv(table) if table.exists() else pd.DataFrame(columns=list(COLUMNS))
+    if not table.exists():
+        return pd.DataFrame(columns=list(COLUMNS))
+    with reading(table, ConfigError, "; restore it, or move it away to tune anew"):
+        return read_csv(table, COLUMNS)
 
 
 def _holds(frame: pd.DataFrame, key: dict[str, Any]) -> bool:
@@ -127,9 +138,9 @@ def _add(table: Path, row: dict[str, Any]) -> None:
     with open(table.with_suffix(".lock"), "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         rows = [*_read(table).to_dict("records"), row]
-        frame = pd.DataFrame(rows, columns=COLUMNS).sort_values(list(KEY))
+        frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(KEY))
         with write_atomically(table) as temporary:
-            frame.to_csv(temporary, index=False)
+            guarded(frame).to_csv(temporary, index=False)
 
 
 @contextmanager
@@ -182,6 +193,7 @@ def best_settings(frame: pd.DataFrame, *, each_model: bool = False) -> pd.DataFr
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m helpers.runs.tuning", description=__doc__)
     parser.add_argument("file", type=Path, help="a tuning matrix, params/tuning_<recipe>.yaml")
     options = parser.parse_args(arguments)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -35,6 +34,7 @@ from helpers.runs.store import (
     run_id,
     save_replica,
 )
+from helpers.terminal import escape_unshowable
 from helpers.training.seeds import default_device, environment
 
 FILE = WEIGHTS
@@ -92,7 +92,7 @@ def load_model(run: Run) -> nn.Module:
         )
     try:
         state = load_file(file)
-    except SafetensorError as error:
+    except Exception as error:  # of the header or of the content: both mean the same here
         raise RunError(f"{run.path.name}/{FILE} is damaged: {error}.") from error
     model = untrained_model(run, pretrained="none", seed=0)
     try:
@@ -177,6 +177,7 @@ def _shown(folder: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.runs.weights", description=__doc__.split("\n")[0]
     )

@@ -49,6 +49,7 @@ from helpers.runs.store import (
     lock,
     summary_line,
 )
+from helpers.terminal import escape_unshowable
 from helpers.training.inference import EVALUATION_BATCH, as_tensor, prepare
 from helpers.training.seeds import default_device, environment, git_state
 from study.plans.automl import METRIC, AutoMLConfig, AutoMLError, Plan, automl_root, load_plan
@@ -418,6 +419,7 @@ def list_automl_runs(plan: Plan | None = None) -> list[Run]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m study automl",
         description="Run the AutoML plan of params/automl.yaml, or a part of it; stored runs stay.",

@@ -3,11 +3,13 @@
 import argparse
 from collections.abc import Sequence
 
+from helpers.terminal import escape_unshowable
 from study.claims.judge import judge_claims
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print each claim's verdict and what it rests on, of all claims or of those named."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m study claims", description=main.__doc__)
     parser.add_argument("ids", nargs="*", help="claims, for instance B03; by default all")
     wanted = parser.parse_args(arguments).ids

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pandas as pd
-
+from helpers.files import read_csv, reading
 from helpers.paths import published_dir
-from study.published import Published, lookup
+from study.published import Published, PublishedError, lookup
 
 COLUMNS = ("id", "paper", "place", "claim", "printed", "kind", "check", "sources", "cannot")
 KINDS = (
@@ -69,9 +68,8 @@ def load_claims(file: Path | None = None) -> tuple[Claim, ...]:
         PublishedError: a source that is not among the published values.
     """
     file = file or published_dir() / "claims.csv"
-    frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != COLUMNS:
-        raise ClaimsError(f"{file.name} has the columns {list(frame)}, expected {list(COLUMNS)}.")
+    with reading(file, ClaimsError):
+        frame = read_csv(file, dict.fromkeys(COLUMNS, str))
     claims = tuple(
         _claim(row, f"{file.name}, line {line}")
         for line, row in enumerate(frame.to_dict("records"), start=2)
@@ -102,5 +100,8 @@ def _claim(row: dict[str, str], where: str) -> Claim:
             f"column; sources are joined by {KEY!r}."
         )
     claim = Claim(**row | {"sources": keys})
-    claim.published()
+    try:
+        claim.published()
+    except PublishedError as error:
+        raise PublishedError(f"{where}: {error}") from None
     return claim

@@ -32,6 +32,7 @@ from helpers.paths import cache_dir
 from helpers.runs.experiment import check_data
 from helpers.runs.store import Run, list_runs, lock
 from helpers.runs.weights import FILE, load_model
+from helpers.terminal import escape_unshowable
 from helpers.training.inference import as_tensor, predict, prepare
 from helpers.training.seeds import environment, git_state
 from study.costs import forms as deployment
@@ -428,6 +429,7 @@ def run_study(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m study costs", description=__doc__.split("\n")[0]
     )

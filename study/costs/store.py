@@ -10,13 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.files import read_json, reading
 from helpers.metrics.scores import Estimate
 from helpers.paths import results_root, write_atomically
 from study.costs.timing import Times, ratio
 from study.plans.costs import Candidate, EfficiencyError
 
 SCHEMA = 1
-PHASES = ("sizes", "memory", "exports", "accuracy", "times")
+# Phase -> what each of its rows holds.
+_KEYS = {
+    "sizes": ("model", "image_size", "params", "macs"),
+    "memory": ("model", "step", "batch_size", "bytes", "reason"),
+    "exports": ("model", "image_size", "difference", "scale", "reason"),
+    "accuracy": ("recipe", "dataset", "model", "pretrained", "seed", "n", "eager", "int8"),
+    "times": ("group", "image_size", "batch_size", "others", "seconds", "failed"),
+}
+PHASES = tuple(_KEYS)
 # A larger share of the processor time taken by others makes the times provisional.
 QUIET = 0.05
 
@@ -84,20 +93,29 @@ class Store:
         Raises:
             EfficiencyError: it is missing, damaged or of another schema.
         """
-        try:
-            content = json.loads(path.read_text())
-        except FileNotFoundError:
+        if not path.exists():
             raise EfficiencyError(
                 f"{path.name} does not exist; make it with `python -m study costs`."
-            ) from None
-        except json.JSONDecodeError as error:
-            raise EfficiencyError(f"{path.name} is damaged ({error}); delete it.") from error
+            )
+        with reading(path, EfficiencyError, "; restore it, or move it away to measure anew."):
+            return cls(path, cls._checked(read_json(path), path))
+
+    @staticmethod
+    def _checked(content: Any, path: Path) -> dict[str, Any]:
+        if not isinstance(content, dict):
+            raise EfficiencyError(f"{path.name} is damaged: it holds no record.")
         if content.get("schema") != SCHEMA:
             raise EfficiencyError(
                 f"{path.name} has schema {content.get('schema')!r}, this version reads {SCHEMA}; "
                 "measure again with --anew."
             )
-        return cls(path, content)
+        for phase, part in content["phases"].items():
+            for row in part["rows"]:
+                if missing := [key for key in _KEYS.get(phase, ()) if key not in row]:
+                    raise EfficiencyError(f"{path.name}: a row of {phase} lacks {missing}.")
+            if not isinstance(part["about"]["env"], dict):
+                raise EfficiencyError(f"{path.name}: phase {phase} does not say where it was made.")
+        return content
 
     def rows(self, phase: str) -> list[dict[str, Any]]:
         """Return the rows of a phase, none if it was not measured."""

@@ -26,6 +26,7 @@ from helpers.explain.cam import explain, stage_layers, upsample
 from helpers.explain.run_maps import open_maps
 from helpers.runs.store import Run, RunError, find_runs
 from helpers.runs.weights import load_model, untrained_model
+from helpers.terminal import escape_unshowable
 from helpers.training.inference import prepare
 from helpers.training.seeds import environment, git_state
 from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, save_scores
@@ -308,6 +309,7 @@ def map_runs(plan: Plan) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     plan = load_plan()
     parser = argparse.ArgumentParser(
         prog="python -m study maps", description=__doc__.split("\n")[0]

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from helpers.files import open_arrays, reading
 from helpers.paths import write_atomically
 from helpers.runs.store import RunError
 
 WHOLE, CROPS = "whole", "crops"
 VIEWS = (WHOLE, CROPS)
 CHANCE = "chance"
+_AXES = ("views", "rows", "titles", "methods", "measures")
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,23 @@ def load_scores(path: Path) -> Scores:
     Raises:
         RunError: no such file, or a damaged one; the message says how to make it.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            text = json.loads(str(arrays["text"]))
-            return Scores(
-                **{name: arrays[name] for name in ("values", "thresholds", "empty", "groups")},
-                **text,
-            )
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise RunError(
-            f"cannot read {path.parent.name}/{path.name} ({error}); "
-            "`python -m study maps` makes it."
-        ) from error
+    advice = f" ({path.parent.name}); `python -m study maps` makes it."
+    with reading(path, RunError, advice), open_arrays(path) as arrays:
+        text = json.loads(str(arrays.read("text", "U", ())))
+        axes, about = text["axes"], text["about"]
+        if sorted(axes) != sorted(_AXES) or not isinstance(about, dict):
+            raise ValueError(f"axes are {', '.join(axes)}; expected {', '.join(_AXES)}")
+        for names in axes.values():
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ValueError(f"an axis is {names!r:.80}, expected names")
+        arrays.sizes |= {name: len(axes[name]) for name in _AXES if name != "titles"}
+        return Scores(
+            values=arrays.read(
+                "values", "f", ("seeds", "views", "rows", "methods", "measures", "images")
+            ),
+            thresholds=arrays.read("thresholds", "f", ("seeds", "rows", "methods")),
+            empty=arrays.read("empty", "f", ("seeds", "rows", "methods")),
+            groups=arrays.read("groups", "iu", ("images",)),
+            axes=axes,
+            about=about,
+        )

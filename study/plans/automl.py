@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from helpers.config import PROFILES, check_type
+from helpers.files import read_yaml, reading
 from helpers.paths import repo_root, results_root
 
 RECIPE = "automl"
@@ -211,24 +210,27 @@ def load_plan(path: Path | None = None) -> Plan:
             planned twice.
     """
     path = path or repo_root() / "params" / "automl.yaml"
-    content = yaml.safe_load(path.read_text())
-    try:
-        plan = Plan(
-            image_sizes={k: v["image_size"] for k, v in content.pop("systems").items()},
-            not_run=tuple(
-                NotRun(**entry | {"checked": tuple(entry["checked"])})
-                for entry in content.pop("not_run")
-            ),
-            **{name: tuple(content.pop(name)) for name in ("datasets", "seeds", "estimators")},
-            **content,
-        )
-        configs = plan.configs()
-    except (KeyError, TypeError, AttributeError) as error:
-        raise AutoMLError(f"{path.name}: a key is missing or unknown: {error}.") from None
-    except ValueError as error:
-        raise AutoMLError(f"{path.name}: {error}") from None
-    if not configs:
-        raise AutoMLError(f"{path.name}: no run is planned; datasets, systems or seeds are empty.")
-    if len({config.folder for config in configs}) < len(configs):
-        raise AutoMLError(f"{path.name}: a run is planned twice (data set or seed repeated).")
-    return plan
+    with reading(path, AutoMLError):
+        content = read_yaml(path)
+        try:
+            plan = Plan(
+                image_sizes={k: v["image_size"] for k, v in content.pop("systems").items()},
+                not_run=tuple(
+                    NotRun(**entry | {"checked": tuple(entry["checked"])})
+                    for entry in content.pop("not_run")
+                ),
+                **{name: tuple(content.pop(name)) for name in ("datasets", "seeds", "estimators")},
+                **content,
+            )
+            configs = plan.configs()
+        except (KeyError, TypeError, AttributeError) as error:
+            raise AutoMLError(f"{path.name}: a key is missing or unknown: {error}.") from None
+        except ValueError as error:
+            raise AutoMLError(f"{path.name}: {error}") from None
+        if not configs:
+            raise AutoMLError(
+                f"{path.name}: no run is planned; datasets, systems or seeds are empty."
+            )
+        if len({config.folder for config in configs}) < len(configs):
+            raise AutoMLError(f"{path.name}: a run is planned twice (data set or seed repeated).")
+        return plan

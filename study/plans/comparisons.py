@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from helpers.config import ConfigError, RunConfig, make_config
+from helpers.files import read_yaml, reading
 from helpers.paths import repo_root
 from helpers.runs.groups import ComparisonError
 from study.published import Published, PublishedError, lookup
@@ -103,22 +102,23 @@ def load_plan(path: Path | None = None, *, beside: Sequence[str] = ("systems",))
             published row does not exist, or both sides of a comparison are the same.
     """
     path = path or repo_root() / "params" / "comparisons.yaml"
-    content = yaml.safe_load(path.read_text())
-    check_keys(content, path.name, needed=("rule", "dataset", "families", *beside))
-    rule, dataset = content["rule"], content["dataset"]
-    check_keys(rule, f"{path.name}, rule", needed=("min_seeds", "level"))
-    if rule["min_seeds"] < 2 or not 0 < rule["level"] < 1:
-        raise ComparisonError(f"{path.name}: min_seeds must be at least 2 and level within 0 .. 1.")
-    families = tuple(_family(entry, dataset) for entry in content["families"])
-    _check_unique([family.name for family in families], path.name)
-    systems = {}
-    if "systems" in beside:
-        check_keys(content["systems"], f"{path.name}, systems", needed=("imagenet", "none"))
-        systems = {
-            start: tuple(_system(entry, dataset, start) for entry in entries)
-            for start, entries in content["systems"].items()
-        }
-    return Plan(rule["min_seeds"], rule["level"], dataset, families, systems)
+    with reading(path, ComparisonError):
+        content = read_yaml(path)
+        check_keys(content, path.name, needed=("rule", "dataset", "families", *beside))
+        rule, dataset = content["rule"], content["dataset"]
+        check_keys(rule, f"{path.name}, rule", needed=("min_seeds", "level"))
+        if rule["min_seeds"] < 2 or not 0 < rule["level"] < 1:
+            raise ComparisonError(f"{path.name}: min_seeds must be at least 2 and level in 0 .. 1.")
+        families = tuple(_family(entry, dataset) for entry in content["families"])
+        _check_unique([family.name for family in families], path.name)
+        systems = {}
+        if "systems" in beside:
+            check_keys(content["systems"], f"{path.name}, systems", needed=("imagenet", "none"))
+            systems = {
+                start: tuple(_system(entry, dataset, start) for entry in entries)
+                for start, entries in content["systems"].items()
+            }
+        return Plan(rule["min_seeds"], rule["level"], dataset, families, systems)
 
 
 def _family(entry: dict[str, Any], dataset: str) -> Family:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from helpers.files import read_yaml, reading
 from helpers.models.registry import model_entry
 from helpers.paths import repo_root
 from study.plans.ranking import load_plan as load_ranking_plan
@@ -133,17 +132,18 @@ def load_plan(path: Path | None = None) -> Plan:
         EfficiencyError: a key is missing or unknown, or a value makes no sense.
     """
     path = path or repo_root() / "params" / "efficiency.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    systems = load_ranking_plan().systems
-    titles = {model: system.title for model, system in systems.items()}
-    needed = {field.name for field in fields(Plan)} - {"others", "titles"}
-    if set(content) != needed:
-        wrong = ", ".join(sorted(set(content) ^ needed))
-        raise EfficiencyError(f"{path.name}: missing or unknown keys: {wrong}.")
-    try:
-        return _plan(content, titles)
-    except (ValueError, TypeError, KeyError) as error:
-        raise EfficiencyError(f"{path.name}: {error}") from error
+    with reading(path, EfficiencyError):
+        content = read_yaml(path)
+        systems = load_ranking_plan().systems
+        titles = {model: system.title for model, system in systems.items()}
+        needed = {field.name for field in fields(Plan)} - {"others", "titles"}
+        if set(content) != needed:
+            wrong = ", ".join(sorted(set(content) ^ needed))
+            raise EfficiencyError(f"{path.name}: missing or unknown keys: {wrong}.")
+        try:
+            return _plan(content, titles)
+        except (ValueError, TypeError, KeyError) as error:
+            raise EfficiencyError(f"{path.name}: {error}") from error
 
 
 def _plan(content: dict[str, Any], titles: Mapping[str, str]) -> Plan:

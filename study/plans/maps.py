@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from helpers.files import read_yaml, reading
 from helpers.paths import repo_root, results_root
 
 
@@ -90,19 +89,22 @@ def load_plan(path: Path | None = None) -> Plan:
         ValueError: a key is missing or unknown.
     """
     path = path or repo_root() / "params" / "localisation.yaml"
-    content = yaml.safe_load(path.read_text())
-    try:
-        studies = tuple(_study(entry) for entry in content.pop("studies"))
-        focus = tuple(
-            Focus(runs={k: v for k, v in entry.items() if k != "normal"}, normal=entry["normal"])
-            for entry in content.pop("focus")
-        )
-        lists = {
-            name: tuple(content.pop(name)) for name in ("methods", "measures", "input_controls")
-        }
-        return Plan(studies=studies, focus=focus, **lists, **content)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path.name}: a key is missing or unknown: {error}.") from None
+    with reading(path, ValueError):
+        content = read_yaml(path)
+        try:
+            studies = tuple(_study(entry) for entry in content.pop("studies"))
+            focus = tuple(
+                Focus(
+                    runs={k: v for k, v in entry.items() if k != "normal"}, normal=entry["normal"]
+                )
+                for entry in content.pop("focus")
+            )
+            lists = {
+                name: tuple(content.pop(name)) for name in ("methods", "measures", "input_controls")
+            }
+            return Plan(studies=studies, focus=focus, **lists, **content)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path.name}: a key is missing or unknown: {error}.") from None
 
 
 def _study(entry: dict[str, Any]) -> Study:

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from helpers.config import ConfigError, RunConfig, make_config
+from helpers.files import read_yaml, reading
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from study.published import Published, PublishedError, comparators, load_published, lookup
@@ -146,11 +145,12 @@ def load_plan(path: Path | None = None) -> Plan:
             has no title, a published row does not exist, or the recipe is unknown.
     """
     path = path or repo_root() / "params" / "ranking.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    try:
-        return _plan(content)
-    except RankingError as error:
-        raise RankingError(f"{path.name}: {error}") from None
+    with reading(path, RankingError):
+        content = read_yaml(path)
+        try:
+            return _plan(content)
+        except RankingError as error:
+            raise RankingError(f"{path.name}: {error}") from None
 
 
 def _plan(content: dict[str, Any]) -> Plan:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from helpers.config import RunConfig, without_size
+from helpers.files import read_yaml, reading
 from helpers.paths import repo_root
 from helpers.runs.groups import ComparisonError
 from study.plans.comparisons import (
@@ -64,15 +63,16 @@ def load_table2(path: Path | None = None, *, models: Collection[str] | None = No
     """
     path = path or repo_root() / "params" / "table2.yaml"
     plan = load_plan(path, beside=("network", "cells"))
-    content = yaml.safe_load(path.read_text())
-    column = f"{without_size(plan.dataset)}/accuracy"
-    cells = tuple(_cell(entry, plan.dataset, column) for entry in content["cells"])
-    table = Table2(
-        plan, cells, published_value(content["network"], column, f"{path.name}, network")
-    )
-    if models is not None:
-        _check_models(table, models, path.name)
-    return table
+    with reading(path, ComparisonError):
+        content = read_yaml(path)
+        column = f"{without_size(plan.dataset)}/accuracy"
+        cells = tuple(_cell(entry, plan.dataset, column) for entry in content["cells"])
+        table = Table2(
+            plan, cells, published_value(content["network"], column, f"{path.name}, network")
+        )
+        if models is not None:
+            _check_models(table, models, path.name)
+        return table
 
 
 def _cell(entry: dict[str, Any], dataset: str, column: str) -> Cell:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from helpers.files import read_yaml, reading
 from helpers.paths import repo_root
 
 
@@ -59,21 +58,22 @@ def load_rules(path: Path | None = None) -> Rules:
         RulesError: a key is missing or unknown.
     """
     path = path or repo_root() / "params" / "verdicts.yaml"
-    content = yaml.safe_load(path.read_text())
-    try:
-        comparisons = tuple(_comparison(entry) for entry in content.pop("comparisons"))
-        seeds = content.pop("min_seeds")
-        rules = Rules(
-            min_seeds_small=seeds.pop("small_test_set"),
-            min_seeds_large=seeds.pop("large_test_set"),
-            small_test_images=content.pop("small_test_images"),
-            comparisons=comparisons,
-        )
-    except KeyError as error:
-        raise RulesError(f"{path.name} lacks the key {error}.") from None
-    if unknown := [*content, *seeds]:
-        raise RulesError(f"{path.name} has unknown keys: {', '.join(unknown)}.")
-    return rules
+    with reading(path, RulesError):
+        content = read_yaml(path)
+        try:
+            comparisons = tuple(_comparison(entry) for entry in content.pop("comparisons"))
+            seeds = content.pop("min_seeds")
+            rules = Rules(
+                min_seeds_small=seeds.pop("small_test_set"),
+                min_seeds_large=seeds.pop("large_test_set"),
+                small_test_images=content.pop("small_test_images"),
+                comparisons=comparisons,
+            )
+        except KeyError as error:
+            raise RulesError(f"{path.name} lacks the key {error}.") from None
+        if unknown := [*content, *seeds]:
+            raise RulesError(f"{path.name} has unknown keys: {', '.join(unknown)}.")
+        return rules
 
 
 def _comparison(entry: dict[str, Any]) -> Comparison:

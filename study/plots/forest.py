@@ -261,7 +261,7 @@ def plot_dynamics(group: Group | None, quantity: str, *, epochs: int, axes: Axes
     """
     for i, run in enumerate(group.runs if group else ()):
         history = run.record["history"][:epochs]
-        values = [row[quantity] for row in history]
+        values = np.array([row[quantity] for row in history], float)  # None leaves a gap
         label = "ours, each seed" if i == 0 else None
         axes.plot(range(1, len(values) + 1), values, "-", color=COLOURS[0], alpha=0.6, label=label)
     printed = [

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from helpers.explain.boxes import MeanScore, View
 from helpers.explain.cam import overlay, unit_range, upsample
 from helpers.explain.run_maps import RunMaps
-from helpers.plots.style import COLOURS, GREY
+from helpers.plots.style import COLOURS, GREY, plain
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
 from study.plans.maps import Plan
@@ -97,7 +97,7 @@ def plot_stages(
         index = maps.indices[place]
         image = images[index]
         names = [
-            shorten(class_names[k], 24, placeholder=" …")
+            plain(shorten(class_names[k], 24, placeholder=" …"))
             for k in (maps.labels[place], maps.predicted[place])
         ]
         show_image(line[0], image)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from helpers.config import PROFILES
 from helpers.paths import repo_root, results_root
+from helpers.terminal import escape_unshowable
 from study import report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog=report.COMMAND, description=report.__doc__.split("\n")[0])
     parser.add_argument("--profile", choices=PROFILES, default="paper")
     options = parser.parse_args(arguments)

@@ -106,7 +106,7 @@ def _detail(group: Group, protocol: str, *, pictures: bool) -> Detail:
         pictures=run_pictures(group.runs[0]) if pictures else [],
         selection=(
             f"Seed {group.seeds[0]}: epoch {selection['epoch']} of {group.config['epochs']} was "
-            f"selected, {metric} {selection['value']:.3f}."
+            f"selected, {metric} {_three_digits(selection['value'])}."
         ),
     )
 

@@ -1,14 +1,14 @@
 """The page: what stands on it, in which order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from helpers.paths import results_root, write_atomically
 from helpers.predict.page import load_template
 from helpers.runs.groups import Group, group_runs, is_real
-from helpers.runs.store import Run, list_runs
+from helpers.runs.store import Run, list_runs, list_unreadable
 from study.compare import compare_all
 from study.plans.comparisons import Plan, load_plan
 from study.plans.verdicts import Rules, load_rules
@@ -91,7 +91,13 @@ def build_report(profile: str, *, committed: Path | None = None) -> Path:
     pages = write_notebooks(root / "executed", folder, committed=committed)
     # The trees are apart already; a run that strayed is not shown under the wrong profile.
     runs = [run for run in list_runs(root) if run.config["profile"] == profile]
-    html = render(runs, profile=profile, pages=pages, tables=root / "tables")
+    html = render(
+        runs,
+        profile=profile,
+        pages=pages,
+        tables=root / "tables",
+        unreadable=list_unreadable(root),
+    )
     with write_atomically(folder / "index.html") as temporary:
         temporary.write_text(html, encoding="utf-8")
     return folder / "index.html"
@@ -103,6 +109,7 @@ def render(
     profile: str,
     pages: Sequence[NotebookPage] = (),
     tables: Path | None = None,
+    unreadable: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page.
 
@@ -111,6 +118,7 @@ def render(
         profile: "paper" or "quick".
         pages: notebooks as returned by `write_notebooks`.
         tables: folder of the generated tables; further ones in it (`FURTHER_TABLES`) are shown.
+        unreadable: stored runs that could not be read, with the reason, see `list_unreadable`.
     """
     groups = group_runs(runs)
     quick = profile == "quick"
@@ -140,7 +148,10 @@ def render(
         notebooks=[page for page in pages if not page.training],
         trainings=[page for page in pages if page.training],
         environment=_environment(runs),
-        limits=((QUICK_LIMIT, *LIMITS) if quick else LIMITS),
+        limits=(
+            *(f"Left out, could not be read: {n}: {r}" for n, r in (unreadable or {}).items()),
+            *((QUICK_LIMIT, *LIMITS) if quick else LIMITS),
+        ),
         cited=CITED,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from helpers.paths import repo_root, results_root, write_atomically
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
+from helpers.terminal import escape_unshowable
 from study.automl.rows import automl_rows
 from study.claims.judge import judge_claims
 from study.plans.comparisons import load_plan
@@ -151,6 +152,7 @@ def write(files: dict[Path, str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="compare only; 1 if stale")
     options = parser.parse_args(arguments)

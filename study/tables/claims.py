@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from helpers.files import guarded
 from study.claims.judge import STATES, Judged, count_states
 from study.claims.ledger import KINDS, PAPERS
 from study.claims.outcome import LIMITS, OPEN_CHOICE, STAND_IN, Outcome
@@ -48,7 +49,7 @@ def claims_files(judged: Sequence[Judged]) -> dict[str, str]:
     ]
     return {
         "claims.md": "\n\n".join(sections) + "\n",
-        "claims.csv": claims_frame(judged).to_csv(index=False, lineterminator="\n"),
+        "claims.csv": guarded(claims_frame(judged)).to_csv(index=False, lineterminator="\n"),
     }
 
 

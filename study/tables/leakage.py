@@ -16,17 +16,26 @@ import pandas as pd
 
 from helpers.config import without_size
 from helpers.data.rebuilt import find_rebuilt
+from helpers.files import read_csv, reading
 from helpers.metrics.scores import evaluate
 from helpers.metrics.seeds import aggregate_seeds, seed_mean
 from helpers.paths import leakage_dir, write_atomically
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
+from helpers.terminal import escape_unshowable
 from study.table import csv_text, markdown_table, mean_sd, page, percent
 
-COLUMNS = (
-    *("source", "md5", "n_test", "index", "label"),
-    *("group_shared", "copy_in", "copy_index", "correlation", "same_label"),
-)
+COLUMNS = dict.fromkeys(
+    (
+        *("source", "md5", "n_test", "index", "label"),
+        *("group_shared", "copy_in", "copy_index", "correlation", "same_label"),
+    ),
+    str,
+) | dict.fromkeys(("n_test", "index", "label"), int)
+
+
+class LeakageError(ValueError):
+    """The file of tied test images is not of the form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +69,23 @@ def load_tied(dataset: str) -> Tied | None:
     """Return what is stored for a data set (name without a size), None if nothing is.
 
     Raises:
-        ValueError: the file is not of the form.
+        LeakageError: the file is not of the form.
     """
     path = leakage_dir() / f"{dataset}.csv"
     if not path.is_file():
         return None
-    table = pd.read_csv(path)
-    if tuple(table.columns) != COLUMNS or table.empty or table["n_test"].nunique() != 1:
-        raise ValueError(
+    advice = f"; write it anew (`{_command(dataset)}`)"
+    with reading(path, LeakageError, advice):
+        table = read_csv(path, COLUMNS)
+    if table.empty or table["n_test"].nunique() != 1:
+        raise LeakageError(
             f"{path.name} has {len(table)} rows of {', '.join(table.columns)}; expected "
             f"{', '.join(COLUMNS)} of one test split: write it anew (`{_command(dataset)}`)."
         )
     first = table.iloc[0]
     index, label = (table[name].to_numpy(np.int64) for name in ("index", "label"))
+    if not np.all((index >= 0) & (index < first["n_test"])):
+        raise LeakageError(f"{path.name}: an index is beyond {first['n_test']} test images{advice}")
     return Tied(first["source"], int(first["n_test"]), index, label)
 
 
@@ -251,6 +264,7 @@ def _command(dataset: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(prog=_command("")[:-1], description=__doc__.split("\n")[0])
     parser.add_argument("datasets", nargs="+", help="names of data sets that are on this machine")
     for name in parser.parse_args(arguments).datasets:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.files import read_json, reading
 from helpers.paths import results_root, write_atomically
 from study.table import COMMAND, commit_text, folded, markdown_table
 from study.verdicts import MET, MISSED, NO_VERDICT
@@ -116,15 +117,16 @@ def load_records(*, root: Path | None = None) -> list[Record]:
 
 def _read(path: Path) -> Record:
     advice = f"measure again: python -m benchmarks.{path.stem} --save"
-    try:
-        values = json.loads(path.read_text())
+    with reading(path, SpeedError, f"; {advice}"):
+        values = read_json(path)
         schema = values.pop("schema")
         if schema != SCHEMA:
             raise SpeedError(f"{path.name} has schema {schema!r}, expected {SCHEMA}; {advice}")
         speeds = tuple(Speed(**speed) for speed in values.pop("speeds"))
         record = Record(speeds=speeds, **values)
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise SpeedError(f"{path.name} is not a record of speeds ({error}); {advice}") from error
+        for speed in speeds:
+            if not all(isinstance(v, int | float) and v > 0 for v in [*speed.values, speed.median]):
+                raise SpeedError(f"{path.name}: {speed.name} has no numbers; {advice}")
     if record.benchmark != path.stem:
         raise SpeedError(f"{path.name} holds the record of {record.benchmark!r}; {advice}")
     return record

@@ -280,7 +280,7 @@ def test_an_own_file_that_is_damaged_or_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [("(10**15,)", "does not fit into memory"), ("(10**30,)", "no npz"), ("('a',)", "no npz")],
+    [("(10**15,)", "no npz"), ("(10**30,)", "no npz"), ("('a',)", "no npz")],
 )
 def test_an_array_that_cannot_be_is_said(tmp_path, shape, message):
     shape = shape.replace("10**15", str(10**15)).replace("10**30", str(10**30))

@@ -182,7 +182,7 @@ def test_predictions_that_are_damaged_or_of_other_classes(results_tree):
     np.savez(file, **{k: v for k, v in arrays.items() if k.startswith("test")})
     assert open_checkpoint(load_run(run.path)).calibration is None
     np.savez(file, **arrays | {"val_probabilities": np.full((50, 3), 1 / 3)})
-    with pytest.raises(RunError, match=r"shape \(50, 3\).*each of 2 classes"):
+    with pytest.raises(RunError, match=r"shape \(50, 3\); expected .*\(50, 2\)"):
         open_checkpoint(load_run(run.path))
     np.savez(file, **arrays | {"val_probabilities": np.array([{}], dtype=object)})
     with pytest.raises(RunError, match="cannot read"):  # it would have to be unpickled

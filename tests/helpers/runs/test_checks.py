@@ -84,6 +84,11 @@ def test_the_seeds_of_a_run_are_its_own_protocol(results_tree):
 def toy_run(**changes):
     """A run of the toy splits: labels as `toy_split` makes them."""
     run = fabricate_run("phantom", classes=("dark", "bright"), md5="0" * 32)
+    record = run.record
+    record["data"]["n"] |= {
+        split: len(changes.get(f"{split}_y_true", range(24))) for split in ("val", "test")
+    }
+    (run.path / "run.json").write_text(json.dumps(record))
     predictions = {}
     for name, n in (("val", 24), ("test", 24)):
         predictions[f"{name}_y_true"] = np.arange(n) % 2
@@ -107,7 +112,7 @@ def test_labels_of_other_images_are_named(results_tree, toy_splits):
 
 
 def test_predictions_of_another_number_of_images_are_named(results_tree, toy_splits):
-    run = toy_run(val_y_true=np.zeros(5, int))
+    run = toy_run(val_y_true=np.zeros(5, int), val_probabilities=np.full((5, 2), 0.5))
     with pytest.raises(
         RunError, match=r"predicts 5 val images, toy has 24; the run saw phantom.npz"
     ):

@@ -1,0 +1,309 @@
+"""Files that are read back, which may be damaged or made up: one reader for each kind.
+
+Whatever is wrong with a file ends in a `DamagedFile` that names it, or, inside `reading`, in the
+error of the module that reads it. Nothing is unpickled, and no array is larger than what the file
+can hold and the reader expects. CSV cells are written so that a spreadsheet takes none of them for
+a formula.
+"""
+
+import csv
+import json
+import math
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import yaml
+
+if TYPE_CHECKING:  # slow to import, so only where a table is read
+    import pandas as pd
+
+# Deflate makes at most 1032 bytes of one; a header that promises more lies.
+_MOST_INFLATED = 1032
+_STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What content of the wrong form ends in where it is taken apart.
+_SENSELESS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+# A spreadsheet takes a cell that begins with one of these for a formula, or reads past the last.
+_FORMULA = ("=", "+", "-", "@")
+# What our tables write of numbers: with a sign, with a deviation, with an interval.
+_NUMBER = re.compile(r"[+-]?[\d.]+( (to|±) [+-]?[\d.]+)?")
+
+
+class DamagedFile(ValueError):
+    """A file cannot be read, or does not hold what it must."""
+
+
+@contextmanager
+def reading(path: Path, error: type[Exception], advice: str = "") -> Iterator[None]:
+    """Turn what senseless content raises into one error that names the file.
+
+    Args:
+        path: the file that the block reads and takes apart.
+        error: what is raised, with the reason as its one argument.
+        advice: what to do, after the reason.
+    """
+    try:
+        yield
+    except error as found:
+        if path.name in str(found):
+            raise
+        raise error(f"{path.name}: {found}") from found
+    except DamagedFile as found:
+        raise error(f"cannot read {found}{advice}") from found
+    except _SENSELESS as found:
+        raise error(f"cannot read {path.name}: {_reason(found)}{advice}") from found
+
+
+def _reason(error: BaseException) -> str:
+    """Say what is wrong; a KeyError alone would say no more than the key."""
+    if isinstance(error, OSError | DamagedFile):
+        return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, KeyError):
+        return f"the key {error} is missing"
+    return f"{error or type(error).__name__}"
+
+
+def _refuse(path: Path, error: BaseException) -> NoReturn:
+    raise DamagedFile(f"{path.name}: {_reason(error)}") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file, in UTF-8, all of its numbers finite.
+
+    Raises:
+        DamagedFile: it cannot be read; `FileNotFoundError` is left as it is.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever a parser raises, the content is the reason
+        _refuse(path, error)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text:.20} is no finite number")
+    return number
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of a YAML file, keys with values.
+
+    Raises:
+        DamagedFile: it cannot be read or holds something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except Exception as error:
+        _refuse(path, error)
+    if not isinstance(content, dict):
+        raise DamagedFile(f"{path.name}: expected keys with values, it holds {content!r:.80}")
+    return content
+
+
+def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
+    """Return a CSV file of known columns.
+
+    Args:
+        path: in UTF-8, with the names of the columns in its first line.
+        columns: name -> int, float (an empty cell is NaN) or str (an empty cell is "").
+
+    Raises:
+        DamagedFile: it cannot be read, has other columns, or a cell is not of its kind.
+    """
+    import pandas as pd
+
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            reader = csv.reader(handle, strict=True)
+            head, *rows = [(reader.line_num, row) for row in reader if row] or [(0, [])]
+    except Exception as error:
+        _refuse(path, error)
+    if head[1] != list(columns):
+        raise DamagedFile(
+            f"{path.name} has {len(rows)} rows of {', '.join(head[1])}; expected "
+            f"{', '.join(columns)}"
+        )
+    for line, row in rows:
+        if len(row) != len(columns):
+            raise DamagedFile(
+                f"{path.name}, line {line}: {len(row)} cells, expected {len(columns)}"
+            )
+    cells = {
+        name: [_cell(path, line, name, row[k], kind) for line, row in rows]
+        for k, (name, kind) in enumerate(columns.items())
+    }
+    kinds = {int: "int64", float: "float64", str: "str"}
+    return pd.DataFrame(
+        {name: pd.Series(cells[name], dtype=kinds[columns[name]]) for name in cells}
+    )
+
+
+def _cell(path: Path, line: int, name: str, text: str, kind: type) -> Any:
+    if kind is float and text == "":
+        return math.nan
+    try:
+        value = kind(text)
+        if kind is int:
+            np.int64(value)
+        return value
+    except (ValueError, TypeError, OverflowError):
+        raise DamagedFile(
+            f"{path.name}, line {line}: {name} is {text!r:.80}, expected {kind.__name__}"
+        ) from None
+
+
+# --- arrays --------------------------------------------------------------------------------------
+
+
+class Arrays:
+    """The arrays of an npz file, whose headers are checked before anything is allocated.
+
+    Attributes:
+        names: of the arrays.
+        sizes: what the named sizes of the forms are; a new name takes the size that it meets first.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, sizes: Mapping[str, int]):
+        self._path, self._archive = path, archive
+        self._members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        self.names = tuple(self._members)
+        self.sizes = dict(sizes)
+
+    def read(
+        self,
+        name: str,
+        kinds: str | None = None,
+        shape: Sequence[int | str | None] | None = None,
+        most: int | None = None,
+    ) -> np.ndarray:
+        """Return one array.
+
+        Args:
+            name: of the array.
+            kinds: numpy's letters of the kinds of numbers that are taken, "iu" or "f" for instance;
+                None takes all but objects.
+            shape: one size an axis: a number, a name (see `sizes`), or None for any; None takes
+                any number of axes.
+            most: of a size that is not known yet.
+
+        Raises:
+            DamagedFile: no such array, or of another form.
+        """
+        if name not in self._members:
+            raise DamagedFile(
+                f"{self._path.name} lacks {name}; it has {', '.join(self.names)[:300] or 'nothing'}"
+            )
+        info = self._members[name]
+        dtype, found, header = self._header(info)
+        where = f"{self._path.name}: {name}"
+        if dtype.hasobject:
+            raise DamagedFile(
+                f"{where} is a pickled object array, which is never loaded (it could run code); "
+                "expected plain numbers or text"
+            )
+        if (kinds is not None and dtype.kind not in kinds) or not self._fits(found, shape, most):
+            wanted = "any shape" if shape is None else f"shape {self._shown(shape)}"
+            wanted += "" if most is None else f", at most {most} along an axis"
+            raise DamagedFile(
+                f"{where} has {dtype} of shape {found}; expected kind {kinds or 'any'}, {wanted}"
+            )
+        length = header + dtype.itemsize * int(np.prod([1, *found], dtype=object))
+        if length != info.file_size or length > _MOST_INFLATED * info.compress_size + header:
+            raise DamagedFile(
+                f"{where} should take {length:,} bytes with shape {found}, the file has "
+                f"{info.file_size:,}, of {info.compress_size:,} packed"
+            )
+        with self._archive.open(info) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+    def _header(self, info: zipfile.ZipInfo) -> tuple[np.dtype, tuple[int, ...], int]:
+        """Return dtype and shape of an array, and how many bytes its header takes."""
+        if info.compress_type not in _STORED:
+            raise DamagedFile(f"{self._path.name}: {info.filename} is packed in an unknown way")
+        with self._archive.open(info) as stream:
+            version = np.lib.format.read_magic(stream)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }.get(version)
+            if read is None:
+                raise DamagedFile(f"{self._path.name}: {info.filename} has version {version}")
+            shape, _, dtype = read(stream)
+            return dtype, shape, stream.tell()
+
+    def _fits(
+        self,
+        found: tuple[int, ...],
+        shape: Sequence[int | str | None] | None,
+        most: int | None,
+    ) -> bool:
+        if any(size < 0 for size in found):
+            return False
+        if shape is None:
+            return True
+        if len(found) != len(shape):
+            return False
+        for size, wanted in zip(found, shape, strict=True):
+            expected = self.sizes.get(wanted, size) if isinstance(wanted, str) else wanted
+            if expected not in (None, size):
+                return False
+            known = isinstance(wanted, int) or wanted in self.sizes
+            if most is not None and not known and size > most:
+                return False
+        self.sizes |= {w: s for s, w in zip(found, shape, strict=True) if isinstance(w, str)}
+        return True
+
+    def _shown(self, shape: Sequence[int | str | None]) -> str:
+        return f"({', '.join(str(self.sizes.get(s, s)) for s in shape)})".replace("None", "any")
+
+
+@contextmanager
+def open_arrays(path: Path, **sizes: int) -> Iterator[Arrays]:
+    """Open an npz file; whatever is wrong with it is a `DamagedFile`, `MemoryError` but for it.
+
+    Args:
+        path: the file.
+        sizes: known sizes, by the names that the forms have for them.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield Arrays(path, archive, sizes)
+    except (DamagedFile, MemoryError):
+        raise
+    except Exception as error:  # of zip, deflate, header or content: all mean the same here
+        _refuse(path, error)
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def text_cell(text: str) -> str:
+    """Return text as a spreadsheet shows it: behind a quote where it would be a formula.
+
+    A text that begins with = + - @ or a control character gets a leading ', which spreadsheets do
+    not show.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) or (text and text[0] < " ") else text
+
+
+def guarded(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table whose text cells and column names a spreadsheet takes for text.
+
+    Numbers stay numbers, also negative ones in a column of text.
+    """
+    texts = [k for k, dtype in enumerate(table.dtypes) if dtype.kind not in "iufb"]
+    table = table.copy()
+    for k in texts:
+        table.isetitem(k, table.iloc[:, k].map(_guarded))
+    return table.rename(columns=_guarded)
+
+
+def _guarded(cell: Any) -> Any:
+    return text_cell(cell) if isinstance(cell, str) and not _NUMBER.fullmatch(cell) else cell

@@ -1,0 +1,230 @@
+"""Data of anybody: names, paths, terminals, splits and numbers of classes that are not ours."""
+
+import os
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from helpers.config import RunConfig
+from helpers.data.datasets import load_if_there
+from helpers.data.splits import Split, Splits, largest_against_rest
+from helpers.paths import repo_root
+from helpers.plots import data as data_plots
+from helpers.plots import figures, style
+from helpers.runs.experiment import config_from_parameters
+from helpers.runs.groups import group_runs
+from helpers.runs.store import load_run, run_dir, save_run
+from study.report import build_report
+from tests.fabricated import fabricate_run
+
+HARD_NAMES = (
+    "gain $_$",
+    "5$ or 6$",
+    "a_b^c%",
+    "$a$",
+    r"\$x",
+    "two\nlines",
+    "狭窄",
+    "{x}",
+    "$\\frac$",
+)
+
+
+def many(num_classes, channels=1, n=12, names=None):
+    rng = np.random.default_rng(0)
+
+    def split(k):
+        labels = np.arange(k * num_classes) % num_classes
+        images = rng.integers(0, 255, (len(labels), 28, 28, channels), dtype=np.uint8)
+        return Split(images=images, labels=labels.astype(np.int64))
+
+    names = names or tuple(f"class {k}" for k in range(num_classes))
+    return Splits("toy", split(n), split(2), split(2), class_names=names, source="toy")
+
+
+def one_class(results_tree, where=("val",), seed=0):
+    """A stored run whose metrics of some splits are undefined, as the loop stores them."""
+    run = fabricate_run("cag:one_class", seed=seed, epochs=2, wrong=3)
+    record = {k: v for k, v in run.record.items() if k != "schema"}
+    undefined = {"value": None, "low": None, "high": None}
+    for split in where:
+        for name in ("auc", "average_precision", "sensitivity", "ppv", "f1"):
+            record["metrics"][split][name] |= undefined
+    for epoch in record["history"]:
+        epoch["val_auc"] = None
+    record["selection"]["value"] = None
+    predictions = dict(np.load(run.path / "predictions.npz"))
+    for split in where:
+        predictions[f"{split}_y_true"] *= 0
+    (run.path / "run.json").unlink()
+    config = RunConfig(**record["config"])
+    return save_run(config, record=record, predictions=predictions)
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("where", [("val",), ("test",), ("val", "test")])
+def test_a_report_takes_a_run_whose_auc_is_undefined(results_tree, where):
+    fabricate_run(seed=0)
+    run = one_class(results_tree, where)
+    html = build_report("paper").read_text()
+    assert "validation AUC undefined" in html
+    assert (group_runs([load_run(run.path)])[0].values("auc") == [None]) == ("test" in where)
+
+
+@pytest.mark.parametrize("name", ["roc", "precision_recall", "reliability", "training"])
+def test_figures_of_undefined_values(results_tree, name):
+    figures.draw(name, one_class(results_tree, ("val", "test"))).canvas.draw()
+
+
+def test_a_damaged_run_is_listed_in_the_report_and_blocks_no_other(results_tree, capsys):
+    fabricate_run(seed=0)
+    bad = fabricate_run(seed=1)
+    (bad.path / "run.json").write_text("{")
+    html = build_report("paper").read_text()
+    assert "could not be read" in html and bad.path.name in html
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_names_are_drawn_as_they_are(results_tree, name):
+    names = (name, "plain")
+    splits = many(2, names=names)
+    with style.style():
+        figure = data_plots.plot_samples(splits.train, names, title=name)
+        figure.canvas.draw()
+        shown = style.plain(name)
+        text = figure.text(0, 0, shown)
+        drawn, math = text._preprocess_math(shown)
+        assert not math and drawn == name.replace("\n", " ")
+    run = fabricate_run(f"cag:{name.replace(chr(10), ' ')}", classes=names, wrong=5)
+    for kind in ("confusion_matrix", "roc", "precision_recall"):
+        figures.draw(kind, run).canvas.draw()
+    figures.draw_overview([run]).canvas.draw()
+
+
+def test_letters_without_a_font_are_said_once(capsys, monkeypatch):
+    monkeypatch.setattr(style, "_SAID", [])
+    for _ in range(2):
+        style.plain("\U0001f9ff and \u1bc0")
+    assert capsys.readouterr().out.count("No installed font") <= 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_name_that_the_terminal_lacks_is_escaped(encoding):
+    code = (
+        "from helpers.terminal import escape_unshowable; escape_unshowable(); import sys; "
+        "print('日本.txt'); print('狭窄', file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(repo_root())},
+        capture_output=True,
+    )
+    assert done.returncode == 0 and rb"\u65e5" in done.stdout and rb"\u72ed" in done.stderr
+
+
+def test_every_command_escapes_what_it_cannot_show():
+    packages = [repo_root() / name for name in ("helpers", "study", "benchmarks")]
+    files = [file for package in packages for file in package.rglob("*.py")]
+    commands = [file for file in files if "\ndef main(" in file.read_text()]
+    assert len(commands) > 8
+    assert not [p.name for p in commands if "escape_unshowable()" not in p.read_text()]
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 14])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_largest_class_against_the_rest(num_classes, channels):
+    splits = many(num_classes, channels)
+    binary = largest_against_rest(splits)
+    assert binary.class_names == ("all others", "class 0")
+    np.testing.assert_array_equal(binary.test.labels, splits.test.labels == 0)
+    assert binary.train.labels.dtype == np.int64
+
+
+def test_data_that_something_can_do_without(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
+    assert load_if_there("npz:nowhere") is None
+    assert "left out, since npz:nowhere cannot be had here" in capsys.readouterr().out
+
+
+def test_phantom_runs_go_to_their_own_tree(results_tree):
+    values = {
+        "recipe": "common",
+        "dataset": "phantom",
+        "model": "mobilenet_v2",
+        "seed": 0,
+        "pretrained": "none",
+        "profile": "paper",
+    }
+    config = config_from_parameters(values)
+    assert config.profile == "phantom" and run_dir(config).is_relative_to(results_tree / "phantom")
+
+
+# --- notebooks on data that are not ours --------------------------------------------------------
+
+
+def folder_of(tmp_path, num_classes, channels, n=120):
+    """Make an image folder with `labels.csv`; return the environment that has it and no network."""
+    root = tmp_path / "cag" / "own"
+    root.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    shape = (32, 32, 3) if channels == 3 else (32, 32)
+    rows = []
+    for k in range(n):
+        Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(root / f"{k:03d}.png")
+        rows.append({"file": f"{k:03d}.png", "label": k % num_classes})
+    pd.DataFrame(rows).to_csv(root / "labels.csv", index=False)
+    return {"REPRO_DATA": str(tmp_path), "REPRO_RESULTS": str(tmp_path / "results")}
+
+
+def execute(monkeypatch, tmp_path, name, environment, **parameters):
+    import papermill
+
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("PYTHONPATH", str(repo_root()))
+    out = tmp_path / f"{name}.ipynb"
+    papermill.execute_notebook(
+        repo_root() / "notebooks" / f"{name}.ipynb", out, parameters, progress_bar=False
+    )
+    cells = nbformat.read(out, 4).cells
+    return "\n".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
+
+
+@pytest.mark.parametrize(("num_classes", "channels"), [(2, 3), (3, 1), (14, 1)])
+def test_03_takes_any_number_of_classes(monkeypatch, tmp_path, num_classes, channels):
+    environment = folder_of(tmp_path, num_classes, channels)
+    text = execute(
+        monkeypatch, tmp_path, "03_losses_and_plasticity", environment, dataset="cag:own"
+    )
+    assert ("against all others" in text) == (num_classes > 2)
+
+
+def test_04_says_what_a_validation_split_of_one_class_cannot_give(monkeypatch, tmp_path):
+    environment = folder_of(tmp_path, 2, 1, n=12)
+    split = ["val" if i in (0, 2) else "test" if i in (4, 5) else "train" for i in range(12)]
+    file = tmp_path / "cag" / "own" / "labels.csv"
+    pd.read_csv(file).assign(split=split).to_csv(file, index=False)
+    text = execute(
+        monkeypatch,
+        tmp_path,
+        "04_train",
+        environment,
+        dataset="cag:own",
+        model="mobilenet_v2",
+        epochs=1,
+        pretrained="none",
+        image_size=32,
+    )
+    assert "val holds one class only, so its AUC is undefined" in text
+    assert "validation AUC undefined (one class)" in text

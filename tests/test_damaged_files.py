@@ -1,0 +1,291 @@
+"""Files that are read back, damaged in thousands of ways: their reader's error, the file named."""
+
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from helpers.config import ConfigError
+from helpers.explain.run_maps import RunMaps, load_maps, save_maps
+from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
+from helpers.paths import repo_root
+from helpers.runs import portable, store, tuning, weights
+from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
+from study.claims.ledger import ClaimsError, load_claims
+from study.costs.store import Store
+from study.maps.scores import load_scores, save_scores
+from study.plans import automl, comparisons, costs, maps, ranking, verdicts
+from study.published import PublishedError, _read
+from study.tables import leakage, speed
+from tests.fabricated import fabricate_run
+
+N_CHANGES = 2000
+
+
+def changes(content: bytes, n: int = N_CHANGES, seed: int = 0):
+    """Yield damaged copies: flipped, cut, swapped, repeated, filled and replaced bytes."""
+    rng = np.random.default_rng(seed)
+    yield b""
+    for k in range(n - 1):
+        damaged = bytearray(content)
+        a, b = sorted(rng.integers(0, len(content), 2))
+        match k % 8:
+            case 0 | 1 | 2 | 3:  # one byte, as often a bit as another printable character
+                bit = k % 2 and content[a] < 128
+                damaged[a] = rng.integers(32, 127) if bit else damaged[a] ^ (1 << rng.integers(8))
+            case 4:
+                damaged = damaged[:a]
+            case 5:
+                end = min(len(content), b + 20)
+                damaged[a : a + 20], damaged[b:end] = damaged[b:end], damaged[a : a + 20]
+            case 6:
+                del damaged[a : a + int(rng.integers(1, 30))]
+            case 7:
+                damaged[a : a + 8] = bytes(
+                    rng.choice([b"\0" * 8, b"\xff" * 8, b'"' * 8, b"\n" * 8])
+                )
+        yield bytes(damaged)
+
+
+def survive(path, read, error, name=None, n=N_CHANGES):
+    """Damage a file in many ways and read it; return how many were refused."""
+    whole, beside = path.read_bytes(), sorted(path.parent.iterdir())
+    read()
+    refused = 0
+    for damaged in changes(whole, n):
+        path.write_bytes(damaged)
+        try:
+            read()
+        except error as found:
+            assert (name or path.name) in str(found), found
+            refused += 1
+    path.write_bytes(whole)
+    assert sorted(path.parent.iterdir()) == beside
+    assert refused > n / 20  # a change of a number or a text alone may be a good file
+    read()
+    return refused
+
+
+@pytest.fixture
+def run(results_tree):
+    return fabricate_run(wrong=5, epochs=3)
+
+
+def test_run_json(run):
+    survive(run.path / "run.json", lambda: load_run(run.path), RunError)
+
+
+def test_predictions(run):
+    file = run.path / "predictions.npz"
+    refused = survive(file, lambda: load_run(run.path).predictions("test"), RunError)
+    assert refused > 0.8 * N_CHANGES
+
+
+def test_maps(run):
+    maps_of = {
+        (name, layer): np.random.default_rng(0).random((5, 3, 3), np.float32)
+        for name in ("true", "predicted")
+        for layer in ("layer1", "layer2")
+    }
+    layers = {"First": "layer1", "Second": "layer2"}
+    save_maps(RunMaps(np.arange(5), np.arange(5) % 2, np.arange(5) % 2, layers, maps_of), run)
+    survive(run.path / "maps.npz", lambda: load_maps(run), RunError)
+
+
+def test_weights(run, monkeypatch):
+    model = nn.Linear(3, 2)
+    monkeypatch.setattr(weights, "untrained_model", lambda *a, **k: model)
+    save_file(model.state_dict(), run.path / weights.FILE)
+    survive(run.path / weights.FILE, lambda: weights.load_model(run), RunError)
+
+
+def test_test_curve(run):
+    file = run.path / store.TEST_CURVE
+    file.write_text("epoch,test_accuracy\n1,0.5\n2,0.75\n3,0.8125\n")
+    survive(file, run.test_curve, RunError)
+
+
+def test_localisation(tmp_path):
+    rng = np.random.default_rng(0)
+    entry = {
+        "values": rng.random((2, 2, 1, 1, 6)),
+        "thresholds": rng.random((2, 1)),
+        "empty": rng.random((2, 1)),
+        "rows": ["a", "b"],
+        "titles": ["A", "B"],
+    }
+    path = tmp_path / "phantom_x.npz"
+    groups = np.arange(6)
+    save_scores(path, [entry], methods=["m"], measures=["e"], groups=groups, about={"seeds": [0]})
+    survive(path, lambda: load_scores(path), RunError)
+
+
+def test_measurements(tmp_path):
+    source = next((repo_root() / "results" / "efficiency").glob("*.json"))
+    content = json.loads(source.read_text())
+    for part in content["phases"].values():
+        part["rows"] = part["rows"][:1]
+    path = tmp_path / source.name
+    path.write_text(json.dumps(content))
+    survive(path, lambda: Store.read(path), costs.EfficiencyError)
+
+
+def test_speeds(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    path = tmp_path / "benchmarks" / "heads.json"
+    shutil.copy(repo_root() / "results" / "benchmarks" / "heads.json", path)
+    survive(path, lambda: speed.load_records(root=tmp_path), speed.SpeedError)
+
+
+def test_digests(tmp_path, monkeypatch):
+    path = tmp_path / "portable.json"
+    shutil.copy(portable.record_path(), path)
+    monkeypatch.setattr(portable, "record_path", lambda: path)
+    survive(path, portable.load_rows, ValueError)
+
+
+def test_leakage(tmp_path, monkeypatch):
+    lines = (repo_root() / "results" / "leakage" / "breastmnist.csv").read_text().splitlines(True)
+    path = tmp_path / "breastmnist.csv"
+    path.write_text("".join(lines[:6]))
+    monkeypatch.setattr(leakage, "leakage_dir", lambda: tmp_path)
+    survive(path, lambda: leakage.load_tied("breastmnist"), leakage.LeakageError)
+
+
+def test_tuning_table(tmp_path):
+    path = tmp_path / "tuning_x.csv"
+    path.write_text(
+        ",".join(tuning.COLUMNS) + "\ncommon,resnet18,none,0.001,0,3,0.9,0.8,0.4,12.5\n"
+        "common,resnet18,none,0.003,0,3,,0.8,0.4,12.5\n"
+    )
+    survive(path, lambda: tuning._read(path), ConfigError)
+
+
+def test_published_and_claims(tmp_path):
+    for name, read, error in (
+        ("paper_a.csv", _read, PublishedError),
+        ("claims.csv", load_claims.__wrapped__, (ClaimsError, PublishedError)),
+    ):
+        lines = (repo_root() / "results/published" / name).read_text().splitlines(True)
+        path = tmp_path / name
+        path.write_text("".join(lines[:8]))
+        survive(path, lambda read=read, path=path: read(path), error)
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "error", "n"),
+    [
+        ("verdicts", verdicts.load_rules, verdicts.RulesError, 400),
+        ("localisation", maps.load_plan, ValueError, 400),
+        ("automl", automl.load_plan, automl.AutoMLError, 400),
+        ("efficiency", costs.load_plan, costs.EfficiencyError, 200),
+        ("comparisons", comparisons.load_plan, comparisons.ComparisonError, 200),
+        ("ranking", ranking.load_plan, ranking.RankingError, 200),
+        ("tuning_fitting", tuning.load_tuning, ConfigError, 200),
+    ],
+)
+def test_parameters(tmp_path, name, read, error, n):
+    path = tmp_path / f"{name}.yaml"
+    shutil.copy(repo_root() / "params" / path.name, path)
+    survive(path, lambda: read(path), error, n=n)
+
+
+# --- headers that lie ---------------------------------------------------------------------------
+
+
+def with_header(path, name, shape, descr="<f4"):
+    """Write an npz whose member promises an array of any shape."""
+    text = str({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    header = text.ljust(118 + 64 * (len(text) // 118)) + b"\n"
+    start = np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little")
+    with zipfile.ZipFile(path) as old:
+        members = {info: old.read(info) for info in old.namelist() if info != f"{name}.npy"}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for info, content in members.items():
+            file.writestr(info, content)
+        file.writestr(f"{name}.npy", start + header + b"\0" * 64)
+
+
+@pytest.mark.parametrize("shape", [(2**38, 2), (156, 2), (2**70, 2), (-1, 2), (156,), ()])
+def test_an_array_that_is_promised_is_never_allocated(run, shape):
+    with_header(run.path / "predictions.npz", "test_probabilities", shape)
+    with pytest.raises(RunError, match=r"predictions\.npz"):
+        load_run(run.path).predictions("test")
+
+
+def test_labels_and_probabilities_beyond_their_range(run):
+    file = run.path / "predictions.npz"
+    arrays = dict(np.load(file))
+    for change in (
+        {"val_y_true": arrays["val_y_true"] + 1},
+        {"val_probabilities": arrays["val_probabilities"] * np.nan},
+    ):
+        np.savez(file, **arrays | change)
+        with pytest.raises(RunError, match=r"predictions\.npz"):
+            load_run(run.path).predictions("val")
+
+
+def test_one_damaged_run_leaves_the_others(run, capsys):
+    other = fabricate_run(seed=1)
+    (run.path / "predictions.npz").write_bytes(b"PK")
+    third = fabricate_run(seed=2)
+    (third.path / "run.json").write_text("{")
+    assert [r.path for r in list_runs()] == [other.path]
+    assert "left out: common/breastmnist/medspectralnet" in capsys.readouterr().err
+    reasons = list_unreadable()
+    assert len(reasons) == 2 and any("predictions.npz" in reason for reason in reasons.values())
+    assert (run.path / "run.json").exists() and (third.path / "run.json").read_text() == "{"
+
+
+def test_without_pickle(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([{}], dtype=object))
+    with (
+        pytest.raises(DamagedFile, match=r"a\.npz: x is a pickled"),
+        open_arrays(tmp_path / "a.npz") as arrays,
+    ):
+        arrays.read("x")
+
+
+def test_weights_of_tensors_that_are_no_floats(run, monkeypatch):
+    model = nn.Linear(3, 2)
+    monkeypatch.setattr(weights, "untrained_model", lambda *a, **k: model)
+    save_file({"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}, run.path / weights.FILE)
+    with pytest.raises(RunError, match="does not fit"):
+        weights.load_model(run)
+
+
+# --- cells --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["=cmd|calc.png", "@SUM(1+1).png", "+1+1.txt", "-2+3", "\tx", "\rx", "\n=x", "\x01x"]
+)
+def test_a_text_that_a_spreadsheet_would_run_is_quoted(text):
+    assert text_cell(text) == f"'{text}"
+
+
+def test_other_text_and_numbers_stay(tmp_path):
+    import pandas as pd
+
+    table = pd.DataFrame(
+        {
+            "=name": ["=1", "plain", ""],
+            "x": [-1.5, 2.0, np.nan],
+            "said": ["-1.5", "+0.2 ± 0.1", "a"],
+        }
+    )
+    file = tmp_path / "t.csv"
+    guarded(table).to_csv(file, index=False)
+    assert file.read_text().splitlines() == [
+        "'=name,x,said",
+        "'=1,-1.5,-1.5",
+        "plain,2.0,+0.2 ± 0.1",
+        ",,a",
+    ]
+    assert table.columns[0] == "=name"  # the frame itself stays as it is
+    assert read_csv(file, {"'=name": str, "x": float, "said": str})["x"].isna().sum() == 1
