@@ -13,7 +13,7 @@ from helpers.data.splits import DataError
 from helpers.metrics.calibration import Calibration, fit_temperature
 from helpers.predict.reading import MIN_SIDE
 from helpers.runs import store
-from helpers.runs.store import Run, load_run
+from helpers.runs.store import Run, RunError, load_run
 from helpers.runs.weights import load_model
 from helpers.training.inference import class_probabilities
 from helpers.training.seeds import default_device
