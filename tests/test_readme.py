@@ -10,7 +10,12 @@ from helpers.paths import repo_root
 from study.__main__ import COMMANDS
 
 ROOT = repo_root()
-PAGES = ["README.md", "CONTRIBUTING.md", "results/README.md", *(f"docs/{f.name}" for f in ROOT.glob("docs/*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "results/README.md",
+    *(f"docs/{f.name}" for f in ROOT.glob("docs/*.md")),
+]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # What a page's code marks, whole lines of code blocks and pieces between backticks alike.
 CODE = re.compile(r"```.*?\n(.*?)```|`([^`\n]+)`", re.DOTALL)

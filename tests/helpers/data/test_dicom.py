@@ -38,8 +38,8 @@ from helpers.data.datasets import load_dataset
 from helpers.data.dicom import decode
 from helpers.data.dicom import frames as dicom
 from helpers.data.dicom.frames import pseudonym, read_dicom
-from helpers.data.flatness import is_nearly_flat
 from helpers.data.image_folder import load_image_folder
+from helpers.data.pictures import flatness
 from helpers.data.splits import DataError
 
 SECRET = "Zwiebelmann"  # in every place of a header that could come out
@@ -151,7 +151,7 @@ def test_without_a_window_no_level_is_lost(case):
     np.testing.assert_array_equal(
         read_file.images[..., 0], np.clip(np.round(scaled * 255), 0, 255).astype(np.uint8)
     )
-    assert not any(is_nearly_flat(image) for image in read_file.images)
+    assert not any(flatness(image) for image in read_file.images)
     assert read_file.view.startswith("no window, 16 bits stored, of which ")
     # One scale for all frames, whichever of them are asked for.
     content = to_bytes(make(values, bits=16, **elements))
@@ -162,7 +162,7 @@ def test_without_a_window_no_level_is_lost(case):
 def test_a_window_beside_the_values_is_honoured_and_said():
     ds = make(np.round(smooth()).astype("u2"), bits=16, WindowCenter=5000, WindowWidth=10)
     read_file = read(ds)
-    assert read_file.images.max() == 0 and is_nearly_flat(read_file.images[0])
+    assert read_file.images.max() == 0 and flatness(read_file.images[0])
     assert read_file.view == "window 10 wide around 5000"
 
 
