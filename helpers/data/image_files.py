@@ -130,7 +130,9 @@ def read_file(
         read = read_dicom(what, file.read(), frames)
     if at_most is not None and read.images.nbytes > at_most:
         raise LargeFile  # compressed; to be read again in its turn
-    return OneFile([Picture(image) for image in read.images], read.group, is_dicom=True)
+    return OneFile(
+        [Picture(image, view=read.view) for image in read.images], read.group, is_dicom=True
+    )
 
 
 def read_images(folder: Path, files: list[str], frames: list[int | None]) -> ImageFiles:

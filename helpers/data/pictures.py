@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from helpers.data.flatness import is_nearly_flat, levels
 from helpers.data.splits import DataError
 
 # Formats with code of their own in Pillow; EPS and others would start foreign programs.
@@ -40,7 +41,6 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 TURNED = "turned upright as its EXIF data say"
 NEARLY_FLAT = "nearly flat"
-_FEW_GREYS, _NARROW = 16, 32
 EQUAL_CHANNELS = "equal channels are grey"
 
 
@@ -98,11 +98,13 @@ class Picture(NamedTuple):
         pixels: uint8 or uint16 (H, W, C), C 1 (grey) or 3 (RGB).
         inverted: whether 0 is white (of uint16 alone; uint8 is inverted already).
         notes: what was done to it.
+        view: what its greys come from, in words, where a header says it (DICOM).
     """
 
     pixels: np.ndarray
     inverted: bool = False
     notes: tuple[str, ...] = ()
+    view: str = ""
 
     @property
     def is_deep(self) -> bool:
@@ -170,27 +172,20 @@ def to_uint8(picture: Picture, bits: int | None) -> np.ndarray:
     return 255 - pixels if picture.inverted else pixels
 
 
-def flatness(pixels: np.ndarray) -> str | None:
+def flatness(pixels: np.ndarray, view: str = "") -> str | None:
     """Say of an image that has next to no content left that it is so; None of another one.
-
-    Nearly flat are images of which 99 % of the values are 16 grey levels or fewer, and those whose
-    values span less than 32.
 
     Args:
         pixels: uint8 (H, W, C).
+        view: what its greys come from, in words, if that is known.
     """
-    height = len(pixels)
-    counts = np.array(Image.fromarray(np.ascontiguousarray(pixels).reshape(height, -1)).histogram())
-    used = np.flatnonzero(counts)
-    low, high = used[0], used[-1]
-    if low == high:
-        return f"{NEARLY_FLAT}: all its values are {low} of 0 to 255"
-    most = np.cumsum(np.sort(counts)[::-1])
-    levels = int(np.searchsorted(most, 0.99 * most[-1])) + 1
-    if levels > _FEW_GREYS and high - low >= _NARROW:
+    if not is_nearly_flat(pixels):
         return None
-    share = "99 % of its" if levels < len(used) else "its"
-    return f"{NEARLY_FLAT}: {share} values are {levels} of 256 grey levels, from {low} to {high}"
+    shown = levels(pixels)
+    greys = f"{shown} of 256 grey levels, from {pixels.min()} to {pixels.max()}"
+    if shown == 1 and pixels.max() == pixels.min():
+        greys = f"all its values are {pixels.max()} of 0 to 255"
+    return f"{NEARLY_FLAT}: {greys}" + (f" ({view})" if view else "")
 
 
 def _measure(image: Image.Image, head: bytes) -> tuple[int, int]:

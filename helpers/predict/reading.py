@@ -173,7 +173,7 @@ def _frames(name: str, pictures: list[Picture], reading: Reading) -> list[Frame]
     for number, picture in enumerate(pictures):
         pixels = to_uint8(picture, bits)
         notes = picture.notes + _scaled(picture, bits) + _squeezed(pixels)
-        if flat := flatness(pixels):
+        if flat := flatness(pixels, picture.view):
             notes += (flat,)
         frames.append(Frame(name, number, pixels, notes))
         pictures[number] = None  # its memory is wanted for the next ones
