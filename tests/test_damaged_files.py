@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from helpers.config import ConfigError
 from helpers.explain.run_maps import RunMaps, load_maps, save_maps
 from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
 from helpers.paths import repo_root
+from helpers.predict.output import PREDICTIONS, SKIPPED, write_output
 from helpers.runs import portable, store, tuning, weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
 from study.claims.ledger import ClaimsError, load_claims
@@ -289,3 +291,18 @@ def test_other_text_and_numbers_stay(tmp_path):
     ]
     assert table.columns[0] == "=name"  # the frame itself stays as it is
     assert read_csv(file, {"'=name": str, "x": float, "said": str})["x"].isna().sum() == 1
+
+
+def test_predictions_and_skipped_are_guarded(tmp_path):
+    """A name from whoever sent the images."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"file": ["=cmd|calc.png", "a.png"], "p_@SUM(1)": [0.25, 0.75]})
+    entries = [SimpleNamespace(file="+1+1.txt", reason="no image of a known kind")]
+    predictions = SimpleNamespace(skipped=entries)
+    overlays = SimpleNamespace(pictures=[])
+    write_output(tmp_path, table=frame, predictions=predictions, overlays=overlays, page="")
+    assert (tmp_path / PREDICTIONS).read_text() == (
+        "file,p_@SUM(1)\n'=cmd|calc.png,0.250000\na.png,0.750000\n"
+    )
+    assert "\n'+1+1.txt,no image" in (tmp_path / SKIPPED).read_text()

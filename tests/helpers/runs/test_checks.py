@@ -186,11 +186,11 @@ def test_a_record_that_follows_from_its_predictions_passes(honest):
         (lambda r: r["metrics"]["test"]["auc"].update(value=0.5), "metrics.test.auc.value"),
         (lambda r: r["metrics"]["val"]["ppv"].update(low=None), "metrics.val.ppv.low"),
         (lambda r: r["per_class"][1]["f1"].update(method="guess"), r"per_class\[1\].f1.method"),
-        (lambda r: r["metrics"]["test"].pop("ece"), "metrics.test: "),
+        (lambda r: r["metrics"]["test"].pop("ece"), r"metrics\.test\.ece: Field required"),
     ],
 )
 def test_a_record_that_does_not_follow_is_named(honest, change, place):
-    with pytest.raises(RunError, match=f"disagree at {place}"):
+    with pytest.raises(RunError, match=place):
         checks.check_record(tamper(fabricate_run(), change))
 
 
