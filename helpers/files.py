@@ -127,7 +127,7 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
         _refuse(path, error)
     if head[1] != list(columns):
         raise DamagedFile(
-            f"{path.name} has {len(rows)} rows of {', '.join(head[1])}; expected "
+            f"{path.name}: it has the columns {', '.join(head[1]) or 'of nothing'}; expected "
             f"{', '.join(columns)}"
         )
     for line, row in rows:

@@ -101,6 +101,8 @@ def _cpu_peak(
     torch.set_num_threads(threads)
     # What the libraries set up once for any network is no network's own.
     functional.conv2d(torch.zeros(1, 3, 32, 32), torch.zeros(8, 3, 3, 3, requires_grad=True))
+    with torch.device("meta"):  # what a network's builder imports is no network's own either
+        build_model(name, num_classes=num_classes, image_size=image_size, pretrained="none")
     before = _memory("VmRSS")
     run = _prepared(name, image_size, batch_size, step, num_classes, "cpu")
     _CLEAR.write_text(_RESET_PEAK)

@@ -111,9 +111,12 @@ def test_a_target_of_an_unknown_backend(tmp_path):
 # --- the store ---
 
 
+SIZE = {"image_size": 224, "params": 1, "macs": 1}
+
+
 def test_rows_come_back_and_the_file_is_whole(store):
-    store.add("sizes", model="resnet18", params=1)
-    store.add("sizes", model="resnet34", params=2)
+    store.add("sizes", model="resnet18", **SIZE)
+    store.add("sizes", model="resnet34", **SIZE | {"params": 2})
     again = Store.read(store.path)
     assert again.row("sizes", model="resnet34")["params"] == 2
     assert again.row("sizes", model="resnet50") is None
@@ -123,7 +126,7 @@ def test_rows_come_back_and_the_file_is_whole(store):
 
 
 def test_numbers_of_two_machines_do_not_mix(store):
-    store.add("sizes", model="resnet18")
+    store.add("sizes", model="resnet18", **SIZE)
     other = about(CPU)
     other["env"] |= {"device": "CPU of another machine"}
     with pytest.raises(EfficiencyError, match=r"sizes was measured elsewhere.*--anew sizes"):
@@ -133,14 +136,14 @@ def test_numbers_of_two_machines_do_not_mix(store):
 
 
 def test_a_file_older_than_a_fact_about_the_machine_is_gone_on_with(store):
-    store.add("sizes", model="resnet18")
+    store.add("sizes", model="resnet18", **SIZE)
     newer = about(CPU)
     newer["env"] |= {"a fact that older files lack": "x"}
     assert len(Store.open(store.path, about=newer).rows("sizes")) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "damaged"), ('{"schema": 0}', "schema 0, this version reads 1")]
+    ("text", "message"), [("{", "cannot read"), ('{"schema": 0}', "schema 0, this version reads 1")]
 )
 def test_a_file_that_cannot_be_read(store, text, message):
     store.path.parent.mkdir(parents=True)
@@ -318,7 +321,7 @@ def test_phases_one_by_one_and_anew(results_tree, monkeypatch):
 
     def mark(store):
         measured.append(len(store.rows("sizes")))
-        store.add("sizes", model=f"m{len(measured)}")
+        store.add("sizes", model=f"m{len(measured)}", **SIZE)
 
     path = run_study(SMALL, phases=["sizes"], threads=1)
     run_study(SMALL, phases=["sizes"], threads=1)
