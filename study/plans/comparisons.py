@@ -108,7 +108,9 @@ def load_plan(path: Path | None = None, *, beside: Sequence[str] = ("systems",))
         rule, dataset = content["rule"], content["dataset"]
         check_keys(rule, f"{path.name}, rule", needed=("min_seeds", "level"))
         if rule["min_seeds"] < 2 or not 0 < rule["level"] < 1:
-            raise ComparisonError(f"{path.name}: min_seeds must be at least 2 and level in 0 .. 1.")
+            raise ComparisonError(
+                f"{path.name}: min_seeds must be at least 2, level within 0 .. 1."
+            )
         families = tuple(_family(entry, dataset) for entry in content["families"])
         _check_unique([family.name for family in families], path.name)
         systems = {}
