@@ -18,6 +18,7 @@ from helpers.paths import repo_root, write_atomically
 from helpers.plots.style import COLOURS, FULL_WIDTH, GREY, style
 from helpers.runs.groups import Group, find_group, group_auc, group_runs, is_real
 from helpers.runs.store import list_runs
+from helpers.terminal import escape_unshowable
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
 from study.published import lookup
@@ -179,6 +180,7 @@ def _best(images: Sequence[np.ndarray]) -> np.ndarray | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m study pictures", description=__doc__.split("\n")[0]
     )
