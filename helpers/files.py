@@ -48,12 +48,12 @@ def reading(path: Path, error: type[Exception], advice: str = "") -> Iterator[No
     """
     try:
         yield
+    except DamagedFile as found:
+        raise error(f"cannot read {found}{advice}") from found
     except error as found:
         if path.name in str(found):
             raise
         raise error(f"{path.name}: {found}") from found
-    except DamagedFile as found:
-        raise error(f"cannot read {found}{advice}") from found
     except _SENSELESS as found:
         raise error(f"cannot read {path.name}: {_reason(found)}{advice}") from found
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers.data.transforms import make_augmentation
-from helpers.files import read_json, reading
+from helpers.files import DamagedFile, read_json, reading
 from helpers.models.registry import build_model
 from helpers.paths import repo_root, results_root, write_atomically
 from helpers.terminal import escape_unshowable
@@ -152,7 +152,7 @@ def load_rows() -> list[dict[str, Any]]:
     with reading(file, ValueError, advice):
         record = read_json(file)
         if record["schema"] != SCHEMA:
-            raise ValueError(f"schema {record['schema']!r}, expected {SCHEMA}")
+            raise DamagedFile(f"{file.name}: schema {record['schema']!r}, expected {SCHEMA}")
         for row in record["machines"]:
             machine(row), [row[mode]["digests"] for mode in MODES]
         return record["machines"]

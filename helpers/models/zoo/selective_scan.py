@@ -310,6 +310,8 @@ def _save(ctx, inputs: tuple[Tensor | None, ...], output: tuple[Tensor, Tensor])
 
 
 def _differentiate(ctx, dy: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    if dy is None:  # nothing that is differentiated depends on the output
+        return (None,) * len(ctx.needs_input_grad)
     if dy.stride(2) == 0:  # all groups get the same, as where their outputs are added up
         dy = dy[:, :, :1]
     *grads, of_bias = _scan_backward(dy, *ctx.saved_tensors)

@@ -1,3 +1,4 @@
+import json
 import re
 
 import matplotlib
@@ -38,6 +39,9 @@ def run_of(splits, *, wrong):
         predictions[f"{name}_y_true"] = y_true
         predictions[f"{name}_probabilities"] = np.stack([1 - score, score], axis=1)
     np.savez_compressed(run.path / "predictions.npz", **predictions)
+    record = json.loads((run.path / "run.json").read_text())
+    record["data"]["n"] = {name: len(split) for name, split in splits.items()}
+    (run.path / "run.json").write_text(json.dumps(record))
     return load_run(run.path)
 
 

@@ -344,7 +344,8 @@ def test_a_runs_own_test_files_are_seen_as_training_saw_them(kind, tmp_path, res
     splits = folder_of(kind, tmp_path)
     run = stored(channels=splits.in_channels)
     record = json.loads((run.path / "run.json").read_text())
-    record["data"] = data_record(splits) | {"class_names": record["data"]["class_names"]}
+    kept = {name: record["data"][name] for name in ("class_names", "n")}
+    record["data"] = data_record(splits) | kept
     (run.path / "run.json").write_text(json.dumps(record))
     checkpoint = open_checkpoint(load_run(run.path))
     images, rows = only_test_files(splits, kind, tmp_path)
