@@ -45,6 +45,7 @@ from helpers.metrics.intervals import (
     ranking_scores,
 )
 from helpers.paths import repo_root, results_root, write_atomically
+from helpers.terminal import escape_unshowable
 from helpers.training.seeds import git_state
 from study.table import markdown_table
 
@@ -501,6 +502,7 @@ def outside(rows: Sequence[dict], replicates: int) -> list[tuple[str, float, dic
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, print the table; store it where asked for."""
+    escape_unshowable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicates", type=int, default=2000)
     parser.add_argument("--quick", action="store_true", help="few cells")

@@ -13,7 +13,7 @@ import sys
 MEMORY = 2**31
 
 
-def main() -> None:
+def serve() -> None:
     """Answer until standard input ends."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve()

@@ -37,10 +37,12 @@ rows:
 def test_the_setting_with_the_highest_validation_auc_is_used(file):
     parameter, configs, each_model = load_tuning(file)
     table = repo_root() / "results" / "tuning" / f"{file.stem}.csv"
-    if file.stem == "tuning_paper_b" and not table.exists():
-        pytest.skip("not tuned yet")
     frame = pd.read_csv(table)
+    if len(frame) < len(configs):
+        pytest.skip(f"being tuned: {len(frame)} of {len(configs)} rows")
     assert len(frame) == len(configs)
+    if file.stem.endswith("_fp32"):
+        return  # no search: it checks what bfloat16 costs
     if each_model:  # then the settings stand in the matrix of the runs
         for best in best_settings(frame, each_model=True).to_dict("records"):
             assert not best["at_edge"], best
