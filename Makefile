@@ -51,7 +51,7 @@ test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m pytest
-	@$(BIN)/python tests/check_notebooks.py
+	@$(BIN)/python -m tests.check_notebooks
 
 lab: setup  ## JupyterLab on the notebooks
 	@$(BIN)/python -m jupyter lab --notebook-dir notebooks $(ALLOW_ROOT)

@@ -1,4 +1,4 @@
-"""Run every notebook and compare it with its committed output: `python tests/check_notebooks.py`.
+"""Run every notebook and compare it with its committed output: `python -m tests.check_notebooks`.
 
 A notebook whose data set can be had here runs on it and must print what it printed when it was
 committed (`pytest --nbval`). One whose data set cannot be had runs on the phantom; then its outputs
