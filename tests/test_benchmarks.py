@@ -196,7 +196,7 @@ def test_a_benchmark_alone_takes_its_options_and_stores_only_when_asked(
     monkeypatch.setattr(common.inspect, "getfile", lambda _: "benchmarks/training.py")
     common.main(fake_measure, ["--rounds", "2", "--coverage"])
     printed = capsys.readouterr().out
-    assert "not met" in printed and "'rounds': 2" in printed
+    assert "missed" in printed and "'rounds': 2" in printed
     assert torch.get_num_threads() == 1  # as before
     assert load_records() == []
     common.main(fake_measure, ["--rounds", "2", "--save"])
@@ -234,7 +234,7 @@ def test_a_figure_is_judged_by_its_median():
     assert speed.median == 0.94 and speed.met is False
     assert dataclasses.replace(speed, target=0.94).met is True
     assert dataclasses.replace(speed, target=None).met is None
-    assert speed_cells(speed) == ["a", "0.940 x", "0.100 to 0.990", "at least 0.95", "not met"]
+    assert speed_cells(speed) == ["a", "0.940 x", "0.100 to 0.990", "at least 0.95", "missed"]
 
 
 @pytest.mark.parametrize("values", [(), (0.0,), (1.0, float("nan")), (float("inf"),)])
@@ -264,16 +264,16 @@ def test_bad_records_say_what_to_do(tmp_path):
     good = json.loads(path.read_text())
     for bad, message in (
         (good | {"schema": 0}, "schema 0, expected 1"),
-        ({"schema": 1}, "not a record"),
+        ({"schema": 1}, "cannot read training.json"),
         (good | {"benchmark": "heads"}, "holds the record of 'heads'"),
-        ([], "not a record"),
+        ([], "cannot read training.json"),
     ):
         path.write_text(json.dumps(bad))
         with pytest.raises(SpeedError, match=message) as caught:
             load_records(root=tmp_path)
         assert "python -m benchmarks.training --save" in str(caught.value)
     path.write_text("{")
-    with pytest.raises(SpeedError, match="not a record"):
+    with pytest.raises(SpeedError, match="cannot read training.json"):
         load_records(root=tmp_path)
 
 
