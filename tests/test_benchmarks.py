@@ -273,7 +273,7 @@ def test_bad_records_say_what_to_do(tmp_path):
             load_records(root=tmp_path)
         assert "python -m benchmarks.training --save" in str(caught.value)
     path.write_text("{")
-    with pytest.raises(SpeedError, match="cannot read training.json"):
+    with pytest.raises(SpeedError, match=r"cannot read training\.json"):
         load_records(root=tmp_path)
 
 
