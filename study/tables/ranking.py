@@ -604,7 +604,7 @@ def _flat_place(place: Place, ranking: Ranking, rules: Rules) -> dict[str, Any]:
 
 PAIR_COLUMNS = (
     *("comparison", "dataset", "pretrained", "a", "b", "seeds", "n_seeds", "n_test_images"),
-    *("difference", "sd", "low", "high", "p", "p_holm", "planned", "shown"),
+    *("difference", "sd", "low", "high", "p", "p_holm", "planned", "sign_shown"),
     *("auc_difference", "auc_low", "auc_high", "p_auc", "p_auc_holm"),
     *("only_a", "only_b", "p_mcnemar", "p_mcnemar_holm", "verdict"),
     *("published_difference", "published_verified", "published_verdict"),
@@ -626,7 +626,7 @@ def pair_frame(results: Results) -> pd.DataFrame:
             rows.append(
                 {"comparison": "all pairs", **where, "a": pair.a, "b": pair.b}
                 | _flat_difference(pair.seeds, pair.accuracy)
-                | {"p_holm": pair.p_value, "planned": ranking.n_pairs, "shown": pair.shown}
+                | {"p_holm": pair.p_value, "planned": ranking.n_pairs, "sign_shown": pair.shown}
             )
         focus = {"comparison": "focus", **where, "a": results.plan.focus}
         rows += [focus | _flat_against(c) for c in ranking.against]
@@ -640,7 +640,7 @@ def pair_frame(results: Results) -> pd.DataFrame:
             start = c.other_group.config["pretrained"]
             rows.append({"comparison": "automl", **where, "pretrained": start} | _flat_against(c))
     table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
-    counts = ("n_seeds", "n_test_images", "planned", "shown", "only_a", "only_b")
+    counts = ("n_seeds", "n_test_images", "planned", "sign_shown", "only_a", "only_b")
     return table.astype(dict.fromkeys(counts, "Int64"))
 
 
