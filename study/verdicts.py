@@ -8,7 +8,7 @@ claim that needs several comparisons.
 
 from collections.abc import Iterable, Sequence
 
-from helpers.metrics.intervals import Estimate
+from helpers.metrics.scores import Estimate
 from helpers.metrics.seeds import SeedMean
 from helpers.runs.groups import Group
 from study.plans.verdicts import Rules

@@ -8,8 +8,6 @@ import pytest
 
 from benchmarks import coverage
 from benchmarks.coverage import Cell
-from helpers.metrics.paired import auc_difference, mean_auc
-from helpers.metrics.seeds import seed_mean
 from helpers.paths import repo_root
 
 # A few settings that differ in all that matters: what is measured, how well it is, and the seeds.
@@ -51,33 +49,6 @@ def test_class_sizes_are_those_asked_for():
     assert np.bincount(coverage.labels_of(3421, 8)) / 3421 == pytest.approx(
         coverage.SHARES[8], abs=1e-3
     )
-
-
-def some_scores(measure):
-    cell = Cell(measure, 2, 156, 0.9, "unlike")
-    rng = np.random.default_rng(1)
-    y_true = coverage.labels_of(156, 2)
-    own = rng.standard_normal((2, 3, 1, 156), dtype=np.float32)
-    raw = [coverage.simulate(cell, y_true, one, 5, rng) for one in own]
-    # As probabilities; float64 keeps the order of scores.
-    chance = [1 / (1 + np.exp(-r[:, :, 0].astype(float))) for r in raw]
-    probabilities = [np.stack([1 - p, p], axis=-1) for p in chance]
-    return y_true, [coverage.measured(cell, y_true, r) for r in raw], probabilities
-
-
-def test_what_stands_beside_ours_is_what_was_used_before():
-    _, (a, _), _ = some_scores("accuracy")
-    low, high = coverage.interval_before(a, bounded=True)
-    for k in range(3):
-        before = seed_mean(list(a.values[k]), n_images=156)
-        assert (low[k], high[k]) == pytest.approx((before.low, before.high))
-    y_true, (a, b), (p, q) = some_scores("auc")
-    low, high = coverage.interval_before(a, bounded=False)
-    p_values = coverage.p_before(a, b)
-    for k in range(3):
-        before = mean_auc(y_true, p[k])
-        assert (low[k], high[k]) == pytest.approx((before.low, before.high))
-        assert p_values[k] == pytest.approx(auc_difference(y_true, p[k], q[k]).p_value)
 
 
 def test_normal_theory_at_its_ends():

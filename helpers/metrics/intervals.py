@@ -3,14 +3,16 @@
 Test images and seeds are both samples, and every seed meets every image: the design of multi-reader
 multi-case studies, with seeds as readers. Two questions are asked of it, and have two answers:
 
-- `mean` and `difference`: of other images and other seeds. Obuchowski & Rockette (1995, Commun.
-  Stat. Simul. Comput. 24:285-308) for a single modality, and for two. The variance of a mean over S
-  seeds is MS/S + Cov: MS, the variance of the values over seeds, holds what seeds and the chance
-  that a seed has with an image add; Cov, the covariance of two seeds by their common images, holds
-  what more seeds cannot take away. Cov comes from the images' shares in each value: deviations from
-  the mean for an accuracy, DeLong's structural components for an AUC.
-- `mean_here`, `one_more_run` and `difference_here`: of other seeds on these very images, as where a
-  printed number was scored on the same public test split. Only the seeds vary; Student's t.
+- `mean`: of other images and other seeds. Obuchowski & Rockette (1995, Commun. Stat. Simul.
+  Comput. 24:285-308). The variance of a mean over S seeds is MS/S + Cov: MS, the variance of the
+  values over seeds, holds what seeds and the chance that a seed has with an image add; Cov, the
+  covariance of two seeds by their common images, holds what more seeds cannot take away. Cov comes
+  from the images' shares in each value: deviations from the mean for an accuracy, DeLong's
+  structural components for an AUC.
+- `mean_here` and `one_more_run`: of other seeds on these very images, as where a printed number was
+  scored on the same public test split. Only the seeds vary; Student's t.
+
+All three take one system, or what one system has more than another, paired by seed (`less`).
 
 Degrees of freedom, the scale and what steadies a variance from few errors were chosen by measured
 coverage (`benchmarks/coverage.py`); `docs/methods.md` has the formulas, the reasons and the table.
@@ -22,60 +24,24 @@ then counts as one seed.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-from helpers.metrics.scores import LEVEL, check_predictions
+from helpers.metrics.scores import LEVEL, Estimate, check_predictions
 
 # The exponent of the seeds' share in the variance that sets the degrees of freedom. Hillis (2007)
 # has 2, with which three seeds cover 92 % where they have most of the variance, not all.
 _DF_EXPONENT = 1.25
-# Weight, in errors, of the variance that value and class sizes alone imply.
-_PRIOR_ERRORS = 0.1
+# Weight, in errors, of the variance that value and class sizes alone imply. An AUC's own variance
+# rests on fewer images than the value suggests: those that are ranked wrong.
+_PRIOR_ACCURACY, _PRIOR_AUC = 0.1, 0.2
 # More degrees of freedom than these are those of a known variance.
 _KNOWN = 1e6
 # Rounding alone is no scatter: sums of equal terms differ in the last digits.
 _ROUNDING = 1e-24
 _RELATIVE = 1e-9
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, or a difference of two, with its 95 % interval.
-
-    Attributes:
-        value: the estimate.
-        low: lower end, None where there is no interval (`method` says why).
-        high: upper end, likewise.
-        n: test images.
-        seeds: independent draws, of the side that has fewer.
-        p: two-sided p value of a difference of zero; None for a mean, or without an interval.
-        method: how the interval was made, in words.
-        se: standard error of `value`; for `one_more_run` the standard deviation of what it differs
-            from `value` by.
-        df: degrees of freedom of the t distribution, None where the variance counts as known.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    seeds: int
-    p: float | None
-    method: str
-    se: float | None
-    df: float | None
-
-    def __str__(self) -> str:
-        """Return "0.912 (0.861 to 0.946)", or say what is missing."""
-        interval = "no interval" if self.low is None else f"{self.low:.3f} to {self.high:.3f}"
-        return f"{self.value:.3f} ({interval})"
-
-    def to_dict(self) -> dict:
-        """Return the fields as a dictionary that JSON, and a row of a frame, can hold."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -94,6 +60,7 @@ class Scores:
             alone imply; NaN where the measure has no bounds.
         n_effective: the number of images m for which that variance is value (1 - value) / m where
             no image is wrong; NaN likewise.
+        prior: weight of `reference` beside the images' own variance, in errors.
     """
 
     values: np.ndarray
@@ -101,6 +68,7 @@ class Scores:
     labels: np.ndarray
     reference: np.ndarray
     n_effective: float
+    prior: float = 0.0
 
     @property
     def n(self) -> int:
@@ -157,7 +125,8 @@ def image_scores(scores: np.ndarray, *, bounded: bool = True) -> Scores:
     values = scores.mean(axis=-1)
     reference = values * (1 - values) / n if bounded else np.full(values.shape, np.nan)
     labels = np.zeros(n, dtype=np.int64)
-    return Scores(values, scores / n, labels, reference, float(n) if bounded else math.nan)
+    n_effective = float(n) if bounded else math.nan
+    return Scores(values, scores / n, labels, reference, n_effective, _PRIOR_ACCURACY)
 
 
 def auc_scores(y_true: np.ndarray, probabilities: np.ndarray) -> Scores:
@@ -207,7 +176,31 @@ def ranking_scores(y_true: np.ndarray, by_class: dict[int, np.ndarray]) -> Score
         reference = reference + _binormal_variance(auc, m, n) / k**2
         # Of Hanley & McNeil's variance (1982), made even in the two classes, as the AUC nears 1.
         inverse += (1 / m + 1 / n) / 4 / k**2
-    return Scores(values, shares, np.asarray(y_true), reference, 1 / inverse)
+    return Scores(values, shares, np.asarray(y_true), reference, 1 / inverse, _PRIOR_AUC)
+
+
+def less(a: Scores, b: Scores) -> Scores:
+    """Return what A has more than B, draw by draw.
+
+    Args:
+        a: A's scores.
+        b: B's, on the same images in the same order. Draw k of both belongs together: what a seed
+            decides is common to both.
+
+    Raises:
+        ValueError: other images, or another number of draws.
+    """
+    if not np.array_equal(a.labels, b.labels):
+        raise ValueError(
+            f"A difference is taken on the same images; got {a.n} and {b.n}, or other labels."
+        )
+    if a.values.shape != b.values.shape:
+        raise ValueError(
+            "A difference needs as many draws of both sides, got "
+            f"{a.values.shape[-1]} and {b.values.shape[-1]}."
+        )
+    unknown = np.full(a.values.shape, np.nan)
+    return Scores(a.values - b.values, a.shares - b.shares, a.labels, unknown, math.nan)
 
 
 def structural_components(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -281,35 +274,40 @@ def _check(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, n
 def mean(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
     """Estimate the mean over images and seeds: what another seed has on other images, on average.
 
-    The interval is symmetric on the logit scale for a bounded measure. Where no image is wrong, or
-    none right, it is Wilson's for the effective number of images. With one seed the seeds' part is
-    unknown and left out: the interval is that of the images alone, and `method` says so.
+    The interval is symmetric on the logit scale for a bounded measure, else as it is. Where no
+    image is wrong, or none right, it is Wilson's for the effective number of images. With one seed
+    the seeds' part is unknown and left out: the interval is that of the images alone, and `method`
+    says so. A measure without bounds, as a difference is, has the p value of a mean of zero.
 
     Args:
-        scores: of one system, without leading axes.
+        scores: of one system, or a difference, without leading axes.
         groups: a label a draw (see the module's header); None where all draws are independent.
 
     Raises:
         ValueError: not one label a draw.
     """
     scores = _grouped(scores, groups)
-    value, variance, df, low, high = (float(part) for part in population_interval(scores))
+    value, variance, df, low, high, p = (float(part) for part in population(scores))
     seeds = scores.values.shape[-1]
     exact = scores.bounded and not 0 < value < 1
-    scale = "logit scale" if scores.bounded else "plain scale"
-    how = "Wilson, as nothing varies" if exact else f"images x seeds, {scale}"
-    if seeds == 1:
-        how = f"n = 1: images alone, {'Wilson' if exact else scale}"
+    how = "images x seeds" if seeds > 1 else "n = 1: images alone"
     if not scores.bounded and variance <= _ROUNDING:
-        return Estimate(value, None, None, scores.n, seeds, None, f"{how}: no spread", 0.0, None)
-    error = None if exact else math.sqrt(variance)
-    return Estimate(value, low, high, scores.n, seeds, None, how, error, _finite(df))
+        return _certain(value, scores.n, seeds, how)
+    return Estimate(
+        *(value, low, high, scores.n),
+        seeds=seeds,
+        p=None if scores.bounded else p,
+        method=f"{how}, Wilson, as nothing varies" if exact else f"{how}, {_scale(scores)}",
+        se=None if exact else math.sqrt(variance),
+        df=None if math.isinf(df) else df,
+    )
 
 
 def mean_here(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
-    """Estimate the mean over seeds on these very images; arguments as for `mean`.
+    """Estimate the mean over seeds on these very images; arguments and p value as for `mean`.
 
-    Student's t over the draws (with groups: over their means). One seed has no interval.
+    Student's t over the draws (with groups: over their means), on the logit scale for a bounded
+    measure. One seed has no interval.
     """
     return _here(scores, groups, more_runs=0)
 
@@ -318,53 +316,10 @@ def one_more_run(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
     """Predict where one more single run falls on these very images; arguments as for `mean`.
 
     value +- t sd sqrt(1 + 1/S), with S - 1 degrees of freedom. With groups a run differs from its
-    group, and the groups from each other: both are in it. One seed has no interval.
+    group, and the groups from each other: both are in it. One seed has no interval. `se` is the
+    standard deviation of what such a run differs from `value` by. There is no p value.
     """
     return _here(scores, groups, more_runs=1)
-
-
-def difference(a: Scores, b: Scores, *, paired: bool) -> Estimate:
-    """Estimate the mean of A less that of B, over images and seeds.
-
-    Args:
-        a: A's scores.
-        b: B's, on the same images in the same order.
-        paired: whether draw k of both belongs together (what a seed decides is common to both);
-            else the numbers of draws may differ.
-
-    Raises:
-        ValueError: other images, or paired draws of different number.
-    """
-    _check_sides(a, b, paired)
-    value, variance, df, low, high, p = (
-        float(part) for part in population_difference(a, b, paired=paired)
-    )
-    seeds = min(a.values.shape[-1], b.values.shape[-1])
-    how = f"images x seeds, {'paired' if paired else 'independent'} seeds"
-    if seeds == 1:
-        how = "n = 1: images alone"
-    if variance <= _ROUNDING:
-        return _certain(value, a.n, seeds, how)
-    return Estimate(value, low, high, a.n, seeds, p, how, math.sqrt(variance), _finite(df))
-
-
-def difference_here(a: Scores, b: Scores, *, paired: bool) -> Estimate:
-    """Estimate the mean of A less that of B over seeds on these very images, by Student or Welch.
-
-    Arguments as for `difference`. One seed on a side has no interval.
-    """
-    _check_sides(a, b, paired)
-    value = float(a.values.mean() - b.values.mean())
-    seeds = min(a.values.shape[-1], b.values.shape[-1])
-    how = f"seeds alone, these images, {'paired' if paired else 'Welch'}"
-    if seeds == 1:
-        return Estimate(value, None, None, a.n, 1, None, f"{how}: n = 1", None, None)
-    variance, df = _seeds_part(a.values, b.values, paired=paired)
-    if variance <= _ROUNDING:
-        return _certain(value, a.n, seeds, how)
-    error, df = math.sqrt(variance), float(df)
-    half, p = _t(df) * error, float(2 * stats.t.sf(abs(value) / error, df))
-    return Estimate(value, value - half, value + half, a.n, seeds, p, how, error, df)
 
 
 def power(effect: float, *, se: float, df: float | None) -> float:
@@ -396,17 +351,12 @@ def power(effect: float, *, se: float, df: float | None) -> float:
 def _certain(value: float, n: int, seeds: int, how: str) -> Estimate:
     """Return a difference without variance: none at all is p = 1, any other claims nothing."""
     none = abs(value) < 1e-12
-    return Estimate(
-        0.0 if none else value,
-        None,
-        None,
-        n,
-        seeds,
-        1.0 if none else None,
-        f"{how}: no spread",
-        0.0,
-        None,
-    )
+    p, method = 1.0 if none else None, f"{how}: no spread"
+    return Estimate(0.0 if none else value, None, None, n, seeds=seeds, p=p, method=method, se=0.0)
+
+
+def _scale(scores: Scores) -> str:
+    return "logit scale" if scores.bounded else "plain scale"
 
 
 def _here(scores: Scores, groups: Sequence | None, *, more_runs: int) -> Estimate:
@@ -415,17 +365,24 @@ def _here(scores: Scores, groups: Sequence | None, *, more_runs: int) -> Estimat
     value = float(grouped.values.mean())
     how = "one more run, these images, t" if more_runs else "seeds alone, these images, t"
     if seeds == 1:
-        return Estimate(value, None, None, scores.n, 1, None, f"{how}: n = 1", None, None)
+        return Estimate(value, None, None, scores.n, seeds=1, method=f"{how}: n = 1")
     if groups is not None:
         single = _within_groups(scores.values, groups)
     error = math.sqrt(float(here_variance(grouped)) * (more_runs + 1 / seeds) + more_runs * single)
     if error**2 <= _ROUNDING:
         how += ": all runs answer alike"
-        return Estimate(value, None, None, scores.n, seeds, None, how, 0.0, seeds - 1)
-    low, high = value - _t(seeds - 1) * error, value + _t(seeds - 1) * error
+        return Estimate(value, None, None, scores.n, seeds=seeds, method=how, se=0.0, df=seeds - 1)
+    # For one more run the logit scale covers less near 1, as was measured.
+    logit = scores.bounded and not more_runs and 0 < value < 1
+    low, high = (float(end) for end in _ends(value, error, seeds - 1, logit=logit))
     if scores.bounded:
         low, high = max(0.0, low), min(1.0, high)
-    return Estimate(value, low, high, scores.n, seeds, None, how, error, seeds - 1)
+    p = None
+    if not (scores.bounded or more_runs):
+        p = float(2 * stats.t.sf(abs(value) / error, seeds - 1))
+    return Estimate(
+        *(value, low, high, scores.n), seeds=seeds, p=p, method=how, se=error, df=seeds - 1
+    )
 
 
 def _within_groups(values: np.ndarray, groups: Sequence) -> float:
@@ -450,81 +407,39 @@ def _grouped(scores: Scores, groups: Sequence | None) -> Scores:
             "draw."
         )
     weights = np.stack([(labels == label) / (labels == label).sum() for label in np.unique(labels)])
-    return Scores(
-        scores.values @ weights.T,
-        np.einsum("gs,...sn->...gn", weights, scores.shares),
-        scores.labels,
-        scores.reference @ weights.T,
-        scores.n_effective,
+    return replace(
+        scores,
+        values=scores.values @ weights.T,
+        shares=np.einsum("gs,...sn->...gn", weights, scores.shares),
+        reference=scores.reference @ weights.T,
     )
-
-
-def _check_sides(a: Scores, b: Scores, paired: bool) -> None:
-    if not np.array_equal(a.labels, b.labels):
-        raise ValueError(
-            f"A difference is taken on the same images; got {a.n} and {b.n}, or other labels."
-        )
-    s, t = a.values.shape[-1], b.values.shape[-1]
-    if paired and s != t:
-        raise ValueError(f"paired seeds need as many draws of both sides, got {s} and {t}.")
-
-
-def _finite(df: float) -> float | None:
-    return None if math.isinf(df) else df
-
-
-def _t(df: np.ndarray | float) -> np.ndarray | float:
-    """Return the half-width, in standard errors, of a 95 % interval."""
-    return stats.t.ppf((1 + LEVEL) / 2, df)
 
 
 # --- the arithmetic, for any number of replicates at once -----------------------------------------
 
 
-def population_interval(scores: Scores) -> tuple[np.ndarray, ...]:
-    """Return value, variance, degrees of freedom, low and high of `mean`, (...) each."""
+def population(scores: Scores) -> tuple[np.ndarray, ...]:
+    """Return value, variance, degrees of freedom, low, high and p of `mean`, (...) each."""
     value = scores.values.mean(axis=-1)
     draws = scores.values.shape[-1]
-    _, between, within = _image_covariances(scores, scores)
+    between, within = _image_covariances(scores)
     images = np.maximum(between, 0.0) if draws > 1 else within
     if scores.bounded:
-        images = _steadied(images, value, scores.reference.mean(axis=-1))
+        images = _steadied(images, value, scores)
     seeds = scores.values.var(axis=-1, ddof=1) / draws if draws > 1 else np.zeros_like(value)
     variance = images + seeds
-    df = _degrees_of_freedom(seeds, images, draws - 1)
-    if scores.bounded:
-        low, high = _bounded_interval(value, variance, df, scores.n_effective)
-    else:
-        half = _t(df) * np.sqrt(variance)
-        low, high = value - half, value + half
-    return value, variance, df, low, high
-
-
-def population_difference(a: Scores, b: Scores, *, paired: bool) -> tuple[np.ndarray, ...]:
-    """Return value, variance, degrees of freedom, low, high and p of `difference`, (...) each."""
-    value = a.values.mean(axis=-1) - b.values.mean(axis=-1)
-    if paired:
-        both = Scores(a.values - b.values, a.shares - b.shares, a.labels, a.reference, math.nan)
-        _, between, within = _image_covariances(both, both)
-        single = a.values.shape[-1] == 1
-        images = within if single else between
-    else:
-        parts = [_image_covariances(side, side) for side in (a, b)]
-        images = sum(
-            within if side.values.shape[-1] == 1 else between
-            for side, (_, between, within) in zip((a, b), parts, strict=True)
-        )
-        rest = images - 2 * _image_covariances(a, b)[0]
-        images = np.where(rest > _RELATIVE * images, rest, 0.0)
-    images = np.maximum(images, 0.0)
-    seeds, df = _seeds_part(a.values, b.values, paired=paired)
-    variance = images + seeds
-    df = _degrees_of_freedom(seeds, images, df)
-    error = np.sqrt(variance)
-    half = _t(df) * error
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = 2 * stats.t.sf(np.abs(value) / error, df)
-    return value, variance, df, value - half, value + half, p
+        share = np.where(seeds > 0, seeds / variance, 0.0)
+        df = max(draws - 1, 1) / share**_DF_EXPONENT
+        df = np.where(df > _KNOWN, np.inf, df)
+        p = 2 * stats.t.sf(np.abs(value) / np.sqrt(variance), df)
+    low, high = _ends(value, np.sqrt(variance), df, logit=scores.bounded)
+    if scores.bounded:
+        # Wilson's interval, which at 0 and 1 needs no variance.
+        edge = 1 / (1 + _t(df) ** 2 / scores.n_effective)
+        low = np.where(value >= 1, edge, np.where(value <= 0, 0.0, low))
+        high = np.where(value >= 1, 1.0, np.where(value <= 0, 1 - edge, high))
+    return value, variance, df, low, high, p
 
 
 def here_variance(scores: Scores) -> np.ndarray:
@@ -536,82 +451,47 @@ def here_variance(scores: Scores) -> np.ndarray:
     spread = scores.values.var(axis=-1, ddof=1)
     if (spread > _ROUNDING).all():
         return spread
-    _, between, within = _image_covariances(scores, scores)
+    between, within = _image_covariances(scores)
     rest = np.where(within - between > _RELATIVE * within, within - between, 0.0)
     return np.where(spread > _ROUNDING, spread, rest)
 
 
-def _image_covariances(a: Scores, b: Scores) -> tuple[np.ndarray, ...]:
-    """Return the covariance by images of A's and B's values, averaged over pairs of draws.
+def _ends(
+    value: np.ndarray | float, error: np.ndarray | float, df: np.ndarray | float, *, logit: bool
+) -> list[np.ndarray]:
+    """Return the ends of a 95 % interval, symmetric as it is or on the logit scale."""
+    half = _t(df) * error
+    if not logit:
+        return [value - half, value + half]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        centre, half = np.log(value) - np.log1p(-value), half / (value * (1 - value))
+        return [1 / (1 + np.exp(-(centre + sign * half))) for sign in (-1, 1)]
 
-    Of all pairs; of pairs of different draws; of draws with themselves (the latter two mean
-    something where A is B).
+
+def _image_covariances(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """Return the covariance of two draws' values by their common images, and a draw's variance.
+
+    Both are averaged, over pairs of different draws and over draws; of one draw the first is the
+    second.
     """
-    draws = a.values.shape[-1]
+    draws = scores.values.shape[-1]
     everything = own = 0.0
-    for label in np.unique(a.labels):
-        members = a.labels == label
-        x, y = a.shares[..., members], b.shares[..., members]
-        size = x.shape[-1]
-        mean_x, mean_y = x.mean(axis=-2), y.mean(axis=-2)
-        everything = everything + _covariance(mean_x, mean_y) * size
-        if a is b:
-            own = own + x.var(axis=-1, ddof=1).mean(axis=-1) * size
-    between = (draws * everything - own) / (draws - 1) if draws > 1 else everything
-    return everything, between, own
+    for label in np.unique(scores.labels):
+        shares = scores.shares[..., scores.labels == label]
+        everything = everything + shares.mean(axis=-2).var(axis=-1, ddof=1) * shares.shape[-1]
+        own = own + shares.var(axis=-1, ddof=1).mean(axis=-1) * shares.shape[-1]
+    return (draws * everything - own) / (draws - 1) if draws > 1 else own, own
 
 
-def _covariance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    x, y = (side - side.mean(axis=-1, keepdims=True) for side in (x, y))
-    return np.einsum("...n,...n->...", x, y) / (x.shape[-1] - 1)
-
-
-def _seeds_part(a: np.ndarray, b: np.ndarray, *, paired: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the seeds' part of the variance of a difference, and its degrees of freedom."""
-    if paired:
-        a, b = a - b, np.zeros_like(a)
-    parts = [
-        (side.var(axis=-1, ddof=1) / side.shape[-1], side.shape[-1] - 1)
-        for side in ((a,) if paired else (a, b))
-        if side.shape[-1] > 1
-    ]
-    if not parts:
-        return np.zeros(a.shape[:-1]), np.full(a.shape[:-1], np.inf)
-    total = sum(part for part, _ in parts)
-    squares = sum(part**2 / df for part, df in parts)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        df = np.where(squares > 0, total**2 / squares, parts[0][1])
-    return total, df
-
-
-def _degrees_of_freedom(seeds: np.ndarray, images: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """Return the degrees of freedom of seeds + images, those of the seeds' part being `df`."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(seeds > 0, seeds / (seeds + images), 0.0)
-        df = np.maximum(df, 1) / share**_DF_EXPONENT
-    return np.where(df > _KNOWN, np.inf, df)
-
-
-def _steadied(images: np.ndarray, value: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def _steadied(images: np.ndarray, value: np.ndarray, scores: Scores) -> np.ndarray:
     """Draw a variance that rests on few errors towards the one that the value implies."""
+    reference, prior = scores.reference.mean(axis=-1), scores.prior
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = (value * (1 - value)) ** 2 / reference
-        steadied = (errors * images + _PRIOR_ERRORS * reference) / (errors + _PRIOR_ERRORS)
+        steadied = (errors * images + prior * reference) / (errors + prior)
     return np.where(reference > 0, steadied, images)
 
 
-def _bounded_interval(
-    value: np.ndarray, variance: np.ndarray, df: np.ndarray, n_effective: float
-) -> tuple[np.ndarray, np.ndarray]:
-    t = _t(df)
-    spread = value * (1 - value)
-    inside = (value > 0) & (value < 1)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        logit = np.log(value) - np.log1p(-value)
-        half = t * np.sqrt(variance) / spread
-        ends = [1 / (1 + np.exp(-(logit + sign * half))) for sign in (-1, 1)]
-    # Wilson's interval, which at 0 and 1 needs no variance.
-    edge = 1 / (1 + t**2 / n_effective)
-    low = np.where(inside, ends[0], np.where(value >= 1, edge, 0.0))
-    high = np.where(inside, ends[1], np.where(value >= 1, 1.0, 1 - edge))
-    return low, high
+def _t(df: np.ndarray | float) -> np.ndarray | float:
+    """Return the half-width, in standard errors, of a 95 % interval."""
+    return stats.t.ppf((1 + LEVEL) / 2, df)

@@ -37,14 +37,18 @@ _BLOCK = 2_000_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval.
+    """A number with its 95 % interval: of one run, a mean over seeds, or a difference.
 
     Attributes:
         value: the point estimate, None if undefined.
-        low: lower end of the interval, None if there is none.
-        high: upper end of the interval, None if there is none.
+        low: lower end of the interval, None if there is none (`method` says why).
+        high: upper end of the interval, likewise.
         n: how many images (for a proportion: its denominator) the value rests on.
         method: how the interval was made, in words.
+        seeds: independent draws, None where the value is of one run and no mean.
+        p: two-sided p value of a difference of zero; None for others, or without a test.
+        se: standard error of `value`, where the interval was made from one.
+        df: degrees of freedom of its t distribution, None where the variance counts as known.
     """
 
     value: float | None
@@ -52,6 +56,10 @@ class Estimate:
     high: float | None
     n: int
     method: str
+    seeds: int | None = None
+    p: float | None = None
+    se: float | None = None
+    df: float | None = None
 
     def __str__(self) -> str:
         """Return "0.912 (0.861 to 0.946)", or say what is missing."""
@@ -61,8 +69,9 @@ class Estimate:
         return f"{self.value:.3f} ({interval})"
 
     def to_dict(self) -> dict:
-        """Return the fields as a dictionary that JSON can hold."""
-        return asdict(self)
+        """Return the fields as a dictionary for JSON, without those that only several runs have."""
+        several = ("seeds", "p", "se", "df")
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in several}
 
 
 def evaluate(

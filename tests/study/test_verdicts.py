@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from helpers.metrics.intervals import Estimate
+from helpers.metrics.scores import Estimate
 from helpers.paths import repo_root
 from study import verdicts
 from study.plans.verdicts import load_rules
@@ -71,7 +71,7 @@ BUDGET = RULES.budgets["B"]
 
 def estimate(low: float | None, high: float | None, *, seeds: int = 5, n: int = 156) -> Estimate:
     value = 0.0 if low is None else (low + high) / 2
-    return Estimate(value, low, high, n, seeds, None, "made up", 0.01, 4.0)
+    return Estimate(value, low, high, n, "made up", seeds=seeds, se=0.01, df=4.0)
 
 
 def number(low, high, *, epochs=BUDGET, **made) -> str:
