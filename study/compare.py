@@ -5,22 +5,24 @@ compared and counted here, and elsewhere the pairs of a ranking, one system agai
 (AutoML among them) and the controls of a map.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from helpers.config import RunConfig
-from helpers.metrics.paired import (
-    Difference,
-    McnemarResult,
-    accuracy_difference,
-    auc_difference,
-    holm,
-    majority_mcnemar,
+from helpers.metrics.intervals import less, mean, one_more_run, power
+from helpers.metrics.paired import holm
+from helpers.metrics.scores import Estimate
+from helpers.runs.groups import (
+    MEASURES,
+    Group,
+    check_same_images,
+    common_seeds,
+    find_group,
+    paired_scores,
 )
-from helpers.runs.groups import Group, find_group, paired_predictions
 from study.plans.comparisons import (
     GAINS,
     Family,
@@ -28,79 +30,76 @@ from study.plans.comparisons import (
     Plan,
 )
 from study.plans.table2 import Cell, Table2
-from study.plans.verdicts import Rules
+from study.plans.verdicts import Rules, load_rules
 from study.published import Published, lookup
 from study.verdicts import (
-    A_BETTER,
-    B_BETTER,
     BEST,
-    GAIN_SHOWN,
-    HOLDS,
-    INCONCLUSIVE,
-    LOSS_SHOWN,
-    NEITHER_SHOWN,
     NO_BEST,
-    NO_DIFFERENCE,
+    NO_COMPETITOR,
     NOT_RUN,
-    REPRODUCED,
-    REVERSED,
-    TOO_FEW_SEEDS,
-    UNTESTABLE,
-    beside,
-    judge,
+    OPEN,
+    SHOWN,
+    SHOWN_REVERSED,
+    on_comparison,
+    on_gain,
+    on_number,
 )
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A comparison with its numbers; they are None where no pair of runs is stored.
+    """A comparison with its numbers; they are None, or empty, where no pair of runs is stored.
 
     Attributes:
         pair: what was planned.
         a: A's runs, all of them.
         b: B's runs.
         seeds: those that both sides have; the numbers rest on them alone.
-        auc: difference of the AUC.
-        accuracy: difference of the accuracy.
-        mcnemar: test of the majority decisions.
-        p_auc: corrected for the family; None without a verdict.
-        p_mcnemar: likewise.
+        auc: the AUC of A less that of B, over images and seeds.
+        accuracy: the same of the accuracy.
+        one_more: measure -> the difference of one more pair of single runs on these images.
+        means: measure -> A's and B's mean over the seeds.
+        p: measure -> p value corrected for the family; None without a verdict.
+        shown: measure -> sign of the difference that is shown, 0 for none; None likewise.
         family_size: comparisons in the family.
         level: of the corrected p values.
-        verdict: `A_BETTER`, `B_BETTER`, `NO_DIFFERENCE`, `NOT_RUN`, `TOO_FEW_SEEDS`, `UNTESTABLE`.
+        size: the printed difference of the AUC, None where none is printed.
+        chance: power for that size, else for the one that the rules fix; None where the sign is
+            shown, or nothing is measured.
+        verdict: on "A is better", by the AUC; see `verdicts.on_comparison`, and `NO_COMPETITOR`.
     """
 
     pair: Pair
     a: Group | None
     b: Group | None
     seeds: tuple[int, ...] = ()
-    auc: Difference | None = None
-    accuracy: Difference | None = None
-    mcnemar: McnemarResult | None = None
-    p_auc: float | None = None
-    p_mcnemar: float | None = None
+    auc: Estimate | None = None
+    accuracy: Estimate | None = None
+    one_more: Mapping[str, Estimate] = field(default_factory=dict)
+    means: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    p: Mapping[str, float | None] = field(default_factory=dict)
+    shown: Mapping[str, int | None] = field(default_factory=dict)
     family_size: int = 1
     level: float = 0.05
+    size: float | None = None
+    chance: float | None = None
     verdict: str = NOT_RUN
 
+    def difference(self, measure: str) -> Estimate | None:
+        """Return the difference in "auc" or "accuracy"."""
+        return getattr(self, measure)
 
-# What is compared of two systems, on the same images with the same seeds.
-TESTS = {
-    "auc": auc_difference,
-    "accuracy": accuracy_difference,
-    "mcnemar": majority_mcnemar,
-}
+    @property
+    def epochs(self) -> float | None:
+        """Epochs of the side that has fewer, None where one is not run."""
+        return fewest_epochs(self.a, self.b)
 
 
 class Tested(Protocol):
     """A difference and the p value of its test, whatever it is a difference of."""
 
     value: float
-    p_value: float | None
-
-
-# What a claim "A is better than B" says of them.
-AS_CLAIM = {A_BETTER: HOLDS, B_BETTER: REVERSED}
+    p: float | None
 
 
 @dataclass(frozen=True)
@@ -115,29 +114,61 @@ class Corrected:
     p_value: float | None
     shown: int
 
+    @property
+    def sign(self) -> int | None:
+        """`shown`, but None where no test is possible or due."""
+        return None if self.p_value is None else self.shown
 
-def measure(
-    a: Group | None, b: Group | None, tests: Mapping[str, Callable[..., Any]] = TESTS
-) -> dict[str, Any]:
-    """Compare the runs of two systems.
+
+def fewest_epochs(a: Group | None, b: Group | None) -> float | None:
+    """Return the epochs of the side that has fewer, None where one is not run.
+
+    A system that is not trained in epochs (AutoML) has none to count.
+    """
+    if a is None or b is None:
+        return None
+    return min((g.config["epochs"] for g in (a, b) if "epochs" in g.config), default=None)
+
+
+def no_competitor(a: Group | None, b: Group | None) -> bool:
+    """Say whether most runs of one side answer one class for every test image."""
+    return any(group is not None and group.is_constant for group in (a, b))
+
+
+def power_for(difference: Estimate | None, size: float) -> float | None:
+    """Return the power for a size, None where the difference has no variance or no runs."""
+    if difference is None or not difference.se:
+        return None
+    return power(size, se=difference.se, df=difference.df)
+
+
+def measure(a: Group | None, b: Group | None, **options: Any) -> dict[str, Any]:
+    """Compare the runs of two systems in accuracy and AUC.
 
     Args:
         a: A's runs, None if there are none.
         b: B's.
-        tests: name -> function of labels and both sides' probabilities, for A less B.
+        options: `floor` of `intervals.mean`, for the accuracy.
 
     Returns:
-        "seeds" that both sides have and what each test gives, by name; {} without a common seed.
+        `seeds`, `auc`, `accuracy`, `one_more` and `means` of `Compared`; {} without a common seed.
 
     Raises:
         ComparisonError: the two sides saw different data or test images.
     """
     if a is None or b is None:
         return {}
-    seeds, y_true, *sides = paired_predictions(a, b)
-    if not seeds:
+    check_same_images(a, b)
+    if not (seeds := common_seeds(a, b)):
         return {}
-    return {"seeds": seeds} | {name: test(y_true, *sides) for name, test in tests.items()}
+    found = {"seeds": seeds, "one_more": {}, "means": {}}
+    for name in MEASURES:
+        sides = paired_scores(a, b, name)
+        apart = less(*sides)
+        found[name] = mean(apart, **(options if name == "accuracy" else {}))
+        found["one_more"][name] = one_more_run(apart)
+        found["means"][name] = tuple(float(side.values.mean()) for side in sides)
+    return found
 
 
 def correct(
@@ -149,7 +180,7 @@ def correct(
     against all others, and the controls of a map are families.
 
     Args:
-        family: differences; None for one that may not be judged yet. It keeps its place in the
+        family: differences; None for one that may not be judged. It keeps its place in the
             correction, as does one without a p value.
         level: below which a corrected p value shows a difference.
         planned: how many there will be, by default as many as are given.
@@ -160,7 +191,7 @@ def correct(
     planned = len(family) if planned is None else planned
     if planned < len(family):
         raise ValueError(f"a family of {len(family)} members, {planned} were planned.")
-    p_values = [None if d is None else d.p_value for d in family]
+    p_values = [None if d is None else d.p for d in family]
     places = [1.0 if p is None else p for p in p_values]
     places += [1.0] * (planned - len(family))
     found = []
@@ -172,50 +203,16 @@ def correct(
     return found
 
 
-def verdict_of(corrected: Corrected, *, ran: bool, enough: bool) -> str:
-    """Return what a member of a family shows of A and B.
-
-    Args:
-        corrected: see `correct`.
-        ran: whether both have runs.
-        enough: whether they have as many common seeds as a verdict needs.
-
-    Returns:
-        `NOT_RUN`, `TOO_FEW_SEEDS`, `UNTESTABLE`, `A_BETTER`, `B_BETTER` or `NO_DIFFERENCE`.
-    """
-    if not ran:
-        return NOT_RUN
-    if not enough:
-        return TOO_FEW_SEEDS
-    if corrected.p_value is None:
-        return UNTESTABLE
-    return {1: A_BETTER, -1: B_BETTER, 0: NO_DIFFERENCE}[corrected.shown]
-
-
-def judge_gain(printed: float, measured: Difference, *, shown: int) -> str:
-    """Judge a printed difference: the interval must hold it, and its sign must be shown.
-
-    Args:
-        printed: in the unit of `measured`.
-        measured: ours.
-        shown: sign of the difference that the test shows, 0 for none.
-
-    Returns:
-        `REPRODUCED`, `INCONCLUSIVE`, `OURS_LOWER`, `OURS_HIGHER` or `UNTESTABLE`.
-    """
-    if measured.low is None:
-        return UNTESTABLE
-    verdict = beside(printed, measured.low, measured.high)
-    return INCONCLUSIVE if verdict == REPRODUCED and shown * printed <= 0 else verdict
-
-
-def compare_family(family: Family, groups: Sequence[Group], *, plan: Plan) -> list[Compared]:
-    """Compare all pairs of a family, by the rule of `params/comparisons.yaml`.
+def compare_family(
+    family: Family, groups: Sequence[Group], *, plan: Plan, rules: Rules
+) -> list[Compared]:
+    """Compare all pairs of a family; the verdict on each is `verdicts.on_comparison`, on the AUC.
 
     Args:
         family: one of `plan.families`.
         groups: real runs (`groups.is_real`).
         plan: see `load_plan`.
+        rules: see `plans.verdicts.load_rules`.
 
     Raises:
         ComparisonError: see `find_group`; the two sides saw different data or test images.
@@ -223,23 +220,37 @@ def compare_family(family: Family, groups: Sequence[Group], *, plan: Plan) -> li
     rule = {"family_size": len(family.pairs), "level": plan.level}
     found = [(p, find_group(groups, p.a), find_group(groups, p.b)) for p in family.pairs]
     compared = [Compared(pair, a, b, **measure(a, b), **rule) for pair, a, b in found]
-    enough = [len(c.seeds) >= plan.min_seeds for c in compared]
-    by_auc, by_mcnemar = (
-        correct(
-            [getattr(c, name) if ok else None for c, ok in zip(compared, enough, strict=True)],
+    due = [len(c.seeds) >= plan.min_seeds and not no_competitor(c.a, c.b) for c in compared]
+    corrected = {
+        name: correct(
+            [c.difference(name) if ok else None for c, ok in zip(compared, due, strict=True)],
             level=plan.level,
         )
-        for name in ("auc", "mcnemar")
+        for name in MEASURES
+    }
+    judged = []
+    for i, c in enumerate(compared):
+        p = {name: found[i].p_value for name, found in corrected.items()}
+        shown = {name: found[i].sign for name, found in corrected.items()}
+        size = _printed_size(c.pair, "auc")
+        chance = None if shown["auc"] else power_for(c.auc, size or rules.size["auc"])
+        c = replace(c, p=p, shown=shown, size=size, chance=chance)
+        judged.append(replace(c, verdict=_verdict(c, plan=plan, rules=rules)))
+    return judged
+
+
+def _verdict(c: Compared, *, plan: Plan, rules: Rules) -> str:
+    verdict = on_comparison(
+        *(c.auc, c.shown["auc"]),
+        **{"rules": rules, "paper": plan.paper, "epochs": c.epochs, "size": c.size},
+        **{"one_more": c.one_more.get("auc"), "same_images": plan.same_images},
+        min_seeds=plan.min_seeds,
     )
-    return [
-        replace(
-            c,
-            p_auc=auc.p_value,
-            p_mcnemar=mcnemar.p_value,
-            verdict=verdict_of(auc, ran=bool(c.a and c.b), enough=ok),
-        )
-        for c, ok, auc, mcnemar in zip(compared, enough, by_auc, by_mcnemar, strict=True)
-    ]
+    return verdict if verdict in OPEN or not no_competitor(c.a, c.b) else NO_COMPETITOR
+
+
+def _printed_size(pair: Pair, measure: str) -> float | None:
+    return lookup(**pair.published, column=measure).fraction if pair.published else None
 
 
 @dataclass(frozen=True)
@@ -250,40 +261,35 @@ class Gain:
         metric: "accuracy" or "auc".
         published: what the paper prints.
         measured: ours, None if not run.
-        verdict: `REPRODUCED`, `INCONCLUSIVE`, `OURS_LOWER`, `OURS_HIGHER`, `NOT_RUN`,
-            `TOO_FEW_SEEDS`, `UNTESTABLE`.
-        sign: `GAIN_SHOWN`, `LOSS_SHOWN`, `NEITHER_SHOWN`, or "" without a verdict.
+        verdict: see `verdicts.on_gain`.
+        sign: on the sign alone, see `verdicts.on_comparison`.
+        power: for the printed size, None where nothing is measured.
     """
 
     metric: str
     published: Published
-    measured: Difference | None
+    measured: Estimate | None
     verdict: str
     sign: str
+    power: float | None
 
 
-def judge_gains(compared: Compared) -> list[Gain]:
+def judge_gains(compared: Compared, *, plan: Plan, rules: Rules) -> list[Gain]:
     """Judge the gains that the paper prints for a comparison; none if it prints none."""
     if compared.pair.published is None:
         return []
-    return [_judge_gain(compared, metric) for metric in GAINS]
-
-
-def _judge_gain(compared: Compared, metric: str) -> Gain:
-    published = lookup(**compared.pair.published, column=metric)
-    measured = compared.auc if metric == "auc" else compared.accuracy
-    if compared.verdict in (NOT_RUN, TOO_FEW_SEEDS):
-        return Gain(metric, published, measured, compared.verdict, "")
-    if measured.low is None:
-        return Gain(metric, published, measured, UNTESTABLE, "")
-    # The sign of a gain in accuracy is tested on the majority decisions.
-    p_value, test = compared.p_auc, compared.auc
-    if metric == "accuracy":
-        p_value, test = compared.p_mcnemar, compared.mcnemar
-    shown = int(np.sign(test.value)) if p_value < compared.level else 0
-    sign = {1: GAIN_SHOWN, -1: LOSS_SHOWN, 0: NEITHER_SHOWN}[shown]
-    verdict = judge_gain(published.fraction, measured, shown=shown)
-    return Gain(metric, published, measured, verdict, sign)
+    found = []
+    for metric in GAINS:
+        published = lookup(**compared.pair.published, column=metric)
+        measured, shown = compared.difference(metric), compared.shown.get(metric)
+        given = {"rules": rules, "paper": plan.paper, "epochs": compared.epochs}
+        given |= {"one_more": compared.one_more.get(metric), "same_images": plan.same_images}
+        given["min_seeds"] = plan.min_seeds
+        sign = on_comparison(measured, shown, size=published.fraction, **given)
+        verdict = on_gain(published, measured, shown, **given)
+        chance = power_for(measured, published.fraction)
+        found.append(Gain(metric, published, measured, verdict, sign, chance))
+    return found
 
 
 OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
@@ -296,14 +302,14 @@ class JudgedCell:
     Attributes:
         cell: what was planned.
         group: its runs, None if there are none.
-        verdict: on the cell's number, see `verdicts.judge`; `NO_VERDICT` where none is printed.
-        verdict_network: on the network's printed accuracy, by the same rule.
+        one_more: where one more run falls on these images, None without runs.
+        verdict: on the cell's own number, see `verdicts.on_number`.
     """
 
     cell: Cell
     group: Group | None
+    one_more: Estimate | None
     verdict: str
-    verdict_network: str
 
 
 def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[JudgedCell]:
@@ -317,11 +323,12 @@ def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list
     judged = []
     for cell in table.cells:
         group = find_group(groups, cell.config)
-        ours = group.accuracy if group else None
-        verdicts = [
-            judge(printed, ours, rules=rules) for printed in (cell.published, table.network)
-        ]
-        judged.append(JudgedCell(cell, group, *verdicts))
+        one_more = group.estimate("accuracy", one_more_run) if group else None
+        verdict = on_number(
+            *(cell.published, one_more),
+            **{"rules": rules, "paper": table.plan.paper, "epochs": cell.config.epochs},
+        )
+        judged.append(JudgedCell(cell, group, one_more, verdict))
     return judged
 
 
@@ -333,7 +340,7 @@ def best_optimizers(compared: Sequence[Compared]) -> dict[str, str]:
 
     Returns:
         "normal" or "normal + CutMix" -> verdict: "Adam is shown to be best", `NO_BEST`,
-        `TOO_FEW_SEEDS` or `NOT_RUN` (as long as one comparison lacks what the others have).
+        or one of `OPEN` (as long as one comparison lacks what the others have).
     """
     found = {}
     for augmentation in dict.fromkeys(_augmentation(c) for c in compared):
@@ -349,11 +356,11 @@ def _augmentation(compared: Compared) -> str:
 
 def _best(compared: Sequence[Compared]) -> str:
     verdicts = {c.verdict for c in compared}
-    for missing in (NOT_RUN, TOO_FEW_SEEDS):
+    for missing in OPEN:
         if missing in verdicts:
             return missing
     sides = [(c.pair.a.optimizer, c.pair.b.optimizer, c.verdict) for c in compared]
-    wins = [a if v == A_BETTER else b for a, b, v in sides if v in (A_BETTER, B_BETTER)]
+    wins = [a if v == SHOWN else b for a, b, v in sides if v in (SHOWN, SHOWN_REVERSED)]
     others = len({name for a, b, _ in sides for name in (a, b)}) - 1
     best = [name for name in dict.fromkeys(wins) if wins.count(name) == others]
     return f"{OPTIMIZERS[best[0]]} is {BEST}" if best else NO_BEST
@@ -365,13 +372,19 @@ class Results:
 
     Attributes:
         plan: see `load_plan`.
+        rules: see `plans.verdicts.load_rules`.
         groups: real runs on the plan's data set.
         compared: comparisons by the name of their family.
     """
 
     plan: Plan
+    rules: Rules
     groups: tuple[Group, ...]
     compared: dict[str, list[Compared]]
+
+    def gains(self, compared: Compared) -> list[Gain]:
+        """Return the printed gains of a comparison, judged."""
+        return judge_gains(compared, plan=self.plan, rules=self.rules)
 
     def used(self, configs: Iterable[RunConfig]) -> list[Group]:
         """Return the groups of runs of the given protocols, each once."""
@@ -384,15 +397,17 @@ class Results:
         return self.used(side for pair in pairs for side in (pair.a, pair.b))
 
 
-def compare_all(groups: Sequence[Group], plan: Plan) -> Results:
+def compare_all(groups: Sequence[Group], plan: Plan, rules: Rules | None = None) -> Results:
     """Compare what the plan asks for.
 
     Args:
         groups: real runs (`groups.is_real`), of whatever data set.
         plan: see `load_plan`.
+        rules: see `plans.verdicts.load_rules`, which reads them by default.
     """
+    rules = rules or load_rules()
     sides = [side for f in plan.families for pair in f.pairs for side in (pair.a, pair.b)]
     datasets = {plan.dataset, *(side.dataset for side in sides)}
     chosen = tuple(group for group in groups if group.config["dataset"] in datasets)
-    compared = {f.name: compare_family(f, chosen, plan=plan) for f in plan.families}
-    return Results(plan, chosen, compared)
+    compared = {f.name: compare_family(f, chosen, plan=plan, rules=rules) for f in plan.families}
+    return Results(plan, rules, chosen, compared)

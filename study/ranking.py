@@ -3,23 +3,14 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
 
-from helpers.metrics.paired import (
-    Difference,
-    McnemarResult,
-    accuracy_difference,
-    mean_auc,
-)
-from helpers.metrics.scores import LEVEL
-from helpers.metrics.seeds import SeedMean
-from helpers.runs.groups import Group, find_group
+from helpers.metrics.scores import Estimate
+from helpers.runs.groups import MEASURES, Group, find_group
 from study.automl.rows import AutoMLRow
-from study.compare import AS_CLAIM, TESTS, correct, judge_gain, measure, verdict_of
+from study.compare import correct, fewest_epochs, measure, no_competitor, power_for
 from study.plans.ranking import (
     START_WORDS,
     Claim,
@@ -30,17 +21,14 @@ from study.plans.ranking import (
 )
 from study.plans.verdicts import Rules
 from study.verdicts import (
-    DOES_NOT_HOLD,
-    HOLDS,
-    NO_DIFFERENCE,
+    NO_COMPETITOR,
     NOT_RUN,
-    NOT_SHOWN,
-    OTHER_START,
-    REVERSED,
-    TOO_FEW_SEEDS,
-    UNTESTABLE,
-    UNVERIFIED,
-    judge,
+    OPEN,
+    SHOWN,
+    SHOWN_REVERSED,
+    on_all,
+    on_comparison,
+    on_gain,
 )
 
 
@@ -53,15 +41,16 @@ class Place:
         group: its runs, None where there are none; then the numbers are None too.
         accuracy: mean over the seeds, with the interval of images and seeds.
         auc: likewise.
-        rank: 1 + how many models have a higher mean.
+        rank: 1 + how many models have a higher mean; None for a constant network, which is no
+            competitor (`Group.is_constant`), as are the next two.
         best: the best rank that the paired tests leave possible.
         worst: the worst one.
     """
 
     system: System
     group: Group | None
-    accuracy: SeedMean | None = None
-    auc: SeedMean | None = None
+    accuracy: Estimate | None = None
+    auc: Estimate | None = None
     rank: int | None = None
     best: int | None = None
     worst: int | None = None
@@ -75,7 +64,7 @@ class PairTest:
         a: model.
         b: model.
         seeds: those that both have.
-        accuracy: None without a common seed.
+        accuracy: the difference, None without a common seed.
         p_value: corrected over all planned pairs of the ranking; None where none can be given.
         shown: 1 where a is shown to be better, -1 where b is, else 0.
     """
@@ -83,7 +72,7 @@ class PairTest:
     a: str
     b: str
     seeds: tuple[int, ...] = ()
-    accuracy: Difference | None = None
+    accuracy: Estimate | None = None
     p_value: float | None = None
     shown: int = 0
 
@@ -98,15 +87,15 @@ class Against:
         focus_group: runs, None if there are none.
         other_group: likewise.
         seeds: those that both have.
-        accuracy: None without a common seed, as the next two.
-        auc: difference of the AUC.
-        mcnemar: test of the majority decisions.
-        p_accuracy: corrected for the family, None without a verdict; so are the next two.
-        p_auc: corrected by itself.
-        p_mcnemar: corrected by itself.
+        accuracy: the difference over images and seeds, None without a common seed.
+        auc: likewise.
+        one_more: measure -> the difference of one more pair of single runs on these images.
+        p: measure -> p value corrected for the family, by itself; None where no test is due.
+        shown: measure -> sign of the difference that is shown, 0 for none; None likewise.
         family_size: comparisons in the family.
-        verdict: on "the focus outperforms the other": `HOLDS`, `REVERSED`, `NO_DIFFERENCE`,
-            `TOO_FEW_SEEDS`, `UNTESTABLE`, `NOT_RUN`.
+        printed: the difference of the published accuracies, None where none may judge.
+        verdict: on "the focus outperforms the other" in accuracy, see `verdicts.on_comparison`,
+            and `NO_COMPETITOR`.
     """
 
     other: str
@@ -114,14 +103,30 @@ class Against:
     focus_group: Group | None
     other_group: Group | None
     seeds: tuple[int, ...] = ()
-    accuracy: Difference | None = None
-    auc: Difference | None = None
-    mcnemar: McnemarResult | None = None
-    p_accuracy: float | None = None
-    p_auc: float | None = None
-    p_mcnemar: float | None = None
+    accuracy: Estimate | None = None
+    auc: Estimate | None = None
+    one_more: Mapping[str, Estimate] = field(default_factory=dict)
+    means: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    p: Mapping[str, float | None] = field(default_factory=dict)
+    shown: Mapping[str, int | None] = field(default_factory=dict)
     family_size: int = 1
+    printed: float | None = None
     verdict: str = NOT_RUN
+
+    @property
+    def epochs(self) -> float | None:
+        """Epochs of the side that has fewer, None where one is not run."""
+        return fewest_epochs(self.focus_group, self.other_group)
+
+    @property
+    def no_competitor(self) -> bool:
+        """Whether most runs of one side answer one class for every test image."""
+        return no_competitor(self.focus_group, self.other_group)
+
+    @property
+    def power(self) -> float | None:
+        """Power for the printed difference of the accuracies, None where none is printed."""
+        return None if self.printed is None else power_for(self.accuracy, self.printed)
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,9 @@ class Ranking:
         dataset: name.
         title: of the data set.
         start: "none" or "imagenet".
-        places: best mean first, models without runs last, in the plan's order.
-        pairs: all pairs of models with runs.
+        places: best mean first, constant networks behind them, then models without runs, in the
+            plan's order.
+        pairs: all pairs of ranked models.
         n_pairs: how many are planned.
         against: the focus against every other.
     """
@@ -153,8 +159,13 @@ class Ranking:
 
     @property
     def ranked(self) -> tuple[Place, ...]:
-        """The places of models with runs."""
-        return tuple(place for place in self.places if place.group)
+        """The places of models that are ranked: with runs, and not constant."""
+        return tuple(place for place in self.places if place.rank)
+
+    @property
+    def constant(self) -> tuple[Place, ...]:
+        """The places of models most of whose runs answer one class for every test image."""
+        return tuple(place for place in self.places if place.group and not place.rank)
 
     def place(self, model: str) -> Place:
         """Return a model's place."""
@@ -163,76 +174,31 @@ class Ranking:
     @property
     def groups(self) -> list[Group]:
         """All runs that enter."""
-        return [place.group for place in self.ranked]
+        return [place.group for place in self.places if place.group]
 
 
-# --- differences ---------------------------------------------------------------------------------
+def pooled_scatter(groups: Iterable[Group | None]) -> tuple[float, float] | None:
+    """Pool the variance of a difference of two seeds' accuracies over models.
 
-
-@dataclass(frozen=True)
-class Scatter:
-    """How far the accuracies of a model's seeds scatter, pooled over models.
-
-    Attributes:
-        variance: of one seed's accuracy.
-        df: its degrees of freedom.
-    """
-
-    variance: float
-    df: int
-
-
-def pooled_scatter(accuracies: Iterable[Sequence[float]]) -> Scatter | None:
-    """Pool the variance over seeds, None where no model has two.
+    Two or three seeds that lie close together by luck would else pass for no scatter at all; among
+    hundreds of pairs some always do. A model with a seed that answers one class for every image
+    stays out: its seeds do not scatter, or scatter between learning and not.
 
     Args:
-        accuracies: of each model, one value a seed.
+        groups: runs of each model.
+
+    Returns:
+        The variance, and its degrees of freedom, as `intervals.mean` takes them; None where no
+        model has two seeds.
     """
-    several = [np.asarray(values, float) for values in accuracies if len(values) > 1]
+    chosen = [group for group in groups if group and not group.constant]
+    several = [np.asarray(group.values("accuracy"), float) for group in chosen]
+    several = [values for values in several if len(values) > 1]
     if not several:
         return None
     df = sum(len(values) - 1 for values in several)
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in several)
-    return Scatter(squares / df, df)
-
-
-def ranked_difference(
-    y_true: np.ndarray, a: np.ndarray, b: np.ndarray, *, scatter: Scatter | None
-) -> Difference:
-    """Compare two accuracies, with no less chance of training than all models of a ranking show.
-
-    As `paired.accuracy_difference`, but the seeds' part of the variance is at least that of two
-    means over so many seeds with the pooled scatter. Two or three seeds that lie close together by
-    luck would else pass for no scatter at all; among hundreds of pairs some always do.
-
-    Args:
-        y_true: labels, int (n,).
-        a: A's probabilities, float (seeds, n, K).
-        b: B's, likewise.
-        scatter: pooled over the models compared, None where there is none.
-    """
-    difference = accuracy_difference(y_true, a, b)
-    n_seeds = difference.n_seeds
-    floor = 2 * scatter.variance / n_seeds if scatter else 0.0
-    own = difference.sd**2 / n_seeds if difference.sd is not None else 0.0
-    if own >= floor:
-        return difference
-    right_a, right_b = (p.argmax(axis=2) == y_true for p in (a, b))
-    by_image = right_a.mean(axis=0) - right_b.mean(axis=0)
-    variance = floor + float(by_image.var(ddof=1)) / len(y_true)
-    # Welch and Satterthwaite: the images' part counts as known.
-    df, error = variance**2 * scatter.df / floor**2, math.sqrt(variance)
-    p_value = float(2 * stats.t.sf(abs(difference.value) / error, df))
-    # The pooled scatter has more degrees of freedom; that must not make up for being larger.
-    if difference.p_value is not None and p_value < difference.p_value:
-        return difference
-    half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
-    low, high = difference.value - half_width, difference.value + half_width
-    return replace(difference, low=low, high=high, p_value=p_value)
-
-
-def _scatter(groups: Iterable[Group | None]) -> Scatter | None:
-    return pooled_scatter(group.values("accuracy") for group in groups if group)
+    return 2 * squares / df, df
 
 
 # --- one ranking ---------------------------------------------------------------------------------
@@ -277,7 +243,7 @@ def rank_all(groups: Sequence[Group], *, plan: Plan, rules: Rules) -> list[Ranki
 
 
 def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[list[PairTest], int]:
-    """Test every pair of models with runs; correct over all planned pairs.
+    """Test every pair of models with runs, but constant ones; correct over all planned pairs.
 
     Args:
         found: model -> its runs, None where there are none.
@@ -287,13 +253,13 @@ def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[lis
         The pairs, and how many were planned.
     """
     n_pairs = math.comb(len(found), 2)
-    there = [model for model, group in found.items() if group]
-    scatter = _scatter(found.values())
-    tests = {"accuracy": partial(ranked_difference, scatter=scatter)}
-    pairs = [
-        PairTest(a, b, **measure(found[a], found[b], tests))
-        for a, b in itertools.combinations(there, 2)
-    ]
+    there = [model for model, group in found.items() if group and not group.is_constant]
+    floor = pooled_scatter(found.values())
+    pairs = []
+    for a, b in itertools.combinations(there, 2):
+        measured = measure(found[a], found[b], floor=floor)
+        named = {name: measured[name] for name in ("seeds", "accuracy") if name in measured}
+        pairs.append(PairTest(a, b, **named))
     enough = [p.accuracy if len(p.seeds) >= plan.rank_seeds else None for p in pairs]
     corrected = correct(enough, level=plan.level, planned=n_pairs)
     tested = [
@@ -306,31 +272,32 @@ def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[lis
 def _places(
     found: Mapping[str, Group | None], pairs: Sequence[PairTest], plan: Plan
 ) -> list[Place]:
-    means = {model: group.accuracy for model, group in found.items() if group}
+    ranked = {m: group for m, group in found.items() if group and not group.is_constant}
+    means = {model: group.accuracy for model, group in ranked.items()}
     places = []
     for model, group in found.items():
         system = plan.systems[model]
         if group is None:
             places.append(Place(system, None))
             continue
+        if model not in ranked:
+            places.append(Place(system, group, group.accuracy, group.auc))
+            continue
         # Equal means share a rank; a mean of equal values must not differ in its last digit.
-        mean = round(means[model].mean, 12)
-        rank = 1 + sum(round(other.mean, 12) > mean for other in means.values())
+        mean = round(means[model].value, 12)
+        rank = 1 + sum(round(other.value, 12) > mean for other in means.values())
         best, worst = rank_range(model, pairs, len(means))
         places.append(
             Place(
-                *(system, group, means[model], _auc(group), rank),
+                *(system, group, means[model], group.auc, rank),
                 # All seeds of a model make its mean, the common ones its tests.
                 *(min(best, rank), max(worst, rank)),
             )
         )
     # Python's sort is stable: models without runs stay in the plan's order.
-    return sorted(places, key=lambda p: -p.accuracy.mean if p.accuracy else math.inf)
-
-
-def _auc(group: Group) -> SeedMean:
-    test = [run.predictions("test") for run in group.runs]
-    return mean_auc(test[0][0], np.stack([probabilities for _, probabilities in test]))
+    return sorted(
+        places, key=lambda p: (p.group is None, p.rank is None, p.group and -p.accuracy.value)
+    )
 
 
 def rank_range(model: str, pairs: Sequence[PairTest], n_models: int) -> tuple[int, int]:
@@ -355,6 +322,7 @@ def compare_focus(
     plan: Plan,
     rules: Rules,
     titles: Mapping[str, str] | None = None,
+    printed: Mapping[str, float] | None = None,
 ) -> list[Against]:
     """Compare one model with others; correct over all of them, run or not.
 
@@ -364,41 +332,42 @@ def compare_focus(
         plan: its `level`, and the titles of its models.
         rules: how many seeds a verdict needs.
         titles: of others that are not in the plan.
+        printed: name -> the difference of the published accuracies, where it may judge.
     """
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
-    scatter = _scatter((focus, *others.values()))
-    tests = TESTS | {"accuracy": partial(ranked_difference, scatter=scatter)}
+    printed, floor = printed or {}, pooled_scatter((focus, *others.values()))
     compared = [
         Against(
             *(name, titles[name], focus, group),
-            **measure(focus, group, tests),
+            **measure(focus, group, floor=floor),
             family_size=len(others),
+            printed=printed.get(name),
         )
         for name, group in others.items()
     ]
-    enough = [
-        bool(c.seeds) and len(c.seeds) >= rules.min_seeds(c.accuracy.n_images) for c in compared
+    due = [
+        bool(c.seeds) and len(c.seeds) >= rules.min_seeds(c.accuracy.n) and not c.no_competitor
+        for c in compared
     ]
-    families = [
-        correct(
-            [getattr(c, test) if ok else None for c, ok in zip(compared, enough, strict=True)],
+    families = {
+        name: correct(
+            [getattr(c, name) if ok else None for c, ok in zip(compared, due, strict=True)],
             level=plan.level,
         )
-        for test in ("accuracy", "auc", "mcnemar")
-    ]
+        for name in MEASURES
+    }
     judged = []
-    for c, ok, accuracy, auc, mcnemar in zip(compared, enough, *families, strict=True):
-        verdict = verdict_of(accuracy, ran=bool(c.focus_group and c.other_group), enough=ok)
-        judged.append(
-            replace(
-                c,
-                p_accuracy=accuracy.p_value,
-                p_auc=auc.p_value,
-                p_mcnemar=mcnemar.p_value,
-                # "The focus outperforms the other" is a claim.
-                verdict=AS_CLAIM.get(verdict, verdict),
-            )
+    for i, c in enumerate(compared):
+        p = {name: found[i].p_value for name, found in families.items()}
+        shown = {name: found[i].sign for name, found in families.items()}
+        verdict = on_comparison(
+            *(c.accuracy, shown["accuracy"]),
+            **{"rules": rules, "paper": plan.paper, "epochs": c.epochs},
+            **{"size": c.printed, "one_more": c.one_more.get("accuracy")},
         )
+        if c.no_competitor and verdict not in OPEN:
+            verdict = NO_COMPETITOR
+        judged.append(replace(c, p=p, shown=shown, verdict=verdict))
     return judged
 
 
@@ -415,7 +384,9 @@ def compare_as_published(
         model: find_group(groups, plan.config(dataset, model, "none"))
         for model in plan.as_published
     }
-    return compare_focus(focus, others, plan=plan, rules=rules)
+    sizes = {model: printed_difference(model, dataset=dataset, plan=plan) for model in others}
+    printed = {model: size.value for model, size in sizes.items() if size and size.verified}
+    return compare_focus(focus, others, plan=plan, rules=rules, printed=printed)
 
 
 # --- published values ----------------------------------------------------------------------------
@@ -431,66 +402,54 @@ def primary(system: System, dataset: str, start: str) -> PublishedAccuracy | Non
     return next(iter((*fitting, *found)), None)
 
 
-def judge_accuracy(
-    accuracy: PublishedAccuracy, group: Group | None, *, start: str, rules: Rules
-) -> str:
-    """Return the verdict on a published accuracy in the ranking of a start.
-
-    Returns:
-        As `verdicts.judge`, or `OTHER_START`.
-    """
-    if accuracy.published.mark == "M":
-        return UNVERIFIED
-    if not accuracy.fits(start):
-        return OTHER_START
-    return judge(accuracy.published, group.accuracy if group else None, rules=rules)
-
-
 @dataclass(frozen=True)
-class PublishedGain:
-    """The difference of two published accuracies beside the measured one.
+class PrintedDifference:
+    """The difference of two published accuracies.
 
     Attributes:
         focus: the focus's value.
         other: the other's.
         value: focus less other, in shares.
         verified: whether neither is marked M.
-        verdict: `REPRODUCED`, `INCONCLUSIVE`, `OURS_LOWER`, `OURS_HIGHER`, `NOT_RUN`,
-            `TOO_FEW_SEEDS`, `UNTESTABLE`, `UNVERIFIED`.
     """
 
     focus: PublishedAccuracy
     other: PublishedAccuracy
     value: float
     verified: bool
-    verdict: str
 
 
-def published_gain(against: Against, *, dataset: str, plan: Plan) -> PublishedGain | None:
-    """Judge the difference that the papers' tables print, None where one side is not published.
+def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDifference | None:
+    """Return what the papers' tables print, None where one side is not published.
 
     Args:
-        against: from `compare_as_published`.
+        model: the other.
         dataset: name.
         plan: which published rows speak of whom.
     """
     focus = primary(plan.systems[plan.focus], dataset, "imagenet")
-    other = primary(plan.systems[against.other], dataset, "none")
+    other = primary(plan.systems[model], dataset, "none")
     if focus is None or other is None:
         return None
     # Printed values have at most four decimals; their difference gets no more.
     value = round(focus.published.fraction - other.published.fraction, 6)
-    verified = "M" not in (focus.published.mark, other.published.mark)
-    verdict = _judge_gain(value, against, plan.level) if verified else UNVERIFIED
-    return PublishedGain(focus, other, value, verified, verdict)
+    return PrintedDifference(
+        focus, other, value, "M" not in (focus.published.mark, other.published.mark)
+    )
 
 
-def _judge_gain(printed: float, against: Against, level: float) -> str:
-    if against.verdict in (NOT_RUN, TOO_FEW_SEEDS):
-        return against.verdict
-    ours = against.accuracy
-    shown = against.p_accuracy is not None and against.p_accuracy < level
-    return judge_gain(printed, ours, shown=int(np.sign(ours.value)) if shown else 0)
+def judge_printed(against: Against, printed: PrintedDifference, *, plan: Plan, rules: Rules) -> str:
+    """Return the verdict on a printed difference, see `verdicts.on_gain`."""
+    if against.no_competitor and against.verdict not in OPEN:
+        return NO_COMPETITOR
+    fraction = {"value": printed.value, "printed": f"{printed.value:g}", "unit": "fraction"}
+    mark = printed.focus.published.mark if printed.verified else "M"
+    return on_gain(
+        replace(printed.focus.published, **fraction, mark=mark),
+        *(against.accuracy, against.shown.get("accuracy")),
+        **{"rules": rules, "paper": plan.paper, "epochs": against.epochs},
+        one_more=against.one_more.get("accuracy"),
+    )
 
 
 def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:
@@ -506,161 +465,7 @@ def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:
     return [g for g in groups if g.config["recipe"] == plan.recipe and g.config not in planned]
 
 
-# Up to so many models every order is tried for Kendall's tau; above, this many drawn ones.
-_EXACT_UP_TO = 7
-_DRAWN = 9_999
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The measured order of a ranking against the published one.
-
-    Attributes:
-        models: those with both a published value and runs.
-        tau: Kendall's tau-b of the means and the published values, None if undefined.
-        p_value: share of orders of the published values that agree or disagree at least as much
-            (two-sided), None with tau.
-        smallest_p: the least p value that so many models could give.
-        same: pairs in the published order that are shown to be so.
-        reversed: pairs shown to be the other way round.
-        undecided: pairs with different published values and no difference shown.
-    """
-
-    models: tuple[str, ...]
-    tau: float | None = None
-    p_value: float | None = None
-    smallest_p: float | None = None
-    same: int = 0
-    reversed: int = 0
-    undecided: int = 0
-
-
-def order_agreement(ranking: Ranking, *, verified_only: bool = True) -> Agreement:
-    """Compare the measured order of a ranking with the published one.
-
-    Args:
-        ranking: see `rank_models`.
-        verified_only: whether values marked M stay out; they may be shown, never judged.
-    """
-    values = {}
-    for place in ranking.ranked:
-        accuracy = primary(place.system, ranking.dataset, ranking.start)
-        if accuracy and not (verified_only and accuracy.published.mark == "M"):
-            values[place.system.model] = accuracy.published.fraction
-    models = tuple(values)
-    pairs = [p for p in ranking.pairs if p.a in values and p.b in values]
-    signs = [p.shown * np.sign(values[p.a] - values[p.b]) for p in pairs]
-    told_apart = [s for s, p in zip(signs, pairs, strict=True) if values[p.a] != values[p.b]]
-    counts = {
-        "same": told_apart.count(1),
-        "reversed": told_apart.count(-1),
-        "undecided": told_apart.count(0),
-    }
-    measured = [ranking.place(model).accuracy.mean for model in models]
-    return Agreement(models, *kendall(measured, list(values.values())), **counts)
-
-
-def kendall(
-    measured: Sequence[float], published: Sequence[float], *, seed: int = 0
-) -> tuple[float | None, float | None, float | None]:
-    """Return Kendall's tau-b of two lists, its permutation p value, and the least possible one.
-
-    Every order of the published values is tried up to seven models; above that 9,999 are drawn,
-    and the observed one is counted in, so that p is never 0 (Phipson & Smyth 2010).
-
-    Args:
-        measured: float (n,).
-        published: float (n,), of the same models.
-        seed: of the drawn orders.
-
-    Returns:
-        Three times None for fewer than three models or where all values of a list are equal.
-    """
-    measured, published = np.asarray(measured, float), np.asarray(published, float)
-    # Means of equal counts may differ in the last digit: that is no order.
-    measured = measured.round(12)
-    n = len(measured)
-    if n < 3 or len(set(measured)) == 1 or len(set(published)) == 1:
-        return None, None, None
-    rows, columns = np.triu_indices(n, k=1)
-    signs = np.sign(measured[rows] - measured[columns])
-    norm = math.sqrt((signs != 0).sum() * (published[rows] != published[columns]).sum())
-
-    def tau(orders: np.ndarray) -> np.ndarray:
-        return (np.sign(orders[:, rows] - orders[:, columns]) @ signs) / norm
-
-    observed = float(tau(published[None])[0])
-    if n <= _EXACT_UP_TO:
-        taus = tau(np.array(list(itertools.permutations(published))))
-    else:
-        rng = np.random.default_rng(seed)
-        drawn = rng.permuted(np.tile(published, (_DRAWN, 1)), axis=1)
-        taus = np.append(tau(drawn), observed)
-    extreme = np.abs(taus) >= abs(observed) - 1e-9
-    smallest = max(2 / math.factorial(n), 1 / len(taus))
-    if n <= _EXACT_UP_TO:
-        # Ties make several orders one: the most extreme tau is reached by more of them.
-        smallest = float(np.mean(np.abs(taus) >= np.abs(taus).max() - 1e-9))
-    return observed, float(extreme.mean()), smallest
-
-
-# --- over the data sets --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class MeanRanks:
-    """Friedman's test and Nemenyi's critical difference over data sets.
-
-    Attributes:
-        datasets: those with at least two common models.
-        models: those run on all of these, best mean rank first.
-        mean_ranks: of each, over the data sets.
-        p_value: Friedman's, None with fewer than two data sets or three models.
-        critical_difference: of mean ranks, None likewise.
-        largest_possible: the largest difference that mean ranks can have.
-    """
-
-    datasets: tuple[str, ...]
-    models: tuple[str, ...]
-    mean_ranks: tuple[float, ...]
-    p_value: float | None
-    critical_difference: float | None
-    largest_possible: int
-
-    @property
-    def can_show(self) -> bool:
-        """Whether any difference could ever be shown with so many models and data sets."""
-        critical = self.critical_difference
-        return critical is not None and critical < self.largest_possible
-
-
-def mean_ranks(rankings: Sequence[Ranking], *, plan: Plan) -> MeanRanks:
-    """Rank models over data sets (Demsar 2006, JMLR 7:1).
-
-    Args:
-        rankings: of one start, one a data set; those without runs are left out.
-        plan: its level.
-    """
-    run = [r for r in rankings if r.ranked]
-    common = [
-        place.system.model
-        for place in (run[0].ranked if run else ())
-        if all(r.place(place.system.model).group for r in run)
-    ]
-    names = tuple(r.dataset for r in run)
-    k, n = len(common), len(run)
-    if n < 2 or k < 3:
-        return MeanRanks(names, tuple(common), (), None, None, max(k - 1, 0))
-    means = np.array([[-r.place(model).accuracy.mean for model in common] for r in run]).round(12)
-    ranks = stats.rankdata(means, axis=1)
-    mean = ranks.mean(axis=0)
-    order = np.argsort(mean, kind="stable")
-    # With all models level on every data set there is nothing to test.
-    p_value = float(stats.friedmanchisquare(*means.T).pvalue) if np.ptp(ranks) else 1.0
-    quantile = float(stats.studentized_range.ppf(1 - plan.level, k, np.inf)) / math.sqrt(2)
-    critical = quantile * math.sqrt(k * (k + 1) / (6 * n))
-    models = tuple(common[i] for i in order)
-    return MeanRanks(names, models, tuple(map(float, mean[order])), p_value, critical, k - 1)
+# --- claims, and everything ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -669,10 +474,10 @@ class JudgedClaim:
 
     Attributes:
         claim: what the paper says.
-        verdict: `HOLDS`, `DOES_NOT_HOLD`, `NOT_SHOWN`, `TOO_FEW_SEEDS`, `NOT_RUN`.
+        verdict: see `verdicts.on_all`.
         shown: comparisons in which the focus is shown to be better.
         contrary: comparisons in which the other is.
-        judged: comparisons with enough seeds.
+        judged: comparisons with a verdict.
         planned: comparisons on the data sets that were run.
     """
 
@@ -692,16 +497,9 @@ def judge_claim(claim: Claim, against: Sequence[Against]) -> JudgedClaim:
         against: the focus against others, on all data sets that were run.
     """
     verdicts = [c.verdict for c in against if c.other in claim.others]
-    shown, contrary = verdicts.count(HOLDS), verdicts.count(REVERSED)
-    judged = shown + contrary + verdicts.count(NO_DIFFERENCE) + verdicts.count(UNTESTABLE)
-    verdict = NOT_SHOWN
-    if contrary:
-        verdict = DOES_NOT_HOLD
-    elif verdicts and shown == len(verdicts):
-        verdict = HOLDS
-    elif not judged:
-        verdict = TOO_FEW_SEEDS if TOO_FEW_SEEDS in verdicts else NOT_RUN
-    return JudgedClaim(claim, verdict, shown, contrary, judged, len(verdicts))
+    shown, contrary = verdicts.count(SHOWN), verdicts.count(SHOWN_REVERSED)
+    judged = sum(verdict not in OPEN for verdict in verdicts)
+    return JudgedClaim(claim, on_all(verdicts), shown, contrary, judged, len(verdicts))
 
 
 @dataclass(frozen=True)
@@ -761,15 +559,16 @@ class Results:
         """Return the open AutoML systems of a start run on a data set, best mean first."""
         found = [(row, row.measured.get(dataset)) for row in self.automl]
         chosen = [(row, g) for row, g in found if g and g.config["pretrained"] == start]
-        return sorted(chosen, key=lambda pair: (-pair[1].accuracy.mean, pair[0].name))
+        return sorted(chosen, key=lambda pair: (-pair[1].accuracy.value, pair[0].name))
 
-    def gains(self, dataset: str) -> list[tuple[Against, PublishedGain]]:
-        """Return the paper's comparisons that published numbers exist for."""
-        found = (
-            (c, published_gain(c, dataset=dataset, plan=self.plan))
-            for c in self.as_published[dataset]
-        )
-        return [(c, gain) for c, gain in found if gain]
+    def gains(self, dataset: str) -> list[tuple[Against, PrintedDifference, str]]:
+        """Return the paper's comparisons that published numbers exist for, with the verdict."""
+        found = []
+        for c in self.as_published[dataset]:
+            if printed := printed_difference(c.other, dataset=dataset, plan=self.plan):
+                verdict = judge_printed(c, printed, plan=self.plan, rules=self.rules)
+                found.append((c, printed, verdict))
+        return found
 
     def against_automl(self, dataset: str) -> list[tuple[AutoMLRow, Against]]:
         """Compare the focus with the open AutoML systems of its start, corrected together."""

@@ -9,7 +9,6 @@ claim that needs several comparisons.
 from collections.abc import Iterable, Sequence
 
 from helpers.metrics.scores import Estimate
-from helpers.metrics.seeds import SeedMean
 from helpers.runs.groups import Group
 from study.plans.verdicts import Rules
 from study.published import Published
@@ -20,7 +19,6 @@ COMPATIBLE = "compatible"
 NOT_REPRODUCED = "not reproduced"
 OURS_LOWER = "not reproduced, ours lower"
 OURS_HIGHER = "not reproduced, ours higher"
-DIFFERS = "differs between protocols"
 
 # A claim that compares, or a printed difference, beside a measured one.
 SHOWN = "shown"
@@ -31,26 +29,12 @@ EXCLUDED = "excluded"
 MATCH = "match"
 NO_MATCH = "no match"
 
-# Two systems compared, A and B.
-A_BETTER = "A better"
-B_BETTER = "B better"
-NO_DIFFERENCE = "no difference shown"
-
-# A claim in words, or a target, beside what was measured.
-HOLDS = "holds"
+# A claim of several controls, or a target, beside what was measured.
 IN_PART = "in part"
-DOES_NOT_HOLD = "does not hold"
-REVERSED = "reversed"
-NOT_SHOWN = "not shown"
 MET = "met"
 MISSED = "missed"
 BEST = "shown to be best"
 NO_BEST = "none is shown to be best"
-
-# The sign of a printed gain.
-GAIN_SHOWN = "gain shown"
-LOSS_SHOWN = "loss shown"
-NEITHER_SHOWN = "neither shown"
 
 # A paper beside itself.
 CONTRADICTED = "contradicted by its own numbers"
@@ -64,10 +48,9 @@ UNTESTABLE = "no test possible"
 NOT_RUN = "not run"
 SHORT = "not run at its budget"
 OTHER_IMAGES = "other images, no verdict"
-NOT_JUDGED = "not judged"
-OTHER_START = "other start, not judged"
 UNVERIFIED = "unverified, no verdict"
 CANNOT = "cannot be checked"
+NO_COMPETITOR = "no competitor"
 REVIEWERS_QUESTION = "reviewer's question"
 NO_VERDICT = ""
 
@@ -79,28 +62,17 @@ MEANING = {
     NOT_REPRODUCED: "computed or measured, and it comes out otherwise",
     OURS_LOWER: "the 95 % interval of one more run of ours lies below the printed number",
     OURS_HIGHER: "the 95 % interval of one more run of ours lies above the printed number",
-    DIFFERS: "several protocols of ours speak to the number, and their verdicts differ",
     SHOWN: "the difference has the claimed sign, significantly after correction for its family",
     SHOWN_REVERSED: "the difference has the other sign, significantly after correction",
     EXCLUDED: "the claimed sign is not shown, or another size is printed than ours can be: the 95 "
     "% interval of the difference of one more pair of runs leaves the printed size out",
     MATCH: "the count is the printed number within its digits (`sizes.matches`)",
     NO_MATCH: "the count is another number",
-    A_BETTER: "A is better, significantly after correction for the family",
-    B_BETTER: "B is better, significantly after correction for the family",
-    NO_DIFFERENCE: "neither is significantly better after correction; not that they are equal",
-    HOLDS: "shown: every comparison that the claim needs has the claimed sign, after correction",
     IN_PART: "shown against chance, not against every control",
-    DOES_NOT_HOLD: "what the claim needs is not there, or a comparison shows the contrary",
-    REVERSED: "a difference of the other sign than the claimed one is shown, after correction",
-    NOT_SHOWN: "of the claim's comparisons none shows the contrary, and not all show it",
     MET: "the whole interval meets the target",
     MISSED: "the whole interval misses the target",
     BEST: "better than each of the others, significantly after correction",
     NO_BEST: "none is better than each of the others",
-    GAIN_SHOWN: "our difference is above 0, significantly after correction",
-    LOSS_SHOWN: "our difference is below 0, significantly after correction",
-    NEITHER_SHOWN: "our difference is not significant after correction",
     CONTRADICTED: "what the paper prints elsewhere, or the architecture that it names, rules it "
     "out; no run of ours is needed",
     SLIP: "wrong by the paper's own numbers, and of no weight: swapped labels, a rounding, or an "
@@ -115,49 +87,13 @@ MEANING = {
     SHORT: "run for fewer than a tenth of the printed epochs: no verdict, whichever way it went",
     OTHER_IMAGES: "measured on other images than the paper's, which judge neither a level nor the "
     "size of a gain",
-    NOT_JUDGED: "stands beside a number of ours that may not judge it",
-    OTHER_START: "the printed number is of a network that started otherwise (weights)",
     UNVERIFIED: "quoted from memory (marked M), and so never judged",
+    NO_COMPETITOR: "most runs of one side answer one class for every test image: it has learnt "
+    "nothing that could be compared",
     REVIEWERS_QUESTION: "a check that the paper does not claim; answered, and counted apart",
     CANNOT: "no check exists; the reason stands with the claim",
     NO_VERDICT: "no number is printed that could be judged",
 }
-
-
-def judge(published: Published, measured: SeedMean | None, *, rules: Rules) -> str:
-    """Return the verdict on one published accuracy.
-
-    Args:
-        published: the printed value.
-        measured: ours, None if there is no run.
-        rules: see `load_rules`.
-
-    Returns:
-        One of `REPRODUCED`, `OURS_LOWER`, `OURS_HIGHER`, `TOO_FEW_SEEDS`, `NOT_RUN`, `UNVERIFIED`
-        (marked M), `NO_VERDICT` (no number printed).
-    """
-    if published.mark == "M":
-        return UNVERIFIED
-    if not published.may_carry_verdict:
-        return NO_VERDICT
-    if measured is None:
-        return NOT_RUN
-    if measured.n_seeds < rules.min_seeds(measured.n_images):
-        return TOO_FEW_SEEDS
-    return beside(published.fraction, measured.low, measured.high)
-
-
-def beside(printed: float, low: float, high: float) -> str:
-    """Return on which side of a printed number our interval lies, `REPRODUCED` where it holds it.
-
-    Args:
-        printed: the number.
-        low: lower end of our interval, in the same unit.
-        high: upper end.
-    """
-    if high < printed:
-        return OURS_LOWER
-    return OURS_HIGHER if low > printed else REPRODUCED
 
 
 # --- the rules -----------------------------------------------------------------------------------
@@ -236,6 +172,7 @@ def on_comparison(
     size: float | None = None,
     one_more: Estimate | None = None,
     same_images: bool = True,
+    min_seeds: int | None = None,
 ) -> str:
     """Return the verdict on "A is better than B", or "this part helps".
 
@@ -251,11 +188,12 @@ def on_comparison(
             `EXCLUDED`.
         same_images: whether ours were scored on the very images that the paper names; on others no
             size is excluded.
+        min_seeds: that a plan asks for, by default those of the rules.
 
     Returns:
         One of `OPEN`, `UNTESTABLE`, `SHOWN`, `SHOWN_REVERSED`, `EXCLUDED` or `INCONCLUSIVE`.
     """
-    if waits := _open(difference, rules=rules, paper=paper, epochs=epochs):
+    if waits := _open(difference, rules=rules, paper=paper, epochs=epochs, min_seeds=min_seeds):
         return waits
     if shown is None:
         return UNTESTABLE
@@ -275,6 +213,7 @@ def on_gain(
     epochs: float | None = None,
     one_more: Estimate | None = None,
     same_images: bool = True,
+    min_seeds: int | None = None,
 ) -> str:
     """Return the verdict on a printed difference: its size must be ours, and its sign be shown.
 
@@ -291,6 +230,7 @@ def on_gain(
     verdict = on_comparison(
         *(difference, shown),
         **{"rules": rules, "paper": paper, "epochs": epochs, "size": size, "one_more": one_more},
+        min_seeds=min_seeds,
     )
     return EXCLUDED if verdict == SHOWN and excludes(one_more, size) else verdict
 
@@ -330,11 +270,17 @@ def excludes(interval: Estimate | None, size: float | None) -> bool:
 
 
 def _open(
-    measured: Estimate | None, *, rules: Rules, paper: str, epochs: float | None
+    measured: Estimate | None,
+    *,
+    rules: Rules,
+    paper: str,
+    epochs: float | None,
+    min_seeds: int | None = None,
 ) -> str | None:
     """Return what keeps a measured value from judging, None where it may."""
     if measured is None:
         return NOT_RUN
     if epochs is not None and not rules.at_budget(paper, epochs):
         return SHORT
-    return TOO_FEW_SEEDS if measured.seeds < rules.min_seeds(measured.n) else None
+    enough = rules.min_seeds(measured.n) if min_seeds is None else min_seeds
+    return TOO_FEW_SEEDS if measured.seeds < enough else None

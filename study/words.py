@@ -3,10 +3,9 @@
 import math
 
 from helpers.config import RunConfig, make_config
-from helpers.metrics.paired import Difference
-from study.compare import Compared, judge_gains
+from helpers.metrics.scores import Estimate
+from study.compare import Compared, Gain
 from study.plans.comparisons import GAINS
-from study.verdicts import A_BETTER, NO_DIFFERENCE, NOT_RUN, TOO_FEW_SEEDS
 
 
 def protocol_text(config: RunConfig) -> str:
@@ -21,7 +20,7 @@ def protocol_text(config: RunConfig) -> str:
     return ", ".join([f"`{config.model}`", config.recipe, *departures])
 
 
-def interval_text(difference: Difference | None, *, scale: float = 1, digits: int = 3) -> str:
+def interval_text(difference: Estimate | None, *, scale: float = 1, digits: int = 3) -> str:
     """Write a difference with its interval: "+0.004 (-0.021 to +0.029)"."""
     if difference is None:
         return ""
@@ -45,22 +44,23 @@ def sentence(compared: Compared) -> str:
         return f"{title}: {verdict}."
     if auc.low is None:
         return f"{title} changes AUC by {signed(auc.value)}: {verdict}, nothing varies."
-    if auc.low == auc.high:
-        return f"{title} leaves the AUC of each seed as it is: {verdict}."
-    seeds = f"{auc.n_seeds} seed{'s' if auc.n_seeds > 1 else ''}"
     found = f"{title} changes AUC by {signed(auc.value)} ({signed(auc.low)} to {signed(auc.high)})"
-    if verdict == TOO_FEW_SEEDS:
-        return f"{found}: {verdict} for a verdict ({auc.n_seeds})."
-    if verdict != NO_DIFFERENCE:
-        shown = "a gain" if verdict == A_BETTER else "a loss"
-        return f"{found}: {shown} is shown ({seeds}, {p_text(compared.p_auc)} after correction)."
-    if auc.low > 0 or auc.high < 0:
-        verdict = f"{verdict} once corrected for {compared.family_size} comparisons"
+    seeds = f"{auc.seeds} seed{'s' if auc.seeds > 1 else ''}"
+    shown, p = compared.shown.get("auc"), compared.p.get("auc")
+    if shown is None:
+        return f"{found}: {verdict} ({seeds})."
+    tested = f"{seeds}, {p_text(p)} after correction"
+    if shown:
+        what = "a gain" if shown > 0 else "a loss"
+        return f"{found}: {what} ({tested}); {verdict}."
     bound = excluded_effect(auc)
-    return f"{found}: {verdict}; a change of more than {bound:.2f} either way is excluded."
+    return (
+        f"{found}: no difference told apart ({tested}), a change of more than {bound:.2f} either "
+        f"way is excluded; {verdict}."
+    )
 
 
-def excluded_effect(difference: Difference) -> float:
+def excluded_effect(difference: Estimate) -> float:
     """Return the smallest size, in whole hundredths, that the 95 % interval excludes both ways."""
     # The hair keeps an end that is a whole hundredth from being rounded up to the next.
     return math.ceil(100 * max(-difference.low, difference.high) - 1e-9) / 100
@@ -73,14 +73,19 @@ def p_text(p_value: float | None) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def gain_sentence(compared: Compared) -> str:
-    """Say in one sentence what became of the printed gains; "" if there are none or no runs."""
-    gains = judge_gains(compared)
-    if not gains or compared.verdict == NOT_RUN:
+def power_text(power: float | None) -> str:
+    """Write a power in percent; "" where there is none."""
+    return "" if power is None else f"{100 * power:.0f} %"
+
+
+def gain_sentence(gains: list[Gain]) -> str:
+    """Say in one sentence what became of printed gains; "" if there are none or no runs."""
+    if not gains or all(g.measured is None for g in gains):
         return ""
     units = {"points": " points", "fraction": ""}
-    said = [
-        f"{GAINS[g.metric]} +{g.published.printed}{units[g.published.unit]}, {g.verdict}"
-        for g in gains
-    ]
-    return f"Printed gains: {'; '.join(said)}."
+    said = []
+    for g in gains:
+        chance = f", power {power_text(g.power)}" if g.power is not None else ""
+        size = f"{GAINS[g.metric]} +{g.published.printed}{units[g.published.unit]}"
+        said.append(f"{size}, sign {g.sign}{chance}; size: {g.verdict}")
+    return f"Printed gains: {'. '.join(said)}."

@@ -50,8 +50,12 @@ def fabricate_from(
     source_size=128,
     classes=("negative", "positive"),
     history=None,
+    constant=False,
 ) -> Run:
-    """Store a run of a configuration; `history` stands for the course of training."""
+    """Store a run of a configuration; `history` stands for the course of training.
+
+    One that is `constant` answers the first class for every image.
+    """
     dataset, model, seed = config.dataset, config.model, config.seed
     n = SIZES.get(dataset.removesuffix("_64"), 100)
     predictions = {}
@@ -61,6 +65,8 @@ def fabricate_from(
         top = y_true.copy()
         mistaken = rng.choice(size, min(wrong, size), replace=False)
         top[mistaken] = (top[mistaken] + 1) % len(classes)
+        if constant:
+            top[:] = 0
         scores = rng.uniform(0.05, 0.4, (size, len(classes)))
         scores[np.arange(size), top] = rng.uniform(0.6, 1, size)
         predictions[f"{split}_y_true"] = y_true
@@ -103,7 +109,12 @@ def fabricate_from(
             "weights": None,
             "trainable": {"all": 12_345_678},
         },
-        "selection": {"rule": "highest", "metric": "val_auc", "epoch": 2, "value": 0.8},
+        "selection": {
+            "rule": "highest",
+            "metric": "val_auc",
+            "epoch": min(2, len(history)),
+            "value": 0.8,
+        },
         "metrics": {
             split: {k: v.to_dict() for k, v in evaluate(*arrays, n_resamples=20).items()}
             for split, arrays in (("val", val), ("test", test))

@@ -74,7 +74,7 @@ class ScoreDifference:
         low: lower end of its 95 % interval; None with a single group, or where the difference has
             no variance, yet is not zero.
         high: upper end, likewise.
-        p_value: two-sided, likewise.
+        p: two-sided, likewise.
         sd: standard deviation of the difference over seeds (ddof = 1), None for one seed or none.
         n_images: images compared.
         n_groups: groups of them; the images themselves if none are given.
@@ -84,7 +84,7 @@ class ScoreDifference:
     value: float
     low: float | None
     high: float | None
-    p_value: float | None
+    p: float | None
     sd: float | None
     n_images: int
     n_groups: int

@@ -271,7 +271,12 @@ def _check(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, n
 # --- estimates -----------------------------------------------------------------------------------
 
 
-def mean(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
+def mean(
+    scores: Scores,
+    *,
+    groups: Sequence | None = None,
+    floor: tuple[float, float] | None = None,
+) -> Estimate:
     """Estimate the mean over images and seeds: what another seed has on other images, on average.
 
     The interval is symmetric on the logit scale for a bounded measure, else as it is. Where no
@@ -282,12 +287,19 @@ def mean(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
     Args:
         scores: of one system, or a difference, without leading axes.
         groups: a label a draw (see the module's header); None where all draws are independent.
+        floor: a variance of single draws known from many systems, and its degrees of freedom: with
+            that one two or three draws that lie close together by luck do not pass for certain. It
+            takes the place of a smaller one where that does not make a p value smaller.
 
     Raises:
         ValueError: not one label a draw.
     """
     scores = _grouped(scores, groups)
-    value, variance, df, low, high, p = (float(part) for part in population(scores))
+    found = population(scores)
+    if floor:
+        floored = population(scores, floor=floor)
+        found = found if found[-1] >= floored[-1] else floored
+    value, variance, df, low, high, p = (float(part) for part in found)
     seeds = scores.values.shape[-1]
     exact = scores.bounded and not 0 < value < 1
     how = "images x seeds" if seeds > 1 else "n = 1: images alone"
@@ -418,7 +430,9 @@ def _grouped(scores: Scores, groups: Sequence | None) -> Scores:
 # --- the arithmetic, for any number of replicates at once -----------------------------------------
 
 
-def population(scores: Scores) -> tuple[np.ndarray, ...]:
+def population(
+    scores: Scores, *, floor: tuple[float, float] | None = None
+) -> tuple[np.ndarray, ...]:
     """Return value, variance, degrees of freedom, low, high and p of `mean`, (...) each."""
     value = scores.values.mean(axis=-1)
     draws = scores.values.shape[-1]
@@ -426,11 +440,17 @@ def population(scores: Scores) -> tuple[np.ndarray, ...]:
     images = np.maximum(between, 0.0) if draws > 1 else within
     if scores.bounded:
         images = _steadied(images, value, scores)
-    seeds = scores.values.var(axis=-1, ddof=1) / draws if draws > 1 else np.zeros_like(value)
+    seeds = here_variance(scores) / draws if draws > 1 else np.zeros_like(value)
+    # What stands for a scatter that is zero by chance comes of all images.
+    agree = scores.values.var(axis=-1) <= _ROUNDING
+    draws_df = np.where(agree, np.inf, max(draws - 1, 1))
+    if floor:
+        draws_df = np.where(floor[0] / draws > seeds, floor[1], draws_df)
+        seeds = np.maximum(seeds, floor[0] / draws)
     variance = images + seeds
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(seeds > 0, seeds / variance, 0.0)
-        df = max(draws - 1, 1) / share**_DF_EXPONENT
+        share = np.where(seeds > _ROUNDING, seeds / variance, 0.0)
+        df = draws_df / share**_DF_EXPONENT
         df = np.where(df > _KNOWN, np.inf, df)
         p = 2 * stats.t.sf(np.abs(value) / np.sqrt(variance), df)
     low, high = _ends(value, np.sqrt(variance), df, logit=scores.bounded)
@@ -452,7 +472,8 @@ def here_variance(scores: Scores) -> np.ndarray:
     if (spread > _ROUNDING).all():
         return spread
     between, within = _image_covariances(scores)
-    rest = np.where(within - between > _RELATIVE * within, within - between, 0.0)
+    least = np.maximum(_RELATIVE * within, _ROUNDING)
+    rest = np.where(within - between > least, within - between, 0.0)
     return np.where(spread > _ROUNDING, spread, rest)
 
 

@@ -1,17 +1,23 @@
 """Stored runs grouped by protocol: the seeds of a group are repetitions of one experiment."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from helpers.config import RunConfig, without_size
 from helpers.data.rebuilt import Rebuilt, find_rebuilt
-from helpers.metrics.paired import mean_auc
-from helpers.metrics.seeds import SeedMean, seed_mean
+from helpers.metrics import intervals
+from helpers.metrics.intervals import Scores, accuracy_scores, auc_scores
+from helpers.metrics.scores import Estimate
+from helpers.runs.replicas import draws
 from helpers.runs.store import Run
+
+# The measures that have an interval over images and seeds.
+MEASURES = {"accuracy": accuracy_scores, "auc": auc_scores}
 
 
 class GroupError(ValueError):
@@ -62,10 +68,72 @@ class Group:
         """Whether the images are synthetic."""
         return self.record["data"]["phantom"]
 
+    @cached_property
+    def accuracy(self) -> Estimate:
+        """Test accuracy over the seeds, with the interval of other images and other seeds."""
+        return self.estimate("accuracy", intervals.mean)
+
+    @cached_property
+    def auc(self) -> Estimate:
+        """Test AUC, likewise."""
+        return self.estimate("auc", intervals.mean)
+
+    @cached_property
+    def constant(self) -> tuple[int, ...]:
+        """The seeds whose network answers one class for every test image."""
+        answers = [(s, run.predictions("test")[1].argmax(axis=1)) for s, run in self._by_seed]
+        return tuple(seed for seed, classes in answers if (classes == classes[0]).all())
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """Whether each seed is right on each test image, bool (seeds, images)."""
+        runs = [run.predictions("test") for run in self.runs]
+        return np.stack([p.argmax(axis=1) == y_true for y_true, p in runs])
+
     @property
-    def accuracy(self) -> SeedMean:
-        """Test accuracy over the seeds."""
-        return seed_mean(self.values("accuracy"), n_images=self.n_test)
+    def is_constant(self) -> bool:
+        """Whether most seeds answer one class: such a network has learnt nothing to compare."""
+        return 2 * len(self.constant) > len(self.runs)
+
+    @property
+    def _by_seed(self) -> list[tuple[int, Run]]:
+        return list(zip(self.seeds, self.runs, strict=True))
+
+    @cached_property
+    def _scores(self) -> dict[tuple[str, bool], Scores]:
+        return {}
+
+    def scores(self, measure: str, *, replicas: bool = False) -> Scores:
+        """Return "accuracy" or "auc" by run and test image.
+
+        Args:
+            measure: one of `MEASURES`.
+            replicas: whether runs that were made again elsewhere follow the stored ones.
+
+        Raises:
+            GroupError: runs with other test labels.
+        """
+        key = (measure, replicas)
+        if key not in self._scores:
+            runs = draws(self.runs) if replicas else self.runs
+            labels, probabilities = zip(*(run.predictions("test") for run in runs), strict=True)
+            if any(not np.array_equal(labels[0], other) for other in labels):
+                raise GroupError(f"{_name(self.config)}: the test labels differ between runs.")
+            self._scores[key] = MEASURES[measure](labels[0], np.stack(probabilities))
+        return self._scores[key]
+
+    def estimate(self, measure: str, how: Callable[..., Estimate]) -> Estimate:
+        """Return the mean of a measure, or where one more run falls; replicas are draws of a seed.
+
+        Args:
+            measure: one of `MEASURES`.
+            how: `intervals.mean`, `mean_here` or `one_more_run`.
+        """
+        runs = draws(self.runs)
+        if len(runs) == len(self.runs):
+            return how(self.scores(measure))
+        of_seed = [run.config["seed"] for run in runs]
+        return how(self.scores(measure, replicas=True), groups=of_seed)
 
     def values(self, metric: str) -> list[float | None]:
         """Return a test metric of each seed, None where it is undefined."""
@@ -118,12 +186,6 @@ def _check_members(members: Sequence[Run]) -> None:
         )
 
 
-def group_auc(group: Group) -> SeedMean:
-    """Return the mean test AUC of a group's seeds."""
-    _, y_true, probabilities, _ = paired_predictions(group, group)
-    return mean_auc(y_true, probabilities)
-
-
 class ComparisonError(ValueError):
     """The file of comparisons is not in order, or runs do not form a pair."""
 
@@ -149,17 +211,11 @@ def _name(config: Mapping[str, Any]) -> str:
     return "/".join(config[key] for key in ("recipe", "model", "pretrained"))
 
 
-def paired_predictions(
-    a: Group, b: Group
-) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
-    """Return what two groups of runs say of the same test images, for the seeds that both have.
-
-    Returns:
-        The seeds; labels, int (n,); probabilities of a and of b, float (seeds, n, K). The arrays
-        are empty without a common seed.
+def check_same_images(a: Group, b: Group) -> None:
+    """Refuse a comparison of runs that saw different data or test images.
 
     Raises:
-        ComparisonError: the runs saw different data or test images.
+        ComparisonError: naming both.
     """
     names = f"{_name(a.config)} and {_name(b.config)}"
     if a.md5 != b.md5:
@@ -167,17 +223,35 @@ def paired_predictions(
             f"{names} saw different data, md5 {a.md5} and {b.md5}; only runs on the same images "
             "make a pair."
         )
-    seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
-    sides = [
-        [run.predictions("test") for run in group.runs if run.config["seed"] in seeds]
-        for group in (a, b)
-    ]
-    if not seeds:
-        return seeds, *[np.empty(0)] * 3
-    y_true = sides[0][0][0]
-    if not all(np.array_equal(labels, y_true) for side in sides for labels, _ in side):
+    labels = [run.predictions("test")[0] for group in (a, b) for run in group.runs]
+    if not all(np.array_equal(labels[0], other) for other in labels):
         raise ComparisonError(
             f"{names}: the test labels differ between runs; only runs on the same images in the "
             "same order make a pair."
         )
-    return seeds, y_true, *(np.stack([p for _, p in side]) for side in sides)
+
+
+def common_seeds(a: Group, b: Group) -> tuple[int, ...]:
+    """Return the seeds that both have, in a's order."""
+    return tuple(seed for seed in a.seeds if seed in b.seeds)
+
+
+def paired_scores(a: Group, b: Group, measure: str) -> tuple[Scores, Scores]:
+    """Return a measure of both, of the seeds that both have.
+
+    Raises:
+        ComparisonError: see `check_same_images`.
+    """
+    check_same_images(a, b)
+    seeds = common_seeds(a, b)
+    return tuple(_of_seeds(group, measure, seeds) for group in (a, b))
+
+
+def _of_seeds(group: Group, measure: str, seeds: Sequence[int]) -> Scores:
+    scores, at = group.scores(measure), [group.seeds.index(seed) for seed in seeds]
+    return replace(
+        scores,
+        values=scores.values[at],
+        shares=scores.shares[at],
+        reference=scores.reference[at],
+    )

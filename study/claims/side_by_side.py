@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import proportion
-from helpers.metrics.seeds import seed_mean
 from helpers.runs.groups import Group
 from study.claims.judge import Judged
 from study.claims.paper_b import stored
@@ -48,20 +50,17 @@ def paper_a_numbers(judged: Sequence[Judged], framework: Group | None) -> list[S
         n = round(lookup(paper="A", table="section 3.2", row="test set", column=images).value)
         ours = None
         if framework:
-            mean = seed_mean(framework.values(metric), n_images=_supported(framework, images))
-            ours = (mean.mean, mean.low, mean.high)
+            right = framework.right[:, _supported(framework, images)].astype(float)
+            found = mean(image_scores(right))
+            ours = (found.value, found.low, found.high)
         seeds = len(framework.seeds) if framework else 0
         rows.append(SideBySide(f"A, {metric}", _with_interval(value, n), ours, seeds, state))
     return rows
 
 
-def _supported(group: Group, images: str) -> int:
+def _supported(group: Group, images: str) -> np.ndarray:
     y_true, _ = group.runs[0].predictions("test")
-    return {
-        "images": len(y_true),
-        "positive": int((y_true == 1).sum()),
-        "negative": int((y_true == 0).sum()),
-    }[images]
+    return {"images": y_true >= 0, "positive": y_true == 1, "negative": y_true == 0}[images]
 
 
 def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[SideBySide]:

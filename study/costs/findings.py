@@ -216,7 +216,7 @@ def points(
         value = cost_of(store, plan, model, cost)
         if group is not None and value is not None:
             mean = group.accuracy
-            found.append(Point(plan.titles[model], value, mean.mean, mean.low, mean.high))
+            found.append(Point(plan.titles[model], value, mean.value, mean.low, mean.high))
     return found
 
 

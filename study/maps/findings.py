@@ -21,7 +21,7 @@ from helpers.runs.store import find_runs
 from study.compare import Corrected, correct
 from study.maps.scores import CHANCE, CROPS, Scores, load_scores
 from study.plans.maps import Focus, Plan, Study
-from study.verdicts import DOES_NOT_HOLD, HOLDS, IN_PART, NO_DIFFERENCE, REVERSED
+from study.verdicts import IN_PART, INCONCLUSIVE, SHOWN, SHOWN_REVERSED
 
 METHOD = "gradcam"
 TRAINED, PLAIN = "medspectralnet", "resnet18"
@@ -85,7 +85,8 @@ class LayerFinding:
         title: its name for readers.
         against: control -> energy in the box, layer minus control, on the crops.
         p_values: control -> p value after Holm's correction over all layers and controls.
-        verdict: `HOLDS`, `IN_PART` or `DOES_NOT_HOLD`.
+        verdict: `SHOWN`, `IN_PART`, `INCONCLUSIVE`, or `SHOWN_REVERSED` where chance is shown to
+            be better.
     """
 
     layer: str
@@ -109,7 +110,7 @@ class SignFinding:
         title: what is subtracted from what.
         difference: positive where the paper's reading holds.
         p_value: after Holm's correction over its family.
-        verdict: `HOLDS`, `REVERSED` or `NO_DIFFERENCE`.
+        verdict: `SHOWN`, `SHOWN_REVERSED` or `INCONCLUSIVE`.
     """
 
     title: str
@@ -159,9 +160,13 @@ def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
     for layer, differences in against.items():
         own = {control: _p_value(corrected[layer, control]) for control in differences}
         better = {control for control in differences if corrected[layer, control].shown > 0}
-        verdict = (
-            HOLDS if better == set(differences) else IN_PART if CHANCE in better else DOES_NOT_HOLD
-        )
+        verdict = INCONCLUSIVE
+        if better == set(differences):
+            verdict = SHOWN
+        elif CHANCE in better:
+            verdict = IN_PART
+        elif CHANCE in differences and corrected[layer, CHANCE].shown < 0:
+            verdict = SHOWN_REVERSED
         findings.append(LayerFinding(layer, measured.layers[layer], differences, own, verdict))
     return findings
 
@@ -252,7 +257,7 @@ def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray,
 
 def _signed(differences: dict[str, ScoreDifference], plan: Plan) -> list[SignFinding]:
     corrected = correct(list(differences.values()), level=plan.level)
-    verdicts = {1: HOLDS, -1: REVERSED, 0: NO_DIFFERENCE}
+    verdicts = {1: SHOWN, -1: SHOWN_REVERSED, 0: INCONCLUSIVE}
     return [
         SignFinding(title, d, _p_value(c), verdicts[c.shown])
         for (title, d), c in zip(differences.items(), corrected, strict=True)

@@ -69,6 +69,8 @@ class Plan:
         dataset: name for `load_dataset`; a comparison that names no other is on its test images.
         families: what is corrected together.
         systems: rows of paper A's Table 4 by their start; empty in a file that has none.
+        paper: whose claims these are.
+        same_images: whether the data set is the one that the paper names.
     """
 
     min_seeds: int
@@ -76,6 +78,8 @@ class Plan:
     dataset: str
     families: tuple[Family, ...]
     systems: Mapping[str, tuple[System, ...]]
+    paper: str
+    same_images: bool
 
     def family(self, name: str) -> Family:
         """Return a family.
@@ -106,7 +110,9 @@ def load_plan(path: Path | None = None, *, beside: Sequence[str] = ("systems",))
         content = read_yaml(path)
         check_keys(content, path.name, needed=("rule", "dataset", "families", *beside))
         rule, dataset = content["rule"], content["dataset"]
-        check_keys(rule, f"{path.name}, rule", needed=("min_seeds", "level"))
+        check_keys(
+            rule, f"{path.name}, rule", needed=("min_seeds", "level", "paper", "same_images")
+        )
         if rule["min_seeds"] < 2 or not 0 < rule["level"] < 1:
             raise ComparisonError(
                 f"{path.name}: min_seeds must be at least 2, level within 0 .. 1."
@@ -120,7 +126,8 @@ def load_plan(path: Path | None = None, *, beside: Sequence[str] = ("systems",))
                 start: tuple(_system(entry, dataset, start) for entry in entries)
                 for start, entries in content["systems"].items()
             }
-        return Plan(rule["min_seeds"], rule["level"], dataset, families, systems)
+        about = rule["paper"], rule["same_images"]
+        return Plan(rule["min_seeds"], rule["level"], dataset, families, systems, *about)
 
 
 def _family(entry: dict[str, Any], dataset: str) -> Family:

@@ -21,7 +21,7 @@ START_WORDS = {
     "not given": "start not given",
 }
 KEYS = (
-    *("recipe", "level", "rank_seeds", "focus", "datasets", "models", "starts"),
+    *("paper", "recipe", "level", "rank_seeds", "focus", "datasets", "models", "starts"),
     *("as_published", "claims", "not_rebuilt"),
 )
 
@@ -98,6 +98,7 @@ class Plan:
     """The content of `params/ranking.yaml`.
 
     Attributes:
+        paper: whose table it is.
         recipe: the one protocol.
         level: of the corrected p values.
         rank_seeds: common seeds that tell a pair of models apart in the rank ranges.
@@ -110,6 +111,7 @@ class Plan:
         not_rebuilt: published networks without runs.
     """
 
+    paper: str
     recipe: str
     level: float
     rank_seeds: int
@@ -173,6 +175,7 @@ def _plan(content: dict[str, Any]) -> Plan:
     if outside or content["focus"] in content["as_published"]:
         raise RankingError("as_published holds others than the focus, from those of start none.")
     plan = Plan(
+        paper=content["paper"],
         recipe=content["recipe"],
         level=content["level"],
         rank_seeds=content["rank_seeds"],

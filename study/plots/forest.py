@@ -11,21 +11,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from helpers.metrics.paired import Difference
-from helpers.metrics.seeds import SeedMean
+from helpers.metrics.scores import Estimate
 from helpers.plots.style import COLOURS, GREY
-from helpers.runs.groups import Group, find_group, group_auc
+from helpers.runs.groups import Group, find_group
 from study.compare import Compared, JudgedCell
 from study.plans.comparisons import System
 from study.published import Published, lookup
-from study.verdicts import A_BETTER, B_BETTER, HOLDS, NOT_RUN, REVERSED
+from study.verdicts import NOT_RUN, SHOWN, SHOWN_REVERSED
 
 # What is shown has a colour; whatever is open is grey.
 VERDICT_COLOURS = {
-    A_BETTER: COLOURS[2],
-    HOLDS: COLOURS[2],
-    B_BETTER: COLOURS[1],
-    REVERSED: COLOURS[1],
+    SHOWN: COLOURS[2],
+    SHOWN_REVERSED: COLOURS[1],
 }
 
 
@@ -117,14 +114,14 @@ def _draw(mark: Mark, y: float, axes: Axes) -> None:
         axes.plot(mark.seeds, strokes, "|", color=GREY, label="ours, each seed")
 
 
-def mean_mark(mean: SeedMean, seeds: Sequence[float], *, scale: float = 1, **looks) -> Mark:
+def mean_mark(mean: Estimate, seeds: Sequence[float], *, scale: float = 1, **looks) -> Mark:
     """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
-    value, low, high = (scale * v for v in (mean.mean, mean.low, mean.high))
+    value, low, high = (scale * v for v in (mean.value, mean.low, mean.high))
     return Mark(value, low, high, [scale * v for v in seeds], **{"label": "ours, mean"} | looks)
 
 
 def difference_marks(
-    difference: Difference | None, verdict: str, *, scale: float = 1
+    difference: Estimate | None, verdict: str, *, scale: float = 1
 ) -> tuple[Mark, ...]:
     """Return the mark of a difference in the colour of its verdict, none where it is None."""
     if difference is None:
@@ -173,7 +170,7 @@ def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Ax
     for system in systems:
         group, marks = find_group(groups, system.config), []
         if group:
-            marks.append(mean_mark(group_auc(group), group.values("auc")))
+            marks.append(mean_mark(group.auc, group.values("auc")))
         if system.published:
             printed = lookup(paper="A", table="Table 4", row=system.published, column="auc").value
             marks.append(_printed(printed, "paper, other images"))
@@ -226,15 +223,15 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
     sides = (("a", "focal, smoothed, balanced", -0.1, "o"), ("b", "cross-entropy", 0.1, "s"))
     for k, (side, label, shift, marker) in enumerate(sides):
         found = [(x, getattr(c, side)) for x, c in enumerate(compared)]
-        means = [(x, group_auc(group)) for x, group in found if group is not None]
+        means = [(x, group.auc) for x, group in found if group is not None]
         for x in (x for x, group in found if group is None):
             # From the line at .5, which is always in view; the space keeps it off the line.
             place = {"rotation": 90, "ha": "center", "va": "bottom"}
             axes.text(x + shift, 0.5, f" {NOT_RUN}", **place, color=COLOURS[k], fontsize=6)
         axes.errorbar(
             [x + shift for x, _ in means],
-            [m.mean for _, m in means],
-            yerr=np.array([[m.mean - m.low, m.high - m.mean] for _, m in means]).reshape(-1, 2).T,
+            [m.value for _, m in means],
+            yerr=np.array([[m.value - m.low, m.high - m.value] for _, m in means]).reshape(-1, 2).T,
             fmt=marker,
             color=COLOURS[k],
             label=label,

@@ -16,6 +16,7 @@ from helpers.plots.style import COLOURS, GREY
 from study.plans.ranking import Plan, PublishedAccuracy
 from study.plots.forest import Line, Mark, difference_marks, mean_mark, plot_forest
 from study.ranking import Against, Place, Ranking, primary
+from study.tables.accuracy import constant_text
 from study.verdicts import NOT_RUN
 
 # Inches of height for a line of a picture.
@@ -54,7 +55,8 @@ def _ranked_line(place: Place, published: PublishedAccuracy | None, start: str, 
         looks = {"colour": colour, "label": "ours, mean and 95 %"}
         seeds = place.group.values("accuracy")
         marks.append(mean_mark(place.accuracy, seeds, scale=100, **looks))
-        note = f"{place.best}-{place.worst}, n = {place.accuracy.n_seeds}"
+        ranks = f"{place.best}-{place.worst}" if place.rank else constant_text(place.group).strip()
+        note = f"{ranks}, n = {place.accuracy.seeds}"
     if published:
         full = published.published.mark != "M" and published.fits(start)
         label = "published" if full else "published, unverified or of another start"

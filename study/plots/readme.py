@@ -16,7 +16,7 @@ from PIL import Image
 
 from helpers.paths import repo_root, write_atomically
 from helpers.plots.style import COLOURS, FULL_WIDTH, GREY, style
-from helpers.runs.groups import Group, find_group, group_auc, group_runs, is_real
+from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import list_runs
 from helpers.terminal import escape_unshowable
 from study.plans.comparisons import load_plan
@@ -44,7 +44,7 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
     lines = []
     for row in rows:
         mean = row.group.accuracy if row.group else None
-        ours = mean and (100 * mean.mean, 100 * mean.low, 100 * mean.high)
+        ours = mean and (100 * mean.value, 100 * mean.low, 100 * mean.high)
         lines.append((MEDMNIST[row.dataset], 100 * row.published.fraction, ours))
     _draw(of_b, lines)
     of_b.set(title="Paper B: MedSpectralNet", xlabel="test accuracy, %")
@@ -55,8 +55,8 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
         if system.published is None:
             continue
         key = {"paper": "A", "table": "Table 4", "row": system.published}
-        auc = group_auc(group) if group else None
-        ours = auc and (auc.mean, auc.low, auc.high)
+        auc = group.auc if group else None
+        ours = auc and (auc.value, auc.low, auc.high)
         lines.append((system.title, lookup(**key, column="auc").value, ours))
     _draw(of_a, lines)
     of_a.set(title="Paper A, on other images", xlabel="test AUC")

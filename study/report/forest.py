@@ -10,26 +10,28 @@ from dataclasses import dataclass
 from matplotlib.ticker import MaxNLocator
 
 from study.verdicts import (
-    A_BETTER,
-    B_BETTER,
+    COMPATIBLE,
+    EXCLUDED,
     INCONCLUSIVE,
-    NO_DIFFERENCE,
     NOT_RUN,
     OURS_HIGHER,
     OURS_LOWER,
     REPRODUCED,
+    SHOWN,
+    SHOWN_REVERSED,
 )
 from study.words import signed
 
 # A mark before each verdict, so that none is told by its colour alone.
 TONES = {
     REPRODUCED: ("yes", "✓"),
-    A_BETTER: ("yes", "✓"),
+    SHOWN: ("yes", "✓"),
     OURS_LOWER: ("no", "✗"),
     OURS_HIGHER: ("no", "✗"),
-    B_BETTER: ("no", "✗"),
+    SHOWN_REVERSED: ("no", "✗"),
+    EXCLUDED: ("no", "✗"),
     INCONCLUSIVE: ("open", "≈"),
-    NO_DIFFERENCE: ("open", "≈"),
+    COMPATIBLE: ("open", "≈"),
     NOT_RUN: ("none", "○"),
 }
 

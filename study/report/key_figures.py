@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
 
-from helpers.metrics.paired import Difference
-from helpers.metrics.seeds import SeedMean
+from helpers.metrics.scores import Estimate
 from helpers.plots import style
-from helpers.runs.groups import find_group, group_auc
-from study.compare import Compared, Gain, Results, judge_gains
+from helpers.runs.groups import find_group
+from study.compare import Compared, Gain, Results
 from study.plans.comparisons import GAINS, System
 from study.plots.forest import plot_dynamics
 from study.published import PRINTED_EPOCHS, lookup
@@ -18,11 +17,10 @@ from study.table import as_percent, mean_sd, percent
 from study.tables.accuracy import MEDMNIST, Row
 from study.tables.angiograms import HEADINGS, TABLE4_FAMILIES
 from study.tables.comparisons import SHORT
-from study.verdicts import NEITHER_SHOWN, NOT_JUDGED, NOT_RUN
+from study.verdicts import NOT_RUN
 from study.words import interval_text, p_text
 
 _SHORT = dict(SHORT)
-_SIGNS = {NEITHER_SHOWN: "neither gain nor loss shown"}
 _COURSE = {
     "train_accuracy": "training accuracy",
     "val_accuracy": "validation accuracy",
@@ -40,7 +38,7 @@ def accuracy_cell(row: Row) -> Cell:
     return Cell(mean, f"{_range(row.group.accuracy)}, {_seeds(len(row.group.seeds))}")
 
 
-def _range(mean: SeedMean) -> str:
+def _range(mean: Estimate) -> str:
     return _whole(f"{percent(mean.low)} to {percent(mean.high)}")
 
 
@@ -58,7 +56,7 @@ def accuracy_line(row: Row, label: str, cells: Sequence[Cell], *, under: str, co
     ours = {}
     if row.group:
         mean = row.group.accuracy
-        ours = {"value": 100 * mean.mean, "low": 100 * mean.low, "high": 100 * mean.high}
+        ours = {"value": 100 * mean.value, "low": 100 * mean.low, "high": 100 * mean.high}
     printed = row.published and row.published.fraction
     printed = None if printed is None else 100 * printed
     return Line(label, cells, **ours, printed=printed, under=under, code=code)
@@ -66,7 +64,7 @@ def accuracy_line(row: Row, label: str, cells: Sequence[Cell], *, under: str, co
 
 def verdict_cell(row: Row) -> Cell:
     """Return the verdict of a row, what departs from the paper beneath."""
-    text = row.verdict or (NOT_JUDGED if row.published else "")
+    text = row.verdict
     return Cell(text, "; ".join(row.departures), verdict=bool(text))
 
 
@@ -115,8 +113,8 @@ def _system_line(results: Results, system: System) -> Line:
     paper = {name: Cell(value.printed) for name, value in printed.items()}
     ours, cells = {}, [Cell(NOT_RUN, verdict=True), Cell("")]
     if group:
-        auc = group_auc(group)
-        ours = {"value": auc.mean, "low": auc.low, "high": auc.high}
+        auc = group.auc
+        ours = {"value": auc.value, "low": auc.low, "high": auc.high}
         interval = _whole(f"{auc.low:.3f} to {auc.high:.3f}")
         accuracy = mean_sd(group.values("accuracy"), scale=100, digits=1)
         cells = [
@@ -136,7 +134,7 @@ def gain_charts(results: Results) -> list[tuple[str, Chart]]:
     found: dict[str, list[Line]] = {metric: [] for metric in GAINS}
     for start, family in TABLE4_FAMILIES.items():
         for compared in results.compared[family]:
-            for gain in judge_gains(compared):
+            for gain in results.gains(compared):
                 found[gain.metric].append(_gain_line(compared, gain, HEADINGS[start]))
     titles = {"accuracy": "Gain in accuracy, points", "auc": "Gain in AUC"}
     heads = ("printed", "ours (95 %)", "verdict")
@@ -155,7 +153,7 @@ def _gain_line(compared: Compared, gain: Gain, start: str) -> Line:
         (
             Cell(f"+{gain.published.printed}"),
             _difference_cell(gain.measured, **text),
-            Cell(gain.verdict, _SIGNS.get(gain.sign, gain.sign), verdict=True),
+            Cell(gain.verdict, f"sign {gain.sign}", verdict=True),
         ),
         **_difference(gain.measured, scale=100 if in_points else 1),
         printed=gain.published.fraction * (100 if in_points else 1),
@@ -164,7 +162,7 @@ def _gain_line(compared: Compared, gain: Gain, start: str) -> Line:
 
 
 def _difference_cell(
-    difference: Difference | None, *more: str, scale: float = 1, digits: int = 3
+    difference: Estimate | None, *more: str, scale: float = 1, digits: int = 3
 ) -> Cell:
     """Return a difference with its interval beneath, and what else is to be said."""
     value, _, interval = interval_text(difference, scale=scale, digits=digits).partition(" (")
@@ -172,7 +170,7 @@ def _difference_cell(
     return Cell(value, ", ".join(under))
 
 
-def _difference(difference: Difference | None, *, scale: float = 1) -> dict[str, float | None]:
+def _difference(difference: Estimate | None, *, scale: float = 1) -> dict[str, float | None]:
     if difference is None:
         return {}
     ends = {"value": difference.value, "low": difference.low, "high": difference.high}
@@ -183,10 +181,10 @@ def difference_chart(title: str, compared: Iterable[Compared]) -> Chart:
     """Draw the AUC differences of a family of comparisons, with their intervals and verdicts."""
     lines = []
     for c in compared:
-        p_value = "" if c.p_auc is None else f"{p_text(c.p_auc)}, corrected"
+        p_value = "" if c.p.get("auc") is None else f"{p_text(c.p['auc'])}, corrected"
         cells = (
             _difference_cell(c.auc, _SHORT["seeds"](c)),
-            Cell(_SHORT["accuracy, A - B, points ± sd"](c)),
+            Cell(_SHORT["accuracy, A - B, points (95 %)"](c)),
             Cell(_SHORT["AUC change excluded"](c)),
             Cell(c.verdict, p_value, verdict=True),
         )

@@ -27,7 +27,6 @@ from study.report.rankings import rank
 from study.tables.accuracy import MEDMNIST, NOTE, Row, build_rows, cag_files, medmnist_files
 from study.tables.angiograms import comparison_files
 from study.tables.comparisons import OTHER_IMAGES
-from study.verdicts import DIFFERS
 
 TITLE = "Two light medical image classifiers, reproduced"
 COMMAND = "python -m study report"
@@ -187,9 +186,7 @@ def _outcomes(tallies: dict[str, list[status.Tally]]) -> dict[str, str]:
     """Return the outcomes that get a column, each with the class of its colour."""
     found = sum((tally.outcomes for some in tallies.values() for tally in some), Counter())
     # A rare outcome needs a column only where it occurs.
-    return {
-        name: f"o{i}" for i, name in enumerate(status.OUTCOMES) if name != DIFFERS or found[name]
-    }
+    return {name: f"o{i}" for i, name in enumerate(status.OUTCOMES) if found[name]}
 
 
 def _by_cell(details: Sequence[Detail]) -> list[list[Detail]]:

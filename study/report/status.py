@@ -9,56 +9,57 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from study.compare import Gain, Results, judge_gains
+from study.compare import Gain, Results
 from study.plans.verdicts import Rules
 from study.tables.accuracy import MEDMNIST, Row
 from study.tables.angiograms import METRICS, table1_frame, table4_frame
 from study.verdicts import (
-    A_BETTER,
-    B_BETTER,
-    DIFFERS,
+    COMPATIBLE,
+    EXCLUDED,
     INCONCLUSIVE,
-    NO_DIFFERENCE,
+    NO_COMPETITOR,
     NO_VERDICT,
-    NOT_JUDGED,
     NOT_REPRODUCED,
     NOT_RUN,
+    OTHER_IMAGES,
     OURS_HIGHER,
     OURS_LOWER,
     REPRODUCED,
+    SHORT,
+    SHOWN,
+    SHOWN_REVERSED,
     TOO_FEW_SEEDS,
     UNTESTABLE,
     UNVERIFIED,
 )
 
-OUTCOMES = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, DIFFERS, NOT_JUDGED, NOT_RUN)
+OUTCOMES = (REPRODUCED, COMPATIBLE, NOT_REPRODUCED, INCONCLUSIVE, OTHER_IMAGES, SHORT, NOT_RUN)
 _OUTCOME_OF = {
     REPRODUCED: REPRODUCED,
+    SHOWN: REPRODUCED,
+    COMPATIBLE: COMPATIBLE,
     OURS_LOWER: NOT_REPRODUCED,
     OURS_HIGHER: NOT_REPRODUCED,
+    EXCLUDED: NOT_REPRODUCED,
+    SHOWN_REVERSED: NOT_REPRODUCED,
     INCONCLUSIVE: INCONCLUSIVE,
-    NO_VERDICT: NOT_JUDGED,
-    TOO_FEW_SEEDS: NOT_JUDGED,
-    UNVERIFIED: NOT_JUDGED,
-    UNTESTABLE: NOT_JUDGED,
+    OTHER_IMAGES: OTHER_IMAGES,
+    SHORT: SHORT,
     NOT_RUN: NOT_RUN,
-}
+} | dict.fromkeys((NO_VERDICT, TOO_FEW_SEEDS, UNVERIFIED, UNTESTABLE, NO_COMPETITOR), NOT_RUN)
 
 
 def settle(verdicts: Iterable[str]) -> str:
-    """Return the outcome of one published value that several protocols of ours speak to.
+    """Return the outcome of one published value: that of the one row that has a verdict.
 
     Args:
-        verdicts: of `verdicts.judge` or `compare.judge_gains`, at least one.
+        verdicts: of its rows, at least one; or of the starts that a gain is measured from.
 
     Returns:
-        One of `OUTCOMES`; a protocol without a verdict does not outweigh one with.
+        One of `OUTCOMES`, the first of those that its rows have.
     """
     found = {_OUTCOME_OF[verdict] for verdict in verdicts}
-    judged = found - {NOT_JUDGED, NOT_RUN}
-    if len(judged) > 1:
-        return DIFFERS
-    return judged.pop() if judged else NOT_JUDGED if NOT_JUDGED in found else NOT_RUN
+    return next(outcome for outcome in OUTCOMES if outcome in found)
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def paper_a(results: Results) -> list[Tally]:
     # Of other images: a number of ours stands beside, but judges nothing.
     beside = defaultdict(list)
     for system, metric, n_seeds in values:
-        beside[system, metric].append(NO_VERDICT if n_seeds else NOT_RUN)
+        beside[system, metric].append(OTHER_IMAGES if n_seeds else NOT_RUN)
     gains = defaultdict(list)
     for gain, key in _gains(results):
         gains[key].append(gain.verdict)
     course = table1_frame(results.compared["stopping"]).dropna(subset="published")
-    ran = [NO_VERDICT if n else NOT_RUN for n in course["n_seeds"]]
+    ran = [OTHER_IMAGES if n else NOT_RUN for n in course["n_seeds"]]
     return [
         _tally("Printed gains (section 3.4)", gains.values()),
         _tally("Accuracy, AUC and F1 of the systems (Tables 2 and 4)", beside.values()),
@@ -121,7 +122,7 @@ def _gains(results: Results) -> Iterable[tuple[Gain, tuple[str, ...]]]:
     """Yield each judged gain and what it is a gain of."""
     for compared in results.compared.values():
         for c in compared:
-            for gain in judge_gains(c):
+            for gain in results.gains(c):
                 yield gain, (*c.pair.published.values(), gain.metric)
 
 
@@ -194,15 +195,13 @@ def tested(results: Results) -> list[Tested]:
     """Count the comparisons of every family."""
     lines = []
     for family in results.plan.families:
-        found = Counter(c.verdict for c in results.compared[family.name])
-        shown = (found[A_BETTER], found[B_BETTER], found[NO_DIFFERENCE])
+        found = Counter(c.shown.get("auc") for c in results.compared[family.name])
+        shown = (found[1], found[-1], found[0])
         lines.append(Tested(family.name, family.title, len(family.pairs), *shown))
     return lines
 
 
 # --- in words ------------------------------------------------------------------------------------
-
-_IN_WORDS = {DIFFERS: "reproduced by some protocols alone"}
 
 
 def answer_b(rows: Sequence[Row], rules: Rules) -> str:
@@ -211,7 +210,7 @@ def answer_b(rows: Sequence[Row], rules: Rules) -> str:
     sets = defaultdict(list)
     for (_, dataset), some in own.items():
         outcome = settle(row.verdict for row in some)
-        sets[_IN_WORDS.get(outcome, outcome)].append(MEDMNIST[dataset])
+        sets[outcome].append(MEDMNIST[dataset])
     missing = sets.pop(NOT_RUN, [])
     if not sets:
         return "No run of MedSpectralNet stands beside a printed accuracy yet."

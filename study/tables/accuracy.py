@@ -11,15 +11,18 @@ scratch are ranked apart.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from helpers.metrics.intervals import mean_here, one_more_run
+from helpers.metrics.scores import Estimate
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
+from study.levels import Level, judge_levels, matches, printed_at
 from study.plans.verdicts import Comparison, Rules
-from study.published import Published, PublishedError, comparators, lookup
+from study.published import Published, comparators, lookup
 from study.table import (
     COMMAND,
     as_percent,
@@ -29,9 +32,9 @@ from study.table import (
     mean_sd,
     origin,
     page,
-    percent,
 )
-from study.verdicts import NO_VERDICT, NOT_JUDGED, NOT_RUN, judge
+from study.tables.leakage import load_tied, score_on
+from study.verdicts import NO_VERDICT, NOT_RUN
 
 # Recipes that have tables of their own, with their own comparisons.
 OWN_TABLES = ("ranking", "table2")
@@ -54,10 +57,13 @@ CAG_METRICS = {
 }
 
 NOTE = (
-    "Accuracy in % on the test split; the epoch was selected on validation data. The 95 % interval "
-    "is that of the mean over seeds and covers both test images (Wilson) and seeds (t), joined by "
-    "MOVER; with one seed it covers the images alone. *Reproduced*: the interval contains the "
-    "published value. The rule (`params/verdicts.yaml`) was fixed before the results were read."
+    "Accuracy in % on the test split; the epoch was selected on validation data. Beside the mean "
+    "over seeds and its sd stand its 95 % interval on these very test images, and the one in which "
+    "one more single run would fall: a printed number is one run on the same images, and the "
+    "second interval judges it, once, by the protocol that is nearest to the paper's (most epochs, "
+    "then the largest files). *Reproduced*: inside, and the interval no wider than 2 points; "
+    "*compatible*: inside a wider one; *not run at its budget*: fewer than a tenth of the printed "
+    "epochs. The rules: `params/verdicts.yaml`."
 )
 
 LEGEND = (
@@ -85,7 +91,7 @@ class Row:
         group: our runs, None if there are none.
         published: the published accuracy, None if there is none for this row.
         system: the published row's name, "" if none.
-        verdict: see `verdicts.judge`.
+        verdict: on the published accuracy, where these are the runs that judge it; see `levels`.
         departures: settings in which we depart from what the paper states.
     """
 
@@ -100,91 +106,85 @@ class Row:
     departures: tuple[str, ...] = ()
 
 
-def build_rows(groups: Sequence[Group], *, datasets: Sequence[str], rules: Rules) -> list[Row]:
+def build_rows(
+    groups: Sequence[Group],
+    *,
+    datasets: Sequence[str],
+    rules: Rules,
+    among: Sequence[Group] | None = None,
+) -> list[Row]:
     """Pair our groups with published values; add a "not run" row for each judged one without any.
+
+    Args:
+        groups: real runs, a row each.
+        datasets: whose rows are wanted.
+        rules: see `plans.verdicts.load_rules`.
+        among: all stored real runs, of which the nearest judges a number; by default `groups`.
 
     Returns:
         Rows by data set and start, highest mean accuracy first, rows without runs last.
     """
     protocols = protocol_labels(groups)
+    levels = judge_levels(groups if among is None else among, datasets=datasets, rules=rules)
     rows = [
-        _paired(group, protocols[i], rules)
+        _paired(group, protocols[i], levels, rules)
         for i, group in enumerate(groups)
         if group.dataset in datasets
     ]
-    for dataset in datasets:
-        ours = [group for group in groups if group.dataset == dataset]
-        there = {_printed(c) for c in rules.comparisons for group in ours if _matches(c, group)}
-        for comparison in rules.comparisons:
-            published = _published(comparison, dataset)
-            if comparison.judged and published and _printed(comparison) not in there:
-                rows.append(_missing(comparison, dataset, published, rules))
-                there.add(_printed(comparison))
+    rows += [_missing(level, rules) for level in levels if level.group is None]
     order = {name: i for i, name in enumerate(datasets)}
     starts = list(STARTS)
 
     def rank(row: Row) -> tuple:
-        mean = -row.group.accuracy.mean if row.group else math.inf
+        mean = -row.group.accuracy.value if row.group else math.inf
         place = (order[row.dataset], starts.index(row.start))
         return (*place, mean, row.model, row.protocol)
 
     return sorted(rows, key=rank)
 
 
-def _printed(comparison: Comparison) -> tuple[str, str, str]:
-    """Return the key of the printed row, which several protocols of ours may stand beside."""
-    return comparison.paper, comparison.table, comparison.row
-
-
-def _matches(comparison: Comparison, group: Group) -> bool:
-    have = group.config | {"source_size": group.source_size}
-    return all(have[name] == wanted for name, wanted in comparison.runs.items())
-
-
-def _paired(group: Group, protocol: str, rules: Rules) -> Row:
+def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) -> Row:
     row = Row(group.dataset, group.config["pretrained"], group.config["model"], protocol, group)
-    fitting = [c for c in rules.comparisons if _matches(c, group) and _published(c, group.dataset)]
+    fitting = [c for c in rules.comparisons if matches(c, group) and printed_at(c, group.dataset)]
     if len(fitting) > 1:
         names = ", ".join(c.row for c in fitting)
         raise TablesError(f"{row.model}: params/verdicts.yaml compares it with several: {names}.")
     if not fitting:
         return row
     comparison = fitting[0]
-    published = _published(comparison, group.dataset)
     verdict = NO_VERDICT
-    if comparison.judged or published.mark == "M":
-        verdict = judge(published, group.accuracy, rules=rules)
-    return Row(
-        *(row.dataset, row.start, row.model, row.protocol, group, published),
+    for level in levels:
+        if _same(level.group, group) and level.key[:3] == _row_key(comparison):
+            verdict = level.verdict
+    return replace(
+        row,
+        published=printed_at(comparison, group.dataset),
         system=comparison.row,
         verdict=verdict,
         departures=departures(group, comparison),
     )
 
 
-def _missing(comparison: Comparison, dataset: str, published: Published, rules: Rules) -> Row:
-    runs = comparison.runs
+def _same(a: Group | None, b: Group) -> bool:
+    return a is not None and (a.config, a.md5) == (b.config, b.md5)
+
+
+def _row_key(comparison: Comparison) -> tuple[str, str, str]:
+    return comparison.paper, comparison.table, comparison.row
+
+
+def _missing(level: Level, rules: Rules) -> Row:
+    runs = next(c.runs for c in rules.comparisons if c.judged and _row_key(c) == level.key[:3])
     return Row(
-        dataset=dataset,
+        dataset=level.key[3].split("/")[0],
         start=runs["pretrained"],
         model=runs["model"],
         protocol="",
         group=None,
-        published=published,
-        system=comparison.row,
-        verdict=judge(published, None, rules=rules),
+        published=level.published,
+        system=level.key[2],
+        verdict=level.verdict,
     )
-
-
-def _published(comparison: Comparison, dataset: str) -> Published | None:
-    """Return the published accuracy of a comparison, None if its source has none for this set."""
-    key = {"paper": comparison.paper, "table": comparison.table, "row": comparison.row}
-    try:
-        return lookup(**key, column=f"{dataset}/accuracy")
-    except PublishedError as error:
-        if "unknown column" not in str(error):
-            raise
-        return None
 
 
 def departures(group: Group, comparison: Comparison) -> tuple[str, ...]:
@@ -236,13 +236,46 @@ def _cell_published(row: Row) -> str:
 def _cell_ours(row: Row) -> str:
     if row.group is None:
         return NOT_RUN
-    return mean_sd(row.group.values("accuracy"), scale=100, digits=1)
+    text = mean_sd(row.group.values("accuracy"), scale=100, digits=1)
+    return f"{text}{constant_text(row.group)}"
 
 
-def _cell_interval(row: Row) -> str:
-    if row.group is None:
-        return ""
-    return f"{percent(row.group.accuracy.low)} to {percent(row.group.accuracy.high)}"
+def constant_text(group: Group) -> str:
+    """Flag a network that answers one class for every test image in some seeds."""
+    k = len(group.constant)
+    return f" ({k} of {len(group.seeds)} constant)" if k else ""
+
+
+def range_text(estimate: Estimate, *, scale: float = 100, digits: int = 1) -> str:
+    """Write an interval, "none" where there is none."""
+    if estimate.low is None:
+        return "none"
+    return f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}"
+
+
+def _cell_interval(how: Callable[..., Estimate] | None = None) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        if row.group is None:
+            return ""
+        return range_text(row.group.estimate("accuracy", how) if how else row.group.accuracy)
+
+    return cell
+
+
+def free_accuracy(group: Group) -> list[float] | None:
+    """Return each seed's accuracy on the test images that nothing ties to training.
+
+    None where none is known to be tied, or the runs have other test images.
+    """
+    tied = load_tied(group.dataset) if group.dataset in MEDMNIST else None
+    if tied is None or not len(tied.free) or not all(tied.fits(run) for run in group.runs):
+        return None
+    return [score_on(run, tied.free)["accuracy"] for run in group.runs]
+
+
+def _cell_free(row: Row) -> str:
+    values = free_accuracy(row.group) if row.group else None
+    return mean_sd(values, scale=100, digits=1) if values else ""
 
 
 def _cell_seeds(row: Row) -> str:
@@ -250,8 +283,9 @@ def _cell_seeds(row: Row) -> str:
 
 
 def _cell_verdict(row: Row) -> str:
-    verdict = row.verdict or (NOT_JUDGED if row.published else "")
-    return f"{verdict} ({'; '.join(row.departures)})" if row.departures else verdict
+    if not row.verdict:
+        return ""
+    return f"{row.verdict} ({'; '.join(row.departures)})" if row.departures else row.verdict
 
 
 def _cell_dataset(row: Row) -> str:
@@ -268,14 +302,17 @@ MODEL: Column = ("model", lambda row: f"`{row.model}`")
 PROTOCOL: Column = ("protocol", lambda row: row.protocol)
 PUBLISHED: Column = ("published", _cell_published)
 OURS: Column = ("ours, mean ± sd", _cell_ours)
-INTERVAL: Column = ("95 % interval", _cell_interval)
+INTERVAL: Column = ("95 %, other images", _cell_interval())
+HERE: Column = ("mean, these images, 95 %", _cell_interval(mean_here))
+ONE_MORE: Column = ("one more run, 95 %", _cell_interval(one_more_run))
+FREE: Column = ("on images not tied to training", _cell_free)
 SEEDS: Column = ("seeds", _cell_seeds)
 AUC: Column = ("AUC", _cell_metric("auc"))
 VERDICT: Column = ("verdict", _cell_verdict)
 DATASET: Column = ("data set", _cell_dataset)
 
-FULL = (MODEL, PROTOCOL, PUBLISHED, OURS, INTERVAL, SEEDS, AUC, VERDICT)
-SHORT = (DATASET, MODEL, PROTOCOL, PUBLISHED, OURS, INTERVAL, SEEDS, VERDICT)
+FULL = (MODEL, PROTOCOL, PUBLISHED, OURS, HERE, ONE_MORE, FREE, SEEDS, AUC, VERDICT)
+SHORT = (DATASET, MODEL, PROTOCOL, PUBLISHED, OURS, ONE_MORE, FREE, SEEDS, VERDICT)
 CAG = (
     *(MODEL, PROTOCOL, OURS, INTERVAL, SEEDS),
     *((title, _cell_metric(name)) for name, title in CAG_METRICS.items()),
@@ -315,7 +352,7 @@ def frame(rows: Sequence[Row], *, metrics: Iterable[str]) -> pd.DataFrame:
     """
     names = [*CSV_COLUMNS, *(f"{m}_{part}" for m in metrics for part in ("mean", "sd"))]
     table = pd.DataFrame([_flat(row, metrics) for row in rows], columns=names)
-    counts = ["n_seeds", "n_test_images", "params", "macs"]
+    counts = ["n_seeds", "n_test_images", "n_constant", "params", "macs"]
     return table.astype(dict.fromkeys(counts, "Int64"))
 
 
@@ -323,7 +360,9 @@ CSV_COLUMNS = (
     *("dataset", "pretrained", "model", "protocol"),
     *("published_system", "published_accuracy", "published_mark", "published_source"),
     *("verdict", "departures", "seeds", "n_seeds", "n_test_images"),
-    *("accuracy_mean", "accuracy_sd", "accuracy_low", "accuracy_high", "params", "macs"),
+    *("accuracy_mean", "accuracy_sd", "accuracy_low", "accuracy_high"),
+    *("here_low", "here_high", "one_more_low", "one_more_high", "n_constant", "free_mean"),
+    *("params", "macs"),
 )
 
 
@@ -346,13 +385,20 @@ def _flat(row: Row, metrics: Iterable[str]) -> dict[str, Any]:
         }
     if row.group:
         accuracy, model = row.group.accuracy, row.group.record["model"]
+        here, more = (row.group.estimate("accuracy", how) for how in (mean_here, one_more_run))
         flat |= {
             "seeds": " ".join(map(str, row.group.seeds)),
             "n_test_images": row.group.n_test,
-            "accuracy_mean": accuracy.mean,
-            "accuracy_sd": accuracy.sd,
+            "accuracy_mean": accuracy.value,
+            "accuracy_sd": aggregate_seeds(row.group.values("accuracy"))["sd"],
             "accuracy_low": accuracy.low,
             "accuracy_high": accuracy.high,
+            "here_low": here.low,
+            "here_high": here.high,
+            "one_more_low": more.low,
+            "one_more_high": more.high,
+            "n_constant": len(row.group.constant),
+            "free_mean": aggregate_seeds(free_accuracy(row.group) or [None])["mean"],
             "params": model["params"],
             "macs": model["macs"],
         }
@@ -392,7 +438,7 @@ def medmnist_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
     """Return the tables of MedMNIST and whatever else is no angiogram: file name -> content."""
     chosen = _medmnist_groups(groups)
     titles = MEDMNIST | {name: name for name in sorted({g.dataset for g in chosen} - {*MEDMNIST})}
-    rows = build_rows(chosen, datasets=list(titles), rules=rules)
+    rows = build_rows(chosen, datasets=list(titles), rules=rules, among=groups)
     sections = []
     for dataset, title in titles.items():
         sections += [f"## {title}", *_rankings(dataset, rows, FULL)]
@@ -408,7 +454,7 @@ def cag_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
     """Return the tables of coronary angiograms; paper A's own images cannot be had."""
     chosen = [g for g in groups if g.dataset.startswith("cag:")]
     names = sorted({g.dataset for g in chosen})
-    rows = build_rows(chosen, datasets=names, rules=rules)
+    rows = build_rows(chosen, datasets=names, rules=rules, among=groups)
     sections = [] if names else ["Not run."]
     for name in names:
         sections += [f"## {name.removeprefix('cag:')}", *_rankings(name, rows, CAG)]
@@ -430,7 +476,7 @@ def status_block(groups: Sequence[Group], rules: Rules) -> str:
     """Return the README's status: one ranking per start, sets without runs as "not run"."""
     chosen = _medmnist_groups(groups)
     names = [*MEDMNIST, *sorted({g.dataset for g in chosen} - {*MEDMNIST})]
-    rows = build_rows(chosen, datasets=names, rules=rules)
+    rows = build_rows(chosen, datasets=names, rules=rules, among=groups)
     parts = [NOTE]
     for start, heading in STARTS.items():
         some = [r for r in rows if r.start == start and (r.group or start == "imagenet")]

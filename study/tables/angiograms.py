@@ -3,19 +3,19 @@
 `study.tables` writes them and checks that they are not stale.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from helpers.metrics.paired import auc_difference
-from helpers.metrics.seeds import SeedMean, aggregate_seeds
-from helpers.runs.groups import Group, find_group, group_auc, paired_predictions
-from study.compare import Compared, Results, compare_all
+from helpers.metrics.seeds import aggregate_seeds
+from helpers.runs.groups import Group, find_group
+from study.compare import Compared, Results, compare_all, measure
 from study.plans.comparisons import Plan, System
 from study.published import PRINTED_EPOCHS, Published, lookup
 from study.table import COMMAND, csv_text, folded, markdown_table, mean_sd, origin, page, percent
+from study.tables.accuracy import range_text
 from study.tables.comparisons import (
     FULL,
     OTHER_IMAGES,
@@ -279,12 +279,11 @@ def table4_files(results: Results) -> dict[str, str]:
         sections += [f"## {heading}", system_table(results, systems)]
         compared = results.compared[TABLE4_FAMILIES[start]]
         sections += [comparison_table(compared, FULL), in_words(compared)]
-        sections += ["Printed gains beside ours:", gain_table(compared)]
+        sections += ["Printed gains beside ours:", gain_table(results, compared)]
     intro = (
-        f"{OTHER_IMAGES} Values are means ± sd over seeds, with 95 % intervals for images "
-        "(accuracy Wilson, AUC DeLong) and seeds (t); in brackets what the paper prints. "
-        f"{RULE} A printed gain is *reproduced* where our interval contains it and a gain is "
-        "shown, *inconclusive* where it contains it and none is shown."
+        f"{OTHER_IMAGES} Values are means ± sd over seeds, with 95 % intervals for other images "
+        f"and other seeds; in brackets what the paper prints. {RULE} Of a printed gain the sign is "
+        "judged, with the power for its size, and never the size itself."
     )
     systems = [system for rows in results.plan.systems.values() for system in rows]
     used = results.used([system.config for system in systems])
@@ -321,14 +320,10 @@ def _system_cells(results: Results, system: System) -> list[str]:
             ours = mean_sd(group.values(metric), **in_percent)
         cells.append(_beside(ours, _published(system, metric)))
         if metric == "accuracy":
-            cells.append(_range(group.accuracy, percent) if group else "")
+            cells.append(range_text(group.accuracy) if group else "")
         if metric == "auc":
-            cells.append(_range(group_auc(group), "{:.3f}".format) if group else "")
+            cells.append(range_text(group.auc, scale=1, digits=3) if group else "")
     return cells
-
-
-def _range(mean: SeedMean, write: Callable[[float], str]) -> str:
-    return f"{write(mean.low)} to {write(mean.high)}"
 
 
 def _beside(ours: str, published: Published | None) -> str:
@@ -387,7 +382,7 @@ def _flat_system(results: Results, system: System) -> dict[str, Any]:
         for metric in METRICS:
             seeds = aggregate_seeds(group.values(metric))
             flat |= {f"{metric}_mean": seeds["mean"], f"{metric}_sd": seeds["sd"]}
-        for metric, mean in (("accuracy", group.accuracy), ("auc", group_auc(group))):
+        for metric, mean in (("accuracy", group.accuracy), ("auc", group.auc)):
             flat |= {f"{metric}_low": mean.low, f"{metric}_high": mean.high}
     return flat
 
@@ -424,12 +419,9 @@ def _cost_table(compared: Sequence[Compared]) -> str:
 
 
 def _cost(damaged: Group | None, whole: Group | None) -> str:
-    if damaged is None or whole is None:
+    if not (found := measure(damaged, whole)):
         return NOT_RUN
-    seeds, y_true, *sides = paired_predictions(damaged, whole)
-    return (
-        f"{interval_text(auc_difference(y_true, *sides))}, n = {len(seeds)}" if seeds else NOT_RUN
-    )
+    return f"{interval_text(found['auc'])}, n = {len(found['seeds'])}"
 
 
 # --- the README ----------------------------------------------------------------------------------
@@ -486,5 +478,5 @@ def _in_short(results: Results) -> str:
             lines.append(f"- *{family.title}*: {NOT_RUN}.")
             continue
         lines.append(f"- *{family.title}*:")
-        lines += [f"  - {sentence(c)} {gain_sentence(c)}".rstrip() for c in compared]
+        lines += [f"  - {sentence(c)} {gain_sentence(results.gains(c))}".rstrip() for c in compared]
     return "\n".join(lines)

@@ -5,11 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.metrics.paired import Difference
-from study.compare import Compared, Results, judge_gains
+from study.compare import Compared, Results
 from study.plans.comparisons import GAINS
 from study.table import markdown_table
-from study.words import excluded_effect, interval_text, p_text, protocol_text, sentence, signed
+from study.words import (
+    excluded_effect,
+    interval_text,
+    p_text,
+    power_text,
+    protocol_text,
+    sentence,
+)
 
 OTHER_IMAGES = (
     "Paper A's images are not public. Its numbers stand beside ours, which are of other images: no "
@@ -17,13 +23,15 @@ OTHER_IMAGES = (
 )
 PAIRED = (
     "A and B are paired by seed and scored on the same test images. Differences are A - B, means "
-    "over the seeds; their 95 % intervals cover test images (for the AUC DeLong) and seeds (t). "
-    "p values are corrected by Holm over the family as planned. The verdict is on the AUC. "
-    "McNemar's exact test compares the majority decisions of all seeds."
+    "over the seeds; their 95 % intervals and p values are for other images and other seeds "
+    "(docs/methods.md). p values are corrected by Holm over the family as planned. The verdict is "
+    "on *A is better*, by the AUC; beside one that is not shown, the power for the printed "
+    "difference stands, or for one of .03 where none is printed."
 )
 RULE = (
-    f"{PAIRED} The rule and the comparisons (`params/comparisons.yaml`) were fixed before any test "
-    "split was read, but for those that are marked there as added later."
+    f"{PAIRED} The comparisons (`params/comparisons.yaml`) were fixed before any test split was "
+    "read, but for those that are marked there as added later; the rule of the verdicts is a later "
+    "one (docs/methods.md)."
 )
 
 
@@ -31,27 +39,20 @@ def _seeds_text(compared: Compared) -> str:
     return f"n = {len(compared.seeds)}" if compared.seeds else ""
 
 
-def _mcnemar_text(compared: Compared) -> str:
-    if compared.mcnemar is None:
-        return ""
-    counts = f"{compared.mcnemar.only_a} : {compared.mcnemar.only_b}"
-    return counts if compared.p_mcnemar is None else f"{counts}, {p_text(compared.p_mcnemar)}"
+def _mean_text(side: int) -> Callable[[Compared], str]:
+    return lambda c: f"{c.means['auc'][side]:.3f}" if c.means else ""
 
 
-def _points_text(difference: Difference | None) -> str:
-    if difference is None:
-        return ""
-    points = signed(100 * difference.value, digits=1)
-    return points if difference.sd is None else f"{points} ± {100 * difference.sd:.1f}"
+def _points_text(compared: Compared) -> str:
+    return interval_text(compared.accuracy, scale=100, digits=1)
 
 
-def _p_auc_text(compared: Compared) -> str:
-    return "" if compared.p_auc is None else p_text(compared.p_auc)
+def _p(measure: str) -> Callable[[Compared], str]:
+    return lambda c: "" if c.p.get(measure) is None else p_text(c.p[measure])
 
 
 def _excluded_text(compared: Compared) -> str:
-    # Equal ends: nothing varies, so nothing was measured.
-    if compared.auc is None or compared.auc.low == compared.auc.high:
+    if compared.auc is None or compared.auc.low is None:
         return ""
     return f"above {excluded_effect(compared.auc):.2f}"
 
@@ -62,20 +63,22 @@ FULL: tuple[CompareColumn, ...] = (
     ("A", lambda c: protocol_text(c.pair.a)),
     ("B", lambda c: protocol_text(c.pair.b)),
     ("seeds", _seeds_text),
-    ("AUC of A", lambda c: f"{c.auc.a:.3f}" if c.auc else ""),
-    ("AUC of B", lambda c: f"{c.auc.b:.3f}" if c.auc else ""),
+    ("AUC of A", _mean_text(0)),
+    ("AUC of B", _mean_text(1)),
     ("AUC, A - B (95 %)", lambda c: interval_text(c.auc)),
-    ("p, corrected", _p_auc_text),
-    ("accuracy, A - B, points ± sd", lambda c: _points_text(c.accuracy)),
-    ("right by A : B alone, McNemar, corrected", _mcnemar_text),
+    ("p, corrected", _p("auc")),
+    ("accuracy, A - B, points (95 %)", _points_text),
+    ("p, corrected", _p("accuracy")),
     ("verdict", lambda c: c.verdict),
+    ("power", lambda c: power_text(c.chance)),
 )
 SHORT: tuple[CompareColumn, ...] = (
     ("what A has and B lacks", lambda c: c.pair.title),
     ("AUC, A - B (95 %)", lambda c: interval_text(c.auc)),
-    ("accuracy, A - B, points ± sd", lambda c: _points_text(c.accuracy)),
+    ("accuracy, A - B, points (95 %)", _points_text),
     ("seeds", _seeds_text),
     ("verdict", lambda c: c.verdict),
+    ("power", lambda c: power_text(c.chance)),
     ("AUC change excluded", _excluded_text),
 )
 
@@ -101,10 +104,9 @@ def family_sections(results: Results, name: str) -> Iterator[str]:
 
 COMPARISON_COLUMNS = (
     *("family", "comparison", "title", "claim", "a", "b", "seeds", "n_seeds", "n_test_images"),
-    *("auc_a", "auc_b", "auc_difference", "auc_sd", "auc_low", "auc_high", "p_auc", "p_auc_holm"),
-    *("accuracy_a", "accuracy_b", "accuracy_difference", "accuracy_sd"),
-    *("accuracy_low", "accuracy_high", "only_a", "only_b", "p_mcnemar", "p_mcnemar_holm"),
-    *("excluded_effect", "verdict"),
+    *("auc_a", "auc_b", "auc_difference", "auc_low", "auc_high", "p_auc", "p_auc_holm"),
+    *("accuracy_a", "accuracy_b", "accuracy_difference", "accuracy_low", "accuracy_high"),
+    *("p_accuracy", "p_accuracy_holm", "excluded_effect", "verdict", "power"),
 )
 
 
@@ -112,8 +114,7 @@ def comparison_frame(results: Results, *names: str) -> pd.DataFrame:
     """Return comparisons as a tidy table: shares from 0 to 1, missing where undefined."""
     rows = [_flat(name, c) for name in names for c in results.compared[name]]
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-    counts = ["n_seeds", "n_test_images", "only_a", "only_b"]
-    return table.astype(dict.fromkeys(counts, "Int64"))
+    return table.astype(dict.fromkeys(["n_seeds", "n_test_images"], "Int64"))
 
 
 def _flat(family: str, compared: Compared) -> dict[str, Any]:
@@ -127,45 +128,36 @@ def _flat(family: str, compared: Compared) -> dict[str, Any]:
         "b": protocol_text(pair.b).replace("`", ""),
         "seeds": " ".join(map(str, compared.seeds)),
         "n_seeds": len(compared.seeds),
-        "p_auc_holm": compared.p_auc,
-        "p_mcnemar_holm": compared.p_mcnemar,
         "verdict": compared.verdict,
+        "power": compared.chance,
     }
     for metric in GAINS:
-        difference: Difference | None = getattr(compared, metric)
-        if difference is None:
+        if (difference := compared.difference(metric)) is None:
             continue
         flat |= {
-            "n_test_images": difference.n_images,
-            f"{metric}_a": difference.a,
-            f"{metric}_b": difference.b,
+            "n_test_images": difference.n,
+            f"{metric}_a": compared.means[metric][0],
+            f"{metric}_b": compared.means[metric][1],
             f"{metric}_difference": difference.value,
-            f"{metric}_sd": difference.sd,
             f"{metric}_low": difference.low,
             f"{metric}_high": difference.high,
+            f"p_{metric}": difference.p,
+            f"p_{metric}_holm": compared.p[metric],
         }
-    if compared.auc and compared.mcnemar:
-        flat |= {
-            "p_auc": compared.auc.p_value,
-            "only_a": compared.mcnemar.only_a,
-            "only_b": compared.mcnemar.only_b,
-            "p_mcnemar": compared.mcnemar.p_value,
-        }
-        if compared.auc.low is not None:
-            flat["excluded_effect"] = excluded_effect(compared.auc)
+    if compared.auc and compared.auc.low is not None:
+        flat["excluded_effect"] = excluded_effect(compared.auc)
     return flat
 
 
-def gain_table(compared: Sequence[Compared]) -> str:
+def gain_table(results: Results, compared: Sequence[Compared]) -> str:
     """Write printed gains beside measured differences."""
     cells = []
     for c in compared:
-        for gain in judge_gains(c):
+        for gain in results.gains(c):
             points = {"scale": 100, "digits": 1} if gain.metric == "accuracy" else {}
             unit = "accuracy, points" if gain.metric == "accuracy" else GAINS[gain.metric]
             ours = interval_text(gain.measured, **points)
-            cells.append(
-                [c.pair.title, unit, f"+{gain.published.printed}", ours, gain.sign, gain.verdict]
-            )
-    head = ["gain of", "in", "printed", "ours, A - B (95 %)", "sign", "verdict"]
+            row = [c.pair.title, unit, f"+{gain.published.printed}", ours, gain.sign]
+            cells.append([*row, power_text(gain.power), gain.verdict])
+    head = ["gain of", "in", "printed", "ours, A - B (95 %)", "sign", "power", "size"]
     return markdown_table(head, cells)

@@ -17,8 +17,9 @@ import pandas as pd
 from helpers.config import without_size
 from helpers.data.rebuilt import find_rebuilt
 from helpers.files import read_csv, reading
+from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import evaluate
-from helpers.metrics.seeds import aggregate_seeds, seed_mean
+from helpers.metrics.seeds import aggregate_seeds
 from helpers.paths import leakage_dir, write_atomically
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
@@ -185,7 +186,7 @@ def _row(group: Group, protocol: str, tied: Tied) -> dict:
             seeds = aggregate_seeds(values)
             row |= {f"{metric}_{part}_mean": seeds["mean"], f"{metric}_{part}_sd": seeds["sd"]}
             row[f"_{metric}_{part}"] = values
-    free = seed_mean(row["_accuracy_free"], n_images=len(tied.free))
+    free = mean(image_scores(group.right[:, tied.free].astype(float)))
     return row | {"accuracy_free_low": free.low, "accuracy_free_high": free.high}
 
 

@@ -10,9 +10,12 @@ from typing import Any
 import pandas as pd
 
 from helpers.config import load_recipes
-from helpers.metrics.paired import Difference
+from helpers.metrics.intervals import one_more_run
+from helpers.metrics.scores import Estimate
+from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.automl.rows import AutoMLRow
+from study.orders import Agreement, order_agreement
 from study.plans.ranking import (
     START_WORDS,
     STARTS,
@@ -24,15 +27,11 @@ from study.plans.ranking import (
 from study.plans.verdicts import Rules
 from study.ranking import (
     Against,
-    Agreement,
     JudgedClaim,
     Place,
-    PublishedGain,
+    PrintedDifference,
     Ranking,
     Results,
-    judge_accuracy,
-    mean_ranks,
-    order_agreement,
     primary,
     rank_everything,
 )
@@ -47,19 +46,9 @@ from study.table import (
     page,
     percent,
 )
-from study.verdicts import (
-    HOLDS,
-    INCONCLUSIVE,
-    NO_DIFFERENCE,
-    NOT_RUN,
-    OURS_HIGHER,
-    OURS_LOWER,
-    REPRODUCED,
-    REVERSED,
-    TOO_FEW_SEEDS,
-    UNTESTABLE,
-)
-from study.words import interval_text, p_text, signed
+from study.tables.accuracy import constant_text, range_text
+from study.verdicts import NO_COMPETITOR, NOT_RUN
+from study.words import interval_text, p_text, power_text, signed
 
 
 @dataclass(frozen=True)
@@ -101,7 +90,7 @@ def published_text(accuracy: PublishedAccuracy | None, system: System, start: st
     return f"{text} ({', '.join(remarks)})" if remarks else text
 
 
-def range_text(place: Place) -> str:
+def ranks_text(place: Place) -> str:
     """Write a rank range."""
     if place.rank is None:
         return ""
@@ -113,7 +102,7 @@ def millions(count: int | None) -> str:
     return "" if count is None else f"{count / 1e6:.1f}"
 
 
-def points(difference: Difference | None) -> str:
+def points(difference: Estimate | None) -> str:
     """Write a difference of accuracies in points, with its interval."""
     return interval_text(difference, scale=100, digits=1)
 
@@ -126,10 +115,9 @@ def ours(group: Group | None) -> list[str]:
     """Write the cells of `OURS`."""
     if group is None:
         return [NOT_RUN, "", "", ""]
-    accuracy = group.accuracy
     return [
-        mean_sd(group.values("accuracy"), scale=100, digits=1),
-        f"{percent(accuracy.low)} to {percent(accuracy.high)}",
+        f"{mean_sd(group.values('accuracy'), scale=100, digits=1)}{constant_text(group)}",
+        range_text(group.accuracy),
         mean_sd(group.values("auc")),
         f"n = {len(group.seeds)}",
     ]
@@ -138,28 +126,24 @@ def ours(group: Group | None) -> list[str]:
 OURS = ("ours, mean ± sd", "95 %", "AUC", "seeds")
 
 
-def ranking_grid(ranking: Ranking, rules: Rules) -> Grid:
+def ranking_grid(ranking: Ranking) -> Grid:
     """Write a ranking; models neither run nor published are left out, see `silent`."""
-    head = ["rank", "range", "model", *OURS, "parameters, M", "MACs, M", "published", "verdict"]
+    head = ["rank", "range", "model", *OURS, "parameters, M", "MACs, M", "published"]
     cells = []
     for place in ranking.places:
         accuracy = primary(place.system, ranking.dataset, ranking.start)
         if place.group is None and accuracy is None:
             continue
         model = place.group.record["model"] if place.group else {"params": None, "macs": None}
-        verdict = ""
-        if accuracy:
-            verdict = judge_accuracy(accuracy, place.group, start=ranking.start, rules=rules)
         cells.append(
             [
                 str(place.rank or ""),
-                range_text(place),
+                ranks_text(place),
                 place.system.title,
                 *ours(place.group),
                 millions(model["params"]),
                 millions(model["macs"]),
                 published_text(accuracy, place.system, ranking.start),
-                verdict,
             ]
         )
     return _grid(head, cells)
@@ -177,20 +161,19 @@ def silent(ranking: Ranking) -> list[str]:
 def against_grid(against: Sequence[Against], *, focus: str) -> Grid:
     """Write the focus against others; differences are the focus less the other."""
     head = [
-        *("other", "seeds", "accuracy, points (95 %)", "p, corrected", f"{focus} outperforms it"),
-        *("AUC (95 %)", "p, corrected", "right alone, focus : other", "McNemar, corrected"),
+        *("other", "seeds", "accuracy, points (95 %)", "p, corrected", "shown better"),
+        *(f"{focus} outperforms it", "AUC (95 %)", "p, corrected"),
     ]
     cells = [
         [
             c.title,
             f"n = {len(c.seeds)}" if c.seeds else "",
             points(c.accuracy),
-            _p(c.p_accuracy),
+            _p(c.p.get("accuracy")),
+            {1: focus, -1: c.title, 0: "neither", None: ""}[c.shown.get("accuracy")],
             c.verdict,
             interval_text(c.auc),
-            _p(c.p_auc),
-            f"{c.mcnemar.only_a} : {c.mcnemar.only_b}" if c.mcnemar else "",
-            _p(c.p_mcnemar),
+            _p(c.p.get("auc")),
         ]
         for c in against
     ]
@@ -199,37 +182,27 @@ def against_grid(against: Sequence[Against], *, focus: str) -> Grid:
 
 def gain_grid(results: Results, dataset: str) -> Grid:
     """Write the published differences beside the measured ones."""
-    head = ["other", "published, points", "ours, points (95 %)", "seeds", "p, corrected", "verdict"]
+    head = [
+        *("other", "published, points", "ours, points (95 %)", "one more pair of runs (95 %)"),
+        *("seeds", "p, corrected", "power", "verdict"),
+    ]
     cells = []
-    for c, gain in results.gains(dataset):
+    for c, gain, verdict in results.gains(dataset):
         printed = f"{as_percent(gain.focus.published)} - {as_percent(gain.other.published)}"
         text = f"{signed(100 * gain.value, digits=1)} ({printed}"
+        one_more = c.one_more.get("accuracy")
         cells.append(
             [
                 c.title if gain.other.row == c.title else f"{c.title} ({gain.other.row})",
                 f"{text})" if gain.verified else f"{text}, unverified)",
                 points(c.accuracy) or NOT_RUN,
+                range_text(one_more) if one_more else "",
                 f"n = {len(c.seeds)}" if c.seeds else "",
-                _p(c.p_accuracy),
-                gain.verdict,
+                _p(c.p.get("accuracy")),
+                power_text(c.power) if gain.verified else "",
+                verdict,
             ]
         )
-    return _grid(head, cells)
-
-
-def other_rows_grid(ranking: Ranking, rules: Rules) -> Grid:
-    """Write the further published rows of the models in a ranking."""
-    cells = []
-    for place in ranking.places:
-        first = primary(place.system, ranking.dataset, ranking.start)
-        for accuracy in published_accuracies(place.system.rows, ranking.dataset):
-            if accuracy == first or not accuracy.fits(ranking.start):
-                continue
-            verdict = judge_accuracy(accuracy, place.group, start=ranking.start, rules=rules)
-            printed = as_percent(accuracy.published)
-            source = f"{accuracy.row}, {accuracy.published.source}"
-            cells.append([place.system.title, printed, source, accuracy.published.mark, verdict])
-    head = ["model", "published", "row and source", "mark", "verdict"]
     return _grid(head, cells)
 
 
@@ -266,7 +239,7 @@ def automl_grid(results: Results, dataset: str) -> Grid:
         [
             *(row.name, row.budget, START_WORDS[c.other_group.config["pretrained"]]),
             *ours(c.other_group),
-            *(points(c.accuracy), _p(c.p_accuracy), c.verdict),
+            *(points(c.accuracy), _p(c.p.get("accuracy")), c.verdict),
         ]
         for row, c in results.against_automl(dataset)
     ]
@@ -293,27 +266,6 @@ def coverage_grid(results: Results) -> Grid:
         start = START_WORDS[ranking.start]
         counts = [str(len(seeds) or NOT_RUN), str(len(ranking.places)), spread, str(sum(seeds))]
         cells.append([ranking.title, start, *counts])
-    return _grid(head, cells)
-
-
-def reproduced_grid(results: Results) -> Grid:
-    """Write every published accuracy of a model that was run, beside ours, with its verdict."""
-    head = ["data set", "model", "start", "published", "mark", *OURS, "verdict"]
-    cells = []
-    for ranking in results.rankings:
-        for place in ranking.ranked:
-            for accuracy in published_accuracies(place.system.rows, ranking.dataset):
-                if not accuracy.fits(ranking.start):
-                    continue
-                verdict = judge_accuracy(
-                    accuracy, place.group, start=ranking.start, rules=results.rules
-                )
-                printed = as_percent(accuracy.published)
-                published = (
-                    printed if accuracy.row == place.system.title else f"{printed} ({accuracy.row})"
-                )
-                about = [ranking.title, place.system.title, START_WORDS[ranking.start], published]
-                cells.append([*about, accuracy.published.mark, *ours(place.group), verdict])
     return _grid(head, cells)
 
 
@@ -344,58 +296,49 @@ def place_sentence(ranking: Ranking, plan: Plan) -> str:
     place = ranking.place(plan.focus)
     if place.group is None:
         return f"{ranking.heading}: {place.system.title} is {NOT_RUN}."
+    if place.rank is None:
+        return f"{ranking.heading}: {place.system.title} is {NO_COMPETITOR}."
     return (
         f"{ranking.heading}: {place.system.title} has rank {place.rank} of {len(ranking.ranked)} "
-        f"({percent(place.accuracy.mean)} %, n = {place.accuracy.n_seeds}; ranks "
+        f"({percent(place.accuracy.value)} %, n = {place.accuracy.seeds}; ranks "
         f"{place.best} to {place.worst} are possible)."
     )
 
 
-_COUNTED = {
-    HOLDS: "better than {}",
-    REVERSED: "worse than {}",
-    NO_DIFFERENCE: "not told apart from {}",
-    UNTESTABLE: "no test possible against {}",
-    TOO_FEW_SEEDS: "too few seeds for a verdict against {}",
-    NOT_RUN: "not run against {}",
-}
-
-
 def against_sentence(against: Sequence[Against], *, name_up_to: int = 6) -> str:
-    """Count the verdicts of the focus against others, naming few and counting many."""
+    """Count what the focus is shown to be against others, naming few and counting many."""
+    words = {
+        1: "better than {}",
+        -1: "worse than {}",
+        0: "not told apart from {}",
+        NO_COMPETITOR: f"{{}} {NO_COMPETITOR} (one class for all images)",
+        NOT_RUN: f"{NOT_RUN} against {{}}",
+        None: "too few seeds for a test against {}",
+    }
+    found: dict[object, list[str]] = {key: [] for key in words}
+    for c in against:
+        key = c.shown.get("accuracy")
+        if not c.seeds:
+            key = NOT_RUN
+        elif c.no_competitor:
+            key = NO_COMPETITOR
+        found[key].append(c.title)
     parts = []
-    for verdict, words in _COUNTED.items():
-        names = [c.title for c in against if c.verdict == verdict]
+    for key, names in found.items():
         if names:
             many = f"{len(names)} of {len(against)}"
-            who = listed(names) if len(names) <= name_up_to else many
-            parts.append(words.format(who))
+            parts.append(words[key].format(listed(names) if len(names) <= name_up_to else many))
     return "; ".join(parts)
-
-
-_GAIN_ORDER = (
-    REPRODUCED,
-    INCONCLUSIVE,
-    OURS_LOWER,
-    OURS_HIGHER,
-    UNTESTABLE,
-    TOO_FEW_SEEDS,
-    NOT_RUN,
-)
 
 
 def gains_sentence(results: Results, dataset: str) -> str:
     """Say what became of the published differences on a data set; "" if none is verified."""
-    verified = [(c, gain) for c, gain in results.gains(dataset) if gain.verified]
-    parts = []
-    for verdict in _GAIN_ORDER:
-        names = [
-            f"{c.title} ({signed(100 * gain.value, digits=1)})"
-            for c, gain in verified
-            if gain.verdict == verdict
-        ]
-        if names:
-            parts.append(f"over {listed(names)}: {verdict}")
+    found: dict[str, list[str]] = {}
+    for c, gain, verdict in results.gains(dataset):
+        if gain.verified:
+            name = f"{c.title} ({signed(100 * gain.value, digits=1)})"
+            found.setdefault(verdict, []).append(name)
+    parts = [f"over {listed(names)}: {verdict}" for verdict, names in found.items()]
     if not parts:
         return ""
     return f"{results.plan.datasets[dataset]}, published differences in points {'; '.join(parts)}."
@@ -422,28 +365,8 @@ def claim_text(judged: JudgedClaim) -> str:
     if judged.contrary:
         parts.append(f"worse in {judged.contrary}")
     if judged.judged < judged.planned:
-        parts.append(f"{judged.planned - judged.judged} without enough seeds")
+        parts.append(f"{judged.planned - judged.judged} without a verdict")
     return f"{judged.verdict} ({', '.join(parts)})"
-
-
-def mean_ranks_sentence(rankings: Sequence[Ranking], plan: Plan) -> str:
-    """Say what Friedman's test and the critical difference can tell over the data sets run."""
-    found = mean_ranks(rankings, plan=plan)
-    if found.critical_difference is None:
-        return (
-            f"{len(found.datasets)} data set(s) with {len(found.models)} common model(s): too few "
-            "for mean ranks over data sets."
-        )
-    test = f"{len(found.models)} models on {len(found.datasets)} data sets: Friedman's"
-    critical = f"{p_text(found.p_value)}; critical difference of mean ranks (Nemenyi) "
-    critical += f"{found.critical_difference:.1f}"
-    if found.can_show:
-        return f"{test} {critical}."
-    return (
-        f"{test} {critical}, but no two can lie further apart than {found.largest_possible}: with "
-        "so few data sets mean ranks tell no two models apart, and the paired tests on the same "
-        "images carry the ranking."
-    )
 
 
 def answers(results: Results) -> Iterator[str]:
@@ -458,27 +381,25 @@ def answers(results: Results) -> Iterator[str]:
             yield f"As the paper compares (pretrained against scratch). {said}"
     for dataset, title in results.plan.datasets.items():
         for row, c in results.against_automl(dataset):
-            mean = percent(c.other_group.accuracy.mean)
+            mean = percent(c.other_group.accuracy.value)
             said = f"{title}, {row.name} ({row.budget}): {mean} %, n = {len(c.other_group.seeds)}"
             yield f"Open AutoML. {said}; {results.focus} outperforms it: {c.verdict}."
-    for start in results.plan.starts:
-        if rankings := results.of_start(start):
-            yield f"{STARTS[start]}. {mean_ranks_sentence(rankings, results.plan)}"
     if results.not_run:
         yield f"{listed(results.not_run)}: {NOT_RUN}, ready to run."
 
 
 RULE = (
     "Accuracy in % on the test split, mean ± sd over seeds; the epoch was selected on validation "
-    "data. The 95 % interval covers test images (Wilson) and seeds (t), joined by MOVER; with one "
-    "seed it covers the images alone. The *rank range* holds the ranks that paired tests on the "
-    "same images, corrected by Holm over all pairs of the ranking, leave possible. The rule and "
-    "the plan stand in `params/ranking.yaml`, with what was fixed before which run was read."
+    "data. The 95 % interval is for other images and other seeds (docs/methods.md). The *rank "
+    "range* holds the ranks that paired tests on the same images, corrected by Holm over all pairs "
+    "of the ranking, leave possible. A network most of whose seeds answer one class for every "
+    "image is no competitor: it has no rank. The rule and the plan stand in `params/ranking.yaml`, "
+    "with what was fixed before which run was read."
 )
 OTHER_PROTOCOL = (
-    "Published values come from other protocols. *Reproduced*: our interval contains the value. "
-    "Marks: T stated in paper B, S read in a public source, M quoted from memory, unverified, and "
-    "therefore without a verdict."
+    "Published values come from other protocols and stand here for orientation; they are judged in "
+    "[the table of accuracies](medmnist_accuracy.md). Marks: T stated in paper B, S read in a "
+    "public source, M quoted from memory, unverified, and therefore without a verdict."
 )
 TOP = 3
 
@@ -488,14 +409,12 @@ TOP = 3
 
 def _ranking_sections(results: Results, ranking: Ranking) -> Iterator[str]:
     yield f"### {ranking.title}"
-    yield ranking_grid(ranking, results.rules).markdown()
+    yield ranking_grid(ranking).markdown()
     if names := silent(ranking):
         yield f"Not run: {', '.join(names)}."
     if not ranking.ranked:
         return
     yield place_sentence(ranking, results.plan)
-    if table := other_rows_grid(ranking, results.rules).markdown():
-        yield f"Further published rows of these models:\n\n{table}"
     focus = results.focus
     yield f"{focus} against every other, {len(ranking.against)} planned comparisons:"
     yield against_grid(ranking.against, focus=focus).markdown()
@@ -513,14 +432,12 @@ def _sections(results: Results) -> Iterator[str]:
         yield f"## {heading}"
         for ranking in rankings:
             yield from _ranking_sections(results, ranking)
-        yield f"### Over the data sets, {START_WORDS[start]}"
-        yield mean_ranks_sentence(rankings, results.plan)
     focus = results.focus
     yield f"## As the paper compares: {focus} from ImageNet weights, the others from scratch"
     yield (
         "The starts differ, so this is no ranking of architectures; it repeats what Table 3 does. "
-        "A published difference is *reproduced* where our interval contains it and a difference "
-        "of its sign is shown, *inconclusive* where it contains it and none is shown."
+        "The verdict on a published difference is *shown* where its sign is shown and the interval "
+        "of one more pair of runs holds it, *excluded* where that interval leaves it out."
     )
     for dataset, title in results.plan.datasets.items():
         if table := gain_grid(results, dataset).markdown():
@@ -551,23 +468,27 @@ RANKING_COLUMNS = (
     *("seeds", "n_seeds", "n_test_images", "accuracy_mean", "accuracy_sd", "accuracy_low"),
     *("accuracy_high", "auc_mean", "auc_sd", "auc_low", "auc_high", "params", "macs"),
     *("published_row", "published_accuracy", "published_mark", "published_start"),
-    *("published_source", "verdict"),
+    *("published_source", "one_more_low", "one_more_high", "n_constant"),
 )
 
 
 def ranking_frame(results: Results) -> pd.DataFrame:
     """Return all rankings as a tidy table: shares from 0 to 1, missing where undefined."""
-    rows = [
-        _flat_place(place, ranking, results.rules)
-        for ranking in results.rankings
-        for place in ranking.places
-    ]
+    rows = [_flat_place(place, ranking) for ranking in results.rankings for place in ranking.places]
     table = pd.DataFrame(rows, columns=RANKING_COLUMNS)
-    counts = ("rank", "rank_best", "rank_worst", "n_ranked", "n_seeds", "n_test_images")
+    counts = (
+        "rank",
+        "rank_best",
+        "rank_worst",
+        "n_ranked",
+        "n_seeds",
+        "n_test_images",
+        "n_constant",
+    )
     return table.astype(dict.fromkeys((*counts, "params", "macs"), "Int64"))
 
 
-def _flat_place(place: Place, ranking: Ranking, rules: Rules) -> dict[str, Any]:
+def _flat_place(place: Place, ranking: Ranking) -> dict[str, Any]:
     flat: dict[str, Any] = {
         "dataset": ranking.dataset,
         "pretrained": ranking.start,
@@ -583,7 +504,6 @@ def _flat_place(place: Place, ranking: Ranking, rules: Rules) -> dict[str, Any]:
             "published_mark": accuracy.published.mark,
             "published_start": accuracy.start,
             "published_source": accuracy.published.source,
-            "verdict": judge_accuracy(accuracy, place.group, start=ranking.start, rules=rules),
         }
     if place.group:
         model = place.group.record["model"]
@@ -597,17 +517,21 @@ def _flat_place(place: Place, ranking: Ranking, rules: Rules) -> dict[str, Any]:
             "macs": model["macs"],
         }
         for name, mean in (("accuracy", place.accuracy), ("auc", place.auc)):
-            parts = {"mean": mean.mean, "sd": mean.sd, "low": mean.low, "high": mean.high}
+            sd = aggregate_seeds(place.group.values(name))["sd"]
+            parts = {"mean": mean.value, "sd": sd, "low": mean.low, "high": mean.high}
             flat |= {f"{name}_{part}": value for part, value in parts.items()}
+        one_more = place.group.estimate("accuracy", one_more_run)
+        flat |= {"one_more_low": one_more.low, "one_more_high": one_more.high}
+        flat["n_constant"] = len(place.group.constant)
     return flat
 
 
 PAIR_COLUMNS = (
     *("comparison", "dataset", "pretrained", "a", "b", "seeds", "n_seeds", "n_test_images"),
-    *("difference", "sd", "low", "high", "p", "p_holm", "planned", "sign_shown"),
-    *("auc_difference", "auc_low", "auc_high", "p_auc", "p_auc_holm"),
-    *("only_a", "only_b", "p_mcnemar", "p_mcnemar_holm", "verdict"),
-    *("published_difference", "published_verified", "published_verdict"),
+    *("difference", "low", "high", "p", "p_holm", "planned", "sign_shown"),
+    *("one_more_low", "one_more_high", "auc_difference", "auc_low", "auc_high", "p_auc"),
+    *("p_auc_holm", "verdict", "published_difference", "published_verified"),
+    *("published_verdict", "published_power"),
 )
 
 
@@ -632,28 +556,27 @@ def pair_frame(results: Results) -> pd.DataFrame:
         rows += [focus | _flat_against(c) for c in ranking.against]
     for dataset in results.plan.datasets:
         where = {"dataset": dataset, "a": results.plan.focus}
-        printed = {c.other: gain for c, gain in results.gains(dataset)}
+        printed = {c.other: (gain, verdict) for c, gain, verdict in results.gains(dataset)}
         for c in results.as_published[dataset]:
             row = {"comparison": "as published", **where, "pretrained": "imagenet and none"}
-            rows.append(row | _flat_against(c) | _flat_gain(printed.get(c.other)))
+            rows.append(row | _flat_against(c) | _flat_gain(c, *printed.get(c.other, ())))
         for _, c in results.against_automl(dataset):
             start = c.other_group.config["pretrained"]
             rows.append({"comparison": "automl", **where, "pretrained": start} | _flat_against(c))
     table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
-    counts = ("n_seeds", "n_test_images", "planned", "sign_shown", "only_a", "only_b")
+    counts = ("n_seeds", "n_test_images", "planned", "sign_shown")
     return table.astype(dict.fromkeys(counts, "Int64"))
 
 
-def _flat_difference(seeds: Sequence[int], accuracy: Difference) -> dict[str, Any]:
+def _flat_difference(seeds: Sequence[int], accuracy: Estimate) -> dict[str, Any]:
     return {
         "seeds": " ".join(map(str, seeds)),
         "n_seeds": len(seeds),
-        "n_test_images": accuracy.n_images,
+        "n_test_images": accuracy.n,
         "difference": accuracy.value,
-        "sd": accuracy.sd,
         "low": accuracy.low,
         "high": accuracy.high,
-        "p": accuracy.p_value,
+        "p": accuracy.p,
     }
 
 
@@ -665,27 +588,29 @@ def _flat_against(c: Against) -> dict[str, Any]:
         flat
         | _flat_difference(c.seeds, c.accuracy)
         | {
-            "p_holm": c.p_accuracy,
+            "p_holm": c.p["accuracy"],
+            "sign_shown": c.shown["accuracy"],
+            "one_more_low": c.one_more["accuracy"].low,
+            "one_more_high": c.one_more["accuracy"].high,
             "auc_difference": c.auc.value,
             "auc_low": c.auc.low,
             "auc_high": c.auc.high,
-            "p_auc": c.auc.p_value,
-            "p_auc_holm": c.p_auc,
-            "only_a": c.mcnemar.only_a,
-            "only_b": c.mcnemar.only_b,
-            "p_mcnemar": c.mcnemar.p_value,
-            "p_mcnemar_holm": c.p_mcnemar,
+            "p_auc": c.auc.p,
+            "p_auc_holm": c.p["auc"],
         }
     )
 
 
-def _flat_gain(gain: PublishedGain | None) -> dict[str, Any]:
+def _flat_gain(
+    c: Against, gain: PrintedDifference | None = None, verdict: str = ""
+) -> dict[str, Any]:
     if gain is None:
         return {}
     return {
         "published_difference": gain.value,
         "published_verified": gain.verified,
-        "published_verdict": gain.verdict,
+        "published_verdict": verdict,
+        "published_power": c.power,
     }
 
 
@@ -743,7 +668,7 @@ def _heads(results: Results, rankings: Sequence[Ranking]) -> str:
                 [
                     ranking.title,
                     f"{place.rank} of {len(ranking.ranked)}",
-                    range_text(place),
+                    ranks_text(place),
                     place.system.title,
                     *ours(place.group),
                     millions(place.group.record["model"]["params"]),

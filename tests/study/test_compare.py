@@ -2,19 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import yaml
 
-from helpers.metrics.paired import (
-    Difference,
-    McnemarResult,
-    accuracy_difference,
-    auc_difference,
-    holm,
-    majority_mcnemar,
-    mcnemar_test,
-)
+from helpers.metrics.intervals import accuracy_scores, auc_scores, less, mean, one_more_run, power
+from helpers.metrics.paired import holm
+from helpers.metrics.scores import Estimate
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.runs.groups import ComparisonError, group_runs, is_real
@@ -25,28 +18,26 @@ from study.compare import (
     Corrected,
     compare_family,
     correct,
-    judge_gain,
     judge_gains,
-    verdict_of,
 )
 from study.plans.comparisons import load_plan, planned_configs
+from study.plans.verdicts import load_rules
 from study.verdicts import (
-    A_BETTER,
-    B_BETTER,
+    EXCLUDED,
     INCONCLUSIVE,
-    NO_DIFFERENCE,
+    NO_COMPETITOR,
     NOT_RUN,
-    OURS_HIGHER,
-    OURS_LOWER,
-    REPRODUCED,
+    OTHER_IMAGES,
+    SHORT,
+    SHOWN,
+    SHOWN_REVERSED,
     TOO_FEW_SEEDS,
-    UNTESTABLE,
 )
 from study.words import gain_sentence, p_text, sentence, signed
 from tests.fabricated import fabricate_from
 
 SMALL = """
-rule: {min_seeds: 5, level: 0.05}
+rule: {paper: A, same_images: false, min_seeds: 5, level: 0.05}
 dataset: cag:patches
 families:
   - name: heads
@@ -84,7 +75,8 @@ def store(config, *, seeds=range(5), wrong=20, **options):
 
 def compare(plan, root, name="heads"):
     groups = group_runs(filter(is_real, list_runs(root)))
-    return {c.pair.name: c for c in compare_family(plan.family(name), groups, plan=plan)}
+    compared = compare_family(plan.family(name), groups, plan=plan, rules=load_rules())
+    return {c.pair.name: c for c in compared}
 
 
 # --- the shipped file ----------------------------------------------------------------------------
@@ -219,28 +211,60 @@ def test_numbers_verdict_and_correction(plan, pair, results_tree):
     compared = compare(plan, results_tree)
     one, two = compared["one"], compared["two"]
     y_true = one.a.runs[0].predictions("test")[0]
-    sides = [
-        np.stack([run.predictions("test")[1] for run in group.runs]) for group in (one.a, one.b)
-    ]
-    assert one.auc == auc_difference(y_true, *sides)
-    assert one.accuracy == accuracy_difference(y_true, *sides)
-    assert one.mcnemar == majority_mcnemar(y_true, *sides)
+    sides = [[run.predictions("test")[1] for run in group.runs] for group in (one.a, one.b)]
+    for measure, scores in (("auc", auc_scores), ("accuracy", accuracy_scores)):
+        apart = less(*(scores(y_true, side) for side in sides))
+        assert one.difference(measure) == mean(apart)
+        assert one.one_more[measure] == one_more_run(apart)
+        # The third comparison is planned and holds its place.
+        corrected = holm([one.difference(measure).p, two.difference(measure).p, 1])
+        assert (one.p[measure], two.p[measure]) == pytest.approx(corrected[:2])
+        assert compared["three"].p[measure] is None
     assert one.accuracy.value == pytest.approx(40 / 120)
     assert (one.verdict, two.verdict, compared["three"].verdict) == (
-        *(A_BETTER, NO_DIFFERENCE, NOT_RUN),
+        *(SHOWN, INCONCLUSIVE, NOT_RUN),
     )
-    # The third comparison is planned and holds its place.
-    corrected = holm([one.auc.p_value, two.auc.p_value, 1])
-    assert (one.p_auc, two.p_auc) == pytest.approx(corrected[:2])
-    corrected = holm([one.mcnemar.p_value, two.mcnemar.p_value, 1])
-    assert (one.p_mcnemar, two.p_mcnemar) == pytest.approx(corrected[:2])
-    assert compared["three"].p_auc is None
+    assert (one.shown["auc"], two.shown["auc"], compared["three"].shown["auc"]) == (1, 0, None)
+
+
+def test_power_stands_beside_what_is_not_shown(plan, pair, results_tree):
+    store(pair["one"].a, wrong=10)
+    store(pair["one"].b, wrong=50)
+    store(pair["three"].b, wrong=11)
+    found = compare(plan, results_tree)
+    assert found["one"].chance is None
+    # Printed is .0919; where nothing is printed, the rules have a size.
+    three = found["three"]
+    assert three.chance == power(0.0919, se=three.auc.se, df=three.auc.df)
+    store(pair["two"].b, wrong=11)
+    two = compare(plan, results_tree)["two"]
+    assert two.chance == power(load_rules().size["auc"], se=two.auc.se, df=two.auc.df)
+
+
+def test_runs_too_short_for_the_papers_budget_get_no_verdict(plan, pair, results_tree):
+    papers = replace(plan, paper="B", same_images=True)
+    store(pair["one"].a, wrong=10)
+    store(pair["one"].b, wrong=50)
+    assert pair["one"].a.epochs < 20
+    (one, *_) = compare(papers, results_tree).values()
+    assert (one.verdict, one.shown["auc"]) == (SHORT, 1)
+
+
+def test_one_class_for_all_images_is_no_competitor(plan, pair, results_tree):
+    store(pair["one"].a, wrong=10)
+    for seed in range(5):
+        # Every image of the second class is wrong, and nothing else.
+        fabricate_from(replace(pair["one"].b, seed=seed), wrong=60, constant=seed > 1)
+    one = compare(plan, results_tree)["one"]
+    assert one.b.constant == (2, 3, 4) and one.b.is_constant and not one.a.constant
+    assert (one.verdict, one.shown["auc"]) == (NO_COMPETITOR, None)
+    assert one.auc is not None
 
 
 def test_the_worse_side_is_named(plan, pair, results_tree):
     store(pair["one"].a, wrong=50)
     store(pair["one"].b, wrong=10)
-    assert compare(plan, results_tree)["one"].verdict == B_BETTER
+    assert compare(plan, results_tree)["one"].verdict == SHOWN_REVERSED
 
 
 def test_only_seeds_that_both_sides_have_enter(plan, pair, results_tree):
@@ -248,10 +272,11 @@ def test_only_seeds_that_both_sides_have_enter(plan, pair, results_tree):
     store(pair["one"].b, seeds=range(2, 9), wrong=50)
     (one, *_) = compare(plan, results_tree).values()
     assert one.seeds == (2, 3, 4, 5, 6)
-    assert one.auc.n_seeds == 5
+    assert one.auc.seeds == 5
     # Seed s has 10 + s mistakes on one side and 50 + s - 2 on the other.
-    assert one.accuracy.a - one.accuracy.b == pytest.approx(38 / 120)
-    assert one.verdict == A_BETTER
+    a, b = one.means["accuracy"]
+    assert a - b == pytest.approx(38 / 120)
+    assert one.verdict == SHOWN
 
 
 def test_too_few_seeds_get_no_verdict(plan, pair, results_tree):
@@ -259,12 +284,13 @@ def test_too_few_seeds_get_no_verdict(plan, pair, results_tree):
     store(pair["one"].b, seeds=range(4), wrong=50)
     store(pair["two"].b, seeds=[7], wrong=50)
     compared = compare(plan, results_tree)
-    assert compared["one"].verdict == compared["two"].verdict == TOO_FEW_SEEDS
-    assert compared["one"].p_auc is None
-    assert compared["one"].auc.n_seeds == 4
+    # Without a common seed no pair was run.
+    assert (compared["one"].verdict, compared["two"].verdict) == (TOO_FEW_SEEDS, NOT_RUN)
+    assert compared["one"].p["auc"] is None
+    assert compared["one"].auc.seeds == 4
     assert (compared["two"].seeds, compared["two"].auc) == ((), None)
-    assert sentence(compared["one"]).endswith("too few seeds for a verdict (4).")
-    assert sentence(compared["two"]) == "Two: too few seeds."
+    assert sentence(compared["one"]).endswith("too few seeds (4 seeds).")
+    assert sentence(compared["two"]) == "Two: not run."
 
 
 def test_runs_of_another_protocol_are_not_taken(plan, pair, results_tree):
@@ -297,19 +323,19 @@ def test_different_test_labels_are_an_error(plan, pair, results_tree):
 # --- words ---------------------------------------------------------------------------------------
 
 
-def difference(value, low, high, p_value=0.5):
-    return Difference(0.8 + value, 0.8, value, 0.01, low, high, p_value, 5, 120)
+def difference(value, low, high, p=0.5):
+    return Estimate(value, low, high, 120, "made up", seeds=5, p=p, se=0.02, df=8.0)
 
 
-def made_up(pair, verdict, *, auc, accuracy=None, mcnemar=0.1, p_auc=0.5, p_mcnemar=0.5):
+def made_up(pair, verdict=SHOWN, *, auc, accuracy=None, shown=0, p=0.5, one_more=None):
     return Compared(
         pair,
         *(None, None, (0, 1, 2, 3, 4)),
         auc=difference(*auc),
         accuracy=difference(*(accuracy or auc)),
-        mcnemar=McnemarResult(12, 0, mcnemar, 0.01, 120),
-        p_auc=p_auc,
-        p_mcnemar=p_mcnemar,
+        one_more=dict.fromkeys(("auc", "accuracy"), difference(*(one_more or auc))),
+        p={"auc": p, "accuracy": p},
+        shown={"auc": shown, "accuracy": shown},
         family_size=8,
         verdict=verdict,
     )
@@ -317,22 +343,17 @@ def made_up(pair, verdict, *, auc, accuracy=None, mcnemar=0.1, p_auc=0.5, p_mcne
 
 def test_sentences(pair):
     title = replace(pair["one"], title="The focal term")
-    nothing = made_up(title, NO_DIFFERENCE, auc=(0.004, -0.021, 0.029))
+    nothing = made_up(title, INCONCLUSIVE, auc=(0.004, -0.021, 0.029))
     assert sentence(nothing) == (
-        "The focal term changes AUC by +0.004 (-0.021 to +0.029): no difference shown; a change of "
-        "more than 0.03 either way is excluded."
+        "The focal term changes AUC by +0.004 (-0.021 to +0.029): no difference told apart (5 "
+        "seeds, p = 0.500 after correction), a change of more than 0.03 either way is excluded; "
+        "inconclusive."
     )
-    nearly = made_up(title, NO_DIFFERENCE, auc=(-0.03, -0.06, -0.001))
-    assert "shown once corrected for 8 comparisons; a change of more than 0.06" in sentence(nearly)
-    better = made_up(title, A_BETTER, auc=(0.05, 0.02, 0.08), p_auc=0.012)
-    assert sentence(better).endswith("): a gain is shown (5 seeds, p = 0.012 after correction).")
-    worse = made_up(title, B_BETTER, auc=(-0.05, -0.08, -0.02), p_auc=1e-5)
-    assert sentence(worse).endswith("): a loss is shown (5 seeds, p < 0.001 after correction).")
-    same = made_up(title, NO_DIFFERENCE, auc=(0.0, 0.0, 0.0))
-    assert sentence(same) == (
-        "The focal term leaves the AUC of each seed as it is: no difference shown."
-    )
-    certain = made_up(title, UNTESTABLE, auc=(1.0, None, None, None), p_auc=None)
+    better = made_up(title, SHOWN, auc=(0.05, 0.02, 0.08), p=0.012, shown=1)
+    assert sentence(better).endswith("): a gain (5 seeds, p = 0.012 after correction); shown.")
+    worse = made_up(title, SHOWN_REVERSED, auc=(-0.05, -0.08, -0.02), p=1e-5, shown=-1)
+    assert "): a loss (5 seeds, p < 0.001 after correction); shown reversed." in sentence(worse)
+    certain = made_up(title, "no test possible", auc=(1.0, None, None, None), p=None, shown=None)
     assert sentence(certain).endswith("by +1.000: no test possible, nothing varies.")
 
 
@@ -343,113 +364,71 @@ def test_a_difference_is_written_with_its_sign():
     assert [p_text(p) for p in (0.0004, 0.001, 1.0)] == ["p < 0.001", "p = 0.001", "p = 1.000"]
 
 
+def gains_of(compared, plan, **change):
+    plan = replace(plan, **{"paper": "A", "same_images": True} | change)
+    return judge_gains(compared, plan=plan, rules=load_rules())
+
+
 @pytest.mark.parametrize(
-    ("auc", "p_auc", "verdict", "sign"),
+    ("one_more", "shown", "verdict", "sign"),
     [
-        ((0.08, 0.03, 0.13), 0.01, REPRODUCED, "gain shown"),
-        ((0.05, -0.01, 0.11), 0.20, INCONCLUSIVE, "neither shown"),
-        ((0.04, 0.01, 0.07), 0.01, OURS_LOWER, "gain shown"),
-        ((0.00, -0.03, 0.03), 0.90, OURS_LOWER, "neither shown"),
-        ((-0.06, -0.09, -0.03), 0.01, OURS_LOWER, "loss shown"),
-        ((0.20, 0.15, 0.25), 0.01, OURS_HIGHER, "gain shown"),
+        ((0.08, 0.03, 0.13), 1, SHOWN, SHOWN),
+        ((0.05, -0.01, 0.11), 0, INCONCLUSIVE, INCONCLUSIVE),
+        ((0.04, 0.01, 0.07), 1, EXCLUDED, SHOWN),
+        ((0.00, -0.03, 0.03), 0, EXCLUDED, EXCLUDED),
+        ((-0.06, -0.09, -0.03), -1, SHOWN_REVERSED, SHOWN_REVERSED),
+        ((0.20, 0.15, 0.25), 1, EXCLUDED, SHOWN),
     ],
 )
-def test_printed_gains_in_auc(pair, auc, p_auc, verdict, sign):
-    compared = made_up(pair["three"], A_BETTER, auc=auc, p_auc=p_auc)
-    gain = judge_gains(compared)[1]
-    assert (gain.metric, gain.published.printed) == ("auc", "0.0919")
-    assert (gain.verdict, gain.sign) == (verdict, sign)
+def test_printed_gains(plan, pair, one_more, shown, verdict, sign):
+    compared = made_up(pair["three"], auc=(0.05, 0.0, 0.1), one_more=one_more, shown=shown)
+    accuracy, auc = gains_of(compared, plan)
+    assert (auc.metric, auc.published.printed) == ("auc", "0.0919")
+    assert (auc.verdict, auc.sign) == (verdict, sign)
+    assert auc.power == power(0.0919, se=0.02, df=8.0)
+    assert (accuracy.metric, accuracy.published.fraction) == ("accuracy", pytest.approx(0.0833))
 
 
-@pytest.mark.parametrize(
-    ("mcnemar", "p_mcnemar", "verdict"),
-    [(0.1, 0.01, REPRODUCED), (0.1, 0.2, INCONCLUSIVE), (-0.1, 0.01, INCONCLUSIVE)],
-)
-def test_printed_gains_in_accuracy_need_mcnemar(pair, mcnemar, p_mcnemar, verdict):
-    compared = made_up(
-        pair["three"],
-        A_BETTER,
-        auc=(0.0, -0.1, 0.1),
-        accuracy=(0.09, 0.03, 0.15),
-        mcnemar=mcnemar,
-        p_mcnemar=p_mcnemar,
-    )
-    gain = judge_gains(compared)[0]
-    assert (gain.metric, gain.published.fraction) == ("accuracy", pytest.approx(0.0833))
-    assert gain.verdict == verdict
-    assert gain_sentence(compared) == (
-        f"Printed gains: accuracy +8.33 points, {verdict}; AUC +0.0919, inconclusive."
-    )
+@pytest.mark.parametrize(("shown", "sign"), [(1, SHOWN), (0, INCONCLUSIVE), (-1, SHOWN_REVERSED)])
+def test_on_other_images_the_sign_alone_is_judged(plan, pair, shown, sign):
+    far = made_up(pair["three"], auc=(0.0, -0.01, 0.01), shown=shown)
+    gains = gains_of(far, plan, same_images=False)
+    assert [(g.verdict, g.sign) for g in gains] == [(OTHER_IMAGES, sign)] * 2
+    assert gain_sentence(gains).startswith(f"Printed gains: accuracy +8.33 points, sign {sign}")
 
 
 def test_gains_without_runs_or_without_a_printed_value(plan, pair, results_tree):
-    three = compare(plan, results_tree)["three"]
-    assert [gain.verdict for gain in judge_gains(three)] == [NOT_RUN, NOT_RUN]
+    three = gains_of(compare(plan, results_tree)["three"], plan)
+    assert [gain.verdict for gain in three] == [NOT_RUN, NOT_RUN]
     assert gain_sentence(three) == ""
-    assert judge_gains(made_up(pair["one"], A_BETTER, auc=(0.1, 0.0, 0.2))) == []
+    assert gains_of(made_up(pair["one"], auc=(0.1, 0.0, 0.2)), plan) == []
 
 
 # --- families ------------------------------------------------------------------------------------
 
 
-def member(only_a, only_b):
-    """McNemar's test of classifiers that are right alone on so many images."""
-    a = np.array([True] * only_a + [False] * only_b)
-    return mcnemar_test(a, ~a)
+def member(value, p):
+    return difference(value, value - 0.1, value + 0.1, p)
 
 
 def test_a_family_is_corrected_for_all_that_is_planned():
-    members = [member(40, 10), member(9, 30), member(12, 11)]
-    raw = [one.p_value for one in members]
+    members = [member(0.3, 0.0001), member(-0.2, 0.0005), member(0.01, 0.9)]
+    raw = [one.p for one in members]
     found = correct(members, level=0.05, planned=10)
     assert [c.p_value for c in found] == pytest.approx(holm([*raw, *[1.0] * 7])[:3])
     assert [c.shown for c in found] == [1, -1, 0]
 
 
 def test_what_may_not_be_judged_yet_keeps_its_place_in_the_family():
-    tested = member(40, 10)
-    untestable = replace(tested, p_value=None)
+    tested = member(0.3, 0.0001)
+    untestable = replace(tested, p=None)
     found = correct([None, tested, untestable], level=0.05)
     assert found[0] == found[2] == Corrected(None, 0)
-    assert found[1].p_value == pytest.approx(3 * tested.p_value)
+    assert [c.sign for c in found] == [None, 1, None]
+    assert found[1].p_value == pytest.approx(3 * tested.p)
     assert correct([], level=0.05) == []
 
 
 def test_a_family_cannot_outgrow_its_plan():
     with pytest.raises(ValueError, match="2 members, 1 were planned"):
-        correct([member(4, 1)] * 2, level=0.05, planned=1)
-
-
-@pytest.mark.parametrize(
-    ("corrected", "ran", "enough", "verdict"),
-    [
-        (Corrected(0.01, 1), True, True, A_BETTER),
-        (Corrected(0.01, -1), True, True, B_BETTER),
-        (Corrected(0.6, 0), True, True, NO_DIFFERENCE),
-        (Corrected(None, 0), True, True, UNTESTABLE),
-        (Corrected(None, 0), True, False, TOO_FEW_SEEDS),
-        (Corrected(None, 0), False, False, NOT_RUN),
-    ],
-)
-def test_a_verdict_needs_runs_then_seeds_then_a_test(corrected, ran, enough, verdict):
-    assert verdict_of(corrected, ran=ran, enough=enough) == verdict
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "shown", "verdict"),
-    [
-        (0.01, 0.05, 1, REPRODUCED),
-        (-0.01, 0.05, 0, INCONCLUSIVE),
-        (-0.09, 0.05, -1, INCONCLUSIVE),
-        (0.01, 0.02, 1, OURS_LOWER),
-        (0.04, 0.06, 1, OURS_HIGHER),
-        (None, None, 0, UNTESTABLE),
-    ],
-)
-def test_a_gain_needs_its_size_and_its_sign(low, high, shown, verdict):
-    measured = Difference(0.8, 0.77, 0.03, 0.01, low, high, 0.01, 5, 156)
-    assert judge_gain(0.03, measured, shown=shown) == verdict
-    if low is not None:  # a loss is judged as a gain is, with the ends exchanged
-        mirrored = replace(measured, value=-0.03, low=-high, high=-low)
-        swapped = {OURS_LOWER: OURS_HIGHER, OURS_HIGHER: OURS_LOWER}
-        assert judge_gain(-0.03, mirrored, shown=-shown) == swapped.get(verdict, verdict)
+        correct([member(0.1, 0.5)] * 2, level=0.05, planned=1)

@@ -2,13 +2,21 @@
 
 from collections import defaultdict
 
+from helpers.paths import results_root
+from helpers.runs.groups import group_runs, is_real
+from helpers.runs.store import list_runs
 from study.claims.judge import CHECKS
 from study.claims.ledger import load_claims
 from study.claims.paper_a.sizes import counted_size
+from study.claims.paper_b.results import table3
 from study.claims.paper_b.sizes import stated_size, stated_total
 from study.costs.findings import published_sizes
+from study.levels import judge_levels
 from study.plans.costs import load_plan
+from study.plans.verdicts import load_rules
 from study.sizes import CLAIMS, readme_model_sizes, size_rows
+from study.tables.accuracy import MEDMNIST, build_rows
+from study.tables.answer import answer_rows
 from study.tables.costs import load_stores
 from study.verdicts import (
     CONTRADICTED,
@@ -90,3 +98,32 @@ def test_the_readme_lists_just_the_sizes_that_do_not_match(monkeypatch):
         keys = [(claim.source.paper, claim.source.table, claim.row, column) for column in columns]
         listed = f"- {claim.model}, {claim.source.title}:" in block
         assert listed == any(verdicts.get(key) == NO_MATCH for key in keys)
+
+
+def test_a_printed_accuracy_has_one_verdict_in_all_places(monkeypatch):
+    monkeypatch.delenv("REPRO_RESULTS", raising=False)
+    groups, rules = group_runs(filter(is_real, list_runs(results_root()))), load_rules()
+    levels = {x.key: x for x in judge_levels(groups, datasets=[*MEDMNIST], rules=rules)}
+    assert len(levels) >= 6
+    told = defaultdict(list)
+    papers = {c.row: (c.paper, c.table, c.row) for c in rules.comparisons}
+    for row in build_rows(groups, datasets=[*MEDMNIST], rules=rules):
+        if row.published and row.verdict:
+            told[*papers[row.system], f"{row.dataset}/accuracy"].append(row.verdict)
+    for row in answer_rows(groups, rules):
+        told[*papers[row.system], f"{row.dataset}/accuracy"].append(row.verdict)
+    ledger = 0
+    for claim in load_claims():
+        check = CHECKS.get(claim.id)
+        if check and check.function is table3:
+            level = check.inputs()["level"]
+            told[level.key].append(level.verdict)
+            assert level.verdict in check().evidence
+            ledger += 1
+    assert ledger == 6
+    assert {key: set(verdicts) for key, verdicts in told.items()} == {
+        key: {level.verdict} for key, level in levels.items()
+    }
+    # In the table itself a number has its verdict once, whatever protocols stand beside it.
+    own = [key for key in told if key[0] == "B"]
+    assert [len(told[key]) for key in own] == [3] * 6

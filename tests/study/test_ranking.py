@@ -5,6 +5,7 @@ import itertools
 import math
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
 import matplotlib
 
@@ -16,53 +17,46 @@ import pytest
 import yaml
 from scipy import stats
 
-from helpers.metrics.paired import accuracy_difference, holm
-from helpers.metrics.seeds import seed_mean
+from helpers.metrics.intervals import accuracy_scores, image_scores, less, mean
+from helpers.metrics.paired import holm
+from helpers.metrics.scores import proportion
 from helpers.models.registry import list_models
 from helpers.plots import style
 from helpers.runs.groups import group_runs
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.automl.rows import AutoMLRow
+from study.orders import kendall, order_agreement
 from study.plans.ranking import RankingError, load_plan, published_accuracies
 from study.plans.verdicts import load_rules
 from study.plots import ranking as ranking_plots
 from study.published import lookup
 from study.ranking import (
-    Scatter,
-    compare_as_published,
-    judge_accuracy,
     judge_claim,
-    kendall,
-    mean_ranks,
-    order_agreement,
     pooled_scatter,
     primary,
-    published_gain,
     rank_everything,
     rank_models,
-    ranked_difference,
 )
 from study.tables.ranking import ranking_files, readme_ranking
 from study.verdicts import (
-    DOES_NOT_HOLD,
-    HOLDS,
+    EXCLUDED,
     INCONCLUSIVE,
-    NO_DIFFERENCE,
+    NO_COMPETITOR,
     NOT_RUN,
-    NOT_SHOWN,
-    OTHER_START,
-    OURS_LOWER,
-    REPRODUCED,
-    REVERSED,
+    SHORT,
+    SHOWN,
+    SHOWN_REVERSED,
     TOO_FEW_SEEDS,
     UNVERIFIED,
 )
-from tests.fabricated import fabricate_run
+from tests.fabricated import fabricate_from, fabricate_run
 
-RULES = load_rules()
+# The runs of the ranking are shorter than a tenth of the paper's; these rules know no budget.
+RULES = replace(load_rules(), budgets={})
 MEDMAMBA = {"paper": "medmamba", "table": "results"}
 SMALL = {
+    "paper": "B",
     "recipe": "ranking",
     "level": 0.05,
     "rank_seeds": 2,
@@ -280,8 +274,9 @@ def test_one_seed_tells_no_pair_apart_and_its_interval_covers_the_images_alone(p
     assert pair.seeds == (0,) and pair.accuracy.value > 0.8
     assert pair.p_value is None and pair.shown == 0
     assert against(ranking, "resnet50").verdict == TOO_FEW_SEEDS
-    mean = ranking.place("resnet50").accuracy
-    assert mean == seed_mean([16 / 156], n_images=156) and mean.sd is None
+    alone, wilson = ranking.place("resnet50").accuracy, proportion(16, 156)
+    assert alone.seeds == 1 and "images alone" in alone.method
+    assert (alone.low, alone.high) == pytest.approx((wilson.low, wilson.high), abs=0.01)
 
 
 def test_models_without_runs_are_last_without_numbers_and_hold_their_place(plan):
@@ -295,13 +290,13 @@ def test_models_without_runs_are_last_without_numbers_and_hold_their_place(plan)
     # Ten pairs and four comparisons are planned, one of each is there.
     (pair,) = ranking.pairs
     assert ranking.n_pairs == math.comb(5, 2)
-    assert pair.p_value == pytest.approx(min(1, 10 * pair.accuracy.p_value))
+    assert pair.p_value == pytest.approx(min(1, 10 * pair.accuracy.p))
     focus = against(ranking, "medmamba_t")
-    assert focus.p_accuracy == pytest.approx(min(1, 4 * focus.accuracy.p_value))
+    assert focus.p["accuracy"] == pytest.approx(min(1, 4 * focus.accuracy.p))
     assert against(ranking, "swin_tiny").verdict == NOT_RUN
 
 
-def test_the_tests_are_those_of_paired_and_corrected_by_holm_over_all_pairs(plan):
+def test_the_tests_are_those_of_intervals_and_corrected_by_holm_over_all_pairs(plan):
     wrong = {
         "medspectralnet": 14,
         "medmamba_t": 18,
@@ -318,8 +313,9 @@ def test_the_tests_are_those_of_paired_and_corrected_by_holm_over_all_pairs(plan
         sides = [[run.predictions("test")[1] for run in by_model[m].runs] for m in (pair.a, pair.b)]
         y_true = by_model[pair.a].runs[0].predictions("test")[0]
         # Fabricated seeds have the same number of mistakes: no scatter, so no floor.
-        assert pair.accuracy == accuracy_difference(y_true, *map(np.stack, sides))
-        expected.append(pair.accuracy.p_value)
+        scores = [accuracy_scores(y_true, np.stack(side)) for side in sides]
+        assert pair.accuracy == mean(less(*scores))
+        expected.append(pair.accuracy.p)
     assert len(expected) == ranking.n_pairs == 10
     np.testing.assert_allclose([p.p_value for p in ranking.pairs], holm(expected))
     shown = {(p.a, p.b): p.shown for p in ranking.pairs}
@@ -327,54 +323,76 @@ def test_the_tests_are_those_of_paired_and_corrected_by_holm_over_all_pairs(plan
     assert shown["medspectralnet", "medmamba_t"] == 0
 
 
-def decided(right):
-    """Probabilities of two classes, the truth being class 0, that are right where asked."""
-    sure = np.where(right, 0.7, 0.3)
-    return np.stack([sure, 1 - sure], axis=-1)
+def made_up(accuracies, constant=()):
+    """A group of which the pooling sees its seeds' accuracies alone."""
+    return SimpleNamespace(values=lambda metric: accuracies, constant=constant)
 
 
 def test_pooled_scatter_is_the_variance_within_models():
-    scatter = pooled_scatter([[0.5, 0.7], [0.9], [0.8, 0.8, 0.8], [0.1, 0.2, 0.3]])
-    assert scatter.df == 1 + 2 + 2
-    assert scatter.variance == pytest.approx((0.02 + 0 + 0.02) / 5)
-    assert pooled_scatter([[0.5], [0.7]]) is None
+    values = [[0.5, 0.7], [0.9], [0.8, 0.8, 0.8], [0.1, 0.2, 0.3]]
+    variance, df = pooled_scatter([None, *(made_up(v) for v in values)])
+    assert df == 1 + 2 + 2
+    assert variance == pytest.approx(2 * (0.02 + 0 + 0.02) / 5)
+    assert pooled_scatter([made_up([0.5]), made_up([0.7]), None]) is None
+
+
+def test_a_network_that_answers_one_class_stays_out_of_the_scatter():
+    alone = pooled_scatter([made_up([0.5, 0.7])])
+    assert pooled_scatter([made_up([0.5, 0.7]), made_up([0.73] * 5, constant=(0,))]) == alone
+
+
+def scored(right):
+    return image_scores(np.asarray(right, float))
 
 
 def test_a_difference_has_at_least_the_pooled_scatter():
     rng = np.random.default_rng(0)
-    y_true = np.zeros(200, int)
-    a, b = (decided(rng.random((3, 200)) < share) for share in (0.9, 0.8))
-    plain = accuracy_difference(y_true, a, b)
-    assert ranked_difference(y_true, a, b, scatter=None) == plain
-    small, large = Scatter(1e-9, 20), Scatter(0.1**2, 20)
+    a, b = (scored(rng.random((3, 200)) < share) for share in (0.9, 0.8))
+    plain = mean(less(a, b))
     # A little more scatter with far more degrees of freedom would be a smaller p.
-    assert ranked_difference(y_true, a, b, scatter=Scatter(0.05**2, 20)) == plain
-    assert ranked_difference(y_true, a, b, scatter=small) == plain
-    floored = ranked_difference(y_true, a, b, scatter=large)
-    assert floored.value == plain.value and floored.sd == plain.sd
-    assert floored.p_value > plain.p_value and floored.low < plain.low < plain.high < floored.high
-    right = decided([[True] * 200] * 3)
+    assert mean(less(a, b), floor=(2 * 0.04**2, 20)) == plain
+    assert mean(less(a, b), floor=(1e-9, 20)) == plain
+    floored = mean(less(a, b), floor=(2 * 0.1**2, 20))
+    assert floored.value == plain.value
+    assert floored.p > plain.p and floored.low < plain.low < plain.high < floored.high
     # By hand: no image and no seed differs, so the floor is all there is.
-    alone = ranked_difference(y_true, right, right, scatter=large)
+    alone = mean(less(a, a), floor=(2 * 0.1**2, 20))
     half = stats.t.ppf(0.975, 20) * math.sqrt(2 * 0.1**2 / 3)
-    assert (alone.low, alone.high) == pytest.approx((-half, half)) and alone.p_value == 1
+    assert (alone.low, alone.high) == pytest.approx((-half, half)) and alone.p == 1
 
 
 def test_equal_models_with_two_seeds_are_hardly_ever_told_apart():
     rng = np.random.default_rng(0)
     n_images, n_models, rounds = 100, 6, 40
-    y_true = np.zeros(n_images, int)
     false = {"floor": 0, "none": 0}
     for _ in range(rounds):
         seeds = rng.normal(0, 0.4, (n_models, 2, 1))
         right = rng.normal(0, 1, (n_models, 2, n_images)) + rng.normal(0, 1, n_images) + seeds < 1.2
-        models = [decided(r) for r in right]
-        scatter = pooled_scatter(right.mean(axis=2))
-        pairs = list(itertools.combinations(models, 2))
-        for name, pooled in (("floor", scatter), ("none", None)):
-            tests = [ranked_difference(y_true, a, b, scatter=pooled) for a, b in pairs]
-            false[name] += bool((holm([t.p_value for t in tests]) < 0.05).any())
+        pooled = pooled_scatter(made_up(list(values)) for values in right.mean(axis=2))
+        pairs = [less(a, b) for a, b in itertools.combinations(map(scored, right), 2)]
+        for name, floor in (("floor", pooled), ("none", None)):
+            p_values = [mean(pair, floor=floor).p for pair in pairs]
+            p_values = [1.0 if p is None else p for p in p_values]
+            false[name] += bool((holm(p_values) < 0.05).any())
     assert false["floor"] <= 0.1 * rounds < 0.2 * rounds <= false["none"]
+
+
+def test_a_constant_network_is_flagged_and_no_competitor(plan):
+    runs("medspectralnet", 10)
+    runs("resnet50", 20)
+    for seed in range(5):
+        config = plan.config("breastmnist", "swin_tiny", "none")
+        fabricate_from(replace(config, seed=seed), source_size=28, constant=seed > 0)
+    ranking = ranked(plan)
+    assert in_order(ranking) == ["medspectralnet", "resnet50"]
+    assert [place.system.model for place in ranking.constant] == ["swin_tiny"]
+    c = against(ranking, "swin_tiny")
+    assert (c.verdict, c.p["accuracy"], c.shown["accuracy"]) == (NO_COMPETITOR, None, None)
+    files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
+    page = files["medmnist_ranking.md"]
+    assert "(4 of 5 constant)" in page
+    assert "Swin-T no competitor (one class for all images)" in page
+    assert "better than Swin-T" not in page
 
 
 def test_only_runs_of_the_protocol_enter_and_others_of_the_recipe_are_named(plan):
@@ -394,8 +412,8 @@ def test_the_two_starts_are_ranked_apart(plan):
     runs("medspectralnet", 30, seeds=1)
     runs("medspectralnet", 5, seeds=1, start="imagenet")
     scratch, imagenet = ranked(plan), ranked(plan, start="imagenet")
-    assert scratch.place("medspectralnet").accuracy.mean == pytest.approx(1 - 30 / 156)
-    assert imagenet.place("medspectralnet").accuracy.mean == pytest.approx(1 - 5 / 156)
+    assert scratch.place("medspectralnet").accuracy.value == pytest.approx(1 - 30 / 156)
+    assert imagenet.place("medspectralnet").accuracy.value == pytest.approx(1 - 5 / 156)
     assert not imagenet.against  # nothing else is planned there
 
 
@@ -418,14 +436,14 @@ def test_outperforms_holds_does_not_hold_or_is_not_shown(plan, scene):
     ranking = ranked(plan, groups=scene)
     verdicts = {c.other: c.verdict for c in ranking.against}
     assert verdicts == {
-        "medmamba_t": REVERSED,
-        "medmamba_b": NO_DIFFERENCE,
-        "resnet50": HOLDS,
+        "medmamba_t": SHOWN_REVERSED,
+        "medmamba_b": INCONCLUSIVE,
+        "resnet50": SHOWN,
         "swin_tiny": TOO_FEW_SEEDS,
     }
     worse = against(ranking, "resnet50")
     assert worse.accuracy.value == pytest.approx(70 / 156)
-    assert worse.auc.value > 0 and worse.mcnemar.only_a > worse.mcnemar.only_b
+    assert worse.auc.value > 0 and worse.shown["accuracy"] == 1
     assert worse.family_size == 4
 
 
@@ -435,37 +453,21 @@ def test_four_seeds_are_too_few_for_a_verdict_but_enough_for_a_rank(plan):
     ranking = ranked(plan)
     assert [(p.best, p.worst) for p in ranking.ranked] == [(1, 1), (2, 2)]
     c = against(ranking, "resnet50")
-    assert c.verdict == TOO_FEW_SEEDS and c.p_accuracy is None and c.accuracy.value > 0
+    assert c.verdict == TOO_FEW_SEEDS and c.p["accuracy"] is None and c.accuracy.value > 0
 
 
 def published(plan, model, *, dataset="breastmnist", start="none"):
     return primary(plan.systems[model], dataset, start)
 
 
-def test_a_value_marked_unverified_gets_no_verdict_even_where_ours_equals_it(plan):
-    accuracy = published(plan, "medmamba_b")
-    assert accuracy.published.mark == "M"
-    runs("medmamba_b", round(156 * (1 - accuracy.published.fraction)), seeds=1)
-    group = ranked(plan).place("medmamba_b").group
-    assert judge_accuracy(accuracy, group, start="none", rules=RULES) == UNVERIFIED
-    table = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)["medmnist_ranking.csv"]
-    frame = pd.read_csv(StringIO(table)).set_index(["dataset", "pretrained", "model"])
-    row = frame.loc[("breastmnist", "none", "medmamba_b")]
-    assert (row["published_mark"], row["verdict"]) == ("M", UNVERIFIED)
-
-
-def test_a_published_value_is_judged_in_the_ranking_of_its_start(plan):
-    mamba = published(plan, "medmamba_t")
-    runs("medmamba_t", round(156 * (1 - mamba.published.fraction)))
-    runs("medspectralnet", 21)
-    ranking = ranked(plan)
-    group = ranking.place("medmamba_t").group
-    assert mamba.start == "not given"
-    assert judge_accuracy(mamba, group, start="none", rules=RULES) == REPRODUCED
-    ours = published(plan, "medspectralnet")
-    group = ranking.place("medspectralnet").group
-    assert judge_accuracy(ours, group, start="none", rules=RULES) == OTHER_START
-    assert judge_accuracy(ours, group, start="imagenet", rules=RULES) == REPRODUCED
+def test_a_published_level_has_no_verdict_in_a_ranking(plan):
+    """It is judged once, by the runs that are nearest to the paper's."""
+    runs("medmamba_b", 17, seeds=5)
+    files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
+    frame = pd.read_csv(StringIO(files["medmnist_ranking.csv"]))
+    row = frame.set_index(["dataset", "pretrained", "model"]).loc["breastmnist", "none"]
+    assert row.loc["medmamba_b", "published_mark"] == "M" and "verdict" not in frame
+    assert "89.1 (unverified)" in files["medmnist_ranking.md"]
 
 
 def test_the_row_of_the_ranking_s_start_stands_first():
@@ -474,37 +476,48 @@ def test_the_row_of_the_ranking_s_start_stands_first():
     assert primary(system, "breastmnist", "imagenet").row == "ResNet-18 @28"
 
 
-def test_published_differences_are_judged_by_interval_and_sign(plan):
+def judged_gains(plan, dataset, rules=RULES):
+    groups = group_runs(list_runs())
+    results = rank_everything(groups, plan=plan, rules=rules)
+    return {c.other: (c, gain, verdict) for c, gain, verdict in results.gains(dataset)}
+
+
+def test_published_differences_are_judged_by_one_more_pair_and_sign(plan):
     # Published on PneumoniaMNIST: 94.2 against 89.9 and 85.4 and (unverified) 92.5.
-    runs("medspectralnet", 50, start="imagenet", dataset="pneumoniamnist")
+    for seed, wrong in enumerate((45, 52, 48, 55, 50)):
+        more = {"pretrained": "imagenet", "epochs": None, "recipe": "ranking", "seed": seed}
+        fabricate_run("pneumoniamnist", "medspectralnet", wrong=wrong, **more)
     runs("medmamba_t", 77, dataset="pneumoniamnist")
     runs("resnet50", 50, dataset="pneumoniamnist")
-    compared = compare_as_published(
-        group_runs(list_runs()), dataset="pneumoniamnist", plan=plan, rules=RULES
-    )
-    gains = {c.other: published_gain(c, dataset="pneumoniamnist", plan=plan) for c in compared}
-    assert gains["medmamba_t"].value == pytest.approx(0.043)
-    assert gains["medmamba_t"].verdict == REPRODUCED
-    assert gains["resnet50"].value == pytest.approx(0.088)
-    assert gains["resnet50"].verdict == OURS_LOWER
-    assert gains["medmamba_b"].verdict == UNVERIFIED and not gains["medmamba_b"].verified
+    gains = judged_gains(plan, "pneumoniamnist")
+    c, gain, verdict = gains["medmamba_t"]
+    assert gain.value == c.printed == pytest.approx(0.043) and verdict == SHOWN
+    low, high = c.one_more["accuracy"].low, c.one_more["accuracy"].high
+    assert low < gain.value < high
+    c, gain, verdict = gains["resnet50"]
+    assert gain.value == pytest.approx(0.088) and verdict == EXCLUDED == c.verdict
+    c, gain, verdict = gains["medmamba_b"]
+    assert verdict == UNVERIFIED and not gain.verified and c.printed is None
+    # The runs of this recipe are shorter than a tenth of the paper's.
+    short = judged_gains(plan, "pneumoniamnist", rules=load_rules())
+    assert short["medmamba_t"][2] == SHORT == short["resnet50"][0].verdict
 
 
 def test_a_difference_that_the_interval_holds_but_no_test_shows_is_inconclusive(plan):
     # Published on BreastMNIST: 86.5 against 85.3.
-    runs("medspectralnet", 30, start="imagenet")
+    for seed, wrong in enumerate((30, 25, 33, 28, 31)):
+        more = {"pretrained": "imagenet", "epochs": None, "recipe": "ranking", "seed": seed}
+        fabricate_run("breastmnist", "medspectralnet", wrong=wrong, **more)
     runs("medmamba_t", 31)
-    (c, *_) = compare_as_published(
-        group_runs(list_runs()), dataset="breastmnist", plan=plan, rules=RULES
-    )
-    assert c.verdict == NO_DIFFERENCE
-    assert published_gain(c, dataset="breastmnist", plan=plan).verdict == INCONCLUSIVE
+    c, _, verdict = judged_gains(plan, "breastmnist")["medmamba_t"]
+    assert c.verdict == verdict == INCONCLUSIVE
+    assert 0 < c.power < 1
 
 
 def test_claims_hold_fail_or_are_not_shown(plan, scene):
     results = rank_everything(scene, plan=plan, rules=RULES)
     ((scratch, mixed),) = results.claims()
-    assert (scratch.verdict, scratch.contrary, scratch.planned) == (DOES_NOT_HOLD, 1, 1)
+    assert (scratch.verdict, scratch.contrary, scratch.planned) == (SHOWN_REVERSED, 1, 1)
     assert mixed.verdict == NOT_RUN
     (claim,) = plan.claims
     mamba, *others = results.ranking("breastmnist", "none").against
@@ -512,10 +525,10 @@ def test_claims_hold_fail_or_are_not_shown(plan, scene):
     def judged(*verdicts):
         return judge_claim(claim, [*others, *(replace(mamba, verdict=v) for v in verdicts)]).verdict
 
-    assert judged(HOLDS, HOLDS) == HOLDS
-    assert judged(HOLDS, NO_DIFFERENCE) == NOT_SHOWN == judged(HOLDS, TOO_FEW_SEEDS)
-    assert judged(HOLDS, REVERSED) == DOES_NOT_HOLD
-    assert judged(TOO_FEW_SEEDS, NOT_RUN) == TOO_FEW_SEEDS
+    assert judged(SHOWN, SHOWN) == SHOWN
+    assert judged(SHOWN, INCONCLUSIVE) == INCONCLUSIVE
+    assert judged(SHOWN, SHOWN_REVERSED) == SHOWN_REVERSED
+    assert judged(SHOWN, TOO_FEW_SEEDS) == TOO_FEW_SEEDS
     assert judged() == NOT_RUN
 
 
@@ -563,24 +576,6 @@ def test_a_reversed_order_is_seen_and_unverified_values_stay_out(plan):
     assert set(everything.models) == {*agreement.models, "medmamba_b"}
 
 
-def test_two_data_sets_cannot_tell_models_apart_by_mean_ranks(plan):
-    for dataset, scale in (("breastmnist", 1), ("pneumoniamnist", 3)):
-        for model, wrong in (("medspectralnet", 10), ("medmamba_t", 40), ("resnet50", 70)):
-            runs(model, wrong * scale, seeds=1, dataset=dataset)
-    runs("swin_tiny", 10, seeds=1)  # not on both
-    rankings = [ranked(plan, dataset=dataset) for dataset in plan.datasets]
-    found = mean_ranks(rankings, plan=plan)
-    assert found.models == ("medspectralnet", "medmamba_t", "resnet50")
-    assert found.mean_ranks == (1, 2, 3)
-    # Demsar (2006), table 5: q of three models at .05 is 2.343.
-    assert found.critical_difference == pytest.approx(2.343 * math.sqrt(3 * 4 / 12), abs=2e-3)
-    assert found.largest_possible == 2 and not found.can_show
-    expected = stats.friedmanchisquare([1, 1], [2, 2], [3, 3]).pvalue
-    assert found.p_value == pytest.approx(expected)
-    assert mean_ranks(rankings * 8, plan=plan).can_show
-    assert mean_ranks(rankings[:1], plan=plan).critical_difference is None
-
-
 # --- tables --------------------------------------------------------------------------------------
 
 
@@ -613,7 +608,7 @@ def test_the_tables_hold_what_the_runs_say(plan, scene):
     pairs = pd.read_csv(StringIO(files["medmnist_ranking_pairs.csv"]))
     focus = pairs[(pairs["comparison"] == "focus") & (pairs["b"] == "resnet50")]
     (found,) = focus[focus["n_seeds"] > 0].itertuples()
-    assert found.verdict == HOLDS
+    assert found.verdict == SHOWN
     assert found.difference == pytest.approx(70 / 156, abs=1e-5)
     assert (pairs["comparison"] == "all pairs").sum() == 10
     readme = readme_ranking(scene, plan=plan, rules=RULES)
@@ -635,7 +630,7 @@ def test_open_automl_stands_beside_the_ranking_of_its_start_not_in_it(plan, scen
     ]
     results = rank_everything(groups, plan=plan, rules=RULES, automl=rows)
     ((row, c),) = results.against_automl("breastmnist")
-    assert row.name == "FLAML on pixels" and c.verdict == HOLDS and c.family_size == 1
+    assert row.name == "FLAML on pixels" and c.verdict == SHOWN and c.family_size == 1
     assert len(results.ranking("breastmnist", "none").ranked) == 5
     page = ranking_files(groups, plan=plan, rules=RULES, automl=rows)["medmnist_ranking.md"]
     assert "| FLAML on pixels | 9 s | from scratch | 42.3" in page
@@ -713,6 +708,6 @@ def test_the_focus_against_others_is_drawn_strongest_first_with_its_verdict(plan
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["MedMamba-T", "MedMamba-B", "ResNet-50", "Swin-T"]
     verdicts = [text.get_text() for text in axes.texts]
-    assert verdicts == [REVERSED, NO_DIFFERENCE, HOLDS, TOO_FEW_SEEDS]
+    assert verdicts == [SHOWN_REVERSED, INCONCLUSIVE, SHOWN, TOO_FEW_SEEDS]
     (diamond,) = [line for line in axes.lines if line.get_marker() == "D"]
     assert (diamond.get_xdata()[0], diamond.get_ydata()[0]) == pytest.approx((1.2, 0))

@@ -12,22 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from helpers.metrics.paired import Difference
-from helpers.metrics.scores import LEVEL
-from helpers.metrics.seeds import SeedMean
+from helpers.metrics.scores import LEVEL, Estimate
 from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, verdict_of_readings
 from study.compare import Compared
 from study.published import NOT_GIVEN, Published
-from study.verdicts import (
-    A_BETTER,
-    B_BETTER,
-    NO_DIFFERENCE,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    REPRODUCED,
-    UNDERSPECIFIED,
-)
-from study.words import gain_sentence, sentence
+from study.verdicts import NOT_REPRODUCED, NOT_RUN, OPEN, REPRODUCED, SHOWN, UNDERSPECIFIED
+from study.words import sentence
 
 OURS = (STAND_IN, OPEN_CHOICE)
 HOUR = 3600.0
@@ -50,10 +40,9 @@ def is_better(*, compared: Sequence[Compared], runs: str) -> Outcome:
         compared: the comparisons that belong to the claim.
         runs: names them.
     """
-    judged = (A_BETTER, B_BETTER, NO_DIFFERENCE)
-    if not compared or any(c.verdict not in judged for c in compared):
+    if not compared or any(c.verdict in OPEN or c.shown.get("auc") is None for c in compared):
         return not_run(runs)
-    said = [f"{sentence(c)} {gain_sentence(c)}".strip() for c in compared]
+    said = [sentence(c) for c in compared]
     figures = {}
     for c in compared:
         suffix = "" if len(compared) == 1 else f" {c.pair.name}"
@@ -63,7 +52,7 @@ def is_better(*, compared: Sequence[Compared], runs: str) -> Outcome:
             f"high{suffix}": c.auc.high,
         }
     return Outcome(
-        verdict=REPRODUCED if all(c.verdict == A_BETTER for c in compared) else NOT_REPRODUCED,
+        verdict=REPRODUCED if all(c.verdict == SHOWN for c in compared) else NOT_REPRODUCED,
         evidence=" ".join(said),
         figures=figures,
         limits=OURS,
@@ -103,7 +92,7 @@ def only_from_scratch(*, compared: Sequence[Compared], start: Published, runs: s
     outcome = is_better(compared=compared, runs=runs)
     if outcome.verdict == NOT_RUN or start.printed != NOT_GIVEN:
         return outcome
-    aucs = "; ".join(f"AUC {c.auc.a:.3f} against {c.auc.b:.3f}" for c in compared)
+    aucs = "; ".join("AUC {:.3f} against {:.3f}".format(*c.means["auc"]) for c in compared)
     return replace(
         outcome,
         verdict=UNDERSPECIFIED,
@@ -113,7 +102,7 @@ def only_from_scratch(*, compared: Sequence[Compared], start: Published, runs: s
 
 
 def adds_to(
-    *, added: Difference | None, matched: Sequence[Compared], what: str, runs: str
+    *, added: Estimate | None, matched: Sequence[Compared], what: str, runs: str
 ) -> Outcome:
     """Check that a head improves the plain network.
 
@@ -179,7 +168,7 @@ def keeps_its_auc(
         )
         for name, d in damaged.items()
     }
-    signs = [c.verdict == A_BETTER for c in compared] + [k.low > 0 for k in kept.values()]
+    signs = [c.verdict == SHOWN for c in compared] + [k.low > 0 for k in kept.values()]
     listed = "; ".join(f"{name} {k.text(digits=3)}" for name, k in kept.items())
     return replace(
         outcome,
@@ -196,12 +185,11 @@ def parts_matter(*, parts: Sequence[Compared], whole: Compared, runs: str) -> Ou
     Verdict: not run where a comparison has no verdict yet; reproduced where the framework as a
     whole and at least one part are better on the AUC; else not reproduced.
     """
-    judged = (A_BETTER, B_BETTER, NO_DIFFERENCE)
-    if any(c.verdict not in judged for c in (*parts, whole)):
+    if any(c.verdict in OPEN or c.shown.get("auc") is None for c in (*parts, whole)):
         return not_run(runs)
-    better = [c for c in parts if c.verdict == A_BETTER]
+    better = [c for c in parts if c.verdict == SHOWN]
     largest = max(parts, key=lambda c: c.auc.value)
-    holds = bool(better) and whole.verdict == A_BETTER
+    holds = bool(better) and whole.verdict == SHOWN
     return Outcome(
         verdict=REPRODUCED if holds else NOT_REPRODUCED,
         evidence=f"{sentence(whole)} Of {len(parts)} parts taken away, {len(better) or 'none'} "
@@ -368,8 +356,8 @@ def sensitive(
 
 def headline(
     *,
-    accuracy: SeedMean | None,
-    auc: SeedMean | None,
+    accuracy: Estimate | None,
+    auc: Estimate | None,
     printed: tuple[Published, Published],
     source: Published,
 ) -> Outcome:
@@ -388,15 +376,16 @@ def headline(
         verdict = UNDERSPECIFIED
     return Outcome(
         verdict=verdict,
-        evidence=f"The images are not named. On as many others ours is {100 * accuracy.mean:.1f} % "
-        f"(95 % {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}), AUC {auc.mean:.3f} "
-        f"({auc.low:.3f} to {auc.high:.3f}), n = {accuracy.n_seeds}.",
+        evidence="The images are not named. On as many others ours is "
+        f"{100 * accuracy.value:.1f} % (95 % {100 * accuracy.low:.1f} to "
+        f"{100 * accuracy.high:.1f}), AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
+        f"n = {accuracy.seeds}.",
         figures={
-            "accuracy": accuracy.mean,
+            "accuracy": accuracy.value,
             "low": accuracy.low,
             "high": accuracy.high,
             "published": printed[0].fraction,
-            "auc": auc.mean,
+            "auc": auc.value,
             "published auc": printed[1].fraction,
         },
         limits=OURS,
@@ -408,7 +397,7 @@ def faster(
     *,
     early_a: Sequence[float],
     early_b: Sequence[float],
-    final: Difference | None,
+    final: Estimate | None,
     others: Published,
     runs: str,
 ) -> Outcome:
@@ -519,14 +508,14 @@ def trains_on_a_cpu(*, seconds: Sequence[float], devices: Sequence[str], runs: s
     )
 
 
-def reliable(*, seeds: Published, accuracy: SeedMean | None) -> Outcome:
+def reliable(*, seeds: Published, accuracy: Estimate | None, sd: float | None) -> Outcome:
     """Check that the performance is stable.
 
     Verdict: underspecified while the paper gives no seeds; not run without runs; else reproduced
     where our scatter over the seeds is below what the test images alone leave open (half the
     interval's width), not reproduced otherwise.
     """
-    ours = "" if accuracy is None or accuracy.sd is None else f"{100 * accuracy.sd:.1f}"
+    ours = "" if accuracy is None or sd is None else f"{100 * sd:.1f}"
     if seeds.printed == NOT_GIVEN:
         said = f" Our accuracy scatters by {ours} points." if ours else ""
         return Outcome(
@@ -537,11 +526,11 @@ def reliable(*, seeds: Published, accuracy: SeedMean | None) -> Outcome:
         )
     if not ours:
         return not_run("brain_inspired")
-    stable = accuracy.sd < (accuracy.high - accuracy.low) / 2
+    stable = sd < (accuracy.high - accuracy.low) / 2
     return Outcome(
         verdict=REPRODUCED if stable else NOT_REPRODUCED,
-        evidence=f"Our accuracy scatters by {ours} points over {accuracy.n_seeds} seeds.",
-        figures={"sd": accuracy.sd},
+        evidence=f"Our accuracy scatters by {ours} points over {accuracy.seeds} seeds.",
+        figures={"sd": sd},
         limits=OURS,
         runs=("brain_inspired",),
     )

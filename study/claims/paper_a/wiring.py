@@ -4,9 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from helpers.metrics.paired import auc_difference
+from helpers.metrics.seeds import aggregate_seeds
 from helpers.paths import results_root
-from helpers.runs.groups import Group, group_auc, group_runs, is_real, paired_predictions
+from helpers.runs.groups import Group, common_seeds, group_runs, is_real
 from helpers.runs.store import Run, list_runs
 from study.claims import confusion
 from study.claims.check import Check
@@ -15,7 +15,7 @@ from study.claims.one_cycle import chance_of_fit, find_schedules
 from study.claims.paper_a import data, results, table4, training
 from study.claims.paper_a import sizes as sizes_a
 from study.claims.split_sizes import search_sizes
-from study.compare import Compared, Results, compare_all
+from study.compare import Compared, Results, compare_all, measure
 from study.plans.comparisons import load_plan
 from study.published import PRINTED_EPOCHS, Published, lookup, rounding
 
@@ -150,8 +150,7 @@ def _quantum_over_plain() -> dict[str, Any]:
     plain = _compared("table4", "over_resnet18").b
     added = None
     if quantum and plain:
-        seeds, y_true, *sides = paired_predictions(quantum, plain)
-        added = auc_difference(y_true, *sides) if seeds else None
+        added = measure(quantum, plain).get("auc")
     return {
         "added": added,
         "matched": [_compared("ablation", "quantum_mlp")],
@@ -180,7 +179,7 @@ def _schedules() -> dict[str, Any]:
     a, b = _one_cycle_runs(), _framework()
     if a is None or b is None:
         return {"early_a": [], "early_b": [], "final": None}
-    seeds, y_true, *sides = paired_predictions(a, b)
+    seeds = common_seeds(a, b)
     early = [
         [
             v
@@ -189,7 +188,7 @@ def _schedules() -> dict[str, Any]:
         ]
         for g in (a, b)
     ]
-    final = auc_difference(y_true, *sides) if seeds else None
+    final = measure(a, b).get("auc")
     return {"early_a": early[0], "early_b": early[1], "final": final}
 
 
@@ -450,7 +449,7 @@ CHECKS: dict[str, Check] = {
         results.headline,
         lambda: {
             "accuracy": _framework().accuracy if _framework() else None,
-            "auc": group_auc(_framework()) if _framework() else None,
+            "auc": _framework().auc if _framework() else None,
             "printed": tuple(_printed("Table 2", "test", name) for name in ("accuracy", "auc")),
             "source": _methods("data", "source"),
         },
@@ -578,6 +577,7 @@ CHECKS: dict[str, Check] = {
         lambda: {
             "seeds": _methods("training", "seeds"),
             "accuracy": _framework().accuracy if _framework() else None,
+            "sd": aggregate_seeds(_framework().values("accuracy"))["sd"] if _framework() else None,
         },
     ),
 }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
-from study.verdicts import HOLDS, IN_PART, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
+from study.verdicts import IN_PART, NOT_REPRODUCED, NOT_RUN, REPRODUCED, SHOWN, UNDERSPECIFIED
 from study.words import p_text
 
 _STUDY = "results/localisation"
@@ -22,7 +22,7 @@ def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
     chance = next(iter(finding.against.values()))
     missed = finding.not_beaten(level)
-    verdicts = {HOLDS: REPRODUCED, IN_PART: UNDERSPECIFIED}
+    verdicts = {SHOWN: REPRODUCED, IN_PART: UNDERSPECIFIED}
     return Outcome(
         verdict=verdicts.get(finding.verdict, NOT_REPRODUCED),
         evidence="On angiograms with lesion boxes, which BreastMNIST has not: "
@@ -43,7 +43,7 @@ def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
     """
     if not findings:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
-    fits = all(finding.verdict == HOLDS for finding in findings)
+    fits = all(finding.verdict == SHOWN for finding in findings)
     listed = "; ".join(
         f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)}): {f.verdict}" for f in findings
     )
@@ -65,7 +65,7 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
     """
     if not findings:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
-    fits = all(f.sign.verdict == HOLDS for f in findings)
+    fits = all(f.sign.verdict == SHOWN for f in findings)
     listed = "; ".join(
         f"{f.dataset}, {f.title}: {f.normal.value:.3f} and {f.lesion.value:.3f} "
         f"({p_text(f.sign.p_value)}, {f.sign.verdict})"

@@ -2,82 +2,66 @@
 
 from collections.abc import Sequence
 
-from helpers.runs.groups import Group
 from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome
 from study.compare import Compared
-from study.plans.verdicts import Rules
+from study.levels import Level
 from study.published import Published
 from study.ranking import Against, JudgedClaim
 from study.verdicts import (
-    A_BETTER,
-    B_BETTER,
-    DOES_NOT_HOLD,
-    HOLDS,
-    NO_DIFFERENCE,
+    EXCLUDED,
+    INCONCLUSIVE,
+    NO_COMPETITOR,
     NOT_REPRODUCED,
     NOT_RUN,
-    NOT_SHOWN,
+    OPEN,
     OURS_HIGHER,
     OURS_LOWER,
     REPRODUCED,
-    REVERSED,
-    TOO_FEW_SEEDS,
+    SHOWN,
+    SHOWN_REVERSED,
     UNDERSPECIFIED,
     UNTESTABLE,
-    judge,
 )
 from study.words import p_text, signed
 
-# Share of the paper's epochs from which on a lower accuracy counts against the printed one.
-ENOUGH = 0.1
-_OPEN = (TOO_FEW_SEEDS, NOT_RUN)
+_OPEN = OPEN
+_NOT_SHOWN = (INCONCLUSIVE, EXCLUDED, UNTESTABLE, NO_COMPETITOR)
 
 
-def table3(
-    *, printed: Published, groups: Sequence[Group], rules: Rules, epochs: Published
-) -> Outcome:
+def table3(*, level: Level, epochs: Published) -> Outcome:
     """Judge a printed accuracy.
 
-    Rule: that of `params/verdicts.yaml`. Of several protocols within what the paper says, the one
-    with enough seeds that is nearest to it counts: most epochs, then the largest image files.
-    "Reproduced" where its 95 % interval holds the printed value, "not run" without one. Below the
-    printed value after less than a tenth of the paper's epochs is no refutation: also "not run".
+    Rule: `levels.judge_level`; until this list has the same words, what is open, too short among
+    it, is "not run", and "compatible" is "underspecified".
 
     Args:
-        printed: accuracy.
-        groups: runs of the network from ImageNet weights on the data set.
-        rules: see `plans.verdicts.load_rules`.
+        level: the number beside our runs.
         epochs: of the paper.
     """
-    judged = [(g, judge(printed, g.accuracy, rules=rules)) for g in groups]
-    enough = [(g, v) for g, v in judged if v in (REPRODUCED, OURS_LOWER, OURS_HIGHER)]
-    if not enough:
-        most = max((len(g.seeds) for g in groups), default=0)
+    printed, ours = level.published, level.one_more
+    found = {REPRODUCED: REPRODUCED, OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
+    if ours is None or ours.low is None:
         return Outcome(
             verdict=NOT_RUN,
-            evidence=f"Printed: {printed.printed} %. Runs of one protocol so far: {most}; a "
-            "verdict needs as many seeds as params/verdicts.yaml asks for.",
-            figures={"printed": printed.value, "seeds": float(most)},
+            evidence=f"Printed: {printed.printed} %. {level.verdict}.",
+            figures={"printed": printed.value, "seeds": float(ours.seeds if ours else 0)},
         )
-    group, verdict = max(enough, key=lambda p: (p[0].config["epochs"], p[0].source_size))
-    mean, config = group.accuracy, group.config
-    short = config["epochs"] < epochs.value
-    found = REPRODUCED if verdict == REPRODUCED else NOT_REPRODUCED
-    early = config["epochs"] < ENOUGH * epochs.value and verdict == OURS_LOWER
+    config, group = level.group.config, level.group
+    verdict = NOT_RUN if level.verdict in OPEN else found.get(level.verdict, UNDERSPECIFIED)
     return Outcome(
-        verdict=NOT_RUN if early else found,
-        evidence=f"Ours: {100 * mean.mean:.1f} % ({100 * mean.low:.1f} to {100 * mean.high:.1f}, "
-        f"{mean.n_seeds} seeds, {config['image_size']} px from {group.source_size} px files, "
-        f"{config['epochs']} epochs); printed: {printed.printed} % after {epochs.printed}."
-        + (" So few epochs refute nothing." if early else ""),
+        verdict=verdict,
+        evidence=f"Ours: {100 * ours.value:.1f} % (one more run: {100 * ours.low:.1f} to "
+        f"{100 * ours.high:.1f}, {ours.seeds} seeds, {config['image_size']} px from "
+        f"{group.source_size} px files, {config['epochs']} epochs); printed: {printed.printed} % "
+        f"after {epochs.printed}: {level.verdict}.",
         figures={
             "printed": printed.value,
-            "seeds": float(mean.n_seeds),
-            "mean": 100 * mean.mean,
-            "low": 100 * mean.low,
-            "high": 100 * mean.high,
+            "seeds": float(ours.seeds),
+            "mean": 100 * ours.value,
+            "low": 100 * ours.low,
+            "high": 100 * ours.high,
         },
-        limits=(OPEN_CHOICE, BUDGET) if short else (OPEN_CHOICE,),
+        limits=(OPEN_CHOICE, BUDGET) if config["epochs"] < epochs.value else (OPEN_CHOICE,),
         runs=(config["recipe"],),
     )
 
@@ -97,21 +81,15 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     """
     sides = (published, scratch)
     verdicts = [judged.verdict for judged in sides]
-    open_ones = missing or any(
-        judged.judged < judged.planned or not judged.planned for judged in sides
-    )
     verdict = NOT_RUN
-    if DOES_NOT_HOLD in verdicts:
+    if SHOWN_REVERSED in verdicts or EXCLUDED in verdicts:
         verdict = NOT_REPRODUCED
-    elif not open_ones:
-        verdict = REPRODUCED if published.verdict == HOLDS else NOT_REPRODUCED
-    elif NOT_SHOWN in verdicts and any(judged.judged > judged.shown for judged in sides):
-        # One comparison with enough seeds does not show it: "on all" cannot hold any more.
-        verdict = NOT_REPRODUCED
+    elif not missing and not any(v in OPEN for v in verdicts):
+        verdict = REPRODUCED if published.verdict == SHOWN else NOT_REPRODUCED
     named = ("as the paper compares", "both from scratch")
     said = "; ".join(
         f"{name}: {judged.verdict}, better in {judged.shown}, worse in {judged.contrary} of "
-        f"{judged.planned} comparisons ({judged.judged} with enough seeds)"
+        f"{judged.planned} comparisons ({judged.judged} with a verdict)"
         for name, judged in zip(named, sides, strict=True)
     )
     needs = f" Not run: {', '.join(missing)}." if missing else ""
@@ -133,14 +111,14 @@ def worse_somewhere(*, against: Sequence[Against], missing: Sequence[str]) -> Ou
     verdicts = [c.verdict for c in against]
     waiting = missing or not verdicts or any(v in _OPEN for v in verdicts)
     verdict = NOT_RUN if waiting else NOT_REPRODUCED
-    if REVERSED in verdicts:
+    if SHOWN_REVERSED in verdicts:
         verdict = REPRODUCED
     return Outcome(
         verdict=verdict,
         evidence=f"Of {len(verdicts)} comparisons on the data sets run, the other is shown to be "
-        f"better in {verdicts.count(REVERSED)}, ours in {verdicts.count(HOLDS)}; not judged "
+        f"better in {verdicts.count(SHOWN_REVERSED)}, ours in {verdicts.count(SHOWN)}; not judged "
         f"yet: {sum(v in _OPEN for v in verdicts)}.",
-        figures={"other": float(verdicts.count(REVERSED)), "n": float(len(verdicts))},
+        figures={"other": float(verdicts.count(SHOWN_REVERSED)), "n": float(len(verdicts))},
         runs=("ranking",),
     )
 
@@ -154,7 +132,7 @@ def plain_as_good(*, against: Sequence[Against], missing: Sequence[str]) -> Outc
     difference, more data sets cannot change the answer.
     """
     verdicts = [c.verdict for c in against]
-    failed = [v for v in verdicts if v in (REVERSED, NO_DIFFERENCE, UNTESTABLE)]
+    failed = [v for v in verdicts if v in (SHOWN_REVERSED, *_NOT_SHOWN)]
     waiting = missing or not verdicts or any(v in _OPEN for v in verdicts)
     verdict = NOT_REPRODUCED if failed else NOT_RUN if waiting else REPRODUCED
     listed = "; ".join(
@@ -181,11 +159,11 @@ def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     seeds and none has failed; else "not reproduced".
     """
     verdicts = [c.verdict for c in compared]
-    failed = [v for v in verdicts if v in (B_BETTER, NO_DIFFERENCE, UNTESTABLE)]
+    failed = [v for v in verdicts if v in (SHOWN_REVERSED, *_NOT_SHOWN)]
     verdict = NOT_RUN
     if failed:
         verdict = NOT_REPRODUCED
-    elif verdicts and set(verdicts) == {A_BETTER}:
+    elif verdicts and set(verdicts) == {SHOWN}:
         verdict = REPRODUCED
     return Outcome(
         verdict=verdict,
@@ -200,10 +178,10 @@ def _said(c: Compared) -> str:
     if c.auc is None or c.auc.low is None:
         return f"{c.pair.title}: {c.verdict}"
     low, high = signed(c.auc.low), signed(c.auc.high)
-    p = f", {p_text(c.p_auc)}" if c.p_auc is not None else ""
+    p = f", {p_text(c.p['auc'])}" if c.p.get("auc") is not None else ""
     return (
         f"{c.pair.title} changes the AUC by {signed(c.auc.value)} ({low} to {high}, "
-        f"{c.auc.n_seeds} seed(s){p}): {c.verdict}"
+        f"{c.auc.seeds} seed(s){p}): {c.verdict}"
     )
 
 

@@ -13,6 +13,7 @@ from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import load_run
 from study.compare import Compared, best_optimizers, compare_family
 from study.costs.store import Store, store_path
+from study.levels import Level, judge_level, matches
 from study.maps.findings import (
     focus_findings,
     is_measured,
@@ -32,7 +33,7 @@ from study.ranking import Against, compare_as_published, compare_focus, judge_cl
 from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes, giga_macs
 
 SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
-RECIPES = ("common", "ranking", "table2")
+RECIPES = ("common", "ranking", "table2", "paper_b")
 
 
 # --- published ------------------------------------------------------------------------------------
@@ -185,15 +186,15 @@ def _groups(root: Path) -> tuple[Group, ...]:
 
 
 def network_groups(dataset: str) -> list[Group]:
-    """Return runs of the network, from ImageNet weights, under the recipes judged for Table 3."""
-    wanted = {"model": "medspectralnet", "pretrained": "imagenet", "label_noise": 0.0}
-    return [
-        g
-        for g in groups()
-        if g.dataset == dataset
-        and g.config["recipe"] in ("common", "ranking")
-        and all(g.config[k] == v for k, v in wanted.items())
-    ]
+    """Return runs of the network that stand beside its printed accuracy."""
+    chosen = [c for c in load_rules().comparisons if c.paper == "B"]
+    return [g for g in groups() if g.dataset == dataset and any(matches(c, g) for c in chosen)]
+
+
+def network_level(dataset: str) -> Level:
+    """Return the network's printed accuracy on a data set beside our runs."""
+    key = {"paper": "B", "table": "Table 3", "row": "MedSpectralNet"}
+    return judge_level(groups(), **key, dataset=dataset, rules=load_rules())
 
 
 @cache
@@ -270,7 +271,7 @@ def compared(family: str, *names: str) -> list[Compared]:
 @cache
 def _family(root: Path, name: str) -> tuple[Compared, ...]:
     plan = load_table2().plan
-    return tuple(compare_family(plan.family(name), _groups(root), plan=plan))
+    return tuple(compare_family(plan.family(name), _groups(root), plan=plan, rules=load_rules()))
 
 
 def optimizers() -> dict[str, str]:

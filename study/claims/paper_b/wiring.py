@@ -13,7 +13,6 @@ from study.claims.paper_b import (
     stored,
 )
 from study.claims.paper_b.stored import accuracy, b
-from study.plans.verdicts import load_rules
 from study.published import Published, lookup
 from study.sizes import IMAGE_SIZE
 
@@ -30,9 +29,7 @@ def _table3(dataset: str) -> Check:
     return Check(
         results.table3,
         lambda: {
-            "printed": accuracy(dataset),
-            "groups": stored.network_groups(dataset),
-            "rules": load_rules(),
+            "level": stored.network_level(dataset),
             "epochs": b("methods", "training", "epochs"),
         },
     )

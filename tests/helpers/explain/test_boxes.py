@@ -443,14 +443,14 @@ def test_a_single_image_has_no_interval():
     ours = summarise(crossed(n=1))
     assert (ours.low, ours.high, ours.n_images) == (None, None, 1)
     assert ours.sd is not None
-    assert difference(crossed(n=1), np.zeros(1)).p_value is None
+    assert difference(crossed(n=1), np.zeros(1)).p is None
 
 
 def test_with_one_seed_a_difference_is_students_paired_test():
     a, b = crossed(1), crossed(1, seed=1, mean=0.45)
     ours, student = difference(a, b), stats.ttest_rel(a[0], b[0])
     interval = student.confidence_interval(0.95)
-    assert ours.p_value == pytest.approx(student.pvalue)
+    assert ours.p == pytest.approx(student.pvalue)
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
     assert ours.sd is None
 
@@ -463,7 +463,7 @@ def test_both_parts_of_a_difference_against_a_direct_computation():
     df = (images + seeds) ** 2 / (images**2 / 59 + seeds**2 / 4)
     error = np.sqrt(images + seeds)
     assert ours.value == pytest.approx((a - b).mean())
-    assert ours.p_value == pytest.approx(2 * stats.t.sf(ours.value / error, df))
+    assert ours.p == pytest.approx(2 * stats.t.sf(ours.value / error, df))
     assert ours.high - ours.value == pytest.approx(stats.t.ppf(0.975, df) * error)
     assert ours.sd == pytest.approx(by_seed.std(ddof=1))
 
@@ -474,7 +474,7 @@ def test_a_control_without_seeds_meets_every_seed():
     assert ours == difference(a, np.repeat(control[None], 5, axis=0))
     back = difference(control, a)
     assert (back.value, back.low, back.high) == pytest.approx((-ours.value, -ours.high, -ours.low))
-    assert (back.p_value, back.n_seeds) == (pytest.approx(ours.p_value), 5)
+    assert (back.p, back.n_seeds) == (pytest.approx(ours.p), 5)
     assert difference(control, control * 0.9).n_seeds is None
 
 
@@ -491,7 +491,7 @@ def test_two_classes_with_one_seed_are_welchs_test():
     a, b = crossed(1, 60), crossed(1, 40, seed=1, mean=0.45, images=0.2)
     ours, welch = class_difference(a, b), stats.ttest_ind(a[0], b[0], equal_var=False)
     interval = welch.confidence_interval(0.95)
-    assert ours.p_value == pytest.approx(welch.pvalue)
+    assert ours.p == pytest.approx(welch.pvalue)
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
     assert (ours.n_images, ours.n_seeds) == (100, 1)
 
@@ -510,9 +510,9 @@ def test_seeds_widen_the_difference_of_two_classes():
 def test_no_difference_and_one_without_variance(compare):
     same = np.full((3, 8), 0.25)
     nothing = compare(same, same)
-    assert (nothing.value, nothing.low, nothing.high, nothing.p_value) == (0, 0, 0, 1)
+    assert (nothing.value, nothing.low, nothing.high, nothing.p) == (0, 0, 0, 1)
     certain = compare(same + 0.5, same)
-    assert (certain.value, certain.low, certain.high, certain.p_value) == (0.5, None, None, None)
+    assert (certain.value, certain.low, certain.high, certain.p) == (0.5, None, None, None)
 
 
 def test_the_intervals_cover_images_and_seeds():
@@ -525,8 +525,8 @@ def test_the_intervals_cover_images_and_seeds():
             b = crossed(seed=10_000 + trial, **settings_)
             mean = summarise(a)
             means.append(mean.low <= 0.5 <= mean.high)
-            differences.append(difference(a, b).p_value > 0.05)
-            classes.append(class_difference(a, b[:, :30]).p_value > 0.05)
+            differences.append(difference(a, b).p > 0.05)
+            classes.append(class_difference(a, b[:, :30]).p > 0.05)
             flat = stats.sem(a.ravel()) * 1.96
             naive.append(abs(a.mean() - 0.5) <= flat)
         for covered in (means, differences, classes):

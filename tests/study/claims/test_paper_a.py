@@ -8,8 +8,7 @@ import pytest
 import torch
 import torchvision
 
-from helpers.metrics.paired import Difference
-from helpers.metrics.seeds import SeedMean
+from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
 from study.claims.confusion import Confusion, matrices
 from study.claims.ledger import load_claims
@@ -23,12 +22,12 @@ from study.claims.paper_a.wiring import CHECKS
 from study.claims.split_sizes import search_sizes
 from study.published import Published, parse_printed
 from study.verdicts import (
-    A_BETTER,
     CONTRADICTED,
-    NO_DIFFERENCE,
+    INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
+    SHOWN,
     UNDERSPECIFIED,
 )
 
@@ -50,11 +49,11 @@ def rates_printed(*texts):
 
 def gain(compared):
     """Return comparisons that all came out in favour of A."""
-    better = Difference(0.9, 0.8, 0.1, 0.01, 0.08, 0.12, 1e-6, 5, 120)
+    better = Estimate(0.1, 0.08, 0.12, 120, "made up", seeds=5, p=1e-6)
     # None of the pairs keeps a printed gain: the sentence would judge it anew.
     pairs = [replace(c.pair, published=None) for c in compared]
     return [
-        replace(c, pair=pair, auc=better, p_auc=1e-5, p_mcnemar=1e-5, verdict=A_BETTER)
+        replace(c, pair=pair, auc=better, p={"auc": 1e-5}, shown={"auc": 1}, verdict=SHOWN)
         for c, pair in zip(compared, pairs, strict=True)
     ]
 
@@ -64,7 +63,7 @@ def all_better(inputs):
 
 
 RISING = [fraction(text) for text in ("0.7", "0.8", "0.9", "0.85")]
-SURE = SeedMean(0.85, 0.01, 0.78, 0.9, 5, 120)
+SURE = Estimate(0.85, 0.78, 0.9, 120, "made up", seeds=5)
 WRONG_MATRIX = {"matrix": Confusion(tn=30, fp=30, fn=30, tp=30)}
 HALF = Backbone(trunk=100, last_stage=90, last_block=60, features=9)
 
@@ -133,7 +132,7 @@ OTHERWISE = {
     "A55": (all_better, REPRODUCED),
     "A56": (lambda i: all_better(i) | {"start": printed("scratch", "text")}, REPRODUCED),
     "A57": (all_better, REPRODUCED),
-    "A58": ({"added": Difference(0.9, 0.8, 0.1, 0.01, 0.08, 0.12, 1e-6, 5, 120)}, REPRODUCED),
+    "A58": ({"added": Estimate(0.1, 0.08, 0.12, 120, "made up", seeds=5, p=1e-6)}, REPRODUCED),
     "A59": ({"results": printed("linear", "text")}, REPRODUCED),
     "A60": (all_better, REPRODUCED),
     "A61": (all_better, REPRODUCED),
@@ -161,7 +160,7 @@ OTHERWISE = {
         REPRODUCED,
     ),
     "A76": (lambda i: all_better(i) | {"damaged": {"noise": KEPT}}, REPRODUCED),
-    "A78": ({"seeds": printed("5", "seeds"), "accuracy": SURE}, REPRODUCED),
+    "A78": ({"seeds": printed("5", "seeds"), "accuracy": SURE, "sd": 0.01}, REPRODUCED),
 }
 
 
@@ -240,7 +239,7 @@ def test_without_runs_nothing_is_judged(name, empty, inputs):
 
 def test_one_of_two_comparisons_is_not_enough(inputs):
     first, second = inputs["A74"]["compared"]
-    assert second.verdict == NO_DIFFERENCE
+    assert second.verdict == INCONCLUSIVE
     mixed = {"compared": [*gain([first]), second], "runs": "r"}
     assert CHECKS["A55"].function(**mixed).verdict == NOT_REPRODUCED
 

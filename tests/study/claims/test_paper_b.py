@@ -7,7 +7,6 @@ import pytest
 
 from helpers.explain.boxes import MeanScore, ScoreDifference
 from helpers.metrics.scores import Estimate
-from helpers.metrics.seeds import seed_mean
 from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
 from study.claims.outcome import VERDICTS
@@ -18,16 +17,17 @@ from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.published import Published, lookup, parse_printed
 from study.ranking import Against, JudgedClaim
 from study.verdicts import (
-    A_BETTER,
+    COMPATIBLE,
     CONTRADICTED,
-    DOES_NOT_HOLD,
-    HOLDS,
     IN_PART,
-    NO_DIFFERENCE,
+    INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OURS_LOWER,
     REPRODUCED,
-    REVERSED,
+    SHORT,
+    SHOWN,
+    SHOWN_REVERSED,
     TOO_FEW_SEEDS,
     UNDERSPECIFIED,
 )
@@ -62,26 +62,20 @@ def to(text, unit="%"):
     return lambda old: printed(text, unit)
 
 
-def runs(share, *, seeds=5, n=5000):
+def ours(verdict):
     group = SimpleNamespace(
-        accuracy=seed_mean([share] * seeds, n_images=n),
-        config={"epochs": 200, "image_size": 224, "recipe": "common"},
-        source_size=224,
-        seeds=list(range(seeds)),
+        config={"epochs": 200, "image_size": 224, "recipe": "common"}, source_size=224
     )
-    return [group]
-
-
-def table3(inputs):
-    return inputs | {"groups": runs(inputs["printed"].fraction)}
+    one_more = Estimate(0.9, 0.89, 0.91, 5000, "made up", seeds=5)
+    return lambda level: replace(level, group=group, one_more=one_more, verdict=verdict)
 
 
 TABLE3 = [
-    (table3, REPRODUCED),
-    (put(groups=lambda _: runs(0.5)), NOT_REPRODUCED),
-    (put(groups=lambda _: runs(0.5), epochs=to("3000", "epochs")), NOT_RUN),
-    (put(groups=[]), NOT_RUN),
-    (put(groups=lambda _: runs(0.5, seeds=1)), NOT_RUN),
+    (put(level=ours(REPRODUCED)), REPRODUCED),
+    (put(level=ours(OURS_LOWER)), NOT_REPRODUCED),
+    (put(level=ours(SHORT)), NOT_RUN),
+    (put(level=ours(COMPATIBLE)), UNDERSPECIFIED),
+    (put(level=lambda level: replace(level, one_more=None, verdict=NOT_RUN)), NOT_RUN),
 ]
 GAIN = [(put(gain=to("0.1", "points")), NOT_REPRODUCED)]
 SIZE = [(put(counted=lambda old: old * 1.2), NOT_REPRODUCED)]
@@ -115,10 +109,10 @@ def judged(verdict, *, shown=0, contrary=0, seen=2, planned=2):
     return JudgedClaim(None, verdict, shown, contrary, seen, planned)
 
 
-FULL = judged(HOLDS, shown=2)
+FULL = judged(SHOWN, shown=2)
 IN_WORDS = [
     (put(scratch=FULL, published=FULL, missing=()), REPRODUCED),
-    (put(published=judged(DOES_NOT_HOLD, contrary=1)), NOT_REPRODUCED),
+    (put(published=judged(SHOWN_REVERSED, contrary=1)), NOT_REPRODUCED),
     (put(scratch=judged(NOT_RUN, seen=0), published=judged(NOT_RUN, seen=0)), NOT_RUN),
 ]
 
@@ -128,8 +122,8 @@ def against(*verdicts):
 
 
 PARTS = [
-    (lambda i: i | {"compared": verdicts(i, A_BETTER)}, REPRODUCED),
-    (lambda i: i | {"compared": verdicts(i, NO_DIFFERENCE)}, NOT_REPRODUCED),
+    (lambda i: i | {"compared": verdicts(i, SHOWN)}, REPRODUCED),
+    (lambda i: i | {"compared": verdicts(i, INCONCLUSIVE)}, NOT_REPRODUCED),
     (lambda i: i | {"compared": verdicts(i, TOO_FEW_SEEDS)}, NOT_RUN),
 ]
 
@@ -143,7 +137,7 @@ MEAN = MeanScore(0.3, 0.2, 0.4, 0.01, 60, 60, 5)
 
 
 def layer(verdict):
-    p = 0.001 if verdict == HOLDS else 1.0
+    p = 0.001 if verdict == SHOWN else 1.0
     return LayerFinding("x", "a layer", {"chance": SHIFT}, {"chance": p}, verdict)
 
 
@@ -156,14 +150,14 @@ def classes(verdict):
 
 
 FOCUS = [
-    (put(finding=layer(HOLDS)), REPRODUCED),
-    (put(finding=layer(DOES_NOT_HOLD)), NOT_REPRODUCED),
+    (put(finding=layer(SHOWN)), REPRODUCED),
+    (put(finding=layer(SHOWN_REVERSED)), NOT_REPRODUCED),
     (put(finding=layer(IN_PART)), UNDERSPECIFIED),
     (put(finding=None), NOT_RUN),
 ]
 SPREAD = [
-    (put(findings=classes(HOLDS)), REPRODUCED),
-    (put(findings=classes(REVERSED)), NOT_REPRODUCED),
+    (put(findings=classes(SHOWN)), REPRODUCED),
+    (put(findings=classes(SHOWN_REVERSED)), NOT_REPRODUCED),
     (put(findings=[]), NOT_RUN),
 ]
 
@@ -273,14 +267,14 @@ ALTERED = {
     ],
     **dict.fromkeys(("B78", "B85", "B99"), IN_WORDS),
     "B79": [
-        (put(against=against(NOT_RUN, REVERSED)), REPRODUCED),
-        (put(against=against(HOLDS, NO_DIFFERENCE), missing=[]), NOT_REPRODUCED),
+        (put(against=against(NOT_RUN, SHOWN_REVERSED)), REPRODUCED),
+        (put(against=against(SHOWN, INCONCLUSIVE), missing=[]), NOT_REPRODUCED),
         (put(against=against(TOO_FEW_SEEDS)), NOT_RUN),
     ],
     "B86": [
-        (put(against=against(HOLDS, HOLDS), missing=[]), REPRODUCED),
-        (put(against=against(HOLDS, NO_DIFFERENCE)), NOT_REPRODUCED),
-        (put(against=against(HOLDS), missing=["DermaMNIST"]), NOT_RUN),
+        (put(against=against(SHOWN, SHOWN), missing=[]), REPRODUCED),
+        (put(against=against(SHOWN, INCONCLUSIVE)), NOT_REPRODUCED),
+        (put(against=against(SHOWN), missing=["DermaMNIST"]), NOT_RUN),
     ],
     "B87": [(put(pairs={"a set": (printed("90.0"), {"plain": printed("80.0")})}), UNDERSPECIFIED)],
     **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
@@ -300,8 +294,8 @@ ALTERED = {
     ],
     **dict.fromkeys(("B106", "B107"), FOCUS),
     "B108": [
-        (put(findings=[sign(HOLDS), sign(HOLDS)]), REPRODUCED),
-        (put(findings=[sign(HOLDS), sign(REVERSED)]), NOT_REPRODUCED),
+        (put(findings=[sign(SHOWN), sign(SHOWN)]), REPRODUCED),
+        (put(findings=[sign(SHOWN), sign(SHOWN_REVERSED)]), NOT_REPRODUCED),
         (put(findings=[]), NOT_RUN),
     ],
     **dict.fromkeys(("B109", "B110"), SPREAD),

@@ -11,7 +11,7 @@ from study.maps import findings
 from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, load_scores, save_scores
 from study.plans.maps import load_plan
 from study.tables import maps as tables
-from study.verdicts import DOES_NOT_HOLD, HOLDS, IN_PART, NO_DIFFERENCE, REVERSED
+from study.verdicts import IN_PART, INCONCLUSIVE, SHOWN, SHOWN_REVERSED
 
 LAYERS = {
     "backbone": "Backbone",
@@ -103,26 +103,26 @@ def test_a_layer_above_all_controls_holds_one_above_chance_holds_in_part(study, 
     layers = {"spectralflow2": 0.7, "contextgate": 0.5, "backbone": 0.3}
     write_study(plan, study, {"medspectralnet": layers, "random": {"contextgate": 0.6}})
     found = verdicts(study, plan)
-    assert found["spectralflow2"].verdict == HOLDS
+    assert found["spectralflow2"].verdict == SHOWN
     assert found["spectralflow2"].not_beaten(plan.level) == []
     assert found["contextgate"].verdict == IN_PART
     assert found["contextgate"].not_beaten(plan.level) == ["random"]
-    assert found["backbone"].verdict == DOES_NOT_HOLD
+    assert found["backbone"].verdict == INCONCLUSIVE
 
 
-def test_below_chance_does_not_hold_however_sure(study, plan):
+def test_below_chance_is_shown_reversed(study, plan):
     write_study(plan, study, {"medspectralnet": dict.fromkeys(LAYERS, 0.1)})
     found = verdicts(study, plan)
-    assert {f.verdict for f in found.values()} == {DOES_NOT_HOLD}
+    assert {f.verdict for f in found.values()} == {SHOWN_REVERSED}
     assert found["backbone"].p_values[CHANCE] < plan.level
 
 
 @pytest.mark.parametrize(
     ("gate", "last", "verdict"),
     [
-        (0.3, 0.5, HOLDS),
-        (0.5, 0.3, REVERSED),
-        (0.4, 0.4, NO_DIFFERENCE),
+        (0.3, 0.5, SHOWN),
+        (0.5, 0.3, SHOWN_REVERSED),
+        (0.4, 0.4, INCONCLUSIVE),
     ],
 )
 def test_progression_has_the_sign_of_the_difference(study, plan, gate, last, verdict):
@@ -136,7 +136,7 @@ def test_equal_maps_without_any_variance_are_no_difference(study, plan):
     write_study(plan, study, {})
     _, area = findings.progression(findings.load_measured(study), plan)
     assert area.difference.value == 0
-    assert area.verdict == NO_DIFFERENCE
+    assert area.verdict == INCONCLUSIVE
 
 
 def test_the_tables_hold_what_was_measured(study, plan):
@@ -205,7 +205,7 @@ def test_a_stricter_level_can_turn_a_verdict(study, plan):
     write_study(plan, study, {"medspectralnet": {"spectralflow2": 0.33}})
     strict = replace(plan, level=1e-30)
     assert verdicts(study, plan)["spectralflow2"].against[CHANCE].value > 0
-    assert verdicts(study, strict)["spectralflow2"].verdict == DOES_NOT_HOLD
+    assert verdicts(study, strict)["spectralflow2"].verdict == INCONCLUSIVE
 
 
 def test_scores_survive_the_disk(study, plan):

@@ -11,12 +11,13 @@ import pytest
 from matplotlib.colors import to_hex
 from sklearn.metrics import roc_auc_score
 
-from helpers.metrics.paired import Difference
+from helpers.metrics.scores import Estimate
 from helpers.plots import style
-from helpers.runs.groups import find_group, group_auc, group_runs
+from helpers.runs.groups import find_group, group_runs
 from helpers.runs.store import list_runs
 from study.compare import Compared, compare_family
 from study.plans.comparisons import load_plan
+from study.plans.verdicts import load_rules
 from study.plots import forest
 from study.published import lookup
 from tests.fabricated import fabricate_from
@@ -115,7 +116,7 @@ def made_up(verdict, value=0.02, *, low=-0.01, high=0.05):
     pair = pair_of("ablation", "focal")
     if value is None:
         return Compared(pair, None, None, verdict=verdict)
-    auc = Difference(0.8, 0.8 - value, value, 0.01, low, high, 0.2, 5, 120)
+    auc = Estimate(value, low, high, 120, "made up", seeds=5, p=0.2)
     return Compared(pair, None, None, auc=auc, verdict=verdict)
 
 
@@ -124,7 +125,7 @@ def made_up(verdict, value=0.02, *, low=-0.01, high=0.05):
 
 def test_differences_are_those_of_the_runs_first_on_top(groups, axes):
     family = PLAN.family("ablation")
-    compared = compare_family(family, groups, plan=PLAN)
+    compared = compare_family(family, groups, plan=PLAN, rules=load_rules())
     assert forest.plot_differences(compared, axes=axes) is axes
     assert labels_of(axes.yaxis) == [pair.title for pair in family.pairs]
     assert axes.get_ylim() == (7.5, -0.5)
@@ -138,16 +139,16 @@ def test_differences_are_those_of_the_runs_first_on_top(groups, axes):
     difference = compared[whole].auc
     assert intervals_of(axes)[whole] == (difference.low, difference.high, GREEN)
     marks = marks_of(axes)
-    assert marks["A better", whole] == GREEN
+    assert marks["shown", whole] == GREEN
     assert marks["too few seeds", focal] == points[focal][1].upper() == style.GREY
     assert {("not run", y) for y in range(8) if y not in (focal, whole)} < set(marks)
 
 
 def test_colour_and_words_follow_the_verdict(axes):
     verdicts = {
-        "A better": GREEN,
-        "B better": RED,
-        "no difference shown": style.GREY,
+        "shown": GREEN,
+        "shown reversed": RED,
+        "inconclusive": style.GREY,
         "too few seeds": style.GREY,
     }
     compared = [made_up(verdict) for verdict in verdicts]
@@ -193,7 +194,7 @@ def test_systems_have_their_seeds_their_mean_and_the_paper(groups, axes):
         assert means[y] == pytest.approx(np.mean(aucs))
         assert list(line.get_xdata()) == pytest.approx(aucs)
         assert set(line.get_ydata()) == {y + 0.2}
-        mean = group_auc(group)
+        mean = group.auc
         assert intervals_of(axes)[y][:2] == (mean.low, mean.high)
     not_run = {("not run", y) for y in range(len(systems)) if y not in rows}
     assert set(marks_of(axes)) == not_run
@@ -218,14 +219,14 @@ def test_the_papers_values_stand_at_their_systems(groups, axes):
 
 
 def test_damage_shows_what_ran_of_each_side_and_marks_the_rest(groups, axes):
-    compared = compare_family(PLAN.family("robustness"), groups, plan=PLAN)
+    compared = compare_family(PLAN.family("robustness"), groups, plan=PLAN, rules=load_rules())
     assert forest.plot_damage(compared, DAMAGE, axes=axes) is axes
     assert labels_of(axes.xaxis) == DAMAGE
     for place, (x, group) in enumerate([(0.9, compared[1].a), (4.1, compared[4].b)]):
         points, _, (bars,) = axes.containers[place]
         assert list(points.get_xdata()) == pytest.approx([x])
         assert list(points.get_ydata()) == pytest.approx(by_sklearn(group))
-        mean = group_auc(group)
+        mean = group.auc
         ((_, low), (_, high)) = bars.get_segments()[0]
         assert (low, high) == (pytest.approx(mean.low), pytest.approx(mean.high))
     written = sorted(float(text.get_position()[0]) for text in axes.texts)
@@ -234,7 +235,7 @@ def test_damage_shows_what_ran_of_each_side_and_marks_the_rest(groups, axes):
 
 
 def test_each_damage_needs_its_name(groups, axes):
-    compared = compare_family(PLAN.family("robustness"), groups, plan=PLAN)
+    compared = compare_family(PLAN.family("robustness"), groups, plan=PLAN, rules=load_rules())
     with pytest.raises(ValueError, match=r"\(5\).*\(4\)"):
         forest.plot_damage(compared, DAMAGE[:4], axes=axes)
 
@@ -268,7 +269,7 @@ def test_dynamics_take_the_column_asked_for_and_leave_gaps(groups, axes):
 
 
 def test_where_nothing_ran_each_line_of_differences_says_so(axes):
-    compared = compare_family(PLAN.family("ablation"), [], plan=PLAN)
+    compared = compare_family(PLAN.family("ablation"), [], plan=PLAN, rules=load_rules())
     forest.plot_differences(compared, axes=axes)
     assert marks_of(axes) == {("not run", y): style.GREY for y in range(8)}
     assert len(axes.lines) == 1 and not axes.collections, "the line at zero alone"
@@ -283,7 +284,7 @@ def test_where_nothing_ran_the_paper_stands_alone(axes):
 
 
 def test_where_nothing_ran_damage_is_marked_on_both_sides(axes):
-    compared = compare_family(PLAN.family("robustness"), [], plan=PLAN)
+    compared = compare_family(PLAN.family("robustness"), [], plan=PLAN, rules=load_rules())
     forest.plot_damage(compared, DAMAGE, axes=axes)
     assert [text.get_text().strip() for text in axes.texts] == ["not run"] * 10
     assert all(len(points.get_xdata()) == 0 for points, *_ in axes.containers)

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.metrics.paired import Difference
+from helpers.metrics.scores import Estimate
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
 from study.compare import compare_family
 from study.plans.comparisons import load_plan
+from study.plans.verdicts import load_rules
 from study.tables import __main__ as command
 from study.tables.angiograms import comparison_files, reached, readme_block
 from study.words import interval_text, protocol_text, sentence
@@ -124,27 +125,30 @@ def test_the_ablation_shows_numbers_protocols_and_verdict(files):
         "`brain_inspired_resnet18`, brain_inspired, focal_gamma 0.0",
         "n = 5",
     ]
-    assert line[8].startswith("+0.8 ± 0.0"), "one image of 120 in each seed"
-    assert line[-1] == "no difference shown"
+    assert line[8].startswith("+0.8 ("), "one image of 120 in each seed"
+    assert line[-2] == "inconclusive"
+    assert re.fullmatch(r"\d+ %", line[-1])
     table = csv_of(files, "cag_ablation.csv").set_index("comparison")
     row = table.loc["focal"]
     assert line[6] == interval_text(
-        Difference(0, 0, row.auc_difference, 0, row.auc_low, row.auc_high, 1, 5, 120)
+        Estimate(row.auc_difference, row.auc_low, row.auc_high, 120, "as stored")
     )
     assert (row.seeds, row.n_seeds, row.n_test_images) == ("0 1 2 3 4", 5, 120)
     assert row.accuracy_difference == pytest.approx(1 / 120, abs=1e-4)
-    assert table.loc["all_parts"].verdict == "A better"
+    assert table.loc["all_parts"].verdict == "shown"
     assert table.loc["all_parts"].p_auc_holm == pytest.approx(8 * table.loc["all_parts"].p_auc)
 
 
 def test_every_comparison_is_said_in_words_after_its_claim(files):
     text = files["cag_ablation.md"]
     assert re.search(
-        r"- Claim: focal loss directs .*\. The focal term changes AUC by .*: no difference shown; "
-        r"a change of more than 0\.\d\d either way is excluded\.",
+        r"- Claim: focal loss directs .*\. The focal term changes AUC by .*: no difference told "
+        r"apart .*, a change of more than 0\.\d\d either way is excluded; inconclusive\.",
         text,
     )
-    assert re.search(r"The framework as a whole changes AUC by .*: a gain is shown \(5 seeds", text)
+    assert re.search(
+        r"The framework as a whole changes AUC by .*: a gain \(5 seeds.*; shown\.", text
+    )
 
 
 def test_quick_runs_and_other_angiograms_do_not_enter(files, groups):
@@ -202,9 +206,9 @@ def test_no_number_gets_a_verdict_but_gains_do(files):
     gains = imagenet.split("Printed gains beside ours:")[1]
     accuracy, auc = [line for line in gains.splitlines() if "a plain ResNet18" in line]
     assert "| +8.33 | +29.2 (" in accuracy
-    assert accuracy.endswith("| gain shown | not reproduced, ours higher |")
+    assert re.search(r"\| shown \| \d+ % \| other images, no verdict \|$", accuracy)
     assert "| +0.0919 | +0." in auc
-    assert auc.endswith("| gain shown | not reproduced, ours higher |")
+    assert re.search(r"\| shown \| \d+ % \| other images, no verdict \|$", auc)
     assert gains.count("| not run |") == 2
 
 
@@ -271,8 +275,8 @@ def test_a_protocol_is_written_with_what_departs_from_its_recipe():
 
 def test_an_interval_is_left_out_where_there_is_none():
     assert interval_text(None) == ""
-    assert interval_text(Difference(1, 0, 1.0, 0, None, None, None, 5, 120)) == "+1.000"
-    shown = interval_text(Difference(0, 0, 0.1, 0, -0.05, 0.25, 0.2, 5, 9), scale=100, digits=1)
+    assert interval_text(Estimate(1.0, None, None, 120, "")) == "+1.000"
+    shown = interval_text(Estimate(0.1, -0.05, 0.25, 9, ""), scale=100, digits=1)
     assert shown == "+10.0 (-5.0 to +25.0)"
 
 
@@ -281,10 +285,10 @@ def test_the_readme_has_systems_ablation_and_sentences(groups):
     imagenet, scratch = block.split("Trained from scratch**")
     assert line_of(imagenet, "ResNet18")[3:] == ["n = 5", "76.67", "0.8453"]
     focal = line_of(scratch, "The focal term")
-    assert focal[3:5] == ["n = 5", "no difference shown"]
-    assert re.fullmatch(r"above 0\.\d\d", focal[5])
+    assert focal[3:5] == ["n = 5", "inconclusive"]
+    assert re.fullmatch(r"above 0\.\d\d", focal[6])
     assert "instead of a plain ResNet18 changes AUC by +0." in block
-    assert "Printed gains: accuracy +8.33 points, not reproduced, ours higher; AUC" in block
+    assert "Printed gains: accuracy +8.33 points, sign shown" in block
     assert "*Table 4, trained from scratch*: not run." in block
     plan = load_plan()
     assert all(p.title in block for p in plan.family("ablation").pairs)
@@ -307,7 +311,7 @@ def test_check_sees_a_stale_page_and_a_stale_block(root, monkeypatch, tmp_path):
     command.write(elsewhere)
     assert command.stale(elsewhere) == ""
     page = tmp_path / "cag_ablation.md"
-    page.write_text(page.read_text().replace("no difference shown", "A better"))
+    page.write_text(page.read_text().replace("inconclusive", "shown"))
     readme.write_text(readme.read_text().replace("The focal term", "The focal loss"))
     difference = command.stale(elsewhere)
     assert "cag_ablation.md (on disk)" in difference
@@ -317,5 +321,5 @@ def test_check_sees_a_stale_page_and_a_stale_block(root, monkeypatch, tmp_path):
 
 def test_sentences_of_stored_runs_agree_with_the_page(groups, files):
     plan = load_plan()
-    for c in compare_family(plan.family("ablation"), groups, plan=plan):
+    for c in compare_family(plan.family("ablation"), groups, plan=plan, rules=load_rules()):
         assert sentence(c) in files["cag_ablation.md"]

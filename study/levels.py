@@ -1,0 +1,105 @@
+"""The one verdict on a printed accuracy or AUC, from all our runs that stand beside it.
+
+Which runs those are is said in `params/verdicts.yaml`; tables, README and the list of claims all
+ask here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from helpers.metrics.intervals import mean_here, one_more_run
+from helpers.metrics.scores import Estimate
+from helpers.runs.groups import Group
+from study.plans.verdicts import Comparison, Rules
+from study.published import Published, PublishedError, lookup
+from study.verdicts import nearest, on_number
+
+
+@dataclass(frozen=True)
+class Level:
+    """A printed number beside the runs that judge it.
+
+    Attributes:
+        key: paper, table, row and column of the number.
+        published: the number.
+        group: the runs that judge it, None without runs.
+        here: our mean on these images, with its interval over seeds; None likewise.
+        one_more: where one more single run falls on these images, None likewise.
+        verdict: see `verdicts.on_number`.
+    """
+
+    key: tuple[str, str, str, str]
+    published: Published
+    group: Group | None
+    here: Estimate | None
+    one_more: Estimate | None
+    verdict: str
+
+
+def matches(comparison: Comparison, group: Group) -> bool:
+    """Say whether runs stand beside a printed row, whatever their data set."""
+    have = group.config | {"source_size": group.source_size}
+    return all(have[name] == wanted for name, wanted in comparison.runs.items())
+
+
+def printed_at(comparison: Comparison, dataset: str, measure: str = "accuracy") -> Published | None:
+    """Return the published number of a comparison, None if its source has none for this set."""
+    key = {"paper": comparison.paper, "table": comparison.table, "row": comparison.row}
+    try:
+        return lookup(**key, column=f"{dataset}/{measure}")
+    except PublishedError as error:
+        if "unknown column" not in str(error):
+            raise
+        return None
+
+
+def judge_level(
+    groups: Iterable[Group],
+    *,
+    paper: str,
+    table: str,
+    row: str,
+    dataset: str,
+    rules: Rules,
+    measure: str = "accuracy",
+) -> Level | None:
+    """Judge a printed number of a MedMNIST test split by the nearest of our protocols.
+
+    Args:
+        groups: all stored real runs (`groups.is_real`).
+        paper: key of the published number, as the next two.
+        table: see `paper`.
+        row: see `paper`.
+        dataset: name without a size.
+        rules: see `plans.verdicts.load_rules`.
+        measure: "accuracy" or "auc".
+
+    Returns:
+        None where no comparison of the rules speaks of the number, or none is printed.
+    """
+    comparisons = [
+        c
+        for c in rules.comparisons
+        if c.judged and (c.paper, c.table, c.row) == (paper, table, row)
+    ]
+    if not comparisons or (printed := printed_at(comparisons[0], dataset, measure)) is None:
+        return None
+    there = [g for g in groups if g.dataset == dataset and any(matches(c, g) for c in comparisons)]
+    group, here, one_more, epochs, same = nearest(there, rules=rules), None, None, None, True
+    if group:
+        here, one_more = (group.estimate(measure, how) for how in (mean_here, one_more_run))
+        epochs, same = group.config["epochs"], group.rebuilt is None
+    key = (paper, table, row, f"{dataset}/{measure}")
+    rule = {"rules": rules, "paper": paper, "epochs": epochs, "same_images": same}
+    return Level(key, printed, group, here, one_more, on_number(printed, one_more, **rule))
+
+
+def judge_levels(groups: Sequence[Group], *, datasets: Iterable[str], rules: Rules) -> list[Level]:
+    """Judge every printed accuracy that the rules speak of, data set by data set."""
+    rows = dict.fromkeys((c.paper, c.table, c.row) for c in rules.comparisons if c.judged)
+    found = [
+        judge_level(groups, paper=p, table=t, row=r, dataset=dataset, rules=rules)
+        for dataset in datasets
+        for p, t, r in rows
+    ]
+    return [level for level in found if level]
