@@ -26,7 +26,7 @@ PAIRED = (
     "over the seeds; their 95 % intervals and p values are for other images and other seeds "
     "(docs/methods.md). p values are corrected by Holm over the family as planned. The verdict is "
     "on *A is better*, by the AUC; beside one that is not shown, the power for the printed "
-    "difference stands, or for one of .03 where none is printed."
+    "difference stands, or for one of .03 where none is printed (at 5 %, before the correction)."
 )
 RULE = (
     f"{PAIRED} The comparisons (`params/comparisons.yaml`) were fixed before any test split was "
