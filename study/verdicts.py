@@ -147,7 +147,7 @@ def on_number(
         return UNVERIFIED
     if not printed.may_carry_verdict:
         return NO_VERDICT
-    if not same_images:
+    if one_more is not None and not same_images:
         return OTHER_IMAGES
     if waits := _open(one_more, rules=rules, paper=paper, epochs=epochs):
         return waits
@@ -224,7 +224,7 @@ def on_gain(
         return UNVERIFIED
     if not printed.may_carry_verdict:
         return NO_VERDICT
-    if not same_images:
+    if difference is not None and not same_images:
         return OTHER_IMAGES
     size = printed.fraction
     verdict = on_comparison(

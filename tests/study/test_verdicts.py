@@ -122,6 +122,7 @@ def test_number_without_runs_seeds_images_or_value():
     given = {"rules": RULES, "paper": "B", "epochs": BUDGET}
     inside = estimate(0.86, 0.87)
     assert on_number(PRINTED, None, **given) == NOT_RUN
+    assert on_number(PRINTED, None, **given, same_images=False) == NOT_RUN
     assert number(0.86, 0.87, seeds=4) == TOO_FEW_SEEDS
     assert number(0.86, 0.87, seeds=3, n=8216) == REPRODUCED
     assert on_number(PRINTED, inside, **given, same_images=False) == OTHER_IMAGES
