@@ -462,7 +462,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{cell}: {time.process_time() - start:.1f} s", flush=True)
         if options.save:
             save_rows(rows, options.replicates)
-            write_methods(rows, options.replicates)
+            write_methods(load_rows(), options.replicates)  # rounded, as they are stored
     print(methods_block(rows, options.replicates))
 
 
