@@ -24,6 +24,7 @@ from study.plans.verdicts import load_rules
 from study.published import lookup
 from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
+from study.verdicts import NOT_RUN
 
 FOLDER = Path("docs/pictures")
 OURS, PRINTED = COLOURS[0], COLOURS[1]
@@ -77,7 +78,7 @@ def _draw(
             axes.plot(value, y, "o", color=OURS, markersize=5, label=label["ours"])
         else:
             axes.annotate(
-                "not run",
+                NOT_RUN,
                 (printed, y),
                 xytext=(7, 0),
                 textcoords="offset points",

@@ -54,7 +54,7 @@ def answer_block(judged: Sequence[Judged], groups: Sequence[Group], rules: Rules
     """Return the README's block: paper B's accuracies beside ours, and the claims counted."""
     cells = []
     for row in answer_rows(groups, rules):
-        ours, protocol = "not run", ""
+        ours, protocol = NOT_RUN, ""
         if row.group:
             mean = row.group.accuracy
             ours = f"{percent(mean.mean)} ({percent(mean.low)} to {percent(mean.high)})"
