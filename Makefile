@@ -50,7 +50,7 @@ reproduce: setup  ## the quick profile, headless: data, models, training, evalua
 test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 	@$(BIN)/python -m tests.check_notebooks
 
 lab: setup  ## JupyterLab on the notebooks
