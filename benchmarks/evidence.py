@@ -19,10 +19,8 @@ from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import DataError, Splits
-from helpers.models.registry import build_model
+from helpers.runs.experiment import fit_from_config
 from helpers.runs.matrix import load_matrix
-from helpers.training.loop import fit
-from helpers.training.seeds import default_device
 from study.tables.evidence import protocols
 from study.tables.speed import Speed
 
@@ -32,23 +30,9 @@ FEWEST = 64  # images; two steps
 
 def seconds(config: RunConfig, splits: Splits, epochs: int) -> float:
     """Return the processor time of a training of so many epochs."""
-    torch.manual_seed(0)
-    network = build_model(
-        config.model,
-        num_classes=splits.num_classes,
-        image_size=config.image_size,
-        pretrained="none",
-    )
-    config = replace(config, epochs=config.warmup_epochs + epochs)
+    epochs += config.warmup_epochs
     start = time.process_time()
-    fit(
-        network,
-        train=splits.train,
-        val=splits.val,
-        num_classes=splits.num_classes,
-        config=config,
-        device=default_device(),
-    )
+    fit_from_config(replace(config, pretrained="none", epochs=epochs), splits)
     return time.process_time() - start
 
 
