@@ -41,6 +41,7 @@ def main() -> int:
         (phantom if stands_in else real).append(notebook)
 
     common = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--nbval-cell-timeout=600"]
+    common += ["--numprocesses=2", "--dist=loadfile"]  # two notebooks at once
     codes = []
     if real:
         sanitizer = str(repo_root() / "tests" / "nbval_sanitize.cfg")

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
@@ -78,15 +79,21 @@ def plot_confusion_matrix(
         raise ValueError(f"cells must be one of {', '.join(CELLS)}, got {cells!r}.")
     truth = matrix.sum(axis=1, keepdims=True)
     share = np.where(truth > 0, matrix / np.maximum(truth, 1), np.nan)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(matrix):
-        if not truth[row]:
-            continue
-        percent = f"{100 * share[row, column]:.0f}" if crowded else f"{share[row, column]:.1%}"
-        text = {"counts": f"{count}", "shares": percent, "both": f"{count}\n{percent}"}[cells]
-        colour = "white" if share[row, column] > 0.55 else "black"
-        size = SMALL if crowded else 8
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    percent = "{1:.0f}" if crowded else "{1:.1f}%"
+    cell = {"counts": "{0}", "shares": percent, "both": "{0}\n" + percent}[cells]
+    seaborn.heatmap(
+        share,
+        annot=np.vectorize(cell.format, otypes=[str])(matrix, 100 * share),
+        fmt="",
+        annot_kws={"fontsize": SMALL if crowded else 8},
+        mask=np.isnan(share),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        square=True,
+        ax=axes,
+    )
     _name_cells(class_names, crowded, axes=axes)
     content = {"counts": "images", "shares": "% of the true class", "both": "images and share"}
     of = f"{matrix.sum():,} images" if cells != "shares" else content[cells]
@@ -100,17 +107,17 @@ def plot_confusion_matrix(
 def _name_cells(class_names: Sequence[str], crowded: bool, *, axes: Axes) -> None:
     """Label rows and columns of a confusion matrix with the class names."""
     names = short_names(class_names)
-    ticks = range(len(names))
+    ticks = np.arange(len(names)) + 0.5  # the middle of a cell
     if crowded:
         numbered = [f"{plain(_short(name, 20))}  {k}" for k, name in enumerate(class_names)]
-        axes.set_xticks(ticks, [str(k) for k in ticks])
-        axes.set_yticks(ticks, numbered)
+        axes.set_xticks(ticks, range(len(names)))
+        axes.set_yticks(ticks, numbered, rotation=0)
         axes.set_xlabel("predicted (number of the class)")
     else:
         # Up to two names of twenty letters stand side by side.
         turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(ticks, names, **(turned if len(names) > 2 else {}))
-        axes.set_yticks(ticks, names)
+        axes.set_yticks(ticks, names, rotation=0)
         axes.set_xlabel("predicted")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

@@ -32,6 +32,7 @@ from study.tables.angiograms import comparison_files, readme_block
 from study.tables.answer import answer_block
 from study.tables.claims import claims_files, readme_claims
 from study.tables.costs import efficiency_files, readme_efficiency
+from study.tables.evidence import evidence_files
 from study.tables.leakage import leakage_files
 from study.tables.maps import localisation_files, readme_localisation
 from study.tables.ranking import ranking_files, readme_ranking
@@ -102,7 +103,7 @@ def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
     tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
     tables |= table2_files(groups, table2, rules)
     tables |= model_size_files() | efficiency_files(groups) | speed_files()
-    tables |= claims_files(judged) | replica_files(groups)
+    tables |= claims_files(judged) | replica_files(groups) | evidence_files(groups)
     tables |= leakage_files(groups, protocol_labels(groups))
     files = {root / "tables" / name: text for name, text in tables.items()}
     for study in load_localisation_plan().studies:

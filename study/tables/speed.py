@@ -19,7 +19,10 @@ from study.verdicts import MET, MISSED, NO_VERDICT
 
 SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
-BENCHMARKS = ("training", "scan", "augmentation", "stages", "heads", "prediction", "metrics")
+BENCHMARKS = (
+    *("training", "scan", "augmentation", "stages", "heads", "prediction", "metrics"),
+    "evidence",
+)
 RATIO = "x"
 NOT_MEASURED = "Not measured yet: `make bench FLAGS=--save`."
 

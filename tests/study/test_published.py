@@ -110,7 +110,9 @@ def test_wrong_columns_and_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(PublishedError, match="no CSV file"):
         load_published(tmp_path)
     (tmp_path / "bad.csv").write_text("paper,value\nA,1\n")
-    with pytest.raises(PublishedError, match=r"bad.csv has the columns \['paper', 'value'\]"):
+    with pytest.raises(
+        PublishedError, match=r"bad.csv: it has the columns paper, value; expected paper, table"
+    ):
         load_published(tmp_path)
 
 

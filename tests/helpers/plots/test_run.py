@@ -59,7 +59,7 @@ def test_confusion_matrix_shows_counts_and_row_shares(axes):
     cells = [text.get_text() for text in axes.texts]
     assert cells == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "8\n100.0%"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == list(TWO)
-    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
+    assert axes.collections[0].get_array().tolist() == [[0.75, 0.25], [0, 1]]
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
     assert "12 images" in axes.get_title()
 
@@ -71,7 +71,7 @@ def test_confusion_matrix_of_many_classes_shows_counts_and_leaves_empty_rows_emp
     matrix = confusion_matrix(y_true[kept], y_pred[kept], num_classes=7)
     run.plot_confusion_matrix(matrix, list("abcdefg"), axes=axes)
     assert [int(text.get_text()) for text in axes.texts] == np.delete(matrix, 3, 0).ravel().tolist()
-    assert np.ma.getmaskarray(axes.images[0].get_array())[3].all()
+    assert np.ma.getmaskarray(axes.collections[0].get_array())[3].all()
     # Columns have the numbers that stand beside the names.
     assert [tick.get_text() for tick in axes.get_xticklabels()] == list("0123456")
     assert axes.get_yticklabels()[6].get_text() == "g  6"

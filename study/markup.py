@@ -1,0 +1,107 @@
+"""Tables as HTML that fits a phone, and the generated markdown pages with such tables.
+
+Each cell carries its column's name, so that a narrow page can show a row as a card.
+"""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+import mistune
+
+# From so many columns on, rows become cards on a tablet already, or everywhere.
+WIDE, WIDEST = 7, 12
+# So many letters stay on one line: "0.856 ± 0.017".
+WHOLE = 14
+# "0.237 (0.220 to 0.253), p 0.012": the interval has a line of its own.
+_INTERVAL = re.compile(r"^([^()]+) \(([^()]+ to [^()]+)\)([^()]*)$")
+_CODE = re.compile(r"`([^`]+)`")
+_TABLE = re.compile(r"(?:^\|.*\|\n?){2,}", re.MULTILINE)
+_BAR = re.compile(r"(?<!\\)\|")
+_OUTSIDE = re.compile(r"(https?|mailto):", re.IGNORECASE)
+
+
+def html_table(
+    head: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    *,
+    caption: str = "",
+    tracks: tuple[str, Sequence[str]] | None = None,
+) -> str:
+    """Write lines of cells as a table; the first cell of each names it.
+
+    Args:
+        head: titles of the columns.
+        cells: text, with names of the code in backticks.
+        caption: for those who hear the page.
+        tracks: a head, and for each line the HTML of what is drawn beside its name.
+    """
+    kind = "" if len(head) < WIDE else " wide" if len(head) < WIDEST else " always"
+    label = f' aria-label="{escape(caption)}"' if caption else ""
+    heads = [_inline(title) for title in head]
+    if tracks:
+        heads.insert(1, _inline(tracks[0]))
+    lines = []
+    for k, line in enumerate(cells):
+        shown = [f'<th role="rowheader" scope="row">{_inline(line[0])}</th>']
+        if tracks:
+            shown.append(f'<td role="cell" class="track">{tracks[1][k]}</td>')
+        shown += [_cell(text, title) for text, title in zip(line[1:], head[1:], strict=True)]
+        lines.append(f'<tr role="row">{"".join(shown)}</tr>')
+    titles = "".join(f'<th role="columnheader" scope="col">{title}</th>' for title in heads)
+    return (
+        f'<table role="table" class="cards{kind}{" forest" if tracks else ""}"{label}>\n'
+        f'<thead role="rowgroup"><tr role="row">{titles}</tr></thead>\n'
+        f'<tbody role="rowgroup">\n{chr(10).join(lines)}\n</tbody>\n</table>\n'
+    )
+
+
+def _cell(text: str, title: str) -> str:
+    kind = "" if len(text) > WHOLE else ' class="whole"' if text.strip() else ' class="empty"'
+    shown = _INTERVAL.sub(r'\1\3 <span class="under">\2</span>', _inline(text))
+    return f'<td role="cell"{kind} data-label="{escape(title.replace("`", ""))}">{shown}</td>'
+
+
+def _inline(text: str) -> str:
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
+class _Prose(mistune.HTMLRenderer):
+    """HTML with lower headings, and no link that would lead nowhere."""
+
+    def __init__(self, *, depth: int):
+        super().__init__(escape=True)
+        self._depth = depth
+
+    def heading(self, text: str, level: int, **attrs: object) -> str:
+        level = min(level + self._depth, 6)
+        return f"<h{level}>{text}</h{level}>\n"
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        return super().link(text, url, title) if _OUTSIDE.match(url) else text
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return text
+
+
+def to_html(markdown: str, *, depth: int = 0) -> str:
+    """Write a generated page as HTML.
+
+    Args:
+        markdown: with tables; comments are left out. Raw HTML is shown as text, a link that does
+            not lead outside as its words, a picture as its description.
+        depth: by how much headings are lowered.
+    """
+    markdown = re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL)
+    prose = mistune.create_markdown(renderer=_Prose(depth=depth))
+    tables = [_parsed(found[0]) for found in _TABLE.finditer(markdown)]
+    texts = [prose(text) for text in _TABLE.split(markdown)]
+    return "".join(part for pair in zip(texts, [*tables, ""], strict=True) for part in pair if part)
+
+
+def _parsed(table: str) -> str:
+    head, _, *lines = (
+        [cell.strip().replace("\\|", "|") for cell in _BAR.split(line.strip())[1:-1]]
+        for line in table.strip().splitlines()
+    )
+    return html_table(head, lines)

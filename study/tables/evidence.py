@@ -1,0 +1,150 @@
+"""The matrix of `params/evidence.yaml`: what is stored and missing of it, what test curves say."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from helpers.config import RunConfig
+from helpers.metrics.scores import LEVEL
+from helpers.runs.groups import Group
+from helpers.runs.matrix import load_matrix
+from helpers.runs.store import is_stored
+from study.table import MADE, Table, column, estimate, number
+from study.tables.speed import load_records
+
+INTRO = (
+    "The matrix of `params/evidence.yaml`: both papers at their own length, or a tenth of it on "
+    "the larger sets. What is not stored is not run, and nothing here speaks for it. A run resumes "
+    "where it stopped: `make sweep PROFILE=evidence` trains what is missing."
+)
+HOURS = (
+    "Hours are those of one processor core, for the runs that are missing, from the time of a few "
+    "steps (`python -m benchmarks.evidence`)."
+)
+CURVES = (
+    "The papers draw test curves and name no validation split. Here the epoch is chosen on "
+    "validation data; each run of paper B's own recipe also keeps its test accuracy after every "
+    "epoch, which nothing selects by. The difference is what choosing the best test epoch would "
+    "have added to the same run: a number that no other image will show. Mean over seeds, with "
+    "Student's interval."
+)
+
+
+def protocols(matrix: Iterable[RunConfig]) -> dict[str, RunConfig]:
+    """Return the protocols of a matrix by a name in words, each with its first seed."""
+    found: dict[str, RunConfig] = {}
+    for config in matrix:
+        found.setdefault(protocol_name(config), config)
+    return found
+
+
+def protocol_name(config: RunConfig) -> str:
+    """Return what tells a protocol of the matrix from all others, in words."""
+    return f"{config.recipe}, {config.dataset}, {network_name(config)} from {config.pretrained}"
+
+
+def network_name(config: RunConfig) -> str:
+    """Return the network, and where the matrix has it twice how it is trained."""
+    how = {"staged": " in stages", "all": ", all layers trained"}[config.plasticity]
+    return config.model + (how if config.recipe == "brain_inspired" else "")
+
+
+def matrix_rows(matrix: Sequence[RunConfig]) -> list[dict[str, Any]]:
+    """Return a row for each protocol: how many of its seeds are stored, hours of the others."""
+    hours = {
+        s.name: s.median for r in load_records() for s in r.speeds if r.benchmark == "evidence"
+    }
+    rows = []
+    for name, first in protocols(matrix).items():
+        runs = [config for config in matrix if protocol_name(config) == name]
+        stored = sum(map(is_stored, runs))
+        missing = len(runs) - stored
+        rows.append(
+            {key: getattr(first, key) for key in ("recipe", "dataset", "pretrained", "epochs")}
+            | {"model": network_name(first), "stored": stored, "planned": len(runs)}
+            | {"hours": missing * hours[name] if name in hours else None}
+        )
+    return rows
+
+
+def curve_rows(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    """Return, of each protocol with test curves, the best test epoch less the selected one."""
+    rows = []
+    for group in groups:
+        curves = [(run, run.test_curve()) for run in group.runs]
+        gains = [
+            curve.max() - curve[run.record["selection"]["epoch"] - 1]
+            for run, curve in curves
+            if curve is not None
+        ]
+        if gains:
+            rows.append(
+                {key: group.config[key] for key in ("dataset", "model", "pretrained", "epochs")}
+                | {"seeds": len(gains)}
+                | _student(gains)
+            )
+    return rows
+
+
+def _student(values: Sequence[float]) -> dict[str, float | None]:
+    mean, low, high = float(np.mean(values)), None, None
+    if len(values) > 1:
+        half = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
+        half *= np.std(values, ddof=1) / math.sqrt(len(values))
+        low, high = mean - half, mean + half
+    return {"gain": mean, "gain_low": low, "gain_high": high}
+
+
+_NETWORK = (column("data", "dataset"), column("network", "model"), column("start", "pretrained"))
+
+
+def evidence_files(groups: Sequence[Group]) -> dict[str, str]:
+    """Return the generated page and its tables: name -> content.
+
+    Args:
+        groups: real runs (`groups.is_real`).
+    """
+    rows = matrix_rows(load_matrix("evidence"))
+    stored, planned = (sum(row[key] for row in rows) for key in ("stored", "planned"))
+    left = [row["hours"] for row in rows]
+    total = f"{stored} of {planned} runs are stored."
+    if None not in left:
+        total += f" The others would take {sum(left):.0f} hours of one core."
+    matrix = Table.of(
+        rows,
+        [
+            column("recipe"),
+            *_NETWORK,
+            column("epochs"),
+            column("seeds stored", "stored", "planned", write="{} of {}".format),
+            column("hours missing", "hours", write=number, spec=".1f", missing="not measured"),
+        ],
+    )
+    curves = Table.of(
+        curve_rows(groups),
+        [
+            *_NETWORK,
+            column("epochs"),
+            column("seeds"),
+            estimate("best test epoch less selected one, points", "gain", spec="+.1f", scale=100),
+        ],
+        empty="No run with a test curve is stored yet.",
+    )
+    parts = [
+        MADE,
+        "# Runs at the papers' own scale",
+        INTRO,
+        total + " " + HOURS,
+        matrix.markdown(),
+        "## What choosing the epoch on the test split is worth",
+        CURVES,
+        curves.markdown(),
+    ]
+    return {
+        "evidence.md": "\n\n".join(parts) + "\n",
+        "evidence.csv": matrix.csv(),
+        "test_curves.csv": curves.csv(),
+    }

@@ -1,0 +1,55 @@
+"""The book: every claim has an address, a check's source and its runs; nothing is fetched."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from helpers.paths import repo_root
+from study.book import claims_page
+from study.claims.ledger import load_claims
+
+FETCHED = re.compile(
+    r"""<(?:script|img|iframe|source|link)\b[^>]*(?:src|href)=["'](?:https?:)?//[^"']+"""
+    r"""|url\(["']?(?:https?:)?//[^)]+|@import\s+["'](?:https?:)?//[^"']+""",
+    re.IGNORECASE,
+)
+
+
+def test_every_claim_has_an_address_and_its_check():
+    page = claims_page()
+    claims = load_claims()
+    addresses = re.findall(r'<span id="([^"]+)"></span>', page)
+    assert addresses == [claim.id for claim in claims]
+    sections = re.split(r'<span id="', page)[1:]
+    for claim, section in zip(claims, sections, strict=True):
+        assert claim.claim in section
+        assert bool(claim.cannot) != ("```python\n" in section), claim.id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script async src="https://cdn.example/x.js">',
+        "<link rel='stylesheet' href='//cdn.example/x.css'>",
+        "@font-face { src: url(https://cdn.example/x.woff) }",
+    ],
+)
+def test_a_request_to_another_host_is_seen(text):
+    assert FETCHED.search(text)
+
+
+@pytest.mark.slow
+def test_the_book_is_built_without_a_warning_and_asks_no_other_host(tmp_path):
+    root = repo_root()
+    command = [sys.executable, "-m", "sphinx", "--quiet", "-W", "-b", "html", "-c"]
+    subprocess.run([*command, str(root / "docs"), str(root), str(tmp_path)], check=True)
+    pages = [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.css")]
+    assert len(pages) > len(list((root / "notebooks").glob("*.ipynb")))
+    for page in pages:
+        assert not FETCHED.findall(page.read_text(encoding="utf-8")), page
+    assert 'id="B26"' in (tmp_path / "docs" / "claims.html").read_text(encoding="utf-8")
+    images = (tmp_path / "_images").iterdir()
+    assert sum(image.suffix == ".png" for image in images) > 20
+    assert "<math" in (tmp_path / "notebooks" / "02_models.html").read_text(encoding="utf-8")
