@@ -1,7 +1,12 @@
-"""Stored runs grouped by protocol: the seeds of a group are repetitions of one experiment."""
+"""Stored runs grouped by protocol: the seeds of a group are repetitions of one experiment.
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+Runs that contradict each other end nothing: those that do not fit are left out, or are not paired,
+and `contradictions` says so.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +16,7 @@ from helpers.config import RunConfig, without_size
 from helpers.data.rebuilt import Rebuilt, find_rebuilt
 from helpers.metrics.paired import mean_auc
 from helpers.metrics.seeds import SeedMean, seed_mean
-from helpers.runs.store import Run
-
-
-class GroupError(ValueError):
-    """Runs contradict each other and cannot be averaged."""
+from helpers.runs.store import Run, run_id
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,17 @@ def is_real(run: Run) -> bool:
 def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Group runs by protocol: the whole configuration but for the seed, and the data.
 
+    A run that contradicts the others of its protocol is left out and said on stderr, see
+    `contradictions`.
+
     Args:
         runs: stored runs; a table of results passes real ones only (`is_real`).
-
-    Raises:
-        GroupError: one protocol holds a seed twice, or test sets of different size.
     """
-    grouped = defaultdict(list)
-    for run in runs:
-        config = {k: v for k, v in run.config.items() if k != "seed"}
-        data = run.record["data"]
-        key = (tuple(sorted(config.items())), data["name"], data["md5"], data["phantom"])
-        grouped[key].append(run)
+    grouped, left_out = _sort_out(runs)
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
     groups = []
-    for members in grouped.values():
-        members = sorted(members, key=lambda run: run.config["seed"])
-        _check_members(members)
+    for members in grouped:
         config = {k: v for k, v in members[0].config.items() if k != "seed"}
         data = members[0].record["data"]
         rebuilt = find_rebuilt(config["dataset"], data["md5"])
@@ -104,45 +100,105 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     return sorted(groups, key=lambda g: (str(g.config), str(g.md5)))
 
 
-def _check_members(members: Sequence[Run]) -> None:
-    c = members[0].config
-    name = f"{c['recipe']}/{c['dataset']}/{c['model']} ({c['pretrained']})"
-    seeds = [run.config["seed"] for run in members]
-    if len(set(seeds)) < len(seeds):
-        raise GroupError(f"{name}: a seed stands twice in one protocol, seeds {seeds}.")
-    sizes = {run.record["data"]["n"]["test"] for run in members}
-    if len(sizes) > 1:
-        raise GroupError(
-            f"{name}: one protocol with test sets of {sorted(sizes)} images; delete the runs made "
-            "on other data."
-        )
+def contradictions(runs: Iterable[Run]) -> dict[str, str]:
+    """Say which runs `group_runs` leaves out, and why: name -> reason.
+
+    They are those of a seed that stands twice in one protocol (the first by path stays), and those
+    whose test split is not that of most runs on the same data. Where as many runs have one as the
+    other, nothing says which is right, and all of the protocol that has both are left out.
+    """
+    return _sort_out(runs)[1]
+
+
+def _sort_out(runs: Iterable[Run]) -> tuple[list[list[Run]], dict[str, str]]:
+    """Return the runs of each protocol, in order of seeds, and those that are left out."""
+    grouped: dict[Any, list[Run]] = defaultdict(list)
+    on_data: dict[Any, Counter] = defaultdict(Counter)
+    for run in sorted(runs, key=lambda run: (run.config["seed"], run.path)):
+        config = {k: v for k, v in run.config.items() if k != "seed"}
+        grouped[tuple(sorted(config.items())), *_data_of(run)].append(run)
+        on_data[_data_of(run)][_test_split(run)] += 1
+    kept, left_out = [], {}
+    for members in grouped.values():
+        usual = on_data[_data_of(members[0])]
+        splits = {_test_split(run) for run in members}
+        most = max(usual[split] for split in splits)
+        right = [split for split in splits if usual[split] == most]
+        staying: dict[int, Run] = {}
+        for run in members:
+            seed, split = run.config["seed"], _test_split(run)
+            if len(splits) > 1 and (len(right) > 1 or split not in right):
+                left_out[run_id(run)] = (
+                    f"its test split has {_shown(split)}, other runs of its protocol have "
+                    f"{' or '.join(_shown(other) for other in sorted(splits - {split}))}; delete "
+                    "the runs made on other data"
+                )
+            elif seed in staying:
+                left_out[run_id(run)] = (
+                    f"seed {seed} stands twice in one protocol, here and in "
+                    f"{run_id(staying[seed])}; delete one"
+                )
+            else:
+                staying[seed] = run
+        if staying:
+            kept.append(list(staying.values()))
+    return kept, left_out
+
+
+def _data_of(run: Run) -> tuple[str, str | None, bool]:
+    data = run.record["data"]
+    return data["name"], data["md5"], data["phantom"]
+
+
+def _test_split(run: Run) -> tuple[int, tuple[int, ...]]:
+    """Return how many test images a run saw, in all and of each class."""
+    return run.record["data"]["n"]["test"], tuple(map(sum, run.record["confusion_matrix"]))
+
+
+def _shown(split: tuple[int, tuple[int, ...]]) -> str:
+    return f"{split[0]} images ({', '.join(map(str, split[1]))} by class)"
 
 
 def group_auc(group: Group) -> SeedMean:
-    """Return the mean test AUC of a group's seeds."""
-    _, y_true, probabilities, _ = paired_predictions(group, group)
+    """Return the mean test AUC of a group's seeds.
+
+    Raises:
+        ComparisonError: the test labels differ between seeds.
+    """
+    seeds, y_true, probabilities, _ = paired_predictions(group, group)
+    if not seeds:
+        raise ComparisonError(f"{_name(group.config)}: the test labels differ between seeds.")
     return mean_auc(y_true, probabilities)
 
 
 class ComparisonError(ValueError):
-    """The file of comparisons is not in order, or runs do not form a pair."""
+    """The file of comparisons is not in order, or runs cannot be averaged."""
 
 
 def find_group(groups: Iterable[Group], config: RunConfig) -> Group | None:
     """Return the runs of a protocol, None if there are none.
 
-    Raises:
-        ComparisonError: runs of the protocol were made on different data.
+    Of runs on several versions of the data, those on the version that most runs of the data set
+    saw; where that does not decide, None. Either is said on stderr.
     """
+    groups = list(groups)
     wanted = {name: value for name, value in config.to_dict().items() if name != "seed"}
     found = [group for group in groups if group.config == wanted]
-    if len(found) > 1:
-        listed = "; ".join(f"md5 {g.md5}, seeds {g.seeds}" for g in found)
-        raise ComparisonError(
-            f"{_name(wanted)}: runs on {len(found)} versions of the data ({listed}); delete those "
-            "that are not meant."
-        )
-    return found[0] if found else None
+    if len(found) < 2:
+        return found[0] if found else None
+    usual = Counter()
+    for group in groups:
+        if group.config["dataset"] == wanted["dataset"]:
+            usual[group.md5] += len(group.runs)
+    most = max(usual[group.md5] for group in found)
+    right = [group for group in found if usual[group.md5] == most]
+    listed = "; ".join(f"md5 {g.md5}, seeds {g.seeds}" for g in found)
+    taken = f"md5 {right[0].md5} is taken" if len(right) == 1 else "none is taken"
+    _say(
+        f"{_name(wanted)}: runs on {len(found)} versions of the data ({listed}), {taken}; delete "
+        "those that are not meant."
+    )
+    return right[0] if len(right) == 1 else None
 
 
 def _name(config: Mapping[str, Any]) -> str:
@@ -155,29 +211,28 @@ def paired_predictions(
     """Return what two groups of runs say of the same test images, for the seeds that both have.
 
     Returns:
-        The seeds; labels, int (n,); probabilities of a and of b, float (seeds, n, K). The arrays
-        are empty without a common seed.
-
-    Raises:
-        ComparisonError: the runs saw different data or test images.
+        The seeds; labels, int (n,); probabilities of a and of b, float (seeds, n, K). All are empty
+        without a common seed, and where the runs saw different data or test images, which is said
+        on stderr.
     """
-    names = f"{_name(a.config)} and {_name(b.config)}"
-    if a.md5 != b.md5:
-        raise ComparisonError(
-            f"{names} saw different data, md5 {a.md5} and {b.md5}; only runs on the same images "
-            "make a pair."
-        )
     seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
+    names = f"{_name(a.config)} and {_name(b.config)}"
+    if seeds and a.md5 != b.md5:
+        _say(f"{names} saw different data, md5 {a.md5} and {b.md5}, so they make no pair.")
+        seeds = ()
     sides = [
         [run.predictions("test") for run in group.runs if run.config["seed"] in seeds]
         for group in (a, b)
     ]
+    if seeds and not all(
+        np.array_equal(labels, sides[0][0][0]) for side in sides for labels, _ in side
+    ):
+        _say(f"{names}: the test labels differ between runs, so they make no pair.")
+        seeds = ()
     if not seeds:
         return seeds, *[np.empty(0)] * 3
-    y_true = sides[0][0][0]
-    if not all(np.array_equal(labels, y_true) for side in sides for labels, _ in side):
-        raise ComparisonError(
-            f"{names}: the test labels differ between runs; only runs on the same images in the "
-            "same order make a pair."
-        )
-    return seeds, y_true, *(np.stack([p for _, p in side]) for side in sides)
+    return seeds, sides[0][0][0], *(np.stack([p for _, p in side]) for side in sides)
+
+
+def _say(text: str) -> None:
+    print(f"not compared: {text}", file=sys.stderr)
