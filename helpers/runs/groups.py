@@ -1,6 +1,12 @@
-"""Stored runs grouped by protocol: the seeds of a group are repetitions of one experiment."""
+"""Stored runs grouped by protocol: the seeds of a group are repetitions of one experiment.
 
-from collections import defaultdict
+Runs that contradict each other end nothing: those that do not fit are left out, or are not paired,
+and `contradictions` says so.
+"""
+
+import hashlib
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,14 +20,10 @@ from helpers.metrics import intervals
 from helpers.metrics.intervals import Scores, accuracy_scores, auc_scores
 from helpers.metrics.scores import Estimate
 from helpers.runs.replicas import draws
-from helpers.runs.store import Run
+from helpers.runs.store import Run, run_id
 
 # The measures that have an interval over images and seeds.
 MEASURES = {"accuracy": accuracy_scores, "auc": auc_scores}
-
-
-class GroupError(ValueError):
-    """Runs contradict each other and cannot be averaged."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,12 @@ class Group:
         """Whether most seeds answer one class: such a network has learnt nothing to compare."""
         return 2 * len(self.constant) > len(self.runs)
 
+    @cached_property
+    def draws(self) -> tuple[Run, ...]:
+        """The runs, and those that were made again elsewhere on the same test images."""
+        split = _test_split(self.runs[0])
+        return tuple(run for run in draws(self.runs) if _test_split(run) == split)
+
     @property
     def _by_seed(self) -> list[tuple[int, Run]]:
         return list(zip(self.seeds, self.runs, strict=True))
@@ -110,15 +118,11 @@ class Group:
             measure: one of `MEASURES`.
             replicas: whether runs that were made again elsewhere follow the stored ones.
 
-        Raises:
-            GroupError: runs with other test labels.
         """
         key = (measure, replicas)
         if key not in self._scores:
-            runs = draws(self.runs) if replicas else self.runs
+            runs = self.draws if replicas else self.runs
             labels, probabilities = zip(*(run.predictions("test") for run in runs), strict=True)
-            if any(not np.array_equal(labels[0], other) for other in labels):
-                raise GroupError(f"{_name(self.config)}: the test labels differ between runs.")
             self._scores[key] = MEASURES[measure](labels[0], np.stack(probabilities))
         return self._scores[key]
 
@@ -129,7 +133,7 @@ class Group:
             measure: one of `MEASURES`.
             how: `intervals.mean`, `mean_here` or `one_more_run`.
         """
-        runs = draws(self.runs)
+        runs = self.draws
         if len(runs) == len(self.runs):
             return how(self.scores(measure))
         of_seed = [run.config["seed"] for run in runs]
@@ -148,22 +152,17 @@ def is_real(run: Run) -> bool:
 def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Group runs by protocol: the whole configuration but for the seed, and the data.
 
+    A run that contradicts the others of its protocol is left out and said on stderr, see
+    `contradictions`.
+
     Args:
         runs: stored runs; a table of results passes real ones only (`is_real`).
-
-    Raises:
-        GroupError: one protocol holds a seed twice, or test sets of different size.
     """
-    grouped = defaultdict(list)
-    for run in runs:
-        config = {k: v for k, v in run.config.items() if k != "seed"}
-        data = run.record["data"]
-        key = (tuple(sorted(config.items())), data["name"], data["md5"], data["phantom"])
-        grouped[key].append(run)
+    grouped, left_out = _sort_out(runs)
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
     groups = []
-    for members in grouped.values():
-        members = sorted(members, key=lambda run: run.config["seed"])
-        _check_members(members)
+    for members in grouped:
         config = {k: v for k, v in members[0].config.items() if k != "seed"}
         data = members[0].record["data"]
         rebuilt = find_rebuilt(config["dataset"], data["md5"])
@@ -172,77 +171,116 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     return sorted(groups, key=lambda g: (str(g.config), str(g.md5)))
 
 
-def _check_members(members: Sequence[Run]) -> None:
-    c = members[0].config
-    name = f"{c['recipe']}/{c['dataset']}/{c['model']} ({c['pretrained']})"
-    seeds = [run.config["seed"] for run in members]
-    if len(set(seeds)) < len(seeds):
-        raise GroupError(f"{name}: a seed stands twice in one protocol, seeds {seeds}.")
-    sizes = {run.record["data"]["n"]["test"] for run in members}
-    if len(sizes) > 1:
-        raise GroupError(
-            f"{name}: one protocol with test sets of {sorted(sizes)} images; delete the runs made "
-            "on other data."
-        )
+def contradictions(runs: Iterable[Run]) -> dict[str, str]:
+    """Say which runs `group_runs` leaves out, and why: name -> reason.
+
+    They are those of a seed that stands twice in one protocol (the first by path stays), and those
+    whose test split is not that of most runs on the same data. Where as many runs have one as the
+    other, nothing says which is right, and all of the protocol that has both are left out.
+    """
+    return _sort_out(runs)[1]
+
+
+def _sort_out(runs: Iterable[Run]) -> tuple[list[list[Run]], dict[str, str]]:
+    """Return the runs of each protocol, in order of seeds, and those that are left out."""
+    grouped: dict[Any, list[Run]] = defaultdict(list)
+    on_data: dict[Any, Counter] = defaultdict(Counter)
+    for run in sorted(runs, key=lambda run: (run.config["seed"], run.path)):
+        config = {k: v for k, v in run.config.items() if k != "seed"}
+        grouped[tuple(sorted(config.items())), *_data_of(run)].append(run)
+        on_data[_data_of(run)][_test_split(run)] += 1
+    kept, left_out = [], {}
+    for members in grouped.values():
+        usual = on_data[_data_of(members[0])]
+        splits = {_test_split(run) for run in members}
+        most = max(usual[split] for split in splits)
+        right = [split for split in splits if usual[split] == most]
+        staying: dict[int, Run] = {}
+        for run in members:
+            seed, split = run.config["seed"], _test_split(run)
+            if len(splits) > 1 and (len(right) > 1 or split not in right):
+                left_out[run_id(run)] = (
+                    f"its test split has {_shown(split)}, other runs of its protocol have "
+                    f"{' or '.join(_shown(other) for other in sorted(splits - {split}))}; delete "
+                    "the runs made on other data"
+                )
+            elif seed in staying:
+                left_out[run_id(run)] = (
+                    f"seed {seed} stands twice in one protocol, here and in "
+                    f"{run_id(staying[seed])}; delete one"
+                )
+            else:
+                staying[seed] = run
+        if staying:
+            kept.append(list(staying.values()))
+    return kept, left_out
+
+
+def _data_of(run: Run) -> tuple[str, str | None, bool]:
+    data = run.record["data"]
+    return data["name"], data["md5"], data["phantom"]
+
+
+def _test_split(run: Run) -> tuple[int, tuple[int, ...], str]:
+    """Return how many test images a run saw, in all and of each class, and a digest of labels."""
+    labels = run.predictions("test")[0]
+    digest = hashlib.sha256(labels.tobytes()).hexdigest()[:8]
+    return run.record["data"]["n"]["test"], tuple(map(sum, run.record["confusion_matrix"])), digest
+
+
+def _shown(split: tuple[int, tuple[int, ...], str]) -> str:
+    return f"{split[0]} images ({', '.join(map(str, split[1]))} by class, labels {split[2]})"
 
 
 class ComparisonError(ValueError):
-    """The file of comparisons is not in order, or runs do not form a pair."""
+    """The file of comparisons is not in order, or runs cannot be averaged."""
 
 
 def find_group(groups: Iterable[Group], config: RunConfig) -> Group | None:
     """Return the runs of a protocol, None if there are none.
 
-    Raises:
-        ComparisonError: runs of the protocol were made on different data.
+    Of runs on several versions of the data, those on the version that most runs of the data set
+    saw; where that does not decide, None. Either is said on stderr.
     """
+    groups = list(groups)
     wanted = {name: value for name, value in config.to_dict().items() if name != "seed"}
     found = [group for group in groups if group.config == wanted]
-    if len(found) > 1:
-        listed = "; ".join(f"md5 {g.md5}, seeds {g.seeds}" for g in found)
-        raise ComparisonError(
-            f"{_name(wanted)}: runs on {len(found)} versions of the data ({listed}); delete those "
-            "that are not meant."
-        )
-    return found[0] if found else None
+    if len(found) < 2:
+        return found[0] if found else None
+    usual = Counter()
+    for group in groups:
+        if group.config["dataset"] == wanted["dataset"]:
+            usual[group.md5] += len(group.runs)
+    most = max(usual[group.md5] for group in found)
+    right = [group for group in found if usual[group.md5] == most]
+    listed = "; ".join(f"md5 {g.md5}, seeds {g.seeds}" for g in found)
+    taken = f"md5 {right[0].md5} is taken" if len(right) == 1 else "none is taken"
+    _say(
+        f"{_name(wanted)}: runs on {len(found)} versions of the data ({listed}), {taken}; delete "
+        "those that are not meant."
+    )
+    return right[0] if len(right) == 1 else None
 
 
 def _name(config: Mapping[str, Any]) -> str:
     return "/".join(config[key] for key in ("recipe", "model", "pretrained"))
 
 
-def check_same_images(a: Group, b: Group) -> None:
-    """Refuse a comparison of runs that saw different data or test images.
-
-    Raises:
-        ComparisonError: naming both.
-    """
-    names = f"{_name(a.config)} and {_name(b.config)}"
-    if a.md5 != b.md5:
-        raise ComparisonError(
-            f"{names} saw different data, md5 {a.md5} and {b.md5}; only runs on the same images "
-            "make a pair."
-        )
-    labels = [run.predictions("test")[0] for group in (a, b) for run in group.runs]
-    if not all(np.array_equal(labels[0], other) for other in labels):
-        raise ComparisonError(
-            f"{names}: the test labels differ between runs; only runs on the same images in the "
-            "same order make a pair."
-        )
-
-
 def common_seeds(a: Group, b: Group) -> tuple[int, ...]:
-    """Return the seeds that both have, in a's order."""
-    return tuple(seed for seed in a.seeds if seed in b.seeds)
+    """Return the seeds that both have, in a's order.
+
+    There are none where the runs saw different data or test images, which is said on stderr.
+    """
+    seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
+    if seeds and (a.md5 != b.md5 or _test_split(a.runs[0]) != _test_split(b.runs[0])):
+        names = f"{_name(a.config)} and {_name(b.config)}"
+        _say(f"{names} saw different data, md5 {a.md5} and {b.md5}, or other test labels.")
+        return ()
+    return seeds
 
 
 def paired_scores(a: Group, b: Group, measure: str) -> tuple[Scores, Scores]:
-    """Return a measure of both, of the seeds that both have.
-
-    Raises:
-        ComparisonError: see `check_same_images`.
-    """
-    check_same_images(a, b)
+    """Return a measure of both, of the seeds that both have; see `common_seeds`."""
     seeds = common_seeds(a, b)
     return tuple(_of_seeds(group, measure, seeds) for group in (a, b))
 
@@ -255,3 +293,7 @@ def _of_seeds(group: Group, measure: str, seeds: Sequence[int]) -> Scores:
         shares=scores.shares[at],
         reference=scores.reference[at],
     )
+
+
+def _say(text: str) -> None:
+    print(f"not compared: {text}", file=sys.stderr)

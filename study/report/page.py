@@ -7,7 +7,7 @@ from typing import Any
 
 from helpers.paths import results_root, write_atomically
 from helpers.predict.page import load_template
-from helpers.runs.groups import Group, group_runs, is_real
+from helpers.runs.groups import Group, contradictions, group_runs, is_real
 from helpers.runs.store import Run, list_runs, list_unreadable
 from study.compare import compare_all
 from study.plans.comparisons import Plan, load_plan
@@ -149,6 +149,7 @@ def render(
         environment=_environment(runs),
         limits=(
             *(f"Left out, could not be read: {n}: {r}" for n, r in (unreadable or {}).items()),
+            *(f"Left out: {n}: {r}" for n, r in contradictions(runs).items()),
             *((QUICK_LIMIT, *LIMITS) if quick else LIMITS),
         ),
         cited=CITED,

@@ -1,6 +1,8 @@
 """Verdicts, grouping of runs, generated tables, and that what is committed is not stale."""
 
 import io
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from helpers.data.rebuilt import REBUILT
 from helpers.metrics.intervals import mean_here, one_more_run
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
-from helpers.runs.groups import GroupError, group_runs, is_real
+from helpers.runs.groups import contradictions, group_runs, is_real
 from helpers.runs.store import list_runs
 from study.levels import judge_level
 from study.plans.verdicts import RulesError, load_rules
@@ -155,17 +157,33 @@ def test_runs_of_another_protocol_have_a_row_of_their_own(store, other, differen
     assert difference in labels[mine]
 
 
-def test_a_seed_that_stands_twice_is_an_error(store):
+def test_a_seed_that_stands_twice_counts_once(store, capsys):
     run = fabricate_run(seed=0)
-    with pytest.raises(GroupError, match=r"common/breastmnist/medspectralnet.*seeds \[0, 0\]"):
-        group_runs([run, run])
+    copy = replace(run, path=run.path.with_name(f"{run.path.name} copy"))
+    shutil.copytree(run.path, copy.path)
+    (group,) = group_runs([copy, run])
+    assert group.runs == (run,)
+    (name,) = contradictions([run, copy])
+    assert name.endswith(" copy") and "seed 0 stands twice" in contradictions([run, copy])[name]
+    assert "left out" in capsys.readouterr().err
 
 
-def test_test_sets_of_different_size_are_an_error(store):
-    run, other = fabricate_run(seed=0), fabricate_run(seed=1)
-    other.record["data"]["n"]["test"] = 157
-    with pytest.raises(GroupError, match=r"test sets of \[156, 157\]"):
-        group_runs([run, other])
+@pytest.mark.parametrize("n_other", [1, 2])
+def test_runs_on_another_test_split_are_left_out_and_block_no_other(store, n_other, capsys):
+    """The split of most runs stays; where nothing decides, the protocol is left out."""
+    other_model = fabricate_run(model="resnet18", seed=0)
+    three = ("a", "b", "c")
+    runs = [fabricate_run(seed=s, classes=three) for s in range(n_other)]
+    runs += [fabricate_run(seed=s) for s in range(n_other, 4)]
+    groups = group_runs([*runs, other_model])
+    assert [g.config["model"] for g in groups] == ["medspectralnet", "resnet18"]
+    assert groups[0].runs == tuple(runs[n_other:])
+    reasons = contradictions([*runs, other_model])
+    assert len(reasons) == n_other
+    assert all("(52, 52, 52 by" in r and "(78, 78 by" in r for r in reasons.values())
+    assert capsys.readouterr().err.count("left out") == n_other
+    tied = group_runs(runs[: 2 * n_other])
+    assert tied == [] and len(contradictions(runs[: 2 * n_other])) == 2 * n_other
 
 
 # --- tables ------------------------------------------------------------------------------------
