@@ -103,7 +103,12 @@ def fabricate_from(
             "weights": None,
             "trainable": {"all": 12_345_678},
         },
-        "selection": {"rule": "highest", "metric": "val_auc", "epoch": 2, "value": 0.8},
+        "selection": {
+            "rule": "highest",
+            "metric": "val_auc",
+            "epoch": min(2, config.epochs),
+            "value": 0.8,
+        },
         "metrics": {
             split: {k: v.to_dict() for k, v in evaluate(*arrays, n_resamples=20).items()}
             for split, arrays in (("val", val), ("test", test))
