@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from helpers.config import make_config
 from helpers.metrics.scores import Estimate, proportion
 from helpers.runs.groups import Group, find_group
 from study.costs.store import Store
-from study.plans.costs import EAGER, ONNX, Candidate, Plan, Target
+from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, Plan, Target
 from study.plans.ranking import load_plan as load_ranking_plan
 from study.published import Published, lookup
 from study.sizes import count_sizes, matches
@@ -327,3 +330,50 @@ def int8_findings(store: Store) -> list[Int8]:
             )
         )
     return found
+
+
+def times_frame(stores: Sequence[Store], plan: Plan) -> pd.DataFrame:
+    """Return all times as a flat table: one line a device, size, batch, network and form."""
+    reference = Candidate(plan.reference, EAGER)
+    places = [
+        {"image_size": image_size, "batch_size": batch_size}
+        for image_size, batch_size in (
+            (plan.image_size, plan.latency_batch),
+            (plan.image_size, plan.throughput_batch),
+            (plan.small_size, plan.latency_batch),
+        )
+    ]
+    candidates = [Candidate(model, form) for model in plan.models for form in BACKENDS]
+    rows = [
+        _timed_row(store, candidate, reference, place)
+        for store in stores
+        for candidate in candidates
+        for place in places
+        if store.times(candidate, **place) is not None
+    ]
+    return pd.DataFrame(rows)
+
+
+def _timed_row(
+    store: Store, candidate: Candidate, reference: Candidate, place: dict[str, int]
+) -> dict[str, Any]:
+    times = store.times(candidate, **place)
+    counts = store.row("sizes", model=candidate.model) or {}
+    ratio = store.ratio(candidate, reference, **place)
+    low, high = times.quartiles
+    return {
+        "device": store.path.stem,
+        "model": candidate.model,
+        "form": candidate.backend,
+        **place,
+        "params": counts.get("params"),
+        "macs_224": counts.get("macs"),
+        "rounds": times.n,
+        "median_ms": 1000 * times.median,
+        "q1_ms": 1000 * low,
+        "q3_ms": 1000 * high,
+        "images_per_second": place["batch_size"] / times.median,
+        "ratio_to_reference": ratio and ratio.value,
+        "ratio_low": ratio and ratio.low,
+        "ratio_high": ratio and ratio.high,
+    }

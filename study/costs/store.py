@@ -183,3 +183,41 @@ class Store:
     def is_quiet(self) -> bool:
         """Whether the times were measured on a machine that did little else."""
         return self.disturbance is not None and self.disturbance <= QUIET
+
+
+# --- in words ------------------------------------------------------------------------------------
+
+
+def device_title(store: Store) -> str:
+    """Return the device and the number of threads as a heading."""
+    env = next(iter(store.content["phases"].values()))["about"]["env"]
+    return f"{env['device']}, {env['threads']} thread{'s' if env['threads'] > 1 else ''}"
+
+
+def origin(store: Store) -> str:
+    """Say where, with which versions and when the numbers were measured, phases alike together."""
+    found: dict[str, list[str]] = {}
+    for phase in reversed(PHASES):
+        if about := store.about_phase(phase):
+            env, sha = about["env"], (about["git"]["sha"] or "unknown")[:10]
+            text = (
+                f"{env['device']}, threads {env['threads']}, torch {env['torch']}, ONNX Runtime "
+                f"{env['onnxruntime'] or 'none'}, {about['date']}, code {sha}"
+            )
+            found.setdefault(text, []).append(phase)
+    return "; ".join(f"{', '.join(phases)}: {text}" for text, phases in found.items())
+
+
+def disturbance_text(store: Store) -> str:
+    """Say how much others disturbed the times."""
+    share = store.disturbance
+    if not store.rows("times"):
+        return "Times are not measured yet."
+    if share is None:
+        return "How much other processes disturbed the times is not known on this system."
+    if share <= QUIET:
+        return f"Other processes took at most {share:.0%} of the machine while times were measured."
+    return (
+        f"**Provisional times**: other processes took up to {share:.0%} of the machine while they "
+        "were measured."
+    )

@@ -30,19 +30,15 @@ from study.costs.findings import (
 )
 from study.costs.measure import about
 from study.costs.memory import FORWARD
-from study.costs.store import QUIET, Store, store_path
-from study.costs.timing import Times
+from study.costs.store import QUIET, Store, disturbance_text, store_path
 from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, load_plan
 from study.plots.costs import plot_forms, plot_pareto, spread_names
 from study.published import lookup
 from study.tables.costs import (
     NOT_MEASURED,
-    disturbance_text,
     efficiency_files,
-    megabytes,
-    ms,
-    per_second,
-    ratio_text,
+    form_table,
+    model_table,
     readme_efficiency,
 )
 from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NOT_RUN
@@ -253,22 +249,36 @@ def test_the_front_does_not_depend_on_the_order(found, random):
     assert sorted(pareto_front(mixed), key=repr) == sorted(pareto_front(found), key=repr)
 
 
-# --- text ---
+# --- tables ---
 
 
-def test_pieces():
-    times = Times((0.010, 0.020, 0.030))
-    assert ms(times) == "20.0 (15.0 to 25.0)" and ms(None) == NOT_MEASURED
-    assert per_second(Times((1.0, 2.0, 4.0)), 64) == "32 (21.3 to 42.7), n = 3"
-    assert ratio_text(estimate(0.5, 0.4, 0.6)) == "0.50 (0.40 to 0.60)"
-    assert ratio_text(Estimate(0.5, None, None, 3, "")) == "0.50 (n = 3)"
+def cell(table, row, title):
+    (found,) = [line for line in table.cells if line[0] == row]
+    return found[table.head.index(title)]
 
 
 def test_memory_or_why_not(store):
     store.add("memory", model="nest_tiny", step=FORWARD, batch_size=1, bytes=None, reason="killed")
-    assert megabytes(store, "resnet18", FORWARD) == "80"
-    assert megabytes(store, "nest_tiny", FORWARD) == "killed"
-    assert megabytes(store, "swin_tiny", FORWARD) == NOT_MEASURED
+    table = model_table(store, PLAN, [])
+    title = "memory of a forward pass, MiB"
+    assert cell(table, "ResNet-18", title) == "80"
+    assert cell(table, "Nest-Tiny", title) == "killed"
+    assert cell(table, "Swin-T", title) == NOT_MEASURED
+
+
+def test_throughput_is_that_of_a_batch(store):
+    seconds = {"nest_tiny eager": [1.0, 2.0, 4.0]}
+    place = {"image_size": 224, "batch_size": 64, "others": 0.01, "failed": {}}
+    store.add("times", group="throughput", seconds=seconds, **place)
+    table = model_table(store, PLAN, [])
+    title = "images per second, 64 at a time"
+    assert cell(table, "Nest-Tiny", title) == "32 (21.3 to 42.7), n = 3"
+    assert cell(table, "Swin-T", title) == NOT_MEASURED
+
+
+def test_a_form_that_failed_says_why_once(store):
+    (line,) = [x for x in form_table(store, PLAN).cells if x[:2] == ["MedSpectralNet", "compiled"]]
+    assert line[2:] == ["torch.compile: no compiler | here", "", "", ""]
 
 
 def test_times_of_a_busy_machine_are_provisional(store):
@@ -288,7 +298,7 @@ def test_the_page(store):
     assert "30.0 (29.7 to 30.3)" in line and "87.2 (n = 1)" in line and NOT_RUN in line
     swin = next(x for x in page.splitlines() if x.startswith("| Swin-T | 27.52"))
     # Its ratio is to ResNet-18 in its own group, not to the faster one of the main group.
-    assert "2.00 (n = 3)" in swin and "does not export" in swin
+    assert "2.00, n = 3" in swin and "does not export" in swin
     assert "| Swin-T | no |  | no operator |" in page
     assert "torch.compile: no compiler \\| here" in page
     assert "| ResNet-18 | pneumoniamnist | 64 px | 2 x 624 | 87.3 | 86.7 | -0.6 |" in page
@@ -298,9 +308,7 @@ def test_the_page(store):
 
 def test_the_readme(store):
     text = readme_efficiency([])
-    assert "printed 8.5 M parameters, counted 13.02 with 2 classes: no match" in text
-    assert "1 of 2 networks export" in text and "Not: Swin-T" in text
-    assert "by -0.6 points at worst (ResNet-18, pneumoniamnist, 2 x 624 test images)" in text
+    assert "| MedSpectralNet | parameters, M | 8.5 | 13.02 | +53% |" in text
     assert "/tmp" not in text
 
 
