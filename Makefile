@@ -44,7 +44,7 @@ setup: .venv/.complete  ## create .venv with everything in it
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-reproduce: setup  ## the quick profile, headless: data, models, training, evaluation, report
+reproduce: setup  ## small runs on real images, the study made anew from its predictions, one page
 	@REPRO_STAND_IN=phantom $(SNAKEMAKE) --cores $(CORES) --config profile=quick -- quick
 
 # Downloads nothing: what is not at hand is skipped with its reason, or runs on the phantom.
