@@ -27,7 +27,7 @@ include params/portable.env
 export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' params/portable.env)
 endif
 
-.PHONY: help setup reproduce test lab report sweep bench lint
+.PHONY: help setup reproduce test lab report book sweep bench lint
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -62,6 +62,10 @@ lab: setup  ## JupyterLab on the notebooks
 report: setup  ## tables, README status and the report page from the stored runs
 	@$(BIN)/python -m study tables
 	@$(BIN)/python -m study report --profile "$$PROFILE"
+
+book: setup  ## README, docs, tables, claims and executed notebooks as one site: build/book
+	@$(BIN)/python -m sphinx --quiet --jobs $(CORES) -b html -c docs . build/book
+	@echo "build/book/docs/index.html"
 
 # glibc hands a step's tensors back to the kernel and asks for them anew at the next step. Kept, they
 # make training on a CPU a tenth faster; other C libraries and GPUs ignore this.
