@@ -44,9 +44,12 @@ setup: .venv/.complete  ## create .venv with everything in it
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-reproduce: setup  ## the quick profile, headless: data, models, training, evaluation, report
+reproduce: setup  ## small runs on real images, the study made anew from its predictions, one page
 	@REPRO_STAND_IN=phantom $(SNAKEMAKE) --cores $(CORES) --config profile=quick -- quick
 
+# Downloads nothing: what is not at hand is skipped with its reason, or runs on the phantom.
+test: export REPRO_OFFLINE := 1
+test: export HF_HUB_OFFLINE := 1
 test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .

@@ -10,30 +10,42 @@ import os
 import shlex
 import socket
 import sys
+import time
 from datetime import datetime
 
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
+
 from helpers.config import TRAIN_PARAMETERS
-from helpers.paths import results_root
+from helpers.paths import repo_root, results_root
 from helpers.runs import matrix
-from helpers.runs.progress import list_unfinished
+from helpers.runs.progress import begin_sweep, duration, list_unfinished
 from helpers.runs.store import is_stored, run_dir
 
+BEGAN = time.monotonic()
 SWEEP = f"{datetime.now():%Y%m%d_%H%M%S}_{socket.gethostname()}_{os.getpid()}"
 # The interpreter of this process, whatever is on PATH; seaborn and papermill talk too much.
 PYTHON = shlex.quote(sys.executable)
 PAPERMILL = f"{PYTHON} -m papermill --no-progress-bar"
+# No option silences "Execute 1 jobs..."; what a run reached is said when it ends.
+logger.addFilter(lambda record: getattr(record, "event", None) != LogEvent.JOB_STARTED)
 # A kernel talks much; its words are shown only where it fails.
 LOGGED = "> {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
 
 
 def planned_runs():
     """Return the configurations of the matrix, on a stand-in only where that was asked for."""
-    matrix_name = str(config.get("profile", "paper"))
+    name = str(config.get("profile", "paper"))
+    planned = matrix.load_matrix(name)
     if not os.environ.get("REPRO_STAND_IN"):
-        return matrix.load_matrix(matrix_name)
+        return planned
     from helpers.data.datasets import stand_in  # slow to import, so only here
 
-    return matrix.load_matrix(matrix_name, rename=stand_in)
+    found = {dataset: stand_in(dataset) for dataset in {run.dataset: None for run in planned}}
+    # What learns real images need not learn synthetic ones: a matrix may have a twin for them.
+    if "phantom" in found.values() and (repo_root() / "params" / f"{name}_phantom.yaml").is_file():
+        return matrix.load_matrix(f"{name}_phantom")
+    return matrix.load_matrix(name, rename=found.get)
 
 
 PLANNED = planned_runs()
@@ -65,13 +77,27 @@ ABOUT_ALL = COMPARISONS if PROFILE == "paper" else []
 NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_RUN + ABOUT_ALL]
 
 
+# Beside small runs, the study's own results are made anew.
+CHECKED = [ROOT / "study.json"] if PROFILE == "quick" else []
+PAGE = ROOT / "report" / "index.html"
+
+
 def parameters_of(config, names):
     """Return papermill's option for some values of a configuration, quoted for the shell."""
     return "--parameters_yaml " + shlex.quote(matrix.papermill_yaml(config, names=names))
 
 
+onstart:
+    begin_sweep(MISSING, folder=SWEEPS / SWEEP)
+    if MISSING:
+        print(f"{len(MISSING)} of {len(RUNS)} runs to train; a line each when it ends", flush=True)
+
+
 onsuccess:
-    print(f"all {len(RUNS)} runs are stored; {len(MISSING)} were not when this sweep began")
+    made = f"{len(MISSING)} trained now" if MISSING else "none was missing"
+    print(f"Done in {duration(time.monotonic() - BEGAN)}: all {len(RUNS)} runs are stored, {made}.")
+    if "quick" in sys.argv:
+        print(f"Open {PAGE}")
 
 
 onerror:
@@ -86,7 +112,7 @@ rule runs:
 
 
 rule quick:
-    input: RECORDS, ROOT / "report" / "index.html"
+    input: RECORDS, PAGE
 
 
 rule train:
@@ -100,6 +126,7 @@ rule train:
         notebook=lambda w: SWEEPS / w.sweep / f"{w.run}.ipynb",
         shown=lambda w: EXECUTED / f"04_train__{w.run.replace('/', '__')}.ipynb",
         stored=lambda w: STORE / w.run,
+        sweep=lambda w: SWEEPS / w.sweep,
     wildcard_constraints: sweep="[^/]+", run=".+"
     threads: 1
     resources: mem_mb=4000, runtime=240
@@ -108,7 +135,7 @@ rule train:
     shell:
         "OMP_NUM_THREADS={threads} {PAPERMILL} notebooks/04_train.ipynb {params.notebook:q}"
         " {params.options} > {log:q} 2>&1 && mv {params.notebook:q} {params.shown:q}"
-        " && {PYTHON} -m helpers.runs.progress {params.stored:q} && touch {params.mark:q} {output:q}"
+        " && {PYTHON} -m helpers.runs.progress {params.stored:q} {params.sweep:q} && touch {params.mark:q} {output:q}"
 
 
 rule show_data:
@@ -153,7 +180,20 @@ rule show_run:
     shell: "{PAPERMILL} notebooks/{wildcards.name}.ipynb {output:q} {params.options} " + LOGGED
 
 
+rule check_study:
+    # That something differs is told by the page; it stops nothing. Anew when a table changes.
+    input: sorted((repo_root() / "results" / "tables").glob("*"))
+    output: ROOT / "study.json"
+    log: EXECUTED / "logs" / "check.log"
+    resources: mem_mb=1800
+    priority: 1  # the longest single job
+    shell:
+        "env -u REPRO_RESULTS {PYTHON} -m study check {output:q} > {log:q} 2>&1"
+        " || test -s {output:q} || {{ tail -n 40 {log:q} >&2; exit 1; }}; tail -n 1 {log:q}"
+
+
 rule report:
-    input: RECORDS, NOTEBOOKS
-    output: ROOT / "report" / "index.html"
-    shell: "{PYTHON} -m study report --profile {PROFILE:q}"
+    input: RECORDS, NOTEBOOKS, CHECKED
+    output: PAGE
+    log: EXECUTED / "logs" / "report.log"
+    shell: "{PYTHON} -m study report --profile {PROFILE:q} " + LOGGED

@@ -43,6 +43,11 @@ def cache_dir() -> Path:
     return Path(base) / "light-medical-classifiers"
 
 
+def may_download() -> bool:
+    """Say whether data and weights may be fetched: yes, unless `REPRO_OFFLINE` is 1."""
+    return os.environ.get("REPRO_OFFLINE", "0") in ("", "0")
+
+
 def results_root(profile: str = "paper") -> Path:
     """Return the results tree of a profile; quick results never share a tree with paper results.
 

@@ -8,6 +8,7 @@ from helpers.terminal import escape_unshowable
 
 COMMANDS = {
     "tables": ("study.tables.__main__", "all generated tables, or --check to compare them only"),
+    "check": ("study.reproduced", "do all tables and verdicts come out again; into a JSON file"),
     "costs": ("study.costs.measure", "time, memory and exported forms of every network"),
     "maps": ("study.maps.measure", "where the networks' maps look"),
     "automl": ("study.automl.search", "the AutoML runs"),

@@ -1,4 +1,8 @@
-"""Shared fixtures: small data, quiet threads, a results tree of its own for every test."""
+"""Shared fixtures: small data, quiet threads, no network, a results tree of its own."""
+
+import ipaddress
+import os
+import socket
 
 import numpy as np
 import pytest
@@ -10,6 +14,38 @@ from helpers.data.splits import Split, Splits
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)
+
+
+# Before any test module is read: some ask at import what data there is.
+os.environ["REPRO_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
+    """No test reaches another machine: what is not at hand is skipped, or runs on the phantom."""
+    connect = socket.socket.connect
+
+    def local_only(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise OSError(f"a test asked for {address[0]}; tests use no network")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", local_only)
+        yield
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture
+def may_download(monkeypatch):
+    """The fetching itself is under test: downloads are allowed, and made of something else."""
+    monkeypatch.delenv("REPRO_OFFLINE")
 
 
 @pytest.fixture

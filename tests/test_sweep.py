@@ -1,6 +1,7 @@
 """A sweep as users start it: a run that fails, a kill in the middle, and the same command again."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,7 +14,14 @@ import pytest
 
 from helpers.config import make_config
 from helpers.paths import repo_root
-from helpers.runs.progress import failure_reason, list_unfinished
+from helpers.runs.progress import (
+    PLANNED,
+    begin_sweep,
+    duration,
+    failure_reason,
+    list_unfinished,
+    place_in_sweep,
+)
 from helpers.runs.store import is_stored, run_dir
 
 ROW = {
@@ -109,7 +117,9 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_reason(swept):
 
 
 def test_the_run_that_ended_well_is_reported_and_shown(swept):
-    assert "PHANTOM phantom mobilenet_v2 none seed 0: test accuracy" in swept["output"]
+    said = "[1 of 2] PHANTOM phantom mobilenet_v2 none seed 0: test accuracy"
+    assert said in swept["output"]
+    assert "Execute" not in swept["output"] and "rule" not in swept["output"]
     folder = run_dir(swept["runs"][GOOD])
     name = "__".join(("04_train", *folder.parts[-4:]))
     assert (folder.parents[4] / "executed" / f"{name}.ipynb").exists()
@@ -176,6 +186,23 @@ def test_what_was_not_started_is_counted_and_what_ended_well_left_out(tmp_path):
     assert lines[2] == f"    log: {tmp_path / 'b.log'}"
     assert lines[3] == "  2 not started"
     assert list_unfinished(["a"], folder=tmp_path) == ""
+
+
+def test_each_run_says_its_place_and_the_time_left(tmp_path):
+    assert place_in_sweep(tmp_path) == ("", "")
+    begin_sweep(["c/x", "a", "b", "d"], folder=tmp_path)
+    began, *runs = (tmp_path / PLANNED).read_text().splitlines()
+    assert runs == ["a", "b", "c/x", "d"]
+    (tmp_path / PLANNED).write_text("\n".join([f"{float(began) - 240}", *runs]))
+    assert place_in_sweep(tmp_path) == ("[1 of 4] ", "; about 12 min of training left")
+    (tmp_path / "a.done").touch()
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "x.done").touch()
+    before, after = place_in_sweep(tmp_path)
+    assert before == "[3 of 4] " and re.fullmatch(r"; about (79|80|81) s of training left", after)
+    (tmp_path / "b.done").touch()
+    assert place_in_sweep(tmp_path) == ("[4 of 4] ", "")
+    assert (duration(245.3), duration(59)) == ("4 min 05 s", "59 s")
 
 
 def test_every_command_of_a_sweep_quotes_its_paths(tmp_path, monkeypatch):

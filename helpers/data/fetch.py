@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from torchvision.datasets.utils import download_url
 
 from helpers.data.splits import DatasetUnavailable
+from helpers.paths import may_download
 
 _CONNECTION_TIMEOUT_S = 15
 
@@ -72,9 +73,16 @@ def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
         Its path. A line says which source it came from.
 
     Raises:
-        DatasetUnavailable: no source gives it, or it cannot be written; says what was tried and
-            where to put the file. Nothing of what was tried is left.
+        DatasetUnavailable: no source gives it, nothing may be downloaded (`REPRO_OFFLINE=1`), or it
+            cannot be written; says what was tried and where to put the file. Nothing of what was
+            tried is left.
     """
+    if not may_download():
+        raise DatasetUnavailable(
+            f"{name} is not on this machine, and REPRO_OFFLINE=1 forbids to download it. "
+            f"Unset it, or put the file (official MD5 {md5}) into the folder medmnist/ under "
+            f"REPRO_DATA, or into {folder}."
+        )
     tried = []
     sources: dict[str, Callable[[Path], None]] = {
         "its official address": lambda into: _from_address(into / name, url, md5)

@@ -2,10 +2,13 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torchvision
 from torch import Tensor, nn
+
+from helpers.paths import may_download
 
 SMALLEST_IMAGE = 28
 SMALLEST_MAP = 4
@@ -44,13 +47,15 @@ def imagenet_state(backbone: str) -> dict[str, Tensor]:
     """
     check_backbone(backbone)
     weights = _WEIGHTS[backbone]
+    file = Path(torch.hub.get_dir(), "checkpoints", weights.url.rsplit("/", 1)[-1])
     try:
+        if not (may_download() or file.is_file()):
+            raise OSError("REPRO_OFFLINE=1 forbids to download them")
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except OSError as error:  # URLError and time-outs are OSErrors
-        file = weights.url.rsplit("/", 1)[-1]
         raise WeightsUnavailable(
-            f"ImageNet weights of {backbone} ({weights}) cannot be had: {error}. Put {file} into "
-            f"{torch.hub.get_dir()}/checkpoints, or set TORCH_HOME to a folder whose "
+            f"ImageNet weights of {backbone} ({weights}) cannot be had: {error}. Put "
+            f"{file.name} into {file.parent}, or set TORCH_HOME to a folder whose "
             "hub/checkpoints holds it, or train from scratch with pretrained='none'."
         ) from error
 

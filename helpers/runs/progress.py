@@ -1,10 +1,12 @@
 """What a sweep says: a line for each finished run, and at its end the runs that are not done.
 
-`python -m helpers.runs.progress RUN...` prints the lines of runs by their folders.
+`python -m helpers.runs.progress RUN SWEEP` prints the line of a run that a sweep has finished, by
+the folders of both: which one of how many it is, what it reached, the time left for the others.
 """
 
 import re
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,6 +17,39 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RAISED = ("Traceback (most recent call last)", "Exception encountered at")
 # "ValueError: what came", also with the module's name before it.
 _EXCEPTION = re.compile(r"([a-z_]\w*\.)*[A-Z]\w*(: .*)?$")
+
+
+# In a sweep's folder: when it began (seconds since 1970), then the names of its runs.
+PLANNED = "planned.txt"
+
+
+def begin_sweep(runs: Collection[str], *, folder: Path) -> None:
+    """Note in a sweep's folder when it began and which runs it has to do."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{time.time():.0f}", *sorted(runs)]
+    (folder / PLANNED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def place_in_sweep(folder: Path) -> tuple[str, str]:
+    """Return which run the one that ends now is, "[3 of 8] ", and how long the others will take.
+
+    The time left is what the finished ones took, by the clock, for as many as are left; both are ""
+    for a sweep that noted nothing.
+    """
+    if not (folder / PLANNED).exists():
+        return "", ""
+    began, *runs = (folder / PLANNED).read_text(encoding="utf-8").splitlines()
+    done = 1 + sum((folder / f"{run}.done").exists() for run in runs)
+    left = len(runs) - done
+    minutes = (time.time() - float(began)) / done * left / 60
+    words = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {60 * minutes:.0f} s"
+    return f"[{done} of {len(runs)}] ", f"; {words} of training left" if left > 0 else ""
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: "4 min 05 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def failure_reason(log: Path) -> str:
@@ -61,5 +96,6 @@ def list_unfinished(runs: Collection[str], *, folder: Path) -> str:
 
 if __name__ == "__main__":
     escape_unshowable()
-    for name in sys.argv[1:]:
-        print(summary_line(load_run(Path(name))), flush=True)
+    stored, sweep = map(Path, sys.argv[1:])
+    before, after = place_in_sweep(sweep)
+    print(f"{before}{summary_line(load_run(stored))}{after}", flush=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -145,6 +146,12 @@ def published_sizes(store: Store, plan: Plan) -> list[Size]:
     return found
 
 
+@cache
+def _ranking_recipe() -> str:
+    """Return the recipe of the ranking; its plan takes long to read and check."""
+    return load_ranking_plan().recipe
+
+
 def accuracy_group(
     groups: Sequence[Group],
     *,
@@ -155,12 +162,8 @@ def accuracy_group(
 ) -> Group | None:
     """Return a network's runs by the first recipe that has any; None if none has."""
     for recipe in recipes:
-        if recipe == "ranking":
-            config = load_ranking_plan().config(dataset, model, start)
-        else:
-            config = make_config(
-                recipe=recipe, dataset=dataset, model=model, seed=0, pretrained=start
-            )
+        name = _ranking_recipe() if recipe == "ranking" else recipe
+        config = make_config(recipe=name, dataset=dataset, model=model, seed=0, pretrained=start)
         if found := find_group(groups, config):
             return found
     return None

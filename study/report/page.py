@@ -13,6 +13,7 @@ from study.compare import compare_all
 from study.plans.comparisons import Plan, load_plan
 from study.plans.verdicts import Rules, load_rules
 from study.report import status
+from study.report.checked import section
 from study.report.details import Detail, describe, featured
 from study.report.key_figures import (
     course_pictures,
@@ -61,6 +62,8 @@ FAMILIES = (
     *("ablation", "readings", "robustness", "stopping", "stopping_momentum", "momentum"),
     *("table4", "table4_scratch"),
 )
+# In a results tree: whether the study came out again, by `python -m study check`.
+STUDY_CHECKED = "study.json"
 LIMITS = (
     "Paper B gives neither learning rate nor batch size, image size or seeds, and contradicts its "
     "own parameter count. What is not given was chosen here and is part of each run's protocol.",
@@ -96,6 +99,7 @@ def build_report(profile: str, *, committed: Path | None = None) -> Path:
         pages=pages,
         tables=root / "tables",
         unreadable=list_unreadable(root),
+        study=section(root / STUDY_CHECKED) if profile == "quick" else None,
     )
     with write_atomically(folder / "index.html") as temporary:
         temporary.write_text(html, encoding="utf-8")
@@ -109,6 +113,7 @@ def render(
     pages: Sequence[NotebookPage] = (),
     tables: Path | None = None,
     unreadable: Mapping[str, str] | None = None,
+    study: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page.
 
@@ -118,6 +123,7 @@ def render(
         pages: notebooks as returned by `write_notebooks`.
         tables: folder of the generated tables; further ones in it (`FURTHER_TABLES`) are shown.
         unreadable: stored runs that could not be read, with the reason, see `list_unreadable`.
+        study: what a page of small runs says of the study itself, see `checked.section`.
     """
     groups = group_runs(runs)
     quick = profile == "quick"
@@ -135,6 +141,7 @@ def render(
         title=TITLE,
         command=f"{COMMAND} --profile {profile}",
         quick=quick,
+        study=study and {**study, "answer": to_html(study["answer"], depth=2)},
         any_phantom=any(phantom),
         all_phantom=all(phantom),
         facts=_facts(groups),

@@ -1,6 +1,7 @@
 """The report page: stamps, charts, counts, links, escaping; parsed as a browser would."""
 
 import base64
+import json
 import re
 from dataclasses import replace
 from urllib.parse import unquote
@@ -123,6 +124,22 @@ def write_notebook(path, *cells, output=None):
 
 
 # --- the page ------------------------------------------------------------------------------------
+
+
+def test_a_page_of_small_runs_says_whether_the_study_came_out_again(store):
+    fabricate_run("bloodmnist", "resnet18", pretrained="none", profile="quick")
+    checked = store / "quick" / "study.json"
+    compared = {"equal": ["a.md", "b.md"], "different": ["c.csv"], "verdicts": [201, 202]}
+    checked.write_text(json.dumps(compared))
+    index = report.build_report("quick")
+    source = index.read_text(encoding="utf-8")
+    html = Page(source)
+    assert "2 of 3 tables and pages equal, 201 of 202 verdicts; different: c.csv" in html.text
+    assert "MedSpectralNet, accuracy, %" in html.text and "BreastMNIST" in html.text
+    assert 'id="study"' in source and source.count('href="#study"') >= 1
+    assert broken_links(index.parent) == []
+    checked.unlink()
+    assert "made anew" not in Page(report.build_report("quick").read_text()).text
 
 
 def test_the_page_is_one_file_without_broken_links(store):

@@ -15,7 +15,7 @@ from helpers.data.splits import DataError, DatasetUnavailable
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch):
+def data(tmp_path, monkeypatch, may_download):
     """Return a REPRO_DATA with one MedMNIST file and one image folder; no network, no cache."""
     monkeypatch.setenv("REPRO_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import multiprocessing
 import shutil
+import socket
 import sys
 import time
 import zipfile
@@ -41,7 +42,7 @@ def make_wheel(folder: Path, *, member: str = MEMBER, content: bytes = CONTENT) 
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, may_download):
     """Return the folder for fetched files; no address answers, and pip knows no index."""
 
     def offline(url, **_):
@@ -218,3 +219,19 @@ def test_of_two_processes_one_fetches_and_the_other_waits(place, tmp_path):
         process.join(60)
     assert [process.exitcode for process in both] == [0, 0]
     assert calls.read_text() == "x" and left(place) == ["bloodmnist.npz"]
+
+
+def test_where_nothing_may_be_downloaded_nothing_is_tried(place, no_pip, monkeypatch):
+    no_pip()
+    monkeypatch.setenv("REPRO_OFFLINE", "1")
+    with pytest.raises(DatasetUnavailable, match=f"REPRO_OFFLINE=1.*{MD5}.*REPRO_DATA"):
+        get(place)
+    assert not place.exists()
+    monkeypatch.setenv("REPRO_OFFLINE", "0")
+    get(place)
+    assert left(place) == ["bloodmnist.npz"]
+
+
+def test_the_tests_themselves_reach_no_other_machine():
+    with pytest.raises(OSError, match="tests use no network"):
+        socket.create_connection(("192.0.2.1", 443), timeout=1)

@@ -30,7 +30,7 @@ def make_arrays(size=28, channels=1, num_classes=2, n=(12, 4, 6)):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, may_download):
     """Return REPRO_DATA/medmnist; nothing else on this machine is searched or downloaded."""
     (tmp_path / "data" / "medmnist").mkdir(parents=True)
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "data"))

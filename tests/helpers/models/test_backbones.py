@@ -236,7 +236,7 @@ def test_weights_that_do_not_fit(random_weights):
         build_backbone("resnet18", num_classes=2, pretrained="imagenet")
 
 
-def test_weights_that_cannot_be_had(monkeypatch):
+def test_weights_that_cannot_be_had(monkeypatch, may_download):
     fail_with(monkeypatch, URLError("no route"))
     with pytest.raises(WeightsUnavailable) as caught:
         build_backbone("resnet18", num_classes=2, pretrained="imagenet")
@@ -246,14 +246,20 @@ def test_weights_that_cannot_be_had(monkeypatch):
     assert isinstance(caught.value.__cause__, URLError)
 
 
-def test_auto_is_imagenet_if_it_can_be_had_else_none(monkeypatch, random_weights):
+def test_weights_are_not_downloaded_where_nothing_may_be(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(WeightsUnavailable, match=r"REPRO_OFFLINE=1.*resnet18-f37072fd.pth into"):
+        build_backbone("resnet18", num_classes=2, pretrained="imagenet")
+
+
+def test_auto_is_imagenet_if_it_can_be_had_else_none(monkeypatch, may_download, random_weights):
     assert resolve_weights("resnet18", "auto") == "imagenet"
     monkeypatch.undo()
     fail_with(monkeypatch, TimeoutError("too slow"))
     assert resolve_weights("resnet18", "auto") == "none"
 
 
-def test_a_damaged_file_is_an_error_also_for_auto(monkeypatch):
+def test_a_damaged_file_is_an_error_also_for_auto(monkeypatch, may_download):
     fail_with(monkeypatch, RuntimeError("invalid hash value"))
     with pytest.raises(RuntimeError, match="invalid hash value"):
         resolve_weights("resnet18", "auto")
