@@ -72,7 +72,7 @@ RECORDS = [proof(name) for name in RUNS]
 SHOWN_NOTEBOOKS = ["01_data", "02_models", "03_losses_and_plasticity"]
 ABOUT_ONE_RUN = ["05_evaluate", "06_gradcam", "11_predict"]
 # These compare the runs of the paper profile; quick runs never stand among them.
-COMPARISONS = ["07_ablations", "08_compare", "09_efficiency", "10_claims"]
+COMPARISONS = ["07_paper_a", "08_paper_b", "09_efficiency", "10_claims"]
 ABOUT_ALL = COMPARISONS if PROFILE == "paper" else []
 NOTEBOOKS = [EXECUTED / f"{name}.ipynb" for name in SHOWN_NOTEBOOKS + ABOUT_ONE_RUN + ABOUT_ALL]
 
