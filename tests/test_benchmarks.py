@@ -293,7 +293,10 @@ def test_tables_are_made_from_the_records_alone(tmp_path):
     kept = {"malloc": {"MALLOC_TRIM_THRESHOLD_": "1"}}
     save_record(record(env=record().env | kept), root=tmp_path)
     assert "a step's memory kept by glibc" in readme_speed(root=tmp_path)
-    assert "Not measured yet: scan, augmentation, stages, heads, prediction, metrics." in block
+    assert (
+        "Not measured yet: scan, augmentation, stages, heads, prediction, metrics, evidence."
+        in block
+    )
     for name in BENCHMARKS:
         save_record(record(name), root=tmp_path)
     assert "Not measured yet" not in readme_speed(root=tmp_path)

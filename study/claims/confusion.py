@@ -1,6 +1,6 @@
 """What a printed confusion matrix implies, and whether printed scores fit any matrix at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,15 +167,48 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: int, negative: 
         evidence += (
             f"none has an F1 of {f1.printed}, of either class or as their mean; the nearest "
             f"values of the positive class are {around}. That these were the images is not said, "
-            f"but the accuracies of Table 4 are whole counts of {n}. Means over runs are not "
-            "mentioned."
+            f"but the accuracies of Table 4 are whole counts of {n}. "
         )
+        sizes = sizes_with(accuracy, f1, OTHER_SIZES)
+        evidence += (
+            f"No test set of {OTHER_SIZES[0]} to {OTHER_SIZES[-1]} images, of whatever balance, "
+            "has both. "
+            if not sizes
+            else f"Test sets of {len(sizes)} other sizes up to {OTHER_SIZES[-1]} have both. "
+        )
+        evidence += "Means over runs are not mentioned."
     return Outcome(
         verdict=REPRODUCED if fitting else CONTRADICTED,
         evidence=evidence,
         figures={"matrices": tried, "errors": found.errors, "published": f1.value}
         | {f"nearest {i}": value for i, value in enumerate(near)},
     )
+
+
+# Sizes of a test set that are tried where the printed one has no matrix.
+OTHER_SIZES = range(20, 400)
+
+
+def sizes_with(accuracy: Published, f1: Published, sizes: Iterable[int]) -> list[int]:
+    """Return the sizes of test sets, of whatever balance, that can have an accuracy and an F1.
+
+    F1 of the positive class is 2 TP / (2 TP + errors), so every balance is tried with TP from 0 to
+    the number of right answers.
+    """
+    half = last_digit(f1) / 2 * (1 + 1e-6)
+    share = last_digit(accuracy) / (2 if accuracy.unit == "fraction" else 200) * (1 + 1e-6)
+    found = []
+    for n in sizes:
+        right = np.arange(n + 1)
+        right = right[np.abs(right / n - accuracy.fraction) <= share]
+        for count in right:
+            hits = np.arange(count + 1)
+            with np.errstate(invalid="ignore"):
+                scores = 2 * hits / (2 * hits + n - count)
+            if (np.abs(scores - f1.value) <= half).any():
+                found.append(n)
+                break
+    return found
 
 
 # Shares of diseased patients for which the negative predictive value is shown.

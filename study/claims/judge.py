@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from study.claims.check import joined
-from study.claims.ledger import PAPERS, Claim, load_claims
+from study.claims.ledger import PAPERS, QUESTION, Claim, load_claims
 from study.claims.outcome import VERDICTS, Outcome
 from study.claims.paper_a.wiring import CHECKS as OF_PAPER_A
 from study.claims.paper_b.wiring import CHECKS as OF_PAPER_B
-from study.verdicts import CANNOT
+from study.verdicts import CANNOT, REVIEWERS_QUESTION
 
 CHECKS = joined(OF_PAPER_A, OF_PAPER_B)
 
@@ -33,12 +33,17 @@ class Judged:
     @property
     def state(self) -> str:
         """One of `STATES`."""
+        if self.claim.kind == QUESTION:
+            return REVIEWERS_QUESTION
         return self.outcome.verdict if self.outcome else CANNOT
 
     @property
     def evidence(self) -> str:
         """The figures that decide, or why the claim cannot be checked."""
-        return self.outcome.evidence if self.outcome else self.claim.cannot
+        if self.outcome is None:
+            return self.claim.cannot
+        answer = f"{self.outcome.verdict}. " if self.claim.kind == QUESTION else ""
+        return answer + self.outcome.evidence
 
 
 def judge_claims() -> tuple[Judged, ...]:

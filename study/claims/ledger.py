@@ -13,9 +13,12 @@ from helpers.paths import published_dir
 from study.published import Published, PublishedError, lookup
 
 COLUMNS = ("id", "paper", "place", "claim", "printed", "kind", "check", "sources", "cannot")
+# What no paper claims, and a reviewer would ask.
+QUESTION = "question"
 KINDS = (
     *("arithmetic", "architecture", "data", "training"),
     *("result", "comparison", "interpretation"),
+    QUESTION,
 )
 PAPERS = ("A", "B")
 # Between the parts of a published value's key, and between keys.

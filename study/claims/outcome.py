@@ -3,9 +3,30 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
+from study.verdicts import (
+    COMPATIBLE,
+    CONTRADICTED,
+    EXCLUDED,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OPEN,
+    OTHER_IMAGES,
+    REPRODUCED,
+    REVIEWERS_QUESTION,
+    SHORT,
+    SHOWN,
+    SHOWN_REVERSED,
+    SLIP,
+    UNDERSPECIFIED,
+)
 
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, CONTRADICTED, UNDERSPECIFIED, NOT_RUN)
+VERDICTS = (
+    *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
+    *(SHOWN, SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE),
+    *(CONTRADICTED, SLIP, UNDERSPECIFIED),
+    *(OTHER_IMAGES, SHORT, NOT_RUN, REVIEWERS_QUESTION),
+)
 
 # What a verdict may hang on besides the two papers' own numbers.
 STAND_IN = "other images than the paper's"
@@ -43,6 +64,38 @@ class Outcome:
             raise ValueError(f"unknown limits {unknown}; known: {', '.join(LIMITS)}.")
         if not self.evidence.strip():
             raise ValueError("an outcome needs evidence in words.")
+
+
+def in_ledger(verdict: str) -> str:
+    """Return the ledger's word for a verdict on runs: what cannot be tested is inconclusive.
+
+    Too few seeds are runs that are missing.
+    """
+    if verdict in VERDICTS:
+        return verdict
+    return NOT_RUN if verdict in OPEN else INCONCLUSIVE
+
+
+def sign_of(low: float, high: float) -> str:
+    """Return the verdict on "above 0" by an interval alone."""
+    if low > 0:
+        return SHOWN
+    return SHOWN_REVERSED if high < 0 else INCONCLUSIVE
+
+
+def verdict_of_measures(shown: Iterable[bool]) -> str:
+    """Return the verdict on a comparison whose measure is not named.
+
+    Args:
+        shown: whether each measure shows it; at least one.
+
+    Returns:
+        `SHOWN` where all do, `INCONCLUSIVE` where none does, else `UNDERSPECIFIED`.
+    """
+    shown = list(shown)
+    if all(shown):
+        return SHOWN
+    return UNDERSPECIFIED if any(shown) else INCONCLUSIVE
 
 
 def verdict_of_readings(holds: Iterable[bool]) -> str:

@@ -11,22 +11,47 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 
 from helpers.plots.style import COLOURS, GREY
-from study.claims.judge import STATES, Judged
+from study.claims.judge import Judged
 from study.claims.ledger import KINDS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
 from study.plots.forest import Line, Mark, plot_forest
 from study.published import Published
 from study.sizes import matches
-from study.tables.claims import short
-from study.verdicts import CANNOT, CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
+from study.tables.claims import short, there
+from study.verdicts import (
+    CANNOT,
+    COMPATIBLE,
+    CONTRADICTED,
+    EXCLUDED,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OTHER_IMAGES,
+    REPRODUCED,
+    REVIEWERS_QUESTION,
+    SHORT,
+    SHOWN,
+    SHOWN_REVERSED,
+    SLIP,
+    UNDERSPECIFIED,
+)
 
 _STATE_COLOURS = {
     REPRODUCED: COLOURS[2],
+    COMPATIBLE: "#7FCFB9",
+    SHOWN: "#4C9F8A",
     NOT_REPRODUCED: COLOURS[4],
+    EXCLUDED: "#B87900",
+    SHOWN_REVERSED: "#8C5A00",
+    INCONCLUSIVE: COLOURS[5],
     CONTRADICTED: COLOURS[1],
-    UNDERSPECIFIED: COLOURS[5],
-    NOT_RUN: "#CCCCCC",
+    SLIP: "#EAAE80",
+    UNDERSPECIFIED: "#A9CCE3",
+    OTHER_IMAGES: "#DDDDDD",
+    SHORT: "#C8C8C8",
+    NOT_RUN: "#B0B0B0",
+    REVIEWERS_QUESTION: COLOURS[3],
     CANNOT: "#F0F0F0",
 }
 
@@ -39,9 +64,9 @@ def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
         axes: to draw into.
     """
     left = np.zeros(len(KINDS))
-    for state in STATES:
-        there = [one.claim.kind for one in judged if one.state == state]
-        widths = np.array([there.count(kind) for kind in KINDS])
+    for state in there(judged):
+        kinds = [one.claim.kind for one in judged if one.state == state]
+        widths = np.array([kinds.count(kind) for kind in KINDS])
         colour = _STATE_COLOURS[state]
         axes.barh(KINDS, widths, left=left, color=colour, edgecolor=GREY, linewidth=0.4)
         axes.plot([], [], "s", color=colour, markeredgecolor=GREY, label=short(state))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from helpers.metrics.intervals import one_more_run
 from helpers.runs.groups import Group
 from study.claims.judge import CANNOT, Judged
-from study.claims.outcome import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 from study.plans.verdicts import Rules
 from study.table import COMMAND, as_percent, markdown_table, percent
 from study.tables.accuracy import MEDMNIST, Row, build_rows, range_text
-from study.tables.claims import is_measured
+from study.tables.claims import is_measured, there
+from study.verdicts import NOT_RUN
 
 
 def answer_rows(groups: Sequence[Group], rules: Rules) -> list[Row]:
@@ -23,19 +23,17 @@ def claim_counts(judged: Sequence[Judged]) -> str:
     """Say how many claims have which verdict, those that runs decide apart from arithmetic."""
     measured = [one for one in judged if one.outcome and is_measured(one.outcome)]
     computed = [one for one in judged if one.outcome and not is_measured(one.outcome)]
-
-    def count(some: Sequence[Judged], state: str) -> int:
-        return sum(one.state == state for one in some)
-
+    without = [one for one in judged if one.outcome is None]
     return (
-        f"**{len(judged)} claims.** Measured by training or timing: "
-        f"{count(measured, REPRODUCED)} {REPRODUCED}, {count(measured, NOT_REPRODUCED)} "
-        f"{NOT_REPRODUCED}. Computed from printed numbers, formulas and counts: "
-        f"{count(computed, REPRODUCED)} {REPRODUCED}, {count(computed, NOT_REPRODUCED)} "
-        f"{NOT_REPRODUCED}, {count(computed, CONTRADICTED)} {CONTRADICTED}. The rest: "
-        f"{count(judged, UNDERSPECIFIED)} {UNDERSPECIFIED}, {count(judged, NOT_RUN)} {NOT_RUN}, "
-        f"{count(judged, CANNOT)} {CANNOT}."
+        f"**{len(judged)} claims.** Measured by training or timing: {_counted(measured)}. "
+        f"Computed from printed numbers, formulas and counts: {_counted(computed)}. "
+        f"{len(without)} {CANNOT}."
     )
+
+
+def _counted(judged: Sequence[Judged]) -> str:
+    states = [one.state for one in judged]
+    return ", ".join(f"{states.count(state)} {state}" for state in there(judged))
 
 
 def answer_block(judged: Sequence[Judged], groups: Sequence[Group], rules: Rules) -> str:

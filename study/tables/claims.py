@@ -3,6 +3,7 @@
 `study.tables` writes them and checks that they are not stale.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -18,8 +19,8 @@ from study.verdicts import CONTRADICTED, MEANING, NOT_RUN, REPRODUCED
 # A verdict as a heading has room for: the whole one stands in the text.
 SHORT = {CONTRADICTED: "contradicted"}
 RULES = (
-    "The rule of each verdict stands in the docstring of its check (`helpers/claims`), and each "
-    "check is shown to come out otherwise on altered inputs (`tests/test_claims_*.py`). Claims are "
+    "The rule of each verdict stands in the docstring of its check (`study/claims`), and each "
+    "check is shown to come out otherwise on altered inputs (`tests/study/claims`). Claims are "
     "told in our words; *printed* is what the paper prints."
 )
 COLUMNS = (
@@ -78,16 +79,23 @@ def short(state: str) -> str:
 
 
 def count_table(judged: Sequence[Judged]) -> str:
-    """Write how many claims of each paper have which verdict."""
+    """Write how many claims of each paper have which verdict, and how many runs decide."""
     counts = count_states(judged)
-    rows = [
-        [state, *(str(counts[paper][state]) for paper in PAPERS)]
-        + [str(sum(counts[paper][state] for paper in PAPERS))]
-        for state in STATES
-    ]
+    measured = Counter(one.state for one in judged if one.outcome and is_measured(one.outcome))
+    rows = []
+    for state in there(judged):
+        of_paper = [counts[paper][state] for paper in PAPERS]
+        rows.append([state, *of_paper, sum(of_paper), measured[state]])
     totals = [sum(counts[paper].values()) for paper in PAPERS]
-    rows.append(["all", *map(str, totals), str(sum(totals))])
-    return markdown_table(["verdict", *(f"paper {paper}" for paper in PAPERS), "both"], rows)
+    rows.append(["all", *totals, sum(totals), sum(measured.values())])
+    head = ["verdict", *(f"paper {paper}" for paper in PAPERS), "both", "of them measured"]
+    return markdown_table(head, [[str(cell) for cell in row] for row in rows])
+
+
+def there(judged: Sequence[Judged]) -> list[str]:
+    """Return the states that occur, in their order."""
+    found = {one.state for one in judged}
+    return [state for state in STATES if state in found]
 
 
 def kind_table(judged: Sequence[Judged]) -> str:
@@ -95,14 +103,14 @@ def kind_table(judged: Sequence[Judged]) -> str:
     rows = []
     for kind in KINDS:
         states = [one.state for one in judged if one.claim.kind == kind]
-        rows.append([kind, *(str(states.count(state)) for state in STATES), str(len(states))])
-    return markdown_table(["kind", *map(short, STATES), "all"], rows)
+        counts = [str(states.count(state)) for state in there(judged)]
+        rows.append([kind, *counts, str(len(states))])
+    return markdown_table(["kind", *map(short, there(judged)), "all"], rows)
 
 
 def meaning_list(judged: Sequence[Judged]) -> str:
     """Say what each verdict means, of those that occur."""
-    there = {one.state for one in judged}
-    return "\n".join(f"- *{state}*: {MEANING[state]}." for state in STATES if state in there)
+    return "\n".join(f"- *{state}*: {MEANING[state]}." for state in there(judged))
 
 
 def _paper_sections(judged: Sequence[Judged], paper: str) -> Iterator[str]:
@@ -149,10 +157,10 @@ def _cells(one: Judged) -> dict[str, str]:
 
 def consistency_sentence(judged: Sequence[Judged]) -> str:
     """Say how many of the reproduced claims no run stands behind."""
-    there = [one.outcome for one in judged if one.state == REPRODUCED]
-    alone = sum(not is_measured(outcome) for outcome in there)
+    outcomes = [one.outcome for one in judged if one.state == REPRODUCED]
+    alone = sum(not is_measured(outcome) for outcome in outcomes)
     return (
-        f"Of the {len(there)} reproduced claims, {alone} compare what is printed with other "
+        f"Of the {len(outcomes)} reproduced claims, {alone} compare what is printed with other "
         "printed numbers, with formulas or with a count: the paper agrees with itself, and nothing "
         "was trained for them."
     )

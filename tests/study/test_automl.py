@@ -377,7 +377,7 @@ def test_rows_hold_published_values_with_a_reason_and_ours(toy_splits, results_t
     ours = rows["FLAML on pixels"]
     assert ours.system == "flaml_pixels" and not ours.published and not ours.reason
     assert ours.measured["breastmnist"].seeds == [0, 1]
-    assert ours.measured["breastmnist"].accuracy.n_seeds == 2
+    assert ours.measured["breastmnist"].accuracy.seeds == 2
     assert "60 s" in ours.budget
     assert not rows["FLAML on features of a frozen ResNet-18"].measured
 

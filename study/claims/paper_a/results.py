@@ -13,10 +13,28 @@ import numpy as np
 from scipy import stats
 
 from helpers.metrics.scores import LEVEL, Estimate
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, verdict_of_readings
+from study.claims.outcome import (
+    OPEN_CHOICE,
+    STAND_IN,
+    Outcome,
+    in_ledger,
+    sign_of,
+    verdict_of_measures,
+)
 from study.compare import Compared
 from study.published import NOT_GIVEN, Published
-from study.verdicts import NOT_REPRODUCED, NOT_RUN, OPEN, REPRODUCED, SHOWN, UNDERSPECIFIED
+from study.verdicts import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    OPEN,
+    OTHER_IMAGES,
+    REPRODUCED,
+    SHOWN,
+    UNDERSPECIFIED,
+    on_all,
+    on_some,
+)
 from study.words import sentence
 
 OURS = (STAND_IN, OPEN_CHOICE)
@@ -33,8 +51,8 @@ def not_run(what: str) -> Outcome:
 def is_better(*, compared: Sequence[Compared], runs: str) -> Outcome:
     """Check that A is better than B in paired comparisons (`params/comparisons.yaml`).
 
-    Verdict: not run where one of them has no verdict yet; reproduced where A's AUC is higher, after
-    Holm's correction, in each; else not reproduced.
+    Verdict: not run where one of them has no verdict yet; else `verdicts.on_all`: shown where A's
+    AUC is higher, after Holm's correction, in each.
 
     Args:
         compared: the comparisons that belong to the claim.
@@ -52,7 +70,7 @@ def is_better(*, compared: Sequence[Compared], runs: str) -> Outcome:
             f"high{suffix}": c.auc.high,
         }
     return Outcome(
-        verdict=REPRODUCED if all(c.verdict == SHOWN for c in compared) else NOT_REPRODUCED,
+        verdict=in_ledger(on_all([c.verdict for c in compared])),
         evidence=" ".join(said),
         figures=figures,
         limits=OURS,
@@ -106,8 +124,8 @@ def adds_to(
 ) -> Outcome:
     """Check that a head improves the plain network.
 
-    Verdict: not run without both; reproduced where the difference of the AUCs lies above 0 (95 %,
-    images and seeds), else not reproduced. Said beside it: the head against another of its size.
+    Verdict: not run without both; else the sign that the difference of the AUCs shows (95 %, images
+    and seeds). Said beside it: the head against another of its size.
 
     Args:
         added: with the head less the plain network.
@@ -119,7 +137,7 @@ def adds_to(
         return not_run(runs)
     beside = " ".join(sentence(c) for c in matched)
     return Outcome(
-        verdict=REPRODUCED if added.low > 0 else NOT_REPRODUCED,
+        verdict=sign_of(added.low, added.high),
         evidence=f"{what}: AUC {added.value:+.3f} ({added.low:+.3f} to {added.high:+.3f}). "
         f"{beside}".strip(),
         figures={"difference": added.value, "low": added.low, "high": added.high},
@@ -146,8 +164,8 @@ def keeps_its_auc(
     The paper names no measure; two are taken: the AUC on damaged data (paired, Holm), and how much
     of the AUC is lost against undamaged data (t over the seeds).
 
-    Verdict: not run without runs; reproduced where both measures favour the method for each
-    damage, not reproduced where neither does for any; else underspecified.
+    Verdict: not run without runs; shown where both measures favour the method for each damage,
+    inconclusive where neither does for any; else underspecified.
 
     Args:
         compared: method and control on damaged data.
@@ -172,7 +190,7 @@ def keeps_its_auc(
     listed = "; ".join(f"{name} {k.text(digits=3)}" for name, k in kept.items())
     return replace(
         outcome,
-        verdict=verdict_of_readings(signs),
+        verdict=verdict_of_measures(signs),
         evidence=f"No measure is named. {outcome.evidence} Against undamaged data the method keeps "
         f"this much more of its AUC than its control: {listed}.",
         figures=outcome.figures | {f"kept {name}": k.value for name, k in kept.items()},
@@ -182,16 +200,16 @@ def keeps_its_auc(
 def parts_matter(*, parts: Sequence[Compared], whole: Compared, runs: str) -> Outcome:
     """Check that the mechanisms are effective: the framework, and its parts one by one.
 
-    Verdict: not run where a comparison has no verdict yet; reproduced where the framework as a
-    whole and at least one part are better on the AUC; else not reproduced.
+    Verdict: not run where a comparison has no verdict yet; shown where the framework as a whole
+    (`verdicts.on_all`) and at least one part (`on_some`) are better on the AUC.
     """
     if any(c.verdict in OPEN or c.shown.get("auc") is None for c in (*parts, whole)):
         return not_run(runs)
     better = [c for c in parts if c.verdict == SHOWN]
     largest = max(parts, key=lambda c: c.auc.value)
-    holds = bool(better) and whole.verdict == SHOWN
+    part = on_some([c.verdict for c in parts])
     return Outcome(
-        verdict=REPRODUCED if holds else NOT_REPRODUCED,
+        verdict=in_ledger(on_all([whole.verdict, part])),
         evidence=f"{sentence(whole)} Of {len(parts)} parts taken away, {len(better) or 'none'} "
         f"shows a gain; the largest: {sentence(largest)}",
         figures={
@@ -239,9 +257,9 @@ def more_stable(
 ) -> Outcome:
     """Check that A's results scatter less over the seeds than B's; the measure is not named.
 
-    Verdict: not run with fewer than five seeds; reproduced where for each metric the F test of the
-    two variances, two-sided, has p below 5 % and A's is the smaller; not reproduced where for none;
-    else underspecified.
+    Verdict: not run with fewer than five seeds; shown where for each metric the F test of the two
+    variances, two-sided, has p below 5 % and A's is the smaller; inconclusive where for none; else
+    underspecified.
 
     Args:
         values: metric -> its values by seed, of A and of B.
@@ -258,7 +276,7 @@ def more_stable(
         parts.append(f"{metric} {sd_a:.3f} against {sd_b:.3f} (p = {p_value:.3f})")
         figures |= {f"sd {metric}": sd_a, f"sd without, {metric}": sd_b, f"p {metric}": p_value}
     return Outcome(
-        verdict=verdict_of_readings(shown),
+        verdict=verdict_of_measures(shown),
         evidence=f"No measure is named. Scatter over {len(a)} seeds: {'; '.join(parts)}, F test. "
         "Each side has the learning rate tuned for it.",
         figures=figures,
@@ -272,8 +290,8 @@ def target_reached(
 ) -> Outcome:
     """Check that the target is reached in the printed epochs.
 
-    Verdict: underspecified while the source of the images is not given; else reproduced where
-    every seed reaches it, not reproduced otherwise; not run without runs.
+    Verdict: none on other images, while the paper's are not named; else reproduced where every
+    seed reaches it, not reproduced otherwise; not run without runs.
 
     Args:
         val: validation accuracy by epoch, of each seed.
@@ -289,7 +307,7 @@ def target_reached(
     at = [course[n - 1] for course in val]
     verdict = REPRODUCED if soon == len(val) else NOT_REPRODUCED
     if source.printed == NOT_GIVEN:
-        verdict = UNDERSPECIFIED
+        verdict = OTHER_IMAGES
     return Outcome(
         verdict=verdict,
         evidence=f"The images are not named. On others, with the recovered schedule, {soon} of "
@@ -306,8 +324,8 @@ def no_overfitting(
 ) -> Outcome:
     """Check the paper's sign of no overfitting: validation not below training accuracy.
 
-    Verdict: not run with fewer than two seeds; underspecified while the source of the images is
-    not given; else not reproduced where training less validation accuracy lies above 0 (95 %, t
+    Verdict: not run with fewer than two seeds; none on other images, while the paper's are not
+    named; else not reproduced where training less validation accuracy lies above 0 (95 %, t
     over the seeds), reproduced otherwise.
     """
     if min(len(train), len(val)) < 2:
@@ -315,7 +333,7 @@ def no_overfitting(
     gap = mean_over_seeds([t - v for t, v in zip(train, val, strict=True)])
     verdict = NOT_REPRODUCED if gap.low > 0 else REPRODUCED
     return Outcome(
-        verdict=UNDERSPECIFIED if source.printed == NOT_GIVEN else verdict,
+        verdict=OTHER_IMAGES if source.printed == NOT_GIVEN else verdict,
         evidence="The images are not named. On others, with the recovered schedule, training less "
         f"validation accuracy after as many epochs is {gap.text(digits=1, scale=100)} points.",
         figures={"gap": gap.value, "low": gap.low, "high": gap.high},
@@ -334,8 +352,8 @@ def sensitive(
 ) -> Outcome:
     """Check that the trained framework is more sensitive than specific.
 
-    Verdict: not run with fewer than two seeds; underspecified while the source of the images is
-    not given; else reproduced where the difference lies above 0 (95 %, t over the seeds), not
+    Verdict: not run with fewer than two seeds; none on other images, while the paper's are not
+    named; else reproduced where the difference lies above 0 (95 %, t over the seeds), not
     reproduced otherwise.
     """
     if min(len(sensitivity), len(specificity)) < 2:
@@ -344,7 +362,7 @@ def sensitive(
     means = [100 * statistics.fmean(values) for values in (sensitivity, specificity)]
     verdict = REPRODUCED if gap.low > 0 else NOT_REPRODUCED
     return Outcome(
-        verdict=UNDERSPECIFIED if source.printed == NOT_GIVEN else verdict,
+        verdict=OTHER_IMAGES if source.printed == NOT_GIVEN else verdict,
         evidence=f"The images are not named. Printed are {printed[0].printed} and "
         f"{printed[1].printed} %; ours are {means[0]:.1f} and {means[1]:.1f} %, a difference of "
         f"{gap.text(digits=1, scale=100)} points, at a threshold of .5.",
@@ -363,8 +381,8 @@ def headline(
 ) -> Outcome:
     """Check accuracy and AUC of the framework.
 
-    Verdict: not run without runs; underspecified while the source of the images is not given;
-    else reproduced where both printed values lie in our 95 % intervals (images and seeds), not
+    Verdict: not run without runs; none on other images, while the paper's are not named; else
+    reproduced where both printed values lie in our 95 % intervals (images and seeds), not
     reproduced otherwise.
     """
     if accuracy is None or auc is None:
@@ -373,7 +391,7 @@ def headline(
     inside = all(ours.low <= value.fraction <= ours.high for ours, value in pairs)
     verdict = REPRODUCED if inside else NOT_REPRODUCED
     if source.printed == NOT_GIVEN:
-        verdict = UNDERSPECIFIED
+        verdict = OTHER_IMAGES
     return Outcome(
         verdict=verdict,
         evidence="The images are not named. On as many others ours is "
@@ -437,8 +455,9 @@ def minority_sensitivity(
 ) -> Outcome:
     """Check that the minority class is found more often than with cross-entropy.
 
-    Verdict: not run with fewer than five seeds; reproduced where the difference of the
-    sensitivities lies above 0 (95 %, t over the seeds) at each imbalance, else not reproduced.
+    Verdict: not run with fewer than five seeds; shown where the difference of the sensitivities
+    lies above 0 (95 %, t over the seeds) at each imbalance, else inconclusive: the seeds alone,
+    without the images, show no contrary.
 
     Args:
         pairs: sensitivities of the method and of cross-entropy, by seed, for each imbalance.
@@ -456,7 +475,7 @@ def minority_sensitivity(
         for name, gap in gaps.items()
     )
     return Outcome(
-        verdict=REPRODUCED if all(g.low > 0 for g in gaps.values()) else NOT_REPRODUCED,
+        verdict=SHOWN if all(g.low > 0 for g in gaps.values()) else INCONCLUSIVE,
         evidence=f"Sensitivity to the rare class at a threshold of .5, {listed}.",
         figures={f"difference {name}": gap.value for name, gap in gaps.items()},
         limits=OURS,

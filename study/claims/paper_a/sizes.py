@@ -226,11 +226,12 @@ def lighter_in_use(*, ours: Published, others: Mapping[str, Published]) -> Outco
 def same_head(*, methods: Published, results: Published, discussion: Published) -> Outcome:
     """Check that methods and results speak of the same head.
 
-    Verdict: contradicted where they name different ones, else reproduced.
+    Verdict: underspecified where they name different ones, since no number rules either out; else
+    reproduced.
     """
     same = methods.printed == results.printed
     return Outcome(
-        verdict=REPRODUCED if same else CONTRADICTED,
+        verdict=REPRODUCED if same else UNDERSPECIFIED,
         evidence=f"The methods describe a {methods.printed} head (Eq. 4), the results name a "
         f"{results.printed} one, and the discussion calls the brain-inspired mechanisms "
         f"{discussion.printed}.",

@@ -129,9 +129,9 @@ def alike(
 ) -> Outcome:
     """Judge whether two matrices of different data sets can be told apart by what is quoted.
 
-    Rule: "underspecified" where every quoted cell differs by less than a tenth while the printed
-    accuracies differ by more than five points (then the quoted cells cannot be where the
-    difference lies, and the rest is in a picture alone); else "reproduced".
+    Rule: "underspecified" where the largest quoted cell, of right answers, differs by less than a
+    hundredth while the printed accuracies say that one has twice the errors of the other or more:
+    it looks like one set twice, and the rest is in a picture alone; else "reproduced".
 
     Args:
         first: cells of the one.
@@ -142,14 +142,17 @@ def alike(
         cell: abs(second[cell].value - value.value) / value.value for cell, value in first.items()
     }
     points = 100 * abs(accuracies[0].fraction - accuracies[1].fraction)
-    close = max(apart.values()) < 0.1 and points > 5
+    errors = sorted(1 - value.fraction for value in accuracies)
+    largest = max(first, key=lambda cell: first[cell].value)
+    close = apart[largest] < 0.01 and errors[1] > 2 * errors[0]
     listed = ", ".join(
         f"{cell} {value.printed} and {second[cell].printed}" for cell, value in first.items()
     )
     return Outcome(
         verdict=UNDERSPECIFIED if close else REPRODUCED,
-        evidence=f"OrganC and OrganS: {listed}; their accuracies are {points:.1f} points apart.",
-        figures={"largest": max(apart.values()), "points": points},
+        evidence=f"OrganC and OrganS: {listed}; their accuracies are {points:.1f} "
+        f"points apart, {errors[1] / errors[0]:.1f} times the errors in one of them.",
+        figures={"largest": apart[largest], "points": points},
     )
 
 

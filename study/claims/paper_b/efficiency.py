@@ -8,9 +8,9 @@ from study.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "faster inference than the other network".
 
-    Rule: "reproduced" where the 95 % interval of our time over theirs lies below 1 for one image
-    and for many at a time, "not run" as long as one was not timed on a quiet machine, else "not
-    reproduced".
+    Rule: "not reproduced" where the 95 % interval of our time over theirs lies above 1 for one
+    image or for many at a time, "not run" as long as one was not timed on a quiet machine, else
+    "underspecified": the paper names no device, and the other's scan is ours, not its authors'.
 
     Args:
         ratios: "1 image" and so on -> ratio of the times, None if not timed.
@@ -28,9 +28,9 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
         f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f})" for name, r in known.items()
     )
     return Outcome(
-        verdict=REPRODUCED if all(r.high < 1 for r in known.values()) else NOT_REPRODUCED,
-        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan is in "
-        "plain PyTorch here; its authors' is a kernel for GPUs.",
+        verdict=NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
+        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan was "
+        "in plain PyTorch then; its authors' is a kernel for GPUs. No device is named.",
         figures={name: r.value for name, r in known.items()},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),

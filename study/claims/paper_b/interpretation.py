@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
-from study.verdicts import IN_PART, NOT_REPRODUCED, NOT_RUN, REPRODUCED, SHOWN, UNDERSPECIFIED
+from study.verdicts import IN_PART, NOT_RUN, UNDERSPECIFIED, on_all
 from study.words import p_text
 
 _STUDY = "results/localisation"
@@ -15,16 +15,15 @@ def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
     """Judge "this layer's maps concentrate on the lesion".
 
     Rule: `params/localisation.yaml`: energy in the lesion's box above that of chance and of every
-    control. "Reproduced" where that holds, "underspecified" where it holds against some of them
-    ("concentrates" names no yardstick), "not reproduced" where it does not, "not run" without maps.
+    control. "Shown" where that holds, "underspecified" where it holds against some of them
+    ("concentrates" names no yardstick), else "inconclusive", "not run" without maps.
     """
     if finding is None:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
     chance = next(iter(finding.against.values()))
     missed = finding.not_beaten(level)
-    verdicts = {SHOWN: REPRODUCED, IN_PART: UNDERSPECIFIED}
     return Outcome(
-        verdict=verdicts.get(finding.verdict, NOT_REPRODUCED),
+        verdict=UNDERSPECIFIED if finding.verdict == IN_PART else in_ledger(finding.verdict),
         evidence="On angiograms with lesion boxes, which BreastMNIST has not: "
         f"{finding.title}, {chance.value:+.3f} of the map's energy more in the box than chance; "
         f"not shown to be better than {len(missed)} of {len(finding.against)} controls "
@@ -38,17 +37,16 @@ def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
 def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
     """Judge "from emerging localisation (ContextGate) to precise focusing (SpectralFlow)".
 
-    Rule: "reproduced" where each difference is shown to have the claimed sign (Holm), "not run"
-    without maps, else "not reproduced".
+    Rule: "shown" where each difference is shown to have the claimed sign (Holm), "not run" without
+    maps, else `verdicts.on_all`.
     """
     if not findings:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
-    fits = all(finding.verdict == SHOWN for finding in findings)
     listed = "; ".join(
         f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)}): {f.verdict}" for f in findings
     )
     return Outcome(
-        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        verdict=in_ledger(on_all([f.verdict for f in findings])),
         evidence=f"On angiograms with lesion boxes: {listed}.",
         figures={f.title: f.difference.value for f in findings},
         limits=(STAND_IN, OPEN_CHOICE),
@@ -60,19 +58,18 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
     """Judge "distributed for normal, focused for abnormal".
 
     Rule: half-energy area of the normal class less that of the other (Holm over all layers and data
-    sets). "Reproduced" where it is shown to be above 0 in each of the findings, "not run" without
-    maps, else "not reproduced".
+    sets). "Shown" where it is shown to be above 0 in each of the findings, "not run" without maps,
+    else `verdicts.on_all`.
     """
     if not findings:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
-    fits = all(f.sign.verdict == SHOWN for f in findings)
     listed = "; ".join(
         f"{f.dataset}, {f.title}: {f.normal.value:.3f} and {f.lesion.value:.3f} "
         f"({p_text(f.sign.p_value)}, {f.sign.verdict})"
         for f in findings
     )
     return Outcome(
-        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        verdict=in_ledger(on_all([f.sign.verdict for f in findings])),
         evidence="Share of the image that holds half of the map, in images of the released class "
         f"without disease and of the other: {listed}.",
         figures={f"{f.dataset} {f.title}": f.sign.difference.value for f in findings},

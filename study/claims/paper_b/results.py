@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome
+from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger
 from study.compare import Compared
 from study.levels import Level
 from study.published import Published
@@ -10,36 +10,35 @@ from study.ranking import Against, JudgedClaim
 from study.verdicts import (
     EXCLUDED,
     INCONCLUSIVE,
-    NO_COMPETITOR,
     NOT_REPRODUCED,
     NOT_RUN,
     OPEN,
     OURS_HIGHER,
     OURS_LOWER,
     REPRODUCED,
+    SHORT,
     SHOWN,
     SHOWN_REVERSED,
     UNDERSPECIFIED,
-    UNTESTABLE,
+    on_all,
 )
 from study.words import p_text, signed
 
-_OPEN = OPEN
-_NOT_SHOWN = (INCONCLUSIVE, EXCLUDED, UNTESTABLE, NO_COMPETITOR)
+_SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
+# Verdicts that rest on runs of a smaller budget say so; those of no verdict need not.
+_NO_ANSWER = (NOT_RUN, SHORT)
 
 
 def table3(*, level: Level, epochs: Published) -> Outcome:
     """Judge a printed accuracy.
 
-    Rule: `levels.judge_level`; until this list has the same words, what is open, too short among
-    it, is "not run", and "compatible" is "underspecified".
+    Rule: `levels.judge_level`; lower or higher is "not reproduced".
 
     Args:
         level: the number beside our runs.
         epochs: of the paper.
     """
     printed, ours = level.published, level.one_more
-    found = {REPRODUCED: REPRODUCED, OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
     if ours is None or ours.low is None:
         return Outcome(
             verdict=NOT_RUN,
@@ -47,7 +46,7 @@ def table3(*, level: Level, epochs: Published) -> Outcome:
             figures={"printed": printed.value, "seeds": float(ours.seeds if ours else 0)},
         )
     config, group = level.group.config, level.group
-    verdict = NOT_RUN if level.verdict in OPEN else found.get(level.verdict, UNDERSPECIFIED)
+    verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
     return Outcome(
         verdict=verdict,
         evidence=f"Ours: {100 * ours.value:.1f} % (one more run: {100 * ours.low:.1f} to "
@@ -69,10 +68,10 @@ def table3(*, level: Level, epochs: Published) -> Outcome:
 def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[str]) -> Outcome:
     """Judge a claim in words by the verdicts of `params/ranking.yaml`.
 
-    Rule: as the paper compares (its network pretrained, the others not) the claim must hold, and
-    must not fail with both from scratch: "reproduced" where so on every data set, "not reproduced"
-    where it fails or is not shown, "not run" as long as runs are missing for either answer. A
-    failure on the data sets that were run is one whatever the others say.
+    Rule: as the paper compares (its network pretrained, the others not) the claim must be shown,
+    and must not fail with both from scratch. A failure on the data sets that were run is one
+    whatever the others say; "not run" as long as data sets are missing, "not run at its budget"
+    while the runs are too short, else "shown" or "inconclusive".
 
     Args:
         scratch: both sides from scratch.
@@ -81,11 +80,11 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     """
     sides = (published, scratch)
     verdicts = [judged.verdict for judged in sides]
-    verdict = NOT_RUN
-    if SHOWN_REVERSED in verdicts or EXCLUDED in verdicts:
-        verdict = NOT_REPRODUCED
-    elif not missing and not any(v in OPEN for v in verdicts):
-        verdict = REPRODUCED if published.verdict == SHOWN else NOT_REPRODUCED
+    verdict = in_ledger(on_all(verdicts))
+    if verdict not in (SHOWN_REVERSED, EXCLUDED, *_NO_ANSWER):
+        verdict = SHOWN if published.verdict == SHOWN else INCONCLUSIVE
+    if missing and verdict in (SHOWN, INCONCLUSIVE):
+        verdict = NOT_RUN
     named = ("as the paper compares", "both from scratch")
     said = "; ".join(
         f"{name}: {judged.verdict}, better in {judged.shown}, worse in {judged.contrary} of "
@@ -97,7 +96,7 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
         verdict=verdict,
         evidence=f"{said}.{needs}",
         figures={"shown": float(published.shown), "contrary": float(published.contrary)},
-        limits=(BUDGET,) if verdict != NOT_RUN else (),
+        limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
         runs=("ranking",),
     )
 
@@ -105,19 +104,22 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
 def worse_somewhere(*, against: Sequence[Against], missing: Sequence[str]) -> Outcome:
     """Judge "our model is below these on some data sets".
 
-    Rule: "reproduced" where one of them is shown to be better on one data set; "not run" as long as
-    a comparison lacks seeds; else "not reproduced".
+    Rule: "shown" where one of them is shown to be better on one data set; "not run" while data sets
+    are missing, "not run at its budget" while the runs are too short; else "inconclusive".
     """
     verdicts = [c.verdict for c in against]
-    waiting = missing or not verdicts or any(v in _OPEN for v in verdicts)
-    verdict = NOT_RUN if waiting else NOT_REPRODUCED
+    verdict = NOT_RUN if missing or not verdicts else INCONCLUSIVE
+    if SHORT in verdicts:
+        verdict = SHORT
+    elif any(v in OPEN for v in verdicts):
+        verdict = NOT_RUN
     if SHOWN_REVERSED in verdicts:
-        verdict = REPRODUCED
+        verdict = SHOWN
     return Outcome(
         verdict=verdict,
         evidence=f"Of {len(verdicts)} comparisons on the data sets run, the other is shown to be "
         f"better in {verdicts.count(SHOWN_REVERSED)}, ours in {verdicts.count(SHOWN)}; not judged "
-        f"yet: {sum(v in _OPEN for v in verdicts)}.",
+        f"yet: {sum(v in OPEN for v in verdicts)}.",
         figures={"other": float(verdicts.count(SHOWN_REVERSED)), "n": float(len(verdicts))},
         runs=("ranking",),
     )
@@ -126,15 +128,14 @@ def worse_somewhere(*, against: Sequence[Against], missing: Sequence[str]) -> Ou
 def plain_as_good(*, against: Sequence[Against], missing: Sequence[str]) -> Outcome:
     """Judge an advantage over plain networks with the same start, weights and training.
 
-    Rule: "reproduced" where the network is shown to be better than each of them on every data set
-    that was run and none is missing; "not run" as long as a comparison lacks seeds; else "not
-    reproduced". Where one is shown to be better, or one comparison with enough seeds shows no
-    difference, more data sets cannot change the answer.
+    Rule: `verdicts.on_all` over each of them on every data set that was run; "shown" only where no
+    data set is missing, else "not run".
     """
     verdicts = [c.verdict for c in against]
-    failed = [v for v in verdicts if v in (SHOWN_REVERSED, *_NOT_SHOWN)]
-    waiting = missing or not verdicts or any(v in _OPEN for v in verdicts)
-    verdict = NOT_REPRODUCED if failed else NOT_RUN if waiting else REPRODUCED
+    failed = [v for v in verdicts if v in (SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE)]
+    verdict = in_ledger(on_all(verdicts))
+    if missing and verdict == SHOWN:
+        verdict = NOT_RUN
     listed = "; ".join(
         f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points ({len(c.seeds)} seeds): "
         f"{c.verdict}"
@@ -146,7 +147,7 @@ def plain_as_good(*, against: Sequence[Against], missing: Sequence[str]) -> Outc
         evidence=f"Ours less theirs: {listed or 'nothing stored'}."
         + (f" Not run: {', '.join(missing)}." if missing else ""),
         figures={"failed": float(len(failed)), "n": float(len(verdicts))},
-        limits=(BUDGET, OPEN_CHOICE) if verdict != NOT_RUN else (),
+        limits=(BUDGET, OPEN_CHOICE) if verdict not in _NO_ANSWER else (),
         runs=("ranking",),
     )
 
@@ -154,22 +155,15 @@ def plain_as_good(*, against: Sequence[Against], missing: Sequence[str]) -> Outc
 def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
-    Rule: `params/table2.yaml`, on the AUC with Holm's correction over the family as planned.
-    "Reproduced" where the gain is shown in every comparison; "not run" as long as one lacks the
-    seeds and none has failed; else "not reproduced".
+    Rule: `params/table2.yaml`, on the AUC with Holm's correction over the family as planned;
+    `verdicts.on_all` over the comparisons.
     """
-    verdicts = [c.verdict for c in compared]
-    failed = [v for v in verdicts if v in (SHOWN_REVERSED, *_NOT_SHOWN)]
-    verdict = NOT_RUN
-    if failed:
-        verdict = NOT_REPRODUCED
-    elif verdicts and set(verdicts) == {SHOWN}:
-        verdict = REPRODUCED
+    verdict = in_ledger(on_all([c.verdict for c in compared]))
     return Outcome(
         verdict=verdict,
         evidence="; ".join(_said(c) for c in compared) + ".",
         figures={c.pair.name: c.auc.value if c.auc else None for c in compared},
-        limits=(OPEN_CHOICE, BUDGET) if verdict != NOT_RUN else (),
+        limits=(OPEN_CHOICE, BUDGET) if verdict not in _NO_ANSWER else (),
         runs=("table2",),
     )
 
@@ -188,17 +182,17 @@ def _said(c: Compared) -> str:
 def best_optimizer(*, best: dict[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
-    Rule: `compare.best_optimizers`: "reproduced" where one optimizer is shown to be best with each
-    augmentation, "not run" as long as runs are missing, else "not reproduced".
+    Rule: `compare.best_optimizers`: "shown" where one optimizer is shown to be best with each
+    augmentation, what is open as long as runs are missing or too short, else "inconclusive".
     """
-    waiting = any(v in _OPEN for v in best.values())
+    open_ = [v for v in best.values() if v in OPEN]
     shown = all(v.endswith("best") and not v.startswith("none") for v in best.values())
-    verdict = NOT_RUN if waiting else REPRODUCED if shown else NOT_REPRODUCED
+    verdict = in_ledger(open_[0]) if open_ else SHOWN if shown else INCONCLUSIVE
     return Outcome(
         verdict=verdict,
         evidence="; ".join(f"{name}: {v}" for name, v in best.items()) + ".",
-        figures={"judged": float(sum(v not in _OPEN for v in best.values()))},
-        limits=(BUDGET,) if verdict != NOT_RUN else (),
+        figures={"judged": float(len(best) - len(open_))},
+        limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
         runs=("table2",),
     )
 

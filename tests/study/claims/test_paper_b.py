@@ -10,11 +10,9 @@ from helpers.metrics.scores import Estimate
 from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
 from study.claims.outcome import VERDICTS
-from study.claims.paper_b import stored
-from study.claims.paper_b.gains import gap
 from study.claims.paper_b.wiring import CHECKS
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
-from study.published import Published, lookup, parse_printed
+from study.published import Published, parse_printed
 from study.ranking import Against, JudgedClaim
 from study.verdicts import (
     COMPATIBLE,
@@ -28,6 +26,7 @@ from study.verdicts import (
     SHORT,
     SHOWN,
     SHOWN_REVERSED,
+    SLIP,
     TOO_FEW_SEEDS,
     UNDERSPECIFIED,
 )
@@ -58,6 +57,11 @@ def like_the_first(inputs):
     return inputs | {"second": inputs["first"]}
 
 
+def half_as_many(cells):
+    """Let the other matrix have half the counts."""
+    return {name: replace(cell, value=cell.value / 2) for name, cell in cells.items()}
+
+
 def to(text, unit="%"):
     return lambda old: printed(text, unit)
 
@@ -73,8 +77,8 @@ def ours(verdict):
 TABLE3 = [
     (put(level=ours(REPRODUCED)), REPRODUCED),
     (put(level=ours(OURS_LOWER)), NOT_REPRODUCED),
-    (put(level=ours(SHORT)), NOT_RUN),
-    (put(level=ours(COMPATIBLE)), UNDERSPECIFIED),
+    (put(level=ours(SHORT)), SHORT),
+    (put(level=ours(COMPATIBLE)), COMPATIBLE),
     (put(level=lambda level: replace(level, one_more=None, verdict=NOT_RUN)), NOT_RUN),
 ]
 GAIN = [(put(gain=to("0.1", "points")), NOT_REPRODUCED)]
@@ -111,8 +115,8 @@ def judged(verdict, *, shown=0, contrary=0, seen=2, planned=2):
 
 FULL = judged(SHOWN, shown=2)
 IN_WORDS = [
-    (put(scratch=FULL, published=FULL, missing=()), REPRODUCED),
-    (put(published=judged(SHOWN_REVERSED, contrary=1)), NOT_REPRODUCED),
+    (put(scratch=FULL, published=FULL, missing=()), SHOWN),
+    (put(published=judged(SHOWN_REVERSED, contrary=1)), SHOWN_REVERSED),
     (put(scratch=judged(NOT_RUN, seen=0), published=judged(NOT_RUN, seen=0)), NOT_RUN),
 ]
 
@@ -122,8 +126,8 @@ def against(*verdicts):
 
 
 PARTS = [
-    (lambda i: i | {"compared": verdicts(i, SHOWN)}, REPRODUCED),
-    (lambda i: i | {"compared": verdicts(i, INCONCLUSIVE)}, NOT_REPRODUCED),
+    (lambda i: i | {"compared": verdicts(i, SHOWN)}, SHOWN),
+    (lambda i: i | {"compared": verdicts(i, INCONCLUSIVE)}, INCONCLUSIVE),
     (lambda i: i | {"compared": verdicts(i, TOO_FEW_SEEDS)}, NOT_RUN),
 ]
 
@@ -150,14 +154,14 @@ def classes(verdict):
 
 
 FOCUS = [
-    (put(finding=layer(SHOWN)), REPRODUCED),
-    (put(finding=layer(SHOWN_REVERSED)), NOT_REPRODUCED),
+    (put(finding=layer(SHOWN)), SHOWN),
+    (put(finding=layer(SHOWN_REVERSED)), SHOWN_REVERSED),
     (put(finding=layer(IN_PART)), UNDERSPECIFIED),
     (put(finding=None), NOT_RUN),
 ]
 SPREAD = [
-    (put(findings=classes(SHOWN)), REPRODUCED),
-    (put(findings=classes(SHOWN_REVERSED)), NOT_REPRODUCED),
+    (put(findings=classes(SHOWN)), SHOWN),
+    (put(findings=classes(SHOWN_REVERSED)), SHOWN_REVERSED),
     (put(findings=[]), NOT_RUN),
 ]
 
@@ -167,8 +171,8 @@ def times(low, high):
 
 
 FASTER = [
-    (put(ratios=times(0.4, 0.5), quiet=True), REPRODUCED),
-    (put(ratios=times(0.9, 1.1), quiet=True), NOT_REPRODUCED),
+    (put(ratios=times(0.4, 0.5), quiet=True), UNDERSPECIFIED),
+    (put(ratios=times(1.1, 1.2), quiet=True), NOT_REPRODUCED),
     (put(ratios=times(0.4, 0.5), quiet=False), NOT_RUN),
 ]
 
@@ -256,7 +260,7 @@ ALTERED = {
         (put(back=to("30", "images")), CONTRADICTED),
         (put(back=to("70", "images")), REPRODUCED),
     ],
-    "B69": [(like_the_first, UNDERSPECIFIED)],
+    "B69": [(like_the_first, UNDERSPECIFIED), (put(second=half_as_many), REPRODUCED)],
     "B72": [(put(called=to("98.7")), REPRODUCED)],
     "B73": REVERSE,
     "B80": REVERSE,
@@ -267,16 +271,21 @@ ALTERED = {
     ],
     **dict.fromkeys(("B78", "B85", "B99"), IN_WORDS),
     "B79": [
-        (put(against=against(NOT_RUN, SHOWN_REVERSED)), REPRODUCED),
-        (put(against=against(SHOWN, INCONCLUSIVE), missing=[]), NOT_REPRODUCED),
+        (put(against=against(NOT_RUN, SHOWN_REVERSED)), SHOWN),
+        (put(against=against(SHOWN, INCONCLUSIVE), missing=[]), INCONCLUSIVE),
         (put(against=against(TOO_FEW_SEEDS)), NOT_RUN),
     ],
     "B86": [
-        (put(against=against(SHOWN, SHOWN), missing=[]), REPRODUCED),
-        (put(against=against(SHOWN, INCONCLUSIVE)), NOT_REPRODUCED),
+        (put(against=against(SHOWN, SHOWN), missing=[]), SHOWN),
+        (put(against=against(SHOWN, INCONCLUSIVE)), INCONCLUSIVE),
         (put(against=against(SHOWN), missing=["DermaMNIST"]), NOT_RUN),
     ],
-    "B87": [(put(pairs={"a set": (printed("90.0"), {"plain": printed("80.0")})}), UNDERSPECIFIED)],
+    "B87": [
+        (
+            put(pairs={"a set": (printed("90.0"), {"plain": printed("80.0")})}, n={"a set": 100}),
+            UNDERSPECIFIED,
+        )
+    ],
     **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
     "B94": [(put(yardstick=to("0.3", "points")), CONTRADICTED)],
     "B95": [(put(yardstick=to("3.0", "points")), REPRODUCED)],
@@ -288,14 +297,14 @@ ALTERED = {
     ],
     **dict.fromkeys(("B100", "B102", "B103", "B104", "B105"), PARTS),
     "B101": [
-        (put(best={"normal": "Adam is shown to be best"}), REPRODUCED),
-        (put(best={"normal": "none is shown to be best"}), NOT_REPRODUCED),
+        (put(best={"normal": "Adam is shown to be best"}), SHOWN),
+        (put(best={"normal": "none is shown to be best"}), INCONCLUSIVE),
         (put(best={"normal": NOT_RUN}), NOT_RUN),
     ],
     **dict.fromkeys(("B106", "B107"), FOCUS),
     "B108": [
-        (put(findings=[sign(SHOWN), sign(SHOWN)]), REPRODUCED),
-        (put(findings=[sign(SHOWN), sign(SHOWN_REVERSED)]), NOT_REPRODUCED),
+        (put(findings=[sign(SHOWN), sign(SHOWN)]), SHOWN),
+        (put(findings=[sign(SHOWN), sign(SHOWN_REVERSED)]), SHOWN_REVERSED),
         (put(findings=[]), NOT_RUN),
     ],
     **dict.fromkeys(("B109", "B110"), SPREAD),
@@ -358,30 +367,8 @@ def test_the_rule_of_a_verdict_stands_beside_its_check(name):
 
 
 def test_verdicts_on_printed_numbers_alone_name_no_runs(inputs):
-    for name in ("B10", "B26", "B27", "B33", "B96"):
+    wrong = {"B10": CONTRADICTED, "B26": SLIP, "B27": SLIP, "B33": SLIP, "B96": UNDERSPECIFIED}
+    for name, expected in wrong.items():
         found = CHECKS[name].function(**inputs[name])
-        assert found.verdict == CONTRADICTED
+        assert found.verdict == expected
         assert found.runs == ()
-
-
-def test_what_is_quoted_from_memory_carries_no_verdict():
-    theirs = lookup(
-        paper="medvit", table="results", row="MedViT-S", column="pneumoniamnist/accuracy"
-    )
-    assert theirs.mark == "M"
-    with pytest.raises(ValueError, match="may carry no verdict"):
-        gap(printed("94.2"), theirs)
-    for dataset in stored.SIX:
-        assert all(value.mark != "M" for value in stored.higher_public(dataset).values())
-    for claim in CLAIMS:
-        assert all(value.mark != "M" for value in claim.published())
-
-
-def test_a_gain_marked_m_cannot_slip_into_a_check():
-    with pytest.raises(ValueError, match="may carry no verdict"):
-        CHECKS["B73"].function(pairs={"a set": (printed("90.0"), printed("80.0", mark="M"))})
-
-
-def test_neighbours_need_a_known_organ():
-    with pytest.raises(KeyError, match="tail"):
-        CHECKS["B65"].function(pairs=[(0, 9)], names={"0": "tail", "9": "pancreas"})
