@@ -192,26 +192,19 @@ def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome
 
 
 def attention_cost(
-    *, printed: Published, parameters: int, macs: Mapping[int, int], channels: int
+    *, printed: Published, attention: Mapping[int, int], macs: Mapping[int, int]
 ) -> Outcome:
     """Judge "self-attention with as many parameters needs about four times the FLOPs".
-
-    Self-attention with P parameters on N positions of C channels has an inner width of P / (4 C),
-    so it takes P N for its four projections and N^2 P / (2 C) for products.
 
     Rule: "reproduced" where the ratio rounds to the printed number on each map, "not reproduced"
     where on none, else "underspecified", since the map's size is not given.
 
     Args:
         printed: how many times.
-        parameters: P of the SpectralFlow module.
-        macs: side of the map -> multiply-accumulates of the module.
-        channels: C.
+        attention: side of the map -> counted multiply-accumulates of self-attention.
+        macs: likewise of SpectralFlow.
     """
-    ratios = {}
-    for side, own in macs.items():
-        positions = side**2
-        ratios[side] = parameters * positions * (1 + positions / (2 * channels)) / own
+    ratios = {side: attention[side] / own for side, own in macs.items()}
     listed = ", ".join(f"{r:.2f} on {side} x {side}" for side, r in ratios.items())
     return Outcome(
         verdict=verdict_of_readings(matches(r, printed) for r in ratios.values()),

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.models.counting import count_macs
+from helpers.models.self_attention import SelfAttention
 from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
@@ -168,6 +170,15 @@ def spectralflow(sides: tuple[int, ...]) -> tuple[int, dict[int, int]]:
             module(torch.zeros(1, channels, side, side, device="meta"))
         macs[side] = counter.get_total_flops() // 2
     return sum(p.numel() for p in module.parameters()), macs
+
+
+@cache
+def self_attention(sides: tuple[int, ...]) -> dict[int, int]:
+    """Return what self-attention with SpectralFlow's parameters takes, by side of the map."""
+    with torch.device("meta"):
+        module = SelfAttention.with_parameters(spectralflow(sides)[0])
+    width = module.attention.embed_dim
+    return {side: count_macs(module, image_size=side, in_channels=width) for side in sides}
 
 
 # --- runs -----------------------------------------------------------------------------------------

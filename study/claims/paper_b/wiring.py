@@ -322,9 +322,8 @@ CHECKS = {
         sizes.attention_cost,
         lambda: {
             "printed": b("claims", "FLOPs of self-attention with as many parameters", "claimed"),
-            "parameters": stored.spectralflow((7, 14, 28))[0],
+            "attention": stored.self_attention((7, 14, 28)),
             "macs": stored.spectralflow((7, 14, 28))[1],
-            "channels": int(b("methods", "backbone", "channels").value),
         },
     ),
     "B17": Check(
