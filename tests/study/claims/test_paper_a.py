@@ -15,10 +15,11 @@ from study.claims.ledger import load_claims
 from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
 from study.claims.outcome import LIMITS
 from study.claims.paper_a.data import auc_splits
-from study.claims.paper_a.results import Damaged, mean_over_seeds
+from study.claims.paper_a.results import Damaged
 from study.claims.paper_a.sizes import Backbone, count_backbone
 from study.claims.paper_a.training import focal_gradient
 from study.claims.paper_a.wiring import CHECKS
+from study.claims.seeds import mean_over_seeds
 from study.claims.split_sizes import search_sizes
 from study.published import Published, parse_printed
 from study.verdicts import (
