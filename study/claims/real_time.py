@@ -12,7 +12,7 @@ FRAMES = 15.0
 def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool) -> Outcome:
     """Judge "suited to real-time use" by the time that one image takes on our processor.
 
-    Rule (verdict): "not run" as long as a network was not timed on a quiet machine; "not
+    Rule: "not run" as long as a network was not timed on a quiet machine; "not
     reproduced" where one takes longer than a frame, at 15 a second; else "underspecified": neither
     paper says what real time asks for, on which device, at which image size.
 

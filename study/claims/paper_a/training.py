@@ -220,8 +220,8 @@ def warm_restarts(
     if free.any() and not plain.any():
         longest = cycles.lengths(free)[-1]
         evidence += (
-            f" With a lowest rate of its own, which is not mentioned, {free.sum()} do, by meeting "
-            f"a short cycle further back each time (of {longest:g} epochs and less)."
+            f" With a lowest rate above zero, which is not mentioned, {free.sum()} do: cycles of "
+            f"{longest:.2g} epochs and less, met at an earlier place after each epoch."
         )
     return Outcome(
         verdict=verdict,

@@ -1,6 +1,5 @@
 """Paper B's reading of its Grad-CAM pictures against maps measured on boxes."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -96,9 +95,8 @@ def varies_within_class(
 
     Any network's maps differ from image to image. Rule: "shown" where the half-energy area of the
     gate's maps scatters more over the images of a class in the trained network than in the same
-    layer of each network that was not taught the task (95 %, t over the seeds, on the log of the
-    standard deviations), "inconclusive" where than in none of them, else "underspecified"; "not
-    run" with fewer than five seeds.
+    layer of each network that was not taught the task (95 %, t over the seeds), "inconclusive"
+    where than in none of them, else "underspecified"; "not run" with fewer than five seeds.
 
     Args:
         trained: standard deviation over the images, by seed.
@@ -107,19 +105,16 @@ def varies_within_class(
     if not untaught or min(len(trained), *(len(v) for v in untaught.values())) < 5:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
     more = {
-        name: mean_over_seeds([math.log(a / b) for a, b in zip(trained, values, strict=True)])
+        name: mean_over_seeds([a - b for a, b in zip(trained, values, strict=True)])
         for name, values in untaught.items()
     }
-    listed = "; ".join(
-        f"{name} {math.exp(m.value):.2f} times ({math.exp(m.low):.2f} to {math.exp(m.high):.2f})"
-        for name, m in more.items()
-    )
+    listed = "; ".join(f"{name} {m.text(digits=3)}" for name, m in more.items())
     return Outcome(
         verdict=verdict_of_measures(m.low > 0 for m in more.values()),
         evidence="On angiograms, all of one class: the share of the image that holds half of the "
-        f"gate's map scatters by {statistics.fmean(trained):.3f} over the images; against the same "
-        f"layer untaught: {listed}.",
-        figures={name: math.exp(m.value) for name, m in more.items()},
+        f"gate's map scatters by {statistics.fmean(trained):.3f} over the images; more than in the "
+        f"same layer untaught by: {listed}.",
+        figures={name: m.value for name, m in more.items()},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )

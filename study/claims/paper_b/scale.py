@@ -21,10 +21,10 @@ def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
     each = [(side**2, macs[side] / side**2) for side in sorted(macs)]
     slopes = [(b - a) / (q - p) for (p, a), (q, b) in pairwise(each)]
     quadratic = min(slopes) > 0 and max(slopes) <= 1.01 * min(slopes)
-    listed = ", ".join(f"{side} x {side} {macs[side] / 1e6:.0f}" for side in sorted(macs))
+    listed = ", ".join(f"{side} x {side}: {macs[side] / 1e6:.0f}" for side in sorted(macs))
     return Outcome(
         verdict=REPRODUCED if quadratic else NOT_REPRODUCED,
-        evidence=f"Million multiply-accumulates of self-attention on maps of {listed}: per place "
+        evidence=f"Million multiply-accumulates of self-attention by map: {listed}. Per place "
         f"they grow by {min(slopes):.0f} to {max(slopes):.0f} for each further place.",
         figures={f"slope {i}": slope for i, slope in enumerate(slopes)},
         runs=(COUNTED,),
