@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from helpers.terminal import escape_unshowable
 from study.claims.judge import judge_claims
+from study.claims.ledger import load_claims
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -13,13 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m study claims", description=main.__doc__)
     parser.add_argument("ids", nargs="*", help="claims, for instance B03; by default all")
     wanted = parser.parse_args(arguments).ids
-    judged = judge_claims()
-    known = {item.claim.id for item in judged}
+    known = {claim.id for claim in load_claims()}
     if unknown := [name for name in wanted if name not in known]:
         parser.error(f"no claim {', '.join(unknown)}; they run from {min(known)} to {max(known)}")
-    for item in judged:
-        if not wanted or item.claim.id in wanted:
-            print(f"{item.claim.id}: {item.state}. {item.claim.claim}\n    {item.evidence}")
+    for item in judge_claims(wanted):
+        print(f"{item.claim.id}: {item.state}. {item.claim.claim}\n    {item.evidence}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """The list of claims with what became of each: `judge_claims()`."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from study.claims.check import joined
@@ -46,15 +46,17 @@ class Judged:
         return answer + self.outcome.evidence
 
 
-def judge_claims() -> tuple[Judged, ...]:
-    """Run the check of every claim, in the order of the list.
+def judge_claims(ids: Collection[str] = ()) -> tuple[Judged, ...]:
+    """Run the check of every claim, or of those named, in the order of the list.
 
     Raises:
         ClaimsError: the list is not in order.
         KeyError: a claim that can be checked has no check.
     """
     return tuple(
-        Judged(claim, None if claim.cannot else CHECKS[claim.id]()) for claim in load_claims()
+        Judged(claim, None if claim.cannot else CHECKS[claim.id]())
+        for claim in load_claims()
+        if not ids or claim.id in ids
     )
 
 

@@ -1,1 +1,1 @@
-"""Rules that were fixed before results: `params/*.yaml`, read and checked."""
+"""Rules of what is run, compared and judged: `params/*.yaml`, read and checked."""

@@ -433,8 +433,8 @@ def readme_block(groups: Sequence[Group], plan: Plan) -> str:
     parts = [
         f"{OTHER_IMAGES} Differences are paired by seed; their 95 % intervals cover test images "
         "and seeds, and verdicts are corrected for the number of comparisons "
-        "(`params/comparisons.yaml`, fixed before any test split was read, but for those "
-        "marked there)."
+        "(`params/comparisons.yaml`, each written down before any of its runs was stored, but "
+        "for those marked there)."
     ]
     for start, heading in HEADINGS.items():
         parts += [f"**Table 4. {heading}**", _summary(results, plan.systems[start])]

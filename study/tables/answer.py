@@ -22,13 +22,17 @@ def answer_rows(groups: Sequence[Group], rules: Rules) -> list[Row]:
 def claim_counts(judged: Sequence[Judged]) -> str:
     """Say how many claims have which verdict, those that runs decide apart from arithmetic."""
     measured = [one for one in judged if one.outcome and is_measured(one.outcome)]
-    computed = [one for one in judged if one.outcome and not is_measured(one.outcome)]
-    without = [one for one in judged if one.outcome is None]
+    computed = [one for one in judged if one.state != NOT_RUN and one.outcome]
+    computed = [one for one in computed if not is_measured(one.outcome)]
     return (
-        f"**{len(judged)} claims.** Measured by training or timing: {_counted(measured)}. "
-        f"Computed from printed numbers, formulas and counts: {_counted(computed)}. "
-        f"{len(without)} {CANNOT}."
+        f"**{len(judged)} claims.** {len(measured)} verdicts are measured by training or timing: "
+        f"{_counted(measured)}. {len(computed)} are computed from printed numbers, formulas and "
+        f"counts: {_counted(computed)}. {_count(judged, NOT_RUN)}; {_count(judged, CANNOT)}."
     )
+
+
+def _count(judged: Sequence[Judged], state: str) -> str:
+    return f"{sum(one.state == state for one in judged)} {state}"
 
 
 def _counted(judged: Sequence[Judged]) -> str:

@@ -201,7 +201,9 @@ def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
 
 
 def is_measured(outcome: Outcome) -> bool:
-    """Say whether runs or measurements are behind an outcome; counting a network is neither."""
+    """Say whether runs or measurements are behind a verdict; counting a network is neither."""
+    if outcome.verdict == NOT_RUN:
+        return False
     return any(not name.startswith(("helpers.", "study.")) for name in outcome.runs)
 
 

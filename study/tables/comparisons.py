@@ -29,9 +29,9 @@ PAIRED = (
     "difference stands, or for one of .03 where none is printed (at 5 %, before the correction)."
 )
 RULE = (
-    f"{PAIRED} The comparisons (`params/comparisons.yaml`) were fixed before any test split was "
-    "read, but for those that are marked there as added later; the rule of the verdicts is a later "
-    "one (docs/methods.md)."
+    f"{PAIRED} The comparisons (`params/comparisons.yaml`) were each written down before any of "
+    "its runs was stored, but for those that are marked there as added later; the rule of the "
+    "verdicts is a later one (docs/methods.md)."
 )
 
 

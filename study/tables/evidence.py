@@ -1,17 +1,13 @@
 """The matrix of `params/evidence.yaml`: what is stored and missing of it, what test curves say."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from helpers.config import RunConfig
-from helpers.metrics.scores import LEVEL
 from helpers.runs.groups import Group
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import is_stored
+from study.epoch_choice import curve_rows
 from study.table import MADE, Table, column, estimate, number
 from study.tables.speed import load_records
 
@@ -68,34 +64,6 @@ def matrix_rows(matrix: Sequence[RunConfig]) -> list[dict[str, Any]]:
             | {"hours": missing * hours[name] if name in hours else None}
         )
     return rows
-
-
-def curve_rows(groups: Iterable[Group]) -> list[dict[str, Any]]:
-    """Return, of each protocol with test curves, the best test epoch less the selected one."""
-    rows = []
-    for group in groups:
-        curves = [(run, run.test_curve()) for run in group.runs]
-        gains = [
-            curve.max() - curve[run.record["selection"]["epoch"] - 1]
-            for run, curve in curves
-            if curve is not None
-        ]
-        if gains:
-            rows.append(
-                {key: group.config[key] for key in ("dataset", "model", "pretrained", "epochs")}
-                | {"seeds": len(gains)}
-                | _student(gains)
-            )
-    return rows
-
-
-def _student(values: Sequence[float]) -> dict[str, float | None]:
-    mean, low, high = float(np.mean(values)), None, None
-    if len(values) > 1:
-        half = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
-        half *= np.std(values, ddof=1) / math.sqrt(len(values))
-        low, high = mean - half, mean + half
-    return {"gain": mean, "gain_low": low, "gain_high": high}
 
 
 _NETWORK = (column("data", "dataset"), column("network", "model"), column("start", "pretrained"))

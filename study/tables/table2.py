@@ -35,8 +35,8 @@ TEXT = (
     "[the table of accuracies](medmnist_accuracy.md), by the runs that are nearest to the paper's."
 )
 RULE = (
-    f"{PAIRED} The comparisons (`params/table2.yaml`) were fixed before any of these runs' test "
-    "split was read; the rule of the verdicts is a later one (docs/methods.md)."
+    f"{PAIRED} The comparisons (`params/table2.yaml`) were each written down before any of its "
+    "runs was stored; the rule of the verdicts is a later one (docs/methods.md)."
 )
 
 

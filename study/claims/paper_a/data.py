@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.metrics.power import auc_error
+from helpers.metrics.power import auc_error, newcombe
+from study.claims.arithmetic import images
 from study.claims.confusion import Confusion
 from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.claims.split_sizes import LARGEST, search_sizes
@@ -243,4 +244,27 @@ def auc_possible(
         if whole and low <= auc.value <= high
         else f"{auc.printed} is not possible: bounds {low:.3f} .. {high:.3f}, {pairs:,} pairs.",
         figures={"published": auc.value, "low": low, "high": high, "standard error": error},
+    )
+
+
+def generalises(*, val: Published, test: Published, n_val: int, n_test: int) -> Outcome:
+    """Check that the accuracy carries over from the validation to the test images.
+
+    Verdict: contradicted where the drop is more than chance (Newcombe, 95 %), reproduced where the
+    test accuracy is not lower; else underspecified: a drop of the printed size would need more
+    images to be told from none.
+    """
+    a, b = images(val, n_val).images, images(test, n_test).images
+    drop = newcombe(a, n_val, b, n_test)
+    verdict = UNDERSPECIFIED
+    if drop.low > 0:
+        verdict = CONTRADICTED
+    elif drop.value <= 0:
+        verdict = REPRODUCED
+    return Outcome(
+        verdict=verdict,
+        evidence=f"{a} of {n_val} on the validation images, in the epoch that they ended, and {b} "
+        f"of {n_test} on the test images: a drop of {100 * drop.value:.1f} points (95 % "
+        f"{100 * drop.low:+.1f} to {100 * drop.high:+.1f}).",
+        figures={"drop": drop.value, "low": drop.low, "high": drop.high},
     )

@@ -9,7 +9,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from scipy import stats
 
 from helpers.metrics.scores import LEVEL, Estimate
@@ -21,6 +20,7 @@ from study.claims.outcome import (
     sign_of,
     verdict_of_measures,
 )
+from study.claims.seeds import mean_over_seeds
 from study.compare import Compared
 from study.published import NOT_GIVEN, Published
 from study.verdicts import (
@@ -222,34 +222,6 @@ def parts_matter(*, parts: Sequence[Compared], whole: Compared, runs: str) -> Ou
         limits=OURS,
         runs=(runs,),
     )
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over seeds with its 95 % t interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def text(self, *, digits: int, scale: float = 1) -> str:
-        """Write it with its interval and sign."""
-        value, low, high = (f"{scale * v:+.{digits}f}" for v in (self.value, self.low, self.high))
-        return f"{value} ({low} to {high}, n = {self.n})"
-
-
-def mean_over_seeds(values: Sequence[float]) -> Mean:
-    """Average one value per seed; at least two.
-
-    Raises:
-        ValueError: fewer than two values.
-    """
-    if len(values) < 2:
-        raise ValueError(f"an interval over seeds needs two values, got {len(values)}.")
-    mean, error = statistics.fmean(values), statistics.stdev(values) / np.sqrt(len(values))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * error)
-    return Mean(mean, mean - half, mean + half, len(values))
 
 
 def more_stable(

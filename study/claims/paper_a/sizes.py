@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import torch
 import torchvision
+from torch.utils.flop_counter import FlopCounterMode
 
 from study.claims.arithmetic import percent_saved
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
@@ -236,4 +237,54 @@ def same_head(*, methods: Published, results: Published, discussion: Published) 
         f"{results.printed} one, and the discussion calls the brain-inspired mechanisms "
         f"{discussion.printed}.",
         figures={},
+    )
+
+
+# The side of the images at which a training step is counted, in pixels.
+STEP_SIDE = 224
+# What is trained in a stage: parameters whose names begin so.
+STAGES = {"warm-up": ("fc.",), "selective fine-tuning": ("layer4.", "fc."), "all layers": ("",)}
+
+
+@lru_cache
+def training_step(name: str) -> Mapping[str, float]:
+    """Count a training step of one image by stage: 10^9 multiply-accumulates, forward and backward.
+
+    The last stage of the backbone counts as its high-level modules.
+    """
+    found = {}
+    for stage, trained in STAGES.items():
+        with torch.device("meta"):
+            network = torchvision.models.get_model(name, num_classes=1)
+        for key, parameter in network.named_parameters():
+            parameter.requires_grad_(key.startswith(trained))
+        counter = FlopCounterMode(display=False)
+        with counter:
+            image = torch.zeros(1, 3, STEP_SIDE, STEP_SIDE, device="meta")
+            network.eval()(image).sum().backward()
+        found[stage] = counter.get_total_flops() / 2 / 1e9
+    return found
+
+
+def lighter_training(*, steps: Mapping[str, Mapping[str, float]]) -> Outcome:
+    """Check that freezing layers makes training cheaper.
+
+    Verdict: reproduced where, on each backbone, a step of either stage takes less than one that
+    trains all layers; else not reproduced.
+
+    Args:
+        steps: backbone -> see `training_step`.
+    """
+    *stages, whole = STAGES
+    cheaper = all(step[stage] < step[whole] for step in steps.values() for stage in stages)
+    listed = "; ".join(
+        f"{name} "
+        + ", ".join(f"{stage} {100 * step[stage] / step[whole]:.0f} %" for stage in stages)
+        for name, step in steps.items()
+    )
+    return Outcome(
+        verdict=REPRODUCED if cheaper else NOT_REPRODUCED,
+        evidence=f"Multiply-accumulates of a training step, forward and backward, over those with "
+        f"all layers trained: {listed}. In use nothing is saved (A70).",
+        figures={f"{name}, {s}": step[s] for name, step in steps.items() for s in STAGES},
     )

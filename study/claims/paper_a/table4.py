@@ -1,11 +1,15 @@
 """Paper A's Table 4 by its own numbers: counts, gains, and what 120 images can show."""
 
+import math
 from collections.abc import Mapping
 
-from helpers.metrics.power import best_mcnemar, most_losses, newcombe, power
+from scipy import stats
+
+from helpers.metrics.power import auc_error, best_mcnemar, most_losses, newcombe, power
+from helpers.metrics.scores import LEVEL
 from study.claims.arithmetic import difference, images
 from study.claims.outcome import Outcome
-from study.published import Published
+from study.published import Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
@@ -100,4 +104,106 @@ def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
         evidence=evidence,
         figures={"difference": gap.value, "low": gap.low, "high": gap.high}
         | {"best p": best, "power": told},
+    )
+
+
+def auc_counts(*, printed: Mapping[str, Published], positive: int, negative: int) -> Outcome:
+    """Check that AUCs are counts of (positive, negative) pairs; a tied pair counts half.
+
+    A half count takes an odd number of tied pairs. A score that p positives and q negatives share
+    ties p q pairs, so at least one score must be shared by an odd number of both.
+
+    Verdict: reproduced where the digits of each hold a whole count; contradicted where one holds
+    not even a half count; else underspecified: the scores are not printed.
+    """
+    pairs = positive * negative
+    halves = {
+        name: [h for h in _half_counts(value, pairs) if h % 2 == 0] or _half_counts(value, pairs)
+        for name, value in printed.items()
+    }
+    impossible = [name for name, found in halves.items() if not found]
+    tied = [name for name, found in halves.items() if found and found[0] % 2]
+    listed = ", ".join(
+        f"{name} {printed[name].printed} "
+        + (" or ".join(f"{h / 2:,g}" for h in found) if found else "no count")
+        for name, found in halves.items()
+    )
+    verdict = UNDERSPECIFIED if tied else REPRODUCED
+    evidence = f"Of {pairs:,} pairs: {listed}."
+    if tied:
+        evidence += (
+            f" The half counts ({', '.join(tied)}) need an odd number of tied pairs: at least one "
+            "score that an odd number of positive images and an odd number of negative ones have "
+            "in common to the last digit. Ties are not mentioned."
+        )
+    return Outcome(
+        verdict=CONTRADICTED if impossible else verdict,
+        evidence=evidence,
+        figures={name: found[0] / 2 if found else None for name, found in halves.items()},
+    )
+
+
+def _half_counts(value: Published, pairs: int) -> list[int]:
+    """Return the half counts, in halves, that have the printed digits."""
+    low, high = (2 * pairs * end for end in rounding(value))
+    return list(range(math.ceil(low - 1e-6), math.floor(high + 1e-6) + 1))
+
+
+# Most that two AUCs on the same images can be taken to be correlated.
+CLOSEST = 0.9
+
+
+def auc_shown(*, ours: Published, theirs: Published, positive: int, negative: int) -> Outcome:
+    """Check whether two printed AUCs on the same images show which system is better.
+
+    Standard errors by Hanley & McNeil; how far the two are correlated by the common images is not
+    printed.
+
+    Verdict: contradicted where ours is not higher; reproduced where the difference is significant
+    (5 %, two-sided) without any correlation; not reproduced where it is not even at one of .9; else
+    underspecified.
+    """
+    gap = difference(ours, theirs)
+    a, b = (auc_error(v.fraction, positive, negative) for v in (ours, theirs))
+    z = stats.norm.ppf((1 + LEVEL) / 2)
+    needed = (a**2 + b**2 - (gap / z) ** 2) / (2 * a * b)
+    error = math.hypot(a, b)
+    evidence = (
+        f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: {gap:+.4f} "
+        f"(95 % {gap - z * error:+.3f} to {gap + z * error:+.3f} as if of different images"
+        f"{f', p = {2 * stats.norm.sf(gap / error):.3f}' if gap > 0 else ''}); "
+    )
+    verdict = UNDERSPECIFIED
+    if gap <= 0:
+        verdict, evidence = CONTRADICTED, evidence + "not higher."
+    elif needed <= 0:
+        verdict, evidence = REPRODUCED, evidence + "above chance."
+    elif needed > CLOSEST:
+        verdict = NOT_REPRODUCED
+        evidence += f"not even a correlation of {CLOSEST:g} between the two would show it."
+    else:
+        evidence += (
+            f"shown only if the two AUCs, by their common images, are correlated by {needed:.2f} "
+            "or more, which is not printed."
+        )
+    return Outcome(
+        verdict=verdict,
+        evidence=evidence,
+        figures={"difference": gap, "error": error, "correlation needed": max(needed, 0.0)},
+    )
+
+
+def same_twice(*, first: Mapping[str, Published], second: Mapping[str, Published]) -> Outcome:
+    """Check that two tables give one system the same numbers.
+
+    Verdict: reproduced where every number is printed alike, else contradicted.
+    """
+    wrong = [name for name, value in first.items() if value.printed != second[name].printed]
+    listed = ", ".join(
+        f"{name} {value.printed} and {second[name].printed}" for name, value in first.items()
+    )
+    return Outcome(
+        verdict=CONTRADICTED if wrong else REPRODUCED,
+        evidence=f"{listed}.",
+        figures={"different": len(wrong)},
     )

@@ -12,6 +12,7 @@ from helpers.config import READINGS
 from helpers.training.losses import focal_loss
 from study.claims.one_cycle import Fit
 from study.claims.outcome import Outcome
+from study.claims.warm_restarts import Cycles, fits_from_any, fits_from_zero
 from study.published import Published
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
@@ -190,51 +191,50 @@ def _losses(
 # --- schedules -----------------------------------------------------------------------------------
 
 
-def warm_restarts(*, printed: Sequence[Published], cycles: Sequence[int]) -> Outcome:
+def warm_restarts(
+    *, printed: Sequence[Published], cycles: Cycles, most_batches: int, named: Published
+) -> Outcome:
     """Check that the rates can come from cosine annealing with warm restarts.
 
-    Within a cycle the rate falls; it rises at a restart only, back to the peak at most.
-
-    Verdict: contradicted where the rates rise from epoch to epoch as those of no tried cycle do;
-    else reproduced.
+    Verdict: reproduced where a schedule that falls to zero, as the formula's defaults do, has all
+    rates to the printed digits; else underspecified where one with another lowest rate has and the
+    results name no other schedule; else contradicted.
 
     Args:
         printed: rates at the end of epochs 1, 2, ...
-        cycles: lengths of the first cycle, in epochs; each is tried with lengths that stay, double
-            and treble.
+        cycles: the schedules that are tried.
+        most_batches: of an epoch, in them.
+        named: the schedule that the results name.
     """
-    wanted = np.sign(np.diff([value.value for value in printed]))
-    fitting = [
-        (first, factor)
-        for first in cycles
-        for factor in (1, 2, 3)
-        if np.array_equal(np.sign(np.diff(_restarted(first, factor, len(printed)))), wanted)
-    ]
-    tried = 3 * len(cycles)
-    listed = ", ".join(value.printed for value in printed)
-    return Outcome(
-        verdict=REPRODUCED if fitting else CONTRADICTED,
-        evidence=f"{listed}: of {tried} schedules of whole-epoch cycles, "
-        + (
-            f"{len(fitting)} rise and fall as these rates do."
-            if fitting
-            else "none rises at the end of each of these epochs. The results name another "
-            "schedule, OneCycleLR, whose rates they are. A warm-up before the first cycle, which "
-            "is not mentioned, was not tried."
-        ),
-        figures={"schedules tried": tried, "schedules that fit": len(fitting)},
+    plain, free = fits_from_zero(printed, cycles), fits_from_any(printed, cycles)
+    verdict = CONTRADICTED
+    if plain.any():
+        verdict = REPRODUCED
+    elif free.any() and "restart" in named.printed:
+        verdict = UNDERSPECIFIED
+    evidence = (
+        f"{', '.join(value.printed for value in printed)}: of {len(cycles):,} schedules, of whole "
+        f"epochs and of whole batches up to {most_batches} an epoch, {plain.sum()} fall to zero "
+        "and have these rates after each epoch."
     )
-
-
-def _restarted(first: int, factor: int, epochs: int) -> np.ndarray:
-    """Return the rate over the peak at the end of each epoch, for cycles of whole epochs."""
-    rates, length, done = [], first, 0
-    for _ in range(epochs):
-        done += 1
-        if done == length:
-            length, done = length * factor, 0
-        rates.append((1 + np.cos(np.pi * done / length)) / 2)
-    return np.round(rates, 12)
+    if free.any() and not plain.any():
+        longest = cycles.lengths(free)[-1]
+        evidence += (
+            f" With a lowest rate above zero, which is not mentioned, {free.sum()} do: cycles of "
+            f"{longest:.2g} epochs and less, met at an earlier place after each epoch."
+        )
+    return Outcome(
+        verdict=verdict,
+        evidence=f"{evidence} The results name {named.printed}, whose rates they are. A warm-up "
+        "before the first cycle, which is not mentioned, was not tried."
+        if not plain.any()
+        else evidence,
+        figures={
+            "schedules tried": len(cycles),
+            "schedules that fit": int(plain.sum()),
+            "with a lowest rate": int(free.sum()),
+        },
+    )
 
 
 def one_cycle(*, printed: Sequence[Published], fits: Sequence[Fit], chance: float) -> Outcome:

@@ -213,3 +213,30 @@ def times_printed(*, timed: int) -> Outcome:
         "alone are printed.",
         figures={"timed": float(timed)},
     )
+
+
+def described(*, stated: Mapping[str, Published], released: Mapping[str, str]) -> Outcome:
+    """Judge what the paper says the images of each data set are.
+
+    Rule: "reproduced" where the description of each released set has the stated words, upper and
+    lower case alike, else "not reproduced".
+
+    Args:
+        stated: data set -> words, separated by commas.
+        released: data set -> description of the released set.
+    """
+    missing = {
+        dataset: [
+            w for w in value.printed.split(", ") if w.lower() not in released[dataset].lower()
+        ]
+        for dataset, value in stated.items()
+    }
+    wrong = {dataset: words for dataset, words in missing.items() if words}
+    listed = "; ".join(f"{dataset}: {value.printed}" for dataset, value in stated.items())
+    return Outcome(
+        verdict=NOT_REPRODUCED if wrong else REPRODUCED,
+        evidence=f"Looked for in the released descriptions: {listed}; missing: "
+        + ("; ".join(f"{d} {', '.join(w)}" for d, w in wrong.items()) or "nothing")
+        + ".",
+        figures={"missing": float(len(wrong))},
+    )

@@ -109,7 +109,7 @@ def resolved(*, pairs: Pairs, n: Mapping[str, int]) -> Outcome:
     if not reverse and len(shown) < len(intervals):
         verdict = UNDERSPECIFIED
     listed = "; ".join(
-        f"{d} {100 * e.value:+.1f} ({100 * e.low:+.1f} to {100 * e.high:+.1f})"
+        f"{d} {gap(*pairs[d]):+.1f} ({100 * e.low:+.1f} to {100 * e.high:+.1f})"
         for d, e in intervals.items()
     )
     return Outcome(

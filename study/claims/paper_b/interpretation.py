@@ -1,8 +1,16 @@
 """Paper B's reading of its Grad-CAM pictures against maps measured on boxes."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger
+from study.claims.outcome import (
+    OPEN_CHOICE,
+    STAND_IN,
+    Outcome,
+    in_ledger,
+    verdict_of_measures,
+)
+from study.claims.seeds import mean_over_seeds
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.verdicts import IN_PART, NOT_RUN, UNDERSPECIFIED, on_all
 from study.words import p_text
@@ -77,4 +85,36 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
         if all(f.dataset.startswith("breastmnist") for f in findings)
         else (STAND_IN, OPEN_CHOICE),
         runs=("common", "common_224"),
+    )
+
+
+def varies_within_class(
+    *, trained: Sequence[float], untaught: Mapping[str, Sequence[float]]
+) -> Outcome:
+    """Judge "activation differs between samples of a class, since the gate adapts to each".
+
+    Any network's maps differ from image to image. Rule: "shown" where the half-energy area of the
+    gate's maps scatters more over the images of a class in the trained network than in the same
+    layer of each network that was not taught the task (95 %, t over the seeds), "inconclusive"
+    where than in none of them, else "underspecified"; "not run" with fewer than five seeds.
+
+    Args:
+        trained: standard deviation over the images, by seed.
+        untaught: network -> likewise.
+    """
+    if not untaught or min(len(trained), *(len(v) for v in untaught.values())) < 5:
+        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+    more = {
+        name: mean_over_seeds([a - b for a, b in zip(trained, values, strict=True)])
+        for name, values in untaught.items()
+    }
+    listed = "; ".join(f"{name} {m.text(digits=3)}" for name, m in more.items())
+    return Outcome(
+        verdict=verdict_of_measures(m.low > 0 for m in more.values()),
+        evidence="On angiograms, all of one class: the share of the image that holds half of the "
+        f"gate's map scatters by {statistics.fmean(trained):.3f} over the images; more than in the "
+        f"same layer untaught by: {listed}.",
+        figures={name: m.value for name, m in more.items()},
+        limits=(STAND_IN, OPEN_CHOICE),
+        runs=(_STUDY,),
     )

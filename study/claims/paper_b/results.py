@@ -197,30 +197,35 @@ def best_optimizer(*, best: dict[str, str]) -> Outcome:
     )
 
 
-def augmentation_lowers(*, with_it: Sequence[float], without: Sequence[float]) -> Outcome:
-    """Judge "a test accuracy above the training accuracy suggests strong generalisation".
+def augmentation_lowers(
+    *, with_it: Sequence[float], without: Sequence[float], what: str, scale: float, spec: str
+) -> Outcome:
+    """Judge what a gap between test and training curves is taken to say of generalisation.
 
-    Rule: the training accuracy is measured on augmented images. "Reproduced" where held-out less
-    training accuracy at the end of training is positive with CutMix and without it, both on the
-    mean over seeds, "not run" without two seeds of each, else "underspecified": where the sign is
-    that of the augmentation, it says nothing of generalisation.
+    Rule: the training curve is measured on augmented images. "Reproduced" where the gap at the end
+    of training is positive (better held out) with CutMix and without it, both on the mean over
+    seeds, "not run" without two seeds of each, else "underspecified": where the sign is that of the
+    augmentation, it says nothing of generalisation.
 
     Args:
-        with_it: held-out less training accuracy of each seed's last epoch, with CutMix.
+        with_it: the gap in each seed's last epoch, with CutMix.
         without: likewise without.
+        what: names the gap and its unit.
+        scale: from the gap to that unit.
+        spec: how it is written.
     """
     if min(len(with_it), len(without)) < 2:
         return Outcome(
             verdict=NOT_RUN, evidence="Needed: two seeds with CutMix and two without it."
         )
-    a, b = (sum(values) / len(values) for values in (with_it, without))
+    a, b = (scale * sum(values) / len(values) for values in (with_it, without))
     return Outcome(
         verdict=REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED,
-        evidence="On BreastMNIST, validation less training accuracy in the last epoch, points: "
-        f"{100 * a:+.1f} with CutMix ({len(with_it)} seeds), {100 * b:+.1f} without "
-        f"({len(without)} seeds), same network and data: images that are mixed and erased are "
-        "harder than those of the test. So the sign alone says nothing of generalisation.",
-        figures={"with": 100 * a, "without": 100 * b},
+        evidence=f"On BreastMNIST, {what} in the last epoch: {a:{spec}} with CutMix "
+        f"({len(with_it)} seeds), {b:{spec}} without ({len(without)} seeds), same network and "
+        "data: images that are mixed and erased are harder than those of the test. So the sign "
+        "alone says nothing of generalisation.",
+        figures={"with": a, "without": b},
         limits=(STAND_IN, OPEN_CHOICE, BUDGET),
         runs=("table2",),
     )

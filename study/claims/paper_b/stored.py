@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,16 +14,21 @@ from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import load_run
+from study.claims.measured import store
 from study.compare import Compared, best_optimizers, compare_family
-from study.costs.store import Store, store_path
+from study.epoch_choice import curve_rows
 from study.levels import Level, judge_level, matches
 from study.maps.findings import (
+    METHOD,
+    TRAINED,
+    UNTAUGHT,
     focus_findings,
     is_measured,
     layer_findings,
     load_measured,
     progression,
 )
+from study.maps.scores import WHOLE
 from study.plans.costs import Candidate
 from study.plans.costs import load_plan as load_efficiency_plan
 from study.plans.maps import load_plan as load_localisation_plan
@@ -113,6 +119,13 @@ def timed() -> int:
     """Return how many latencies, throughputs or memory sizes paper B prints."""
     table = load_published()
     return int(((table["paper"] == "B") & table["unit"].isin(["s", "min"])).sum())
+
+
+def description(dataset: str) -> str:
+    """Return what the released set is said to be."""
+    import medmnist
+
+    return medmnist.INFO[dataset]["description"]
 
 
 def class_names(dataset: str) -> dict[str, str]:
@@ -290,12 +303,18 @@ def optimizers() -> dict[str, str]:
     return best_optimizers(compared("optimizer"))
 
 
-def train_gaps(*, cutmix: bool) -> list[float]:
-    """Return held-out less training accuracy of the last epoch, of each seed with Adam."""
+def train_gaps(figure: str, *, cutmix: bool) -> list[float]:
+    """Return by how much held-out images are better than training images in the last epoch.
+
+    Args:
+        figure: "accuracy", or "loss", of which less is better.
+        cutmix: which of the two protocols with Adam.
+    """
     (pair,) = [c for c in compared("cutmix", "adam")]
     group = pair.a if cutmix else pair.b
     last = [run.record["history"][-1] for run in group.runs] if group else []
-    return [row["val_accuracy"] - row["train_accuracy"] for row in last]
+    sign = -1 if figure == "loss" else 1
+    return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
 
 
 def rarest_share(dataset: str) -> float | None:
@@ -329,18 +348,45 @@ def class_areas(dataset: str, measure: str, *, label: int | None = None) -> list
     ]
 
 
-def curve_ends(dataset: str) -> dict[str, float] | None:
-    """Return where the curves of runs as long as the paper's end; None without such runs."""
+def long_courses(dataset: str, figures: dict[str, str]) -> dict[str, list[list[float]]]:
+    """Return curves of runs as long as the paper's, by epoch and seed; none without such runs.
+
+    Args:
+        dataset: name.
+        figures: title -> figure of the history.
+    """
     epochs = b("methods", "training", "epochs").value
     runs = [r for g in network_groups(dataset) if g.config["epochs"] >= epochs for r in g.runs]
-    if not runs:
+    return {
+        title: [[row[figure] for row in run.record["history"]] for run in runs]
+        for title, figure in figures.items()
+    }
+
+
+def curves_at(
+    dataset: str, figures: dict[str, str], *, epoch: int | None = None, scale: float = 1
+) -> dict[str, float] | None:
+    """Return curves after an epoch, by default the last, mean over seeds; None without such runs.
+
+    Args:
+        dataset: name.
+        figures: title -> figure of the history.
+        epoch: from 1.
+        scale: factor.
+    """
+    found = long_courses(dataset, figures)
+    if not all(found.values()):
         return None
-    last = [run.record["history"][-1] for run in runs]
+    at = -1 if epoch is None else epoch - 1
+    return {
+        title: scale * sum(course[at] for course in courses) / len(courses)
+        for title, courses in found.items()
+    }
 
-    def mean(key: str) -> float:
-        return sum(row[key] for row in last) / len(last)
 
-    return {"train loss": mean("train_loss"), "test loss": mean("val_loss")}
+def chosen_epochs() -> list[dict]:
+    """Return what choosing the epoch on the test curve would add, of each protocol that has one."""
+    return curve_rows(g for g in groups() if g.config["recipe"] == "paper_b")
 
 
 # --- maps, times ----------------------------------------------------------------------------------
@@ -372,6 +418,25 @@ def map_progression() -> list:
     return _maps(results_root())[1]
 
 
+def gate_scatter(layer: str) -> dict:
+    """Return the inputs of `interpretation.varies_within_class`; empty without maps."""
+    study = load_localisation_plan().study("arcade")
+    if not is_measured(study):
+        return {"trained": [], "untaught": {}}
+    measured = load_measured(study)
+
+    def scatter(network: str) -> list[float]:
+        areas = measured.networks[network].of(
+            view=WHOLE, row=layer, method=METHOD, measure="half_area"
+        )
+        return np.nanstd(areas, axis=1, ddof=1).tolist()
+
+    return {
+        "trained": scatter(TRAINED),
+        "untaught": {name: scatter(name) for name in UNTAUGHT},
+    }
+
+
 @cache
 def _spread(root: Path) -> list:
     from helpers.runs.store import RunError
@@ -389,12 +454,6 @@ def spread(layers: tuple[str, ...], *, breast: bool) -> list:
         for f in _spread(results_root())
         if f.layer in layers and f.dataset.startswith("breastmnist") == breast
     ]
-
-
-def store(device: str) -> Store | None:
-    """Return the measurements of a device, None if there are none."""
-    path = store_path(device, load_efficiency_plan().threads)
-    return Store.read(path) if path.exists() else None
 
 
 def time_ratios(device: str) -> dict:

@@ -1,14 +1,19 @@
 """The checks of paper B's claims (ids as in `results/published/claims.csv`)."""
 
 from helpers.data.transforms import NORMALISE
+from study.claims import real_time
 from study.claims.check import Check
+from study.claims.measured import one_image
 from study.claims.paper_b import (
+    against,
     confusion,
+    course,
     data,
     efficiency,
     gains,
     interpretation,
     results,
+    scale,
     sizes,
     stored,
 )
@@ -186,6 +191,7 @@ def _areas(key: tuple[str, str, str], dataset: str, measure: str, label: int | N
 
 
 def _course(figure: str, dataset: str) -> Check:
+    losses = {"train loss": "train_loss", "test loss": "val_loss"}
     return Check(
         confusion.course,
         lambda: {
@@ -194,7 +200,20 @@ def _course(figure: str, dataset: str) -> Check:
                 "test loss": b(figure, "plateau", f"{dataset}/test_loss"),
             },
             "epochs": b("methods", "training", "epochs"),
-            "found": stored.curve_ends(dataset),
+            "found": stored.curves_at(dataset, losses),
+        },
+    )
+
+
+def _early(figure: str, dataset: str, columns: dict[str, str]) -> Check:
+    figures = {"train accuracy": "train_accuracy", "test accuracy": "val_accuracy"}
+    epoch = ("methods", "training", "rapid_until")
+    return Check(
+        course.reaches,
+        lambda: {
+            "printed": {t: b(figure, "epoch 50", f"{dataset}/{c}") for t, c in columns.items()},
+            "epoch": b(*epoch),
+            "found": stored.curves_at(dataset, figures, epoch=int(b(*epoch).value), scale=100),
         },
     )
 
@@ -259,6 +278,7 @@ _OURS_M = ("Fig. 14", "MedSpectralNet", "params")
 _OURS_G = ("Table 4", "MedSpectralNet", "flops")
 _MPARAMS, _GMACS = "million parameters", "10^9 multiply-accumulates"
 
+_DESCRIBED = ("bloodmnist", "breastmnist", "pneumoniamnist", "organsmnist")
 # Cells that the text quotes of both matrices: true class, predicted class.
 _QUOTED_TWICE = ((4, 10), (4, 5), (4, 9))
 
@@ -497,8 +517,11 @@ CHECKS = {
     "B53": Check(
         results.augmentation_lowers,
         lambda: {
-            "with_it": stored.train_gaps(cutmix=True),
-            "without": stored.train_gaps(cutmix=False),
+            "with_it": stored.train_gaps("accuracy", cutmix=True),
+            "without": stored.train_gaps("accuracy", cutmix=False),
+            "what": "validation less training accuracy, in points,",
+            "scale": 100,
+            "spec": "+.1f",
         },
     ),
     "B54": _course("Fig. 8", "organsmnist"),
@@ -669,6 +692,7 @@ CHECKS = {
             "device": "a GPU",
         },
     ),
+    "B121": Check(interpretation.varies_within_class, lambda: stored.gate_scatter(_GATE_PATH)),
     "B124": Check(
         sizes.needs_less,
         lambda: {
@@ -683,4 +707,96 @@ CHECKS = {
         efficiency.exports,
         lambda: {"row": stored.export_row(), "at_most": _EXPORT_SHARE},
     ),
+    # --- found on reading both texts once more ---
+    "B125": Check(
+        against.substantial_everywhere,
+        lambda: {
+            "pairs": {
+                (row, d): (accuracy(d), stored.benchmark(row, d))
+                for row in ("auto-sklearn", *_AUTOML)
+                for d in stored.SIX
+            },
+            "yardstick": _yardstick(),
+        },
+    ),
+    "B126": Check(
+        against.exceeds_quoted,
+        lambda: {"pairs": _quoted("pneumoniamnist", "breastmnist", "bloodmnist")},
+    ),
+    "B127": Check(
+        against.comparable_and_better,
+        lambda: {"pairs": stored.against_medmamba(), "yardstick": _yardstick()},
+    ),
+    "B128": Check(
+        course.settles,
+        lambda: {
+            "courses": stored.long_courses(
+                "breastmnist", {"training loss": "train_loss", "held-out loss": "val_loss"}
+            ),
+            "rapid": b("methods", "training", "rapid_until"),
+            "steady": b("methods", "training", "stable_from"),
+            "dataset": "BreastMNIST",
+            "same": False,
+        },
+    ),
+    "B129": _early(
+        "Fig. 4", "organcmnist", {"train accuracy": "accuracy", "test accuracy": "accuracy"}
+    ),
+    "B130": _early(
+        "Fig. 8", "organsmnist", {"train accuracy": "accuracy", "test accuracy": "accuracy"}
+    ),
+    "B131": Check(
+        results.augmentation_lowers,
+        lambda: {
+            "with_it": stored.train_gaps("loss", cutmix=True),
+            "without": stored.train_gaps("loss", cutmix=False),
+            "what": "training less validation loss",
+            "scale": 1,
+            "spec": "+.2f",
+        },
+    ),
+    "B132": Check(course.chosen_on_test, lambda: {"rows": stored.chosen_epochs()}),
+    "B133": Check(
+        scale.file_size,
+        lambda: {
+            "given": b("methods", "training", "file_size"),
+            "files": _SIZES,
+            "costs": {side: stored.counts("medspectralnet", side).macs / 1e9 for side in _SIZES},
+            "printed": b(*_OURS_G),
+            "record": b("Data Availability", "data", "record"),
+            "sides": [
+                int(k) for k in b("methods", "SpectralFlow", "patch_size").printed.split(" or ")
+            ],
+            "stride": b("methods", "backbone", "stride"),
+        },
+    ),
+    "B134": _smaller(
+        stored.gmacs, _GMACS, {"MedMamba-S": "medmamba_s", "MedMamba-B": "medmamba_b"}
+    ),
+    "B135": Check(
+        confusion.end_of_range,
+        lambda: {
+            "value": b("Fig. 7", "class 10", "organcmnist/average_precision"),
+            "band": b("Fig. 7", "per class", "organcmnist/average_precision"),
+            "which": "within",
+        },
+    ),
+    "B136": Check(
+        data.described,
+        lambda: {
+            "stated": {d: b("section 4.1", d, "content") for d in _DESCRIBED},
+            "released": {d: stored.description(d) for d in _DESCRIBED},
+        },
+    ),
+    "B137": Check(scale.quadratic_cost, lambda: {"macs": stored.self_attention((7, 14, 28))}),
+    "B138": Check(efficiency.batches_better, lambda: stored.time_ratios("cpu")),
+    "B139": Check(
+        efficiency.less_memory,
+        lambda: {
+            "ours": stored.peak("cpu", "medspectralnet"),
+            "theirs": stored.peak("cpu", "medmamba_t"),
+            "device": "a CPU",
+        },
+    ),
+    "B140": Check(real_time.fast_enough, lambda: one_image({"MedSpectralNet": "medspectralnet"})),
 }

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 
+from helpers.metrics.power import auc_error
 from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
 from study.claims.confusion import Confusion, matrices
@@ -15,11 +16,13 @@ from study.claims.ledger import load_claims
 from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
 from study.claims.outcome import LIMITS
 from study.claims.paper_a.data import auc_splits
-from study.claims.paper_a.results import Damaged, mean_over_seeds
+from study.claims.paper_a.results import Damaged
 from study.claims.paper_a.sizes import Backbone, count_backbone
 from study.claims.paper_a.training import focal_gradient
 from study.claims.paper_a.wiring import CHECKS
+from study.claims.seeds import mean_over_seeds
 from study.claims.split_sizes import search_sizes
+from study.claims.warm_restarts import FACTORS, all_cycles, fits_from_any, fits_from_zero
 from study.published import Published, parse_printed
 from study.verdicts import (
     CONTRADICTED,
@@ -28,6 +31,7 @@ from study.verdicts import (
     NOT_RUN,
     REPRODUCED,
     SHOWN,
+    SHOWN_REVERSED,
     UNDERSPECIFIED,
 )
 
@@ -62,6 +66,11 @@ def all_better(inputs):
     return {"compared": gain(inputs["compared"])}
 
 
+def auc_apart(value):
+    return {"differences": {"x": Estimate(value, value - 0.02, value + 0.02, 120, "", seeds=5)}}
+
+
+LESS = ([0.1, 0.11, 0.1, 0.12, 0.1], [0.3, 0.31, 0.32, 0.3, 0.3])
 RISING = [fraction(text) for text in ("0.7", "0.8", "0.9", "0.85")]
 SURE = Estimate(0.85, 0.78, 0.9, 120, "made up", seeds=5)
 WRONG_MATRIX = {"matrix": Confusion(tn=30, fp=30, fn=30, tp=30)}
@@ -80,6 +89,7 @@ OTHERWISE = {
         lambda i: {"parts": gain(i["parts"]), "whole": gain([i["whole"]])[0]},
         SHOWN,
     ),
+    "A03": ({"seconds": {"a network": 0.2}}, NOT_REPRODUCED),
     "A04": ({"heads": {"wide": (50.0, HALF)}}, NOT_REPRODUCED),
     "A05": ({"backbones": {"small": HALF}}, NOT_REPRODUCED),
     "A06": ({"named": "resnet18", "printed": printed("11.2", "M")}, REPRODUCED),
@@ -93,9 +103,11 @@ OTHERWISE = {
     "A14": (all_better, SHOWN),
     "A15": (all_better, SHOWN),
     "A16": (lambda i: all_better(i) | {"rarest": 0.2}, SHOWN),
-    "A17": ({"printed": rates_printed("5e-3", "3e-3", "1e-3", "5e-4")}, REPRODUCED),
+    # A cycle of five epochs, from a peak of 5e-3 to zero.
+    "A17": ({"printed": rates_printed("4.52e-3", "3.27e-3", "1.73e-3", "4.77e-4")}, REPRODUCED),
     "A18": ({"fits": []}, NOT_REPRODUCED),
     "A19": ({"values": {"AUC": (STEADY, SPREAD)}}, SHOWN),
+    "A20": ({"values": {"x": LESS}}, SHOWN),
     "A22": ({"printed": [printed("83.54"), printed("50.81")]}, CONTRADICTED),
     "A23": ({"printed": [printed("50.41"), printed("50.40")]}, CONTRADICTED),
     "A24": ({"printed": RISING}, CONTRADICTED),
@@ -161,6 +173,25 @@ OTHERWISE = {
     ),
     "A76": (lambda i: all_better(i) | {"damaged": {"noise": KEPT}}, SHOWN),
     "A78": ({"seeds": printed("5", "seeds"), "accuracy": SURE, "sd": 0.01}, REPRODUCED),
+    "A79": ({"printed": {"x": fraction("0.8453")}}, REPRODUCED),
+    "A80": ({"theirs": fraction("0.9272")}, NOT_REPRODUCED),
+    "A81": ({"theirs": fraction("0.8000")}, REPRODUCED),
+    "A82": ({"theirs": fraction("0.9400")}, CONTRADICTED),
+    "A83": (lambda i: {"second": i["first"] | {"f1": fraction("0.8658")}}, CONTRADICTED),
+    "A84": ({"test": printed("70.00")}, CONTRADICTED),
+    "A85": (
+        {"steps": {"x": {"warm-up": 3, "selective fine-tuning": 1, "all layers": 2}}},
+        NOT_REPRODUCED,
+    ),
+    "A86": ({"length": printed("2", "epochs"), "criterion": printed("0.01", "AUC")}, REPRODUCED),
+    "A87": (
+        lambda i: {"early_a": [v + 0.2 + k / 100 for k, v in enumerate(i["early_b"])]},
+        SHOWN,
+    ),
+    "A88": ({"values": {"x": LESS}}, SHOWN),
+    "A89": (auc_apart(-0.1), SHOWN),
+    "A90": (auc_apart(0.01), INCONCLUSIVE),
+    **{f"A{n}": (all_better, SHOWN) for n in range(92, 96)},
 }
 
 
@@ -187,8 +218,9 @@ def test_every_check_runs_and_says_what_it_hangs_on(inputs):
         assert outcome.verdict != NOT_RUN, name
         assert outcome.evidence.endswith("."), name
         assert set(outcome.limits) <= set(LIMITS), name
-        # What was measured on other images says so, and names its runs.
-        assert bool(outcome.runs) == ("other images than the paper's" in outcome.limits), name
+        # What was measured on other images says so, and names its runs; a time needs no images.
+        on_images = bool(outcome.runs) and outcome.runs != ("results/efficiency",)
+        assert on_images == ("other images than the paper's" in outcome.limits), name
         measured += bool(outcome.runs)
     assert measured > 20
 
@@ -221,7 +253,13 @@ def test_a_comparison_that_is_not_run_gets_no_verdict(name, inputs):
 @pytest.mark.parametrize(
     ("name", "empty"),
     [
+        ("A03", {"seconds": {"a network": None}}),
         ("A19", {"values": {"AUC": ([], [])}}),
+        ("A20", {"values": {"x": ([], [])}}),
+        ("A86", {"first": [], "second": []}),
+        ("A87", {"early_a": [], "early_b": []}),
+        ("A89", {"differences": None}),
+        ("A94", {"compared": []}),
         ("A25", {"val": []}),
         ("A27", {"train": [], "val": []}),
         ("A58", {"added": None}),
@@ -320,6 +358,63 @@ def test_the_printed_rates_have_one_schedule_on_the_grid(inputs):
         max_lr=(0.004, 0.00401), div_factor=(25, 25.01), rise_epochs=(6, 6.01), steps=(30,)
     )
     assert chance_of_fit(epochs=4, grid=dense, draws=50) > 0.5
+
+
+def test_the_cycles_are_those_of_torch():
+    batches, first, epochs = 7, 9, 4
+    for factor in FACTORS:
+        weight = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, first, factor)
+        theirs = []
+        for step in range(1, epochs * batches + 1):
+            optimizer.step()
+            schedule.step()
+            if step % batches == 0:
+                theirs.append(schedule.get_last_lr()[0])
+        cycles = all_cycles(most_batches=batches, longest=1, epochs=epochs)
+        wanted = (cycles.batches == batches) & (cycles.first == first) & (cycles.factor == factor)
+        assert cycles.heights[wanted][0] == pytest.approx(theirs, abs=1e-12)
+
+
+def test_a_lowest_rate_above_zero_is_found_and_leaves_the_name_to_decide(inputs):
+    """One cycle of six epochs, and cycles of 6/5 of an epoch, meet at the end of each epoch."""
+    given = inputs["A17"]
+    cycles = given["cycles"]
+    free = fits_from_any(given["printed"], cycles)
+    assert free.any() and not fits_from_zero(given["printed"], cycles).any()
+    wanted = (cycles.batches == 30) & (cycles.first == 36) & (cycles.factor == 1)
+    assert free[wanted].all()
+    named = printed("warm restarts", "text")
+    assert CHECKS["A17"].function(**given | {"named": named}).verdict == UNDERSPECIFIED
+    beyond = rates_printed("5.25e-4", "1.41e-3", "2.62e-3", "9.99e-3")
+    outcome = CHECKS["A17"].function(**given | {"printed": beyond, "named": named})
+    assert outcome.verdict == CONTRADICTED
+
+
+def test_half_counts_of_pairs_need_ties():
+    check = CHECKS["A79"].function
+    outcome = check(printed={"x": fraction("0.8721")}, positive=60, negative=60)
+    assert outcome.verdict == UNDERSPECIFIED and outcome.figures["x"] == 3139.5
+    few = check(printed={"x": fraction("0.8453")}, positive=3, negative=3)
+    assert few.verdict == CONTRADICTED
+
+
+def test_the_correlation_that_an_auc_gain_needs_is_where_the_test_turns(inputs):
+    given = inputs["A81"]
+    outcome = CHECKS["A81"].function(**given)
+    a, b = (auc_error(given[k].value, 60, 60) for k in ("ours", "theirs"))
+    r = outcome.figures["correlation needed"]
+    error = math.sqrt(a**2 + b**2 - 2 * r * a * b)
+    assert outcome.figures["difference"] / error == pytest.approx(1.959964, rel=1e-6)
+
+
+def test_a_course_shown_reversed_and_one_measure_alone(inputs):
+    check = CHECKS["A20"].function
+    less, more = LESS
+    assert check(values={"x": (more, less)}, what="A, B", runs="r").verdict == SHOWN_REVERSED
+    mixed = {"x": LESS, "y": (STEADY, STEADY[::-1])}
+    assert check(values=mixed, what="A, B", runs="r").verdict == UNDERSPECIFIED
 
 
 # --- formulas ------------------------------------------------------------------------------------

@@ -176,6 +176,21 @@ FASTER = [
     (put(ratios=times(0.4, 0.5), quiet=False), NOT_RUN),
 ]
 
+GAP = [
+    (put(with_it=[0.02, 0.03], without=[0.01, 0.02]), REPRODUCED),
+    (put(with_it=[0.02, 0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
+    (put(with_it=[-0.02, -0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
+    (put(with_it=[0.02]), NOT_RUN),
+]
+EARLY = [
+    (lambda i: i | {"found": {k: v.low for k, v in i["printed"].items()}}, REPRODUCED),
+    (lambda i: i | {"found": dict.fromkeys(i["printed"], 10.0)}, NOT_REPRODUCED),
+]
+WIDE, NARROW = [0.5, 0.51, 0.52, 0.5, 0.51], [0.1, 0.11, 0.1, 0.12, 0.1]
+SETTLED = {"loss": [[2.0 ** (-epoch / 10) for epoch in range(200)]] * 2}
+SLOW = {"loss": [[1 - epoch / 200 for epoch in range(200)]] * 2}
+NO_TIME = {"a network": None}
+
 ALTERED = {
     **dict.fromkeys(("B01", "B02", "B03", "B04", "B05", "B06"), TABLE3),
     "B07": GIVEN,
@@ -239,12 +254,7 @@ ALTERED = {
     **dict.fromkeys(("B49", "B50"), GIVEN),
     **dict.fromkeys(("B51", "B54"), COURSE),
     "B52": [(put(accuracy=to("95.7")), UNDERSPECIFIED)],
-    "B53": [
-        (put(with_it=[0.02, 0.03], without=[0.01, 0.02]), REPRODUCED),
-        (put(with_it=[0.02, 0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
-        (put(with_it=[-0.02, -0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
-        (put(with_it=[0.02]), NOT_RUN),
-    ],
+    "B53": GAP,
     "B55": [(put(accuracy=to("81.1")), REPRODUCED)],
     "B56": [(put(higher=to("81-83")), CONTRADICTED)],
     **dict.fromkeys(("B57", "B66"), CELLS),
@@ -320,10 +330,56 @@ ALTERED = {
         (put(row={"difference": 0.0, "scale": 1.0, "reason": None}), UNDERSPECIFIED),
         (put(row=None), NOT_RUN),
     ],
+    "B121": [
+        (put(trained=WIDE, untaught={"random": NARROW}), SHOWN),
+        (put(trained=WIDE, untaught={"random": NARROW, "shuffled": WIDE}), UNDERSPECIFIED),
+        (put(untaught={}), NOT_RUN),
+    ],
     "B124": [
         (put(printed=(printed("1.0", "G"), printed("2.0", "G"))), REPRODUCED),
         (put(counted=(2.0, 2.0)), NOT_REPRODUCED),
     ],
+    "B125": [
+        (put(pairs={("a system", "a set"): PAIRS_UP["a set"]}), REPRODUCED),
+        (
+            put(
+                pairs={("a system", "a set"): PAIRS_UP["a set"]},
+                yardstick=to("20.0", "points"),
+            ),
+            UNDERSPECIFIED,
+        ),
+    ],
+    "B126": [(put(pairs=PAIRS_UP), REPRODUCED), (put(pairs=PAIRS_DOWN), CONTRADICTED)],
+    "B127": [
+        (put(pairs={"a set": (printed("80.5"), printed("80.0"))}), REPRODUCED),
+        (put(pairs=PAIRS_DOWN), CONTRADICTED),
+    ],
+    "B128": [
+        (put(courses=SETTLED, same=True), REPRODUCED),
+        (put(courses=SLOW, same=True), NOT_REPRODUCED),
+        (put(courses={"loss": []}), NOT_RUN),
+    ],
+    **dict.fromkeys(("B129", "B130"), EARLY),
+    "B131": GAP,
+    "B132": [
+        (lambda i: i | {"rows": [row | {"gain_low": -0.01} for row in i["rows"]]}, INCONCLUSIVE),
+        (put(rows=[]), NOT_RUN),
+    ],
+    "B133": [(put(given=to("28", "pixels")), REPRODUCED)],
+    "B134": FEWER,
+    "B135": [(put(value=to("0.995", "fraction")), CONTRADICTED)],
+    "B136": [(put(released=lambda old: dict.fromkeys(old, "images")), NOT_REPRODUCED)],
+    "B137": [(put(macs={side: 100 * side**2 for side in (7, 14, 28)}), NOT_REPRODUCED)],
+    "B138": [
+        (put(ratios=times(0.1, 0.2) | {"64": times(0.3, 0.4)["1 image"]}), NOT_REPRODUCED),
+        (put(quiet=False), NOT_RUN),
+    ],
+    "B139": [
+        (put(ours=2, theirs=1), NOT_REPRODUCED),
+        (put(ours=1, theirs=2, device="a GPU"), REPRODUCED),
+        (put(theirs=None), NOT_RUN),
+    ],
+    "B140": [(put(seconds={"a network": 0.2}), NOT_REPRODUCED), (put(seconds=NO_TIME), NOT_RUN)],
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 from helpers.runs.groups import group_runs
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import TEST_CURVE, list_runs
-from study.tables.evidence import curve_rows, evidence_files, matrix_rows, protocols
+from study.epoch_choice import curve_rows
+from study.tables.evidence import evidence_files, matrix_rows, protocols
 from study.tables.speed import Record, Speed, save_record
 from tests.fabricated import fabricate_from
 

@@ -1,0 +1,140 @@
+"""Paper B's sentences on training curves, and on the epoch that its numbers are of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, sign_of
+from study.published import Published
+from study.verdicts import NOT_REPRODUCED, NOT_RUN, OTHER_IMAGES, REPRODUCED
+
+# Epochs over which a curve is averaged where it is read.
+WINDOW = 5
+# Share of its whole fall that a curve must have done early, and may still do late.
+RAPID, STEADY = 0.75, 0.1
+
+
+def settles(
+    *,
+    courses: Mapping[str, Sequence[Sequence[float]]],
+    rapid: Published,
+    steady: Published,
+    dataset: str,
+    same: bool,
+) -> Outcome:
+    """Judge "both losses fall rapidly in the first epochs and are stable from a later one on".
+
+    Rule: "not run" without two runs of the printed length; on another data set no verdict ("other
+    images"); else "reproduced" where each loss, on the mean over the seeds, has done three quarters
+    of its fall by the first of the two epochs, and does less than a tenth of it after the second,
+    "not reproduced" otherwise.
+
+    Args:
+        courses: curve -> its values by epoch, of each seed.
+        rapid: epoch by which the fall is rapid.
+        steady: epoch from which the loss is stable.
+        dataset: of the runs.
+        same: whether it is one that the paper speaks of.
+    """
+    if min(len(runs) for runs in courses.values()) < 2:
+        return Outcome(verdict=NOT_RUN, evidence="Needed: two runs of the printed length.")
+    done, after = {}, {}
+    for name, runs in courses.items():
+        shares = [_shares(np.asarray(run), int(rapid.value), int(steady.value)) for run in runs]
+        done[name], after[name] = np.mean(shares, axis=0).tolist()
+    early, late = min(done.values()), max(map(abs, after.values()))
+    listed = "; ".join(
+        f"{name} {100 * done[name]:.0f} % of its change by epoch {rapid.printed}, "
+        f"{100 * after[name]:.0f} % after epoch {steady.printed}"
+        for name in courses
+    )
+    verdict = REPRODUCED if early >= RAPID and late < STEADY else NOT_REPRODUCED
+    return Outcome(
+        verdict=verdict if same else OTHER_IMAGES,
+        evidence=f"On {dataset}, {min(map(len, courses.values()))} seeds at the printed length: "
+        f"{listed}.",
+        figures={f"{name}, early": v for name, v in done.items()}
+        | {f"{name}, late": v for name, v in after.items()},
+        limits=(OPEN_CHOICE,) if same else (STAND_IN, OPEN_CHOICE),
+        runs=("paper_b",),
+    )
+
+
+def _shares(course: np.ndarray, rapid: int, steady: int) -> tuple[float, float]:
+    """Return the shares of a curve's whole change by one epoch and after another."""
+
+    def around(epoch: int) -> float:
+        return float(course[max(0, epoch - WINDOW) : epoch].mean())
+
+    first, last = float(course[0]), around(len(course))
+    if first == last:
+        return 0.0, 0.0
+    return (first - around(rapid)) / (first - last), (around(steady) - last) / (first - last)
+
+
+def reaches(
+    *, printed: Mapping[str, Published], epoch: Published, found: Mapping[str, float] | None
+) -> Outcome:
+    """Judge where training curves are after a number of epochs.
+
+    Rule: "not run" without runs of the printed length on the data set; "reproduced" where each of
+    ours is in the printed range, or on the printed side of the bound, a point more or less;
+    else "not reproduced".
+
+    Args:
+        printed: curve -> value in %.
+        epoch: after which.
+        found: curve -> ours in %, mean over seeds; None without such runs.
+    """
+    listed = ", ".join(f"{name} {value.printed} %" for name, value in printed.items())
+    if not found:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence=f"Printed for epoch {epoch.printed}: {listed}. Needed: runs of the printed "
+            "length on the data set.",
+        )
+    off = [
+        name
+        for name, value in printed.items()
+        if (value.low is not None and found[name] < value.low - 1)
+        or (value.high is not None and found[name] > value.high + 1)
+    ]
+    return Outcome(
+        verdict=NOT_REPRODUCED if off else REPRODUCED,
+        evidence=f"Printed for epoch {epoch.printed}: {listed}; ours: "
+        + ", ".join(f"{name} {found[name]:.1f} %" for name in printed)
+        + ".",
+        figures=dict(found),
+        limits=(OPEN_CHOICE,),
+        runs=("paper_b",),
+    )
+
+
+def chosen_on_test(*, rows: Sequence[Mapping[str, Any]]) -> Outcome:
+    """Ask what choosing the epoch on the test curve would add, which the paper does not exclude.
+
+    Rule: "not run" without two seeds with a test curve; else by the sign that the interval of the
+    gain shows (95 %, t over the seeds), of the protocol with most seeds.
+
+    Args:
+        rows: see `epoch_choice.curve_rows`.
+    """
+    rows = [row for row in rows if row["gain_low"] is not None]
+    if not rows:
+        return Outcome(verdict=NOT_RUN, evidence="Needed: two runs with a test curve.")
+    listed = "; ".join(
+        f"{row['model']} on {row['dataset']} {100 * row['gain']:+.1f} "
+        f"({100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}, {row['seeds']} seeds)"
+        for row in rows
+    )
+    most = max(rows, key=lambda row: row["seeds"])
+    return Outcome(
+        verdict=sign_of(most["gain_low"], most["gain_high"]),
+        evidence="The paper draws test curves, names no validation split, and does not say of "
+        "which epoch its numbers are. Best test epoch less the one that validation data select, "
+        f"points of accuracy: {listed}.",
+        figures={f"{row['model']} {row['dataset']}": row["gain"] for row in rows},
+        limits=(OPEN_CHOICE,),
+        runs=("paper_b",),
+    )

@@ -1,0 +1,39 @@
+"""Both papers call their network fast enough for real time, and print no time."""
+
+from collections.abc import Mapping
+
+from study.claims.outcome import OPEN_CHOICE, Outcome
+from study.verdicts import NOT_REPRODUCED, NOT_RUN, UNDERSPECIFIED
+
+# Coronary angiograms are recorded at 7.5 to 30 frames a second, mostly 15.
+FRAMES = 15.0
+
+
+def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool) -> Outcome:
+    """Judge "suited to real-time use" by the time that one image takes on our processor.
+
+    Rule: "not run" as long as a network was not timed on a quiet machine; "not
+    reproduced" where one takes longer than a frame, at 15 a second; else "underspecified": neither
+    paper says what real time asks for, on which device, at which image size.
+
+    Args:
+        seconds: what was timed -> median of one image, None if not timed.
+        device: and the threads.
+        quiet: whether others took no notable share of the processor.
+    """
+    known = {name: value for name, value in seconds.items() if value is not None}
+    if not known or len(known) < len(seconds) or not quiet:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence="Needed: the phase `times` of `python -m study costs` on a quiet machine.",
+        )
+    slow = [name for name, value in known.items() if value > 1 / FRAMES]
+    listed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in known.items())
+    return Outcome(
+        verdict=NOT_REPRODUCED if slow else UNDERSPECIFIED,
+        evidence=f"No time, image size, memory or bound is printed. One image takes ({device}): "
+        f"{listed}; an angiogram of {FRAMES:g} frames a second leaves {1000 / FRAMES:.0f} ms.",
+        figures=dict(known),
+        limits=(OPEN_CHOICE,),
+        runs=("results/efficiency",),
+    )

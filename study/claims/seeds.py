@@ -1,0 +1,38 @@
+"""A mean over seeds, where nothing but the seed varies."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from helpers.metrics.scores import LEVEL
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds with its 95 % t interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def text(self, *, digits: int, scale: float = 1) -> str:
+        """Write it with its interval and sign."""
+        value, low, high = (f"{scale * v:+.{digits}f}" for v in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high}, n = {self.n})"
+
+
+def mean_over_seeds(values: Sequence[float]) -> Mean:
+    """Average one value per seed; at least two.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"an interval over seeds needs two values, got {len(values)}.")
+    mean, error = statistics.fmean(values), statistics.stdev(values) / np.sqrt(len(values))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * error)
+    return Mean(mean, mean - half, mean + half, len(values))
