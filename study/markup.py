@@ -10,11 +10,11 @@ from html import escape
 import mistune
 
 # From so many columns on, rows become cards on a tablet already, or everywhere.
-WIDE, WIDEST = 7, 12
+WIDE, WIDEST = 7, 11
 # So many letters stay on one line: "0.856 ± 0.017".
 WHOLE = 14
 # "0.237 (0.220 to 0.253), p 0.012": the interval has a line of its own.
-_INTERVAL = re.compile(r"^([^()]+) \(([^()]+ to [^()]+)\)([^()]*)$")
+_INTERVAL = re.compile(r"^([^()]+) \(([^()\s]+ to [^()\s]+)\)([^()]*)$")
 _CODE = re.compile(r"`([^`]+)`")
 _TABLE = re.compile(r"(?:^\|.*\|\n?){2,}", re.MULTILINE)
 _BAR = re.compile(r"(?<!\\)\|")

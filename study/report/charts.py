@@ -26,6 +26,7 @@ DIFFERENCE = Track("AUC with less AUC without", "auc_difference", "auc_low", "au
 PRINTED = column("printed, %", "published_accuracy", write=percent)
 OURS = column("accuracy, % (95 %)", *ACCURACY.ends, write=interval, **PERCENT)
 MEAN_AUC = column("AUC", "auc_mean", "auc_sd", write=deviation)
+PROTOCOL = column("protocol", "protocol", "n_seeds", write="{}, n = {}".format)
 SEEDS = column("seeds", "n_seeds", write=seeds)
 
 
@@ -47,14 +48,14 @@ def sections(tables: Path) -> list[tuple[str, str, list[Chart]]]:
     found = [
         (
             "Paper B",
-            "MedSpectralNet beside every other network under one protocol; its Table 2; a block "
-            "taken away or another in its place, where what lies right of zero speaks for it.",
+            "MedSpectralNet beside other networks under one protocol, and with a block taken away: "
+            "what lies right of zero speaks for the block.",
             [*_rankings(tables), *_table2(tables)],
         ),
         (
             "Paper A",
-            "Pairs of protocols that differ in one thing, on the same images and seeds: what lies "
-            "right of zero speaks for it. The paper's images are not public; ours are others.",
+            "Its images are not public; ours are others. Each pair differs in one thing: what lies "
+            "right of zero speaks for it.",
             [
                 *_families(read(tables, "cag_ablation"), load_plan(), opened=("ablation",)),
                 *_families(read(tables, "cag_robustness"), load_plan()),
@@ -63,18 +64,12 @@ def sections(tables: Path) -> list[tuple[str, str, list[Chart]]]:
         ),
         (
             "Where the maps look",
-            "How much of a Grad-CAM map lies in the box around the lesion, on crops that leave it "
-            "off the centre; below the layers stand the controls.",
+            "How much of a map lies in the lesion's box, on crops around it; controls at the end.",
             [*_maps(tables)],
         ),
         (
-            "Every claim",
-            "How many have which verdict. One by one, with the evidence, in the tables below.",
-            [*_claims(tables)],
-        ),
-        (
             "Tables in full",
-            "As they lie in results/tables, beside the same as CSV.",
+            "As they lie in results/tables; every claim, with its verdict and evidence, among them.",
             [_page(file) for file in sorted(tables.glob("*.md"))],
         ),
     ]
@@ -120,7 +115,7 @@ def _accuracies(tables: Path) -> Iterator[Chart]:
     columns = [
         *(column("data set", "dataset", write=MEDMNIST.get), PRINTED),
         *(column("ours (one more run, 95 %)", *track.ends, **ours), column("verdict")),
-        column("protocol", "protocol", "n_seeds", write="{}, n = {}".format),
+        PROTOCOL,
     ]
     yield from chart("Paper B: accuracy of MedSpectralNet", frame, columns, track)
 
@@ -128,16 +123,18 @@ def _accuracies(tables: Path) -> Iterator[Chart]:
 def _rankings(tables: Path) -> Iterator[Chart]:
     frame = read(tables, "medmnist_ranking", "n_seeds > 0")
     params = column("parameters, M", "params", write=number, spec=".1f", scale=1e-6)
-    rank = column("rank (range)", "rank", "rank_best", "rank_worst", write=_rank)
-    columns = [column("network", "title"), OURS, rank, MEAN_AUC, params, PRINTED]
+    ranks = "{:.0f} ({:.0f} to {:.0f})".format
+    rank = column("rank (range)", "rank", "rank_best", "rank_worst", write=ranks)
+    published = column("published, %", *PRINTED.sources, "published_mark", write=_published)
+    columns = [column("network", "title"), OURS, rank, MEAN_AUC, params, published]
     track = ACCURACY._replace(printed=PRINTED.sources[0])
     for (start, dataset), part in each(frame, "pretrained", "dataset"):
         title = f"{start_title(dataset, start)}: {len(part)} networks"
         yield from chart(title, part, columns, track, folded=len(part) > 10)
 
 
-def _rank(rank: float, best: float, worst: float) -> str:
-    return f"{rank:.0f} ({best:.0f} to {worst:.0f})"
+def _published(value: float, mark: str) -> str:
+    return percent(value) + (" (unverified)" if mark == "M" else "")
 
 
 def _table2(tables: Path) -> Iterator[Chart]:
@@ -159,7 +156,7 @@ def _families(frame: pd.DataFrame, plan: Plan, *, opened: Sequence[str] = ()) ->
         yield from chart(plan.family(name).title, part, columns, DIFFERENCE, name not in opened)
 
 
-# --- paper A, maps, claims, tables ---------------------------------------------------------------
+# --- paper A, maps, tables -----------------------------------------------------------------------
 
 
 def _systems(tables: Path, start: str, *, folded: bool = False) -> Iterator[Chart]:
@@ -189,14 +186,6 @@ def _maps(tables: Path) -> Iterator[Chart]:
 
 def _map(network: str, name: str) -> str:
     return CONTROL_TITLES[name] if network == "input" else f"{network}: `{name}`"
-
-
-def _claims(tables: Path) -> Iterator[Chart]:
-    frame = read(tables, "claims")
-    if not frame.empty:
-        counts = pd.crosstab(frame["verdict"], frame["paper"]).reset_index()
-        columns = [column("verdict"), column("paper A", "A"), column("paper B", "B")]
-        yield Chart("Verdicts", Table(counts, columns).html())
 
 
 def _page(file: Path) -> Chart:

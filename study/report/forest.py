@@ -14,16 +14,10 @@ from study.table import Table
 
 
 class Track(NamedTuple):
-    """What is drawn of each row; a missing value draws nothing.
+    """What is drawn of each row: columns of the frame, of which a missing value draws nothing.
 
-    Attributes:
-        title: what the scale measures, with its unit.
-        value: the frame's column of the value.
-        low: of the lower end of its interval.
-        high: of the upper end.
-        printed: of the published value, "" for none.
-        scale: factor before all of them, 100 for percent.
-        zero: whether they are differences, around a line at zero.
+    The scale is named by `title`, and `scale` is a factor before all values, 100 for percent. With
+    `zero` they are differences, around a line at zero.
     """
 
     title: str
@@ -50,7 +44,8 @@ def forest(table: Table, track: Track) -> str:
         for row in table.frame.to_dict("records")
     ]
     known = [number for row in rows for number in row if number is not None]
-    known = [*known, 0.0] if track.zero else known or [0.0, 1.0]
+    known += [0.0] if track.zero else []
+    known += [0.0, 1.0] if len(set(known)) < 2 else []
     locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])
     ticks = [float(tick) for tick in locator.tick_values(min(known), max(known))]
     tracks = [_track(row, ticks, zero=track.zero) for row in rows]
@@ -73,7 +68,7 @@ def _track(row: Sequence[float | None], ticks: Sequence[float], *, zero: bool) -
         drawn.append(f'<circle cx="{value}" cy="50%" r="5"/>')
     if printed:
         diamond = '<path d="M0-6 6 0 0 6-6 0Z"/>'
-        drawn.append(f'<svg x="{printed}" y="50%" overflow="visible">{diamond}</svg>')
+        drawn.append(f'<svg x="{printed}" y="50%" width="1" height="1">{diamond}</svg>')
     return f'<svg aria-hidden="true">{"".join(drawn)}</svg>'
 
 

@@ -73,7 +73,7 @@ def render(profile: str, *, notebooks: Sequence[str] = ()) -> str:
 
 
 def _said() -> str:
-    """Return the README's answer, which people wrote: its list above the table."""
-    page = (repo_root() / "README.md").read_text(encoding="utf-8")
-    before = page.partition(markers("answer")[0])[0].splitlines()
-    return to_html("\n".join(line for line in before if line.startswith("- ")))
+    """Return the README's answer: the list, which people wrote, and the claims counted."""
+    answer = (repo_root() / "README.md").read_text("utf-8").partition(markers("answer")[1])[0]
+    chosen = [line for line in answer.splitlines() if line.startswith(("- ", "**"))]
+    return to_html("\n".join(chosen).replace("\n**", "\n\n**"))

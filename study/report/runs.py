@@ -12,7 +12,7 @@ from helpers.metrics.seeds import aggregate_seeds
 from helpers.plots import figures, style
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
-from study.report.charts import ACCURACY, PERCENT, Chart, chart, each, start_title
+from study.report.charts import ACCURACY, PERCENT, PROTOCOL, Chart, chart, each, start_title
 from study.table import code, column, ends, interval, number
 from study.tables.accuracy import protocol_labels
 
@@ -36,7 +36,7 @@ def charts(groups: Sequence[Group]) -> Iterator[tuple[bool, Chart]]:
         column("network", "model", write=code),
         column("accuracy, % (95 %)", *track.ends, write=interval, **PERCENT),
         *(column(t, m, write=number, missing="undefined") for m, t in METRICS.items()),
-        column("protocol", "protocol", "n_seeds", write="{}, n = {}".format),
+        PROTOCOL,
     ]
     rows = [_row(*pair) for pair in zip(groups, protocol_labels(groups), strict=True)]
     frame = pd.DataFrame(rows)
