@@ -15,7 +15,7 @@ COMMANDS = {
     "leakage": ("study.tables.leakage", "which test images are tied to training images"),
     "pictures": ("study.plots.readme", "the README's pictures"),
     "claims": ("study.claims.__main__", "the ledger: every claim with its verdict"),
-    "report": ("study.report.__main__", "the page of results"),
+    "report": ("study.report.page", "the page of results"),
 }
 
 

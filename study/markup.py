@@ -10,11 +10,11 @@ from html import escape
 import mistune
 
 # From so many columns on, rows become cards on a tablet already, or everywhere.
-WIDE, WIDEST = 7, 12
+WIDE, WIDEST = 7, 11
 # So many letters stay on one line: "0.856 ± 0.017".
 WHOLE = 14
 # "0.237 (0.220 to 0.253), p 0.012": the interval has a line of its own.
-_INTERVAL = re.compile(r"^([^()]+) \(([^()]+ to [^()]+)\)([^()]*)$")
+_INTERVAL = re.compile(r"^([^()]+) \(([^()\s]+ to [^()\s]+)\)([^()]*)$")
 _CODE = re.compile(r"`([^`]+)`")
 _TABLE = re.compile(r"(?:^\|.*\|\n?){2,}", re.MULTILINE)
 _BAR = re.compile(r"(?<!\\)\|")
@@ -26,7 +26,7 @@ def html_table(
     cells: Sequence[Sequence[str]],
     *,
     caption: str = "",
-    tracks: tuple[str, Sequence[str]] | None = None,
+    tracks: tuple[str, str, Sequence[str]] | None = None,
 ) -> str:
     """Write lines of cells as a table; the first cell of each names it.
 
@@ -34,18 +34,20 @@ def html_table(
         head: titles of the columns.
         cells: text, with names of the code in backticks.
         caption: for those who hear the page.
-        tracks: a head, and for each line the HTML of what is drawn beside its name.
+        tracks: a head, and the HTML of the scale and of what is drawn beside each line's name.
     """
     kind = "" if len(head) < WIDE else " wide" if len(head) < WIDEST else " always"
     label = f' aria-label="{escape(caption)}"' if caption else ""
-    heads = [_inline(title) for title in head]
+    heads, lines = [_inline(title) for title in head], []
     if tracks:
-        heads.insert(1, _inline(tracks[0]))
-    lines = []
+        scale = f"{_inline(tracks[0])}{tracks[1]}"
+        heads.insert(1, scale)
+        # Where rows are cards the heads are hidden, and the scale stands above the first.
+        lines.append(f'<tr class="scale" aria-hidden="true"><td class="track">{scale}</td></tr>')
     for k, line in enumerate(cells):
         shown = [f'<th role="rowheader" scope="row">{_inline(line[0])}</th>']
         if tracks:
-            shown.append(f'<td role="cell" class="track">{tracks[1][k]}</td>')
+            shown.append(f'<td role="cell" class="track">{tracks[2][k]}</td>')
         shown += [_cell(text, title) for text, title in zip(line[1:], head[1:], strict=True)]
         lines.append(f'<tr role="row">{"".join(shown)}</tr>')
     titles = "".join(f'<th role="columnheader" scope="col">{title}</th>' for title in heads)

@@ -1,7 +1,6 @@
 """Whether the study comes out again: what is compared, and how it is said."""
 
 from study import reproduced
-from study.report.checked import section
 
 LEDGER = "id,verdict\nA01,reproduced\nB02,not run\n"
 
@@ -24,12 +23,3 @@ def test_files_and_verdicts_are_compared_with_what_is_committed(tmp_path):
     (tables / "new.md").write_text("x\n")
     found = reproduced.compare(files, root=tmp_path)
     assert reproduced.sentence(found) == "3 of 3 tables and pages equal, 2 of 2 verdicts."
-
-
-def test_without_a_check_nothing_is_said_and_with_one_the_answer_stands_beside(tmp_path):
-    assert section(tmp_path / "study.json") is None
-    (tmp_path / "study.json").write_text('{"equal": ["a"], "different": [], "verdicts": [2, 2]}')
-    found = section(tmp_path / "study.json")
-    assert found["sentence"] == "1 of 1 tables and pages equal, 2 of 2 verdicts."
-    assert "| BreastMNIST |" in found["answer"] and "<!--" not in found["answer"]
-    assert found["picture"].width > 100 and len(found["picture"].alt) > 20

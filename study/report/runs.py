@@ -1,0 +1,80 @@
+"""Runs by themselves: a chart for each data set, pictures, what they ran on."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from helpers.metrics.seeds import aggregate_seeds
+from helpers.plots import figures, style
+from helpers.runs.groups import Group
+from helpers.runs.store import Run
+from study.report.charts import ACCURACY, PERCENT, PROTOCOL, Chart, chart, each, start_title
+from study.table import code, column, ends, interval, number
+from study.tables.accuracy import protocol_labels
+
+PICTURES = {
+    "roc": "ROC on the test images",
+    "confusion_matrix": "Confusion matrix of the test images",
+    "reliability": "Reliability on the test images: how often a confidence is right",
+    "training": "Loss, accuracy, AUC and learning rate by epoch",
+}
+METRICS = {"auc": "AUC", "f1": "F1", "ece": "calibration error"}
+
+
+def charts(groups: Sequence[Group]) -> Iterator[tuple[bool, Chart]]:
+    """Yield a chart for each data set and start, the best network first.
+
+    Yields:
+        Whether its images are phantom ones, which never share a chart with real ones; the chart.
+    """
+    track = ACCURACY._replace(value="accuracy")
+    columns = [
+        column("network", "model", write=code),
+        column("accuracy, % (95 %)", *track.ends, write=interval, **PERCENT),
+        *(column(t, m, write=number, missing="undefined") for m, t in METRICS.items()),
+        PROTOCOL,
+    ]
+    rows = [_row(*pair) for pair in zip(groups, protocol_labels(groups), strict=True)]
+    frame = pd.DataFrame(rows)
+    for (phantom, *named), part in each(frame, "phantom", "dataset", "start"):
+        best_first = part.sort_values("accuracy", ascending=False)
+        for one in chart(start_title(*named), best_first, columns, track):
+            yield phantom, one
+
+
+def _row(group: Group, protocol: str) -> dict[str, Any]:
+    names = {"model": group.config["model"], "start": group.config["pretrained"]}
+    names |= {"dataset": group.dataset, "phantom": group.is_phantom, "protocol": protocol}
+    metrics = {name: aggregate_seeds(group.values(name))["mean"] for name in METRICS}
+    return names | {"n_seeds": len(group.seeds)} | metrics | ends("accuracy", group.accuracy)
+
+
+def pictures(run: Run) -> Iterator[tuple[str, str]]:
+    """Draw a run: its answers, how calibrated they are, and the course of its training.
+
+    Yields:
+        What a picture shows, in words, and the picture, a PNG as a data URI.
+    """
+    phantom = ", phantom data" if run.record["data"]["phantom"] else ""
+    for name, words in PICTURES.items():
+        figure, png = figures.draw(name, run), io.BytesIO()
+        with style.style():
+            figure.savefig(png, format="png", dpi=120)
+        plt.close(figure)
+        encoded = base64.b64encode(png.getvalue()).decode()
+        yield f"{words}{phantom}", f"data:image/png;base64,{encoded}"
+
+
+def environment(runs: Sequence[Run]) -> dict[str, str]:
+    """Return what the runs ran on; several values of one thing are all named."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        git = run.record["git"]
+        sha = (git["sha"] or "unknown") + (", with changes not committed" if git["dirty"] else "")
+        for name, value in ({"code": sha} | run.record["env"]).items():
+            found.setdefault(name, set()).add(str(value))
+    return {name: "; ".join(sorted(values)) for name, values in found.items()}

@@ -1,0 +1,51 @@
+"""Generated pages as HTML: cells that know their columns, links that lead somewhere."""
+
+import pytest
+
+from study.markup import to_html
+from tests.html_pages import Page
+
+
+def test_tables_name_their_cells():
+    text = "<!-- no -->\n## H\n\n| a `x` | b, % | c |\n|---|---|---|\n| 1 | 2 \\| 3 |  |\n"
+    html = to_html(text, depth=2)
+    parsed = Page(html)
+    assert "<h4>H</h4>" in html
+    assert [cell.get("data-label") for cell in parsed.all("td")] == ["b, %", "c"]
+    assert parsed.all("td")[1]["class"] == "empty"
+    assert "2 | 3" in parsed.text and "no" not in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0.2 (0.1 to 0.3)", '0.2 <span class="under">0.1 to 0.3</span>'),
+        ("+0.2 (0.1 to 0.3), p 0.04", '+0.2, p 0.04 <span class="under">0.1 to 0.3</span>'),
+        ("11.4 (11.4)", "11.4 (11.4)"),
+        ("Ours: 87 % (one run: 80 to 93, 5 seeds). Held.",) * 2,
+    ],
+)
+def test_an_interval_has_a_line_of_its_own(text, shown):
+    assert f'data-label="b">{shown}</td>' in to_html(f"| a | b |\n|---|---|\n| x | {text} |\n")
+
+
+def test_two_tables_do_not_share_their_heads():
+    table = "| {} | b |\n|---|---|\n| 1 | 2 |\n"
+    parsed = Page(to_html(table.format("a") + "\ntext\n\n" + table.format("c").replace("b", "d")))
+    assert [cell["data-label"] for cell in parsed.all("td")] == ["b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind"), [(3, "cards"), (7, "cards wide"), (12, "cards always")]
+)
+def test_many_columns_become_cards_sooner(columns, kind):
+    lines = ["| " + " | ".join(["x"] * columns) + " |", "|" + "---|" * columns]
+    lines.append(lines[0])
+    assert Page(to_html("\n".join(lines))).all("table")[0]["class"] == kind
+
+
+def test_links_lead_outside_or_nowhere():
+    html = to_html("[a](https://x.org/y) [b](../z.md) ![c](d.png) [e](javascript:f) <i>g</i>")
+    assert [a["href"] for a in Page(html).all("a")] == ["https://x.org/y"]
+    assert Page(html).text == "a b c e <i>g</i>"
+    assert not Page(html).all("img")
