@@ -206,6 +206,30 @@ def plot_augmentations(
     return figure
 
 
+def plot_batch(
+    images: np.ndarray, pixels: torch.Tensor, captions: Sequence[str], *, title: str
+) -> Figure:
+    """Draw images as they are stored, and below them as they enter the network.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        pixels: float (N, C', S, S), the same images augmented and normalised.
+        captions: N texts below the second row.
+        title: above the figure.
+    """
+    figure, grid = _grid(2, len(images), title, caption=0.2)
+    _row_label(grid[0, 0], "as stored")
+    _row_label(grid[1, 0], "as it enters the network")
+    shown = pixels.float().permute(0, 2, 3, 1).numpy()
+    low, high = shown.min(axis=(1, 2, 3), keepdims=True), shown.max(axis=(1, 2, 3), keepdims=True)
+    shown = (shown - low) / np.maximum(high - low, 1e-6)
+    for place, caption in enumerate(captions):
+        _show(grid[0, place], images[place])
+        _show(grid[1, place], 255 * shown[place] if shown.shape[3] == 1 else shown[place])
+        grid[1, place].set_xlabel(plain(caption), fontsize=6, labelpad=2)
+    return figure
+
+
 def _box_masks(split: Split, chosen: np.ndarray) -> np.ndarray:
     """Return uint8 images, white in the box, that any augmentation moves like the image itself."""
     masks = np.zeros_like(split.images[chosen])

@@ -89,6 +89,32 @@ def check_data(run: Run, splits: Splits) -> None:
         )
 
 
+def training_split(config: RunConfig, splits: Splits) -> Split:
+    """Return the training split as a run uses it: cut down, thinned, mislabelled as configured."""
+    train = splits.train
+    if config.n_train is not None:
+        train = stratified_subset(train, num_classes=splits.num_classes, n=config.n_train)
+    return damage_training_split(
+        train,
+        num_classes=splits.num_classes,
+        imbalance=config.imbalance,
+        label_noise=config.label_noise,
+        seed=config.seed,
+    )
+
+
+def build_network(config: RunConfig, splits: Splits) -> torch.nn.Module:
+    """Build a run's network as it is before the first step, its initial weights from the seed."""
+    epoch_generator(config.seed, 0)
+    return build_model(
+        config.model,
+        num_classes=splits.num_classes,
+        in_channels=config.form.in_channels(splits.in_channels),
+        image_size=config.image_size,
+        pretrained=config.pretrained,
+    )
+
+
 def fit_from_config(
     config: RunConfig,
     splits: Splits,
@@ -108,25 +134,8 @@ def fit_from_config(
         The network with the selected weights, how training went, and the splits with the training
         split as it was used (cut down, thinned and mislabelled where the configuration says so).
     """
-    train = splits.train
-    if config.n_train is not None:
-        train = stratified_subset(train, num_classes=splits.num_classes, n=config.n_train)
-    damaged = damage_training_split(
-        train,
-        num_classes=splits.num_classes,
-        imbalance=config.imbalance,
-        label_noise=config.label_noise,
-        seed=config.seed,
-    )
-    splits = replace(splits, train=damaged)
-    epoch_generator(config.seed, 0)
-    model = build_model(
-        config.model,
-        num_classes=splits.num_classes,
-        in_channels=config.form.in_channels(splits.in_channels),
-        image_size=config.image_size,
-        pretrained=config.pretrained,
-    )
+    splits = replace(splits, train=training_split(config, splits))
+    model = build_network(config, splits)
     result = fit(
         model,
         train=splits.train,

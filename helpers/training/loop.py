@@ -158,6 +158,38 @@ class _State:
         self.watched = [classes.cpu() for classes in state.get("watched", [])]
 
 
+def training_step(
+    network: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    optimizer: torch.optim.Optimizer,
+    loss_function: Loss,
+    precision: str,
+) -> tuple[Tensor, Tensor]:
+    """Change the network's weights once, by the gradient of one batch.
+
+    Args:
+        network: what is trained.
+        inputs: its inputs, float (B, ...): images, or the features of a frozen part.
+        targets: soft labels, float (B, K).
+        optimizer: of the network's parameters.
+        loss_function: see `make_loss`.
+        precision: "fp32", or "bf16" for the forward pass.
+
+    Returns:
+        The loss, a scalar, and the logits (B, K), both from before the step.
+    """
+    # Before the forward pass: it reuses the memory of the last step's gradients.
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(inputs.device, precision):
+        logits = network(inputs)
+    loss = loss_function(logits.float(), targets)
+    loss.backward()
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
 def _train_epoch(
     state: _State,
     active: ActiveStage,
@@ -179,17 +211,18 @@ def _train_epoch(
         features, targets = inputs.batch(
             chosen, labels, num_classes=num_classes, generator=generator
         )
-        # Before the forward pass: it reuses the memory of the last step's gradients.
-        state.optimizer.zero_grad(set_to_none=True)
-        with autocast(device, config.precision):
-            logits = active.plastic(features)
-        loss = loss_function(logits.float(), targets)
-        loss.backward()
-        state.optimizer.step()
+        loss, logits = training_step(
+            active.plastic,
+            features,
+            targets,
+            optimizer=state.optimizer,
+            loss_function=loss_function,
+            precision=config.precision,
+        )
         state.schedule.step()
         if state.average is not None:
             state.average.update()
-        total_loss += loss.detach() * len(chosen)
+        total_loss += loss * len(chosen)
         correct += (logits.argmax(dim=1) == targets.argmax(dim=1)).sum()
     # Asked once an epoch, not at every step: on a GPU each answer makes the host wait.
     if not math.isfinite(total_loss.item()):

@@ -4,6 +4,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 from helpers.data.leakage import leakage_report
 from helpers.data.phantom import make_phantom
@@ -44,6 +45,8 @@ def test_every_picture_draws_for_every_kind_of_set(splits):
         data.plot_class_balance(splits, axes=plt.subplots()[1]).figure,
         data.plot_grey_levels(splits.train, splits.class_names, axes=plt.subplots()[1]).figure,
     ]
+    pixels = torch.rand(2, splits.in_channels, 8, 8)
+    figures.append(data.plot_batch(splits.train.images[:2], pixels, ["1", "$_2"], title="t"))
     splits.test.images[0] = splits.train.images[1]
     figures.append(data.plot_pairs(splits, leakage_report(splits).exact, title="t"))
     for figure in figures:

@@ -18,7 +18,13 @@ from helpers.models.registry import build_model
 from helpers.training import inputs, loop
 from helpers.training.ema import ExponentialAverage
 from helpers.training.inference import as_tensor, predict
-from helpers.training.loop import TrainingDiverged, fit, select_epoch, selection_rule
+from helpers.training.loop import (
+    TrainingDiverged,
+    fit,
+    select_epoch,
+    selection_rule,
+    training_step,
+)
 from helpers.training.schedules import learning_rates, make_optimizer, make_schedule
 from helpers.training.seeds import epoch_generator
 from study.published import lookup
@@ -84,6 +90,26 @@ def test_it_learns_what_can_be_learnt(toy_splits):
     result = train(model, toy_splits, config)
     assert result.history[-1]["val_accuracy"] == 1.0
     assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+
+
+def test_a_step_goes_down_the_gradient_of_its_batch_alone():
+    torch.manual_seed(0)
+    network, inputs = nn.Linear(5, 3), torch.randn(4, 5)
+    targets = torch.eye(3)[[0, 1, 2, 0]]
+    before = network.weight.detach().clone()
+    network.weight.grad = torch.full_like(before, 1e6)  # of another batch
+    p = (inputs @ before.T + network.bias.detach()).softmax(dim=1)
+    loss, logits = training_step(
+        network,
+        inputs,
+        targets,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        loss_function=nn.functional.cross_entropy,
+        precision="fp32",
+    )
+    torch.testing.assert_close(loss, -(targets * p.log()).sum(dim=1).mean())
+    torch.testing.assert_close(logits.softmax(dim=1), p)
+    torch.testing.assert_close(network.weight, before - 0.1 * (p - targets).T @ inputs / 4)
 
 
 def test_one_batch_overfits():
