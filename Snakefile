@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import socket
+import subprocess
 import sys
 import time
 from datetime import datetime
@@ -38,14 +39,26 @@ if not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
 LOGGED = "> {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
 
 
+def stand_in(dataset):
+    """Return the data set that a run will see, asked of a process of its own.
+
+    It needs torch, and here that would hold a gigabyte as long as the runs last.
+    """
+    code = "import sys; from helpers.data.datasets import stand_in; print(stand_in(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, dataset], stdout=subprocess.PIPE, text=True, check=True
+    )
+    *said, found = done.stdout.splitlines()
+    print(*said, sep="\n", end="\n" if said else "", flush=True)
+    return found
+
+
 def planned_runs():
     """Return the configurations of the matrix, on a stand-in only where that was asked for."""
     name = str(config.get("profile", "paper"))
     planned = matrix.load_matrix(name)
     if not os.environ.get("REPRO_STAND_IN"):
         return planned
-    from helpers.data.datasets import stand_in  # slow to import, so only here
-
     found = {dataset: stand_in(dataset) for dataset in {run.dataset: None for run in planned}}
     # What learns real images need not learn synthetic ones: a matrix may have a twin for them.
     if "phantom" in found.values() and (repo_root() / "params" / f"{name}_phantom.yaml").is_file():
