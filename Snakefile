@@ -6,12 +6,15 @@ deletes outputs: of a job that failed, and of one that it starts again. The outp
 sweep's own folder, and each sweep has a new one, so that no mark outlives what it stands for.
 """
 
+import json
 import os
 import shlex
 import socket
+import subprocess
 import sys
 import time
 from datetime import datetime
+from logging import INFO
 
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -27,10 +30,27 @@ SWEEP = f"{datetime.now():%Y%m%d_%H%M%S}_{socket.gethostname()}_{os.getpid()}"
 # The interpreter of this process, whatever is on PATH; seaborn and papermill talk too much.
 PYTHON = shlex.quote(sys.executable)
 PAPERMILL = f"{PYTHON} -m papermill --no-progress-bar"
-# No option silences "Execute 1 jobs..."; what a run reached is said when it ends.
-logger.addFilter(lambda record: getattr(record, "event", None) != LogEvent.JOB_STARTED)
+# No option silences "Execute 1 jobs..." and "Select jobs to execute..."; what a run reached is said
+# when it ends. A dry run has nothing else to say.
+CHATTER = (None, LogEvent.JOB_STARTED)
+if not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
+    logger.addFilter(lambda r: r.levelno > INFO or getattr(r, "event", None) not in CHATTER)
 # A kernel talks much; its words are shown only where it fails.
 LOGGED = "> {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
+
+
+def stand_in(dataset):
+    """Return the data set that a run will see, asked of a process of its own.
+
+    It needs torch, and here that would hold a gigabyte as long as the runs last.
+    """
+    code = "import sys; from helpers.data.datasets import stand_in; print(stand_in(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, dataset], stdout=subprocess.PIPE, text=True, check=True
+    )
+    *said, found = done.stdout.splitlines()
+    print(*said, sep="\n", end="\n" if said else "", flush=True)
+    return found
 
 
 def planned_runs():
@@ -39,8 +59,6 @@ def planned_runs():
     planned = matrix.load_matrix(name)
     if not os.environ.get("REPRO_STAND_IN"):
         return planned
-    from helpers.data.datasets import stand_in  # slow to import, so only here
-
     found = {dataset: stand_in(dataset) for dataset in {run.dataset: None for run in planned}}
     # What learns real images need not learn synthetic ones: a matrix may have a twin for them.
     if "phantom" in found.values() and (repo_root() / "params" / f"{name}_phantom.yaml").is_file():
@@ -95,9 +113,13 @@ onstart:
 
 onsuccess:
     made = f"{len(MISSING)} trained now" if MISSING else "none was missing"
-    print(f"Done in {duration(time.monotonic() - BEGAN)}: all {len(RUNS)} runs are stored, {made}.")
+    words = f"Done in {duration(time.monotonic() - BEGAN)}: all {len(RUNS)} runs are stored, {made}"
     if "quick" in sys.argv:
-        print(f"Open {PAGE}")
+        for found in [json.loads(file.read_text()) for file in CHECKED]:
+            n, others = len(found["equal"]), len(found["different"])
+            words += f"; study: {n} of {n + others} tables, pages and figures equal"
+        words += f". Open {PAGE}"
+    print(words)
 
 
 onerror:
@@ -188,7 +210,7 @@ rule check_study:
     resources: mem_mb=1800
     priority: 1  # the longest single job
     shell:
-        "env -u REPRO_RESULTS {PYTHON} -m study check {output:q} > {log:q} 2>&1"
+        "env -u REPRO_RESULTS REPRO_OFFLINE=1 {PYTHON} -m study check {output:q} > {log:q} 2>&1"
         " || test -s {output:q} || {{ tail -n 40 {log:q} >&2; exit 1; }}; tail -n 1 {log:q}"
 
 

@@ -50,7 +50,7 @@ def random_checkpoint(image_size: int) -> Checkpoint:
     config = make_config(
         recipe=RECIPES[image_size], dataset="phantom", model=MODEL, seed=0, pretrained="none"
     )
-    data = {"class_names": ["negative", "positive"], "in_channels": 1}
+    data = {"class_names": ["negative", "positive"], "in_channels": 1, "image_size": max(SIDES)}
     model = build_model(MODEL, num_classes=2, image_size=image_size, pretrained="none").eval()
     model = model.to(default_device(), memory_format=torch.channels_last)
     return Checkpoint(Run(Path(MODEL), {"config": config.to_dict(), "data": data}), model, None)

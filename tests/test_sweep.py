@@ -120,6 +120,7 @@ def test_the_run_that_ended_well_is_reported_and_shown(swept):
     said = "[1 of 2] PHANTOM phantom mobilenet_v2 none seed 0: test accuracy"
     assert said in swept["output"]
     assert "Execute" not in swept["output"] and "rule" not in swept["output"]
+    assert "Select" not in swept["output"] and "DAG" not in swept["output"]
     folder = run_dir(swept["runs"][GOOD])
     name = "__".join(("04_train", *folder.parts[-4:]))
     assert (folder.parents[4] / "executed" / f"{name}.ipynb").exists()
@@ -200,6 +201,10 @@ def test_each_run_says_its_place_and_the_time_left(tmp_path):
     (tmp_path / "c" / "x.done").touch()
     before, after = place_in_sweep(tmp_path)
     assert before == "[3 of 4] " and re.fullmatch(r"; about (79|80|81) s of training left", after)
+    for begun in ("a", "c/x", "d", "b"):  # one of the two is the one that ends now
+        (tmp_path / f"{begun}.log").touch()
+    before, after = place_in_sweep(tmp_path)
+    assert before == "[3 of 4] " and re.fullmatch(r"; about (34|35) s of training left", after)
     (tmp_path / "b.done").touch()
     assert place_in_sweep(tmp_path) == ("[4 of 4] ", "")
     assert (duration(245.3), duration(59)) == ("4 min 05 s", "59 s")

@@ -16,7 +16,13 @@ from helpers.predict.reading import folder_content, list_folder
 OVERLAY_COUNT = 24
 
 # What 11_predict takes from its `parameters` cell, beside what names a run.
-PARAMETERS = {"images": str | None, "output": str | None, "overlays": int, "overwrite": bool}
+PARAMETERS = {
+    "images": str | None,
+    "output": str | None,
+    "threshold": float,
+    "overlays": int,
+    "overwrite": bool,
+}
 
 
 @dataclass(frozen=True, eq=False)

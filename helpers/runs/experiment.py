@@ -18,13 +18,11 @@ from helpers.metrics.scores import confusion_matrix, evaluate, per_class
 from helpers.models.counting import MACS_TOOL, count_macs, count_parameters
 from helpers.models.registry import build_model, resolve_weights, weights_label
 from helpers.paths import write_atomically
-from helpers.runs.store import Run, RunError, load_run, lock, run_dir, save_run
+from helpers.runs.store import WEIGHTS, Run, RunError, load_run, lock, run_dir, save_run
 from helpers.training.inference import as_tensor, predict
 from helpers.training.loop import FitResult, fit, selection_rule
 from helpers.training.plasticity import make_plan, trainable_by_stage
 from helpers.training.seeds import default_device, environment, epoch_generator, git_state
-
-WEIGHTS = "model.safetensors"
 
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}

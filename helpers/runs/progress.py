@@ -33,15 +33,18 @@ def begin_sweep(runs: Collection[str], *, folder: Path) -> None:
 def place_in_sweep(folder: Path) -> tuple[str, str]:
     """Return which run the one that ends now is, "[3 of 8] ", and how long the others will take.
 
-    The time left is what the finished ones took, by the clock, for as many as are left; both are ""
-    for a sweep that noted nothing.
+    The time left is what the finished ones took, by the clock, for as many as are left; those that
+    are under way count as half done. Both are "" for a sweep that noted nothing.
     """
     if not (folder / PLANNED).exists():
         return "", ""
     began, *runs = (folder / PLANNED).read_text(encoding="utf-8").splitlines()
     done = 1 + sum((folder / f"{run}.done").exists() for run in runs)
     left = len(runs) - done
-    minutes = (time.time() - float(began)) / done * left / 60
+    # This run itself has a log and no mark yet.
+    begun = sum((folder / f"{run}.log").exists() for run in runs)
+    half = max(0, begun - done) / 2
+    minutes = (time.time() - float(began)) / (done + half) * (left - half) / 60
     words = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {60 * minutes:.0f} s"
     return f"[{done} of {len(runs)}] ", f"; {words} of training left" if left > 0 else ""
 

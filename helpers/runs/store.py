@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +58,8 @@ PREDICTIONS = "predictions.npz"
 TEST_CURVE = "test_curve.csv"
 SPLITS = ("val", "test")  # whose predictions are stored
 REPLICAS = "replicas"
+WEIGHTS = "model.safetensors"
+SHIPPED = "shipped.safetensors"  # see `helpers.runs.ship`
 # What of a record's `env` decides which draw a seed gives.
 _DRAWN_BY = ("processor", "instruction_set", "device", "torch", "threads", "portable")
 # How much more than a seed or a start these say about which run was meant.
@@ -402,7 +405,8 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
 
     Args:
         name: `<recipe>/<dataset>/<model>/<hash>_s<seed>`, any part of that which one run alone
-            has, or the run's folder (a relative one is taken from the repository's root).
+            has, or the run's folder (a relative one is taken from the repository's root); or a
+            kind of images, for the network shipped for it (`list_shipped`).
         profile: Whose results tree is searched.
 
     Raises:
@@ -411,9 +415,11 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
     folder = repo_root() / Path(name).expanduser()
     if (folder / "run.json").exists():
         return load_run(folder)
-    runs = list_runs(results_root(profile))
     # "folder:x" is cag_x in a path; a whole part ("..._s1") goes before a piece ("..._s10").
     part = name.replace("folder:", "cag:").replace(":", "_").strip("/")
+    if kind := list_shipped(profile).get(part.replace("/", "_")):
+        return kind
+    runs = list_runs(results_root(profile))
     stored, _, machine = part.partition(f"/{REPLICAS}/")
     if machine:
         return load_run(find_run(stored, profile=profile).path / REPLICAS / machine)
@@ -425,6 +431,20 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
         raise RunError(f"{name!r} is part of {len(found)} runs: {_listed(found)}.")
     nearest = _nearest(runs, lambda run: SequenceMatcher(None, part, run_id(run)).ratio())
     raise RunError(f"no run is called {name!r}; {nearest}")
+
+
+def list_shipped(profile: str = "paper") -> dict[str, Run]:
+    """Return the runs whose weights travel with the repository, by their kind of images.
+
+    The kind is the data set's name as it stands in a path, without its size: "breastmnist".
+    """
+    files = sorted((results_root(profile) / "runs").glob(f"**/{SHIPPED}"))
+    return {kind_of(run): run for run in map(load_run, (file.parent for file in files))}
+
+
+def kind_of(run: Run) -> str:
+    """Return what kind of images a run is for, see `list_shipped`."""
+    return re.sub(r"_\d+$", "", run_id(run).split("/")[1])
 
 
 def run_id(run: Run) -> str:

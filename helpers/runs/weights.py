@@ -1,9 +1,10 @@
 """Trained weights of a stored run: `python -m helpers.runs.weights <folder>` makes them again.
 
 `model.safetensors` lies beside `run.json` on the disk that trained the run. It is too large for the
-repository (but for one light network), and it is not needed for tables and figures; explaining a
-run or predicting with it does need it. On another kind of processor than the run's, the same seed
-gives another network: it is kept as a replica of the run, with predictions of its own.
+repository, and it is not needed for tables and figures; explaining a run or predicting with it does
+need it. Of a few light networks a smaller file travels along (`helpers.runs.ship`). On another kind
+of processor than the run's, the same seed gives another network: it is kept as a replica of the
+run, with predictions of its own.
 """
 
 import argparse
@@ -22,9 +23,11 @@ from helpers.data.datasets import load_dataset
 from helpers.data.splits import DatasetUnavailable
 from helpers.models.registry import build_model
 from helpers.runs.checks import seeds_of
-from helpers.runs.experiment import WEIGHTS, check_data, make_run, save_weights
+from helpers.runs.experiment import check_data, make_run, save_weights
 from helpers.runs.replicas import describe
 from helpers.runs.store import (
+    SHIPPED,
+    WEIGHTS,
     Run,
     RunError,
     list_replicas,
@@ -69,15 +72,24 @@ def untrained_model(run: Run, *, pretrained: str, seed: int) -> nn.Module:
     return model.eval()
 
 
+def weights_file(run: Run) -> Path | None:
+    """Return the file of a run's weights, None if there is none on this disk.
+
+    What was shipped goes first, so that the network is the same one everywhere.
+    """
+    files = (run.path / SHIPPED, run.path / WEIGHTS)
+    return next((file for file in files if file.exists()), None)
+
+
 def load_model(run: Run) -> nn.Module:
     """Return a run's network with its selected weights, in evaluation mode.
 
     Raises:
         RunError: the weights are not on this disk, damaged, or of another network.
     """
-    file = run.path / FILE
-    if not file.exists():
-        near = [r for r in list_replicas(run) if (r.path / FILE).exists()]
+    file = weights_file(run)
+    if file is None:
+        near = [replica for replica in list_replicas(run) if weights_file(replica)]
         if near:
             raise RunError(
                 f"the weights of {run.path.name} are not on this disk, but those of its replica "
@@ -93,13 +105,13 @@ def load_model(run: Run) -> nn.Module:
     try:
         state = load_file(file)
     except Exception as error:  # of the header or of the content: both mean the same here
-        raise RunError(f"{run.path.name}/{FILE} is damaged: {error}.") from error
+        raise RunError(f"{run.path.name}/{file.name} is damaged: {error}.") from error
     model = untrained_model(run, pretrained="none", seed=0)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise RunError(
-            f"{run.path.name}/{FILE} does not fit {run.config['model']}: {str(error)[:300]}"
+            f"{run.path.name}/{file.name} does not fit {run.config['model']}: {str(error)[:300]}"
         ) from error
     return model
 
@@ -196,7 +208,7 @@ def _make_again(folder: Path) -> None:
     """Restore one run unless its weights are here; say what became of it."""
     run = load_run(folder)
     here = replica_dir(run, environment(default_device()))
-    if (run.path / FILE).exists():
+    if weights_file(run):
         print(f"{folder}: its weights are here", flush=True)
         return
     if (here / "run.json").exists() and (here / FILE).exists():

@@ -31,7 +31,7 @@ from helpers.models.registry import build_model
 from helpers.paths import cache_dir
 from helpers.runs.experiment import check_data
 from helpers.runs.store import Run, list_runs, lock
-from helpers.runs.weights import FILE, load_model
+from helpers.runs.weights import load_model, weights_file
 from helpers.terminal import escape_unshowable
 from helpers.training.inference import as_tensor, predict, prepare
 from helpers.training.seeds import environment, git_state
@@ -243,8 +243,7 @@ def judged_runs(plan: Plan) -> list[Run]:
             found += [
                 run
                 for run in runs
-                if all(run.config.get(k) == v for k, v in match.items())
-                and (run.path / FILE).exists()
+                if all(run.config.get(k) == v for k, v in match.items()) and weights_file(run)
             ]
     return found
 

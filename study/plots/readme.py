@@ -5,6 +5,7 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -26,7 +27,7 @@ from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
 from study.verdicts import NOT_RUN
 
-FOLDER = Path("docs/pictures")
+FOLDER = "docs/pictures"
 OURS, PRINTED = COLOURS[0], COLOURS[1]
 _COLUMNS = 4  # of the contact sheet
 _TILE = (1.65, 1.25)  # inches
@@ -179,6 +180,27 @@ def _best(images: Sequence[np.ndarray]) -> np.ndarray | None:
     return min(images, key=rank, default=None)
 
 
+def drawn(groups: Sequence[Group]) -> dict[str, bytes]:
+    """Return the three pictures: path as seen from the repository -> PNG.
+
+    Args:
+        groups: real runs (`groups.is_real`).
+    """
+    makers = {
+        "answer": partial(answer_picture, groups),
+        "blocks": blocks_picture,
+        "notebooks": partial(notebooks_picture, repo_root() / "notebooks"),
+    }
+    pictures = {}
+    with style():
+        for name, make in makers.items():
+            file, figure = io.BytesIO(), make()
+            figure.savefig(file, dpi=150, metadata={"Software": None})
+            plt.close(figure)
+            pictures[f"{FOLDER}/{name}.png"] = file.getvalue()
+    return pictures
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures."""
     escape_unshowable()
@@ -186,16 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m study pictures", description=__doc__.split("\n")[0]
     )
     parser.parse_args(arguments)
-    groups = group_runs(filter(is_real, list_runs()))
-    with style():
-        figures = {
-            "answer": answer_picture(groups),
-            "blocks": blocks_picture(),
-            "notebooks": notebooks_picture(repo_root() / "notebooks"),
-        }
-        for name, figure in figures.items():
-            with write_atomically(repo_root() / FOLDER / f"{name}.png") as temporary:
-                figure.savefig(temporary, dpi=150, metadata={"Software": None})
-            plt.close(figure)
-            print(f"{FOLDER / name}.png")
+    for name, png in drawn(group_runs(filter(is_real, list_runs()))).items():
+        with write_atomically(repo_root() / name) as temporary:
+            temporary.write_bytes(png)
+        print(name)
     return 0
