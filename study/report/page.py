@@ -76,4 +76,4 @@ def _said() -> str:
     """Return the README's answer: the list, which people wrote, and the claims counted."""
     answer = (repo_root() / "README.md").read_text("utf-8").partition(markers("answer")[1])[0]
     chosen = [line for line in answer.splitlines() if line.startswith(("- ", "**"))]
-    return to_html("\n".join(chosen).replace("\n**", "\n\n**"))
+    return to_html("\n".join(chosen).partition(" Made by")[0].replace("\n**", "\n\n**"))
