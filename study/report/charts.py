@@ -69,7 +69,7 @@ def sections(tables: Path) -> list[tuple[str, str, list[Chart]]]:
         ),
         (
             "Tables in full",
-            "As they lie in results/tables; every claim, with its verdict and evidence, among them.",
+            "As they lie in results/tables; the evidence for each claim is among them.",
             [_page(file) for file in sorted(tables.glob("*.md"))],
         ),
     ]

@@ -50,13 +50,15 @@ def render(profile: str, *, notebooks: Sequence[str] = ()) -> str:
     # Whether the study came out again, by `python -m study check`.
     checked = not paper and study.exists() and sentence(json.loads(study.read_text("utf-8")))
     answered = root if paper else own if checked else None
+    said, limits = _from_readme() if answered == own else ("", "")
     # What a paper profile found stands in its tables, all but phantom data.
     shown = [group for group in groups if group.is_phantom or not paper]
     return load_template("report.html.j2", package="study").render(
         profile=profile,
         command=f"{COMMAND} --profile {profile}",
         phantom=[group.is_phantom for group in groups],
-        said=_said() if answered == own else "",
+        said=said,
+        limits=limits,
         answer=charts.answer(answered / "tables") if answered else [],
         checked=checked,
         sections=charts.sections(root / "tables") if paper else [],
@@ -72,8 +74,11 @@ def render(profile: str, *, notebooks: Sequence[str] = ()) -> str:
     )
 
 
-def _said() -> str:
-    """Return the README's answer: the list, which people wrote, and the claims counted."""
-    answer = (repo_root() / "README.md").read_text("utf-8").partition(markers("answer")[1])[0]
+def _from_readme() -> tuple[str, str]:
+    """Return the README's answer (its list, and the claims counted) and its list of limits."""
+    page = (repo_root() / "README.md").read_text(encoding="utf-8")
+    answer, _, rest = page.partition(markers("answer")[1])
     chosen = [line for line in answer.splitlines() if line.startswith(("- ", "**"))]
-    return to_html("\n".join(chosen).replace("\n**", "\n\n**"))
+    said = "\n".join(chosen).partition(" Made by")[0].replace("\n**", "\n\n**")
+    limits = [line for line in rest.splitlines() if line[:1].isdigit()]
+    return to_html(said), to_html("\n".join(limits))
