@@ -1,5 +1,6 @@
 """One run from its configuration: load it if it is stored, else train, evaluate and store it."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ from helpers.training.plasticity import make_plan, trainable_by_stage
 from helpers.training.seeds import default_device, environment, epoch_generator, git_state
 
 WEIGHTS = "model.safetensors"
+DIGEST = "model.sha256"  # of the weights, as `sha256sum --check` takes it
 
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
@@ -182,9 +184,24 @@ def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
 
 
 def save_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Write a network's weights to `model.safetensors` in a run's folder, whole or not at all."""
+    """Write a network's weights to `model.safetensors`, whole or not at all, then their SHA-256.
+
+    Args:
+        model: The network.
+        folder: Of its run.
+    """
+    (folder / DIGEST).unlink(missing_ok=True)  # that of earlier weights would accuse these
     with write_atomically(folder / WEIGHTS) as temporary:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+        digest = digest_of(temporary)
+    with write_atomically(folder / DIGEST) as temporary:
+        temporary.write_text(f"{digest}  {WEIGHTS}\n")
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal digits."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _train(config: RunConfig, splits: Splits) -> Run:

@@ -8,21 +8,30 @@ gives another network: it is kept as a replica of the run, with predictions of i
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import DatasetUnavailable
+from helpers.files import reading
 from helpers.models.registry import build_model
 from helpers.runs.checks import seeds_of
-from helpers.runs.experiment import WEIGHTS, check_data, make_run, save_weights
+from helpers.runs.experiment import (
+    DIGEST,
+    WEIGHTS,
+    check_data,
+    digest_of,
+    make_run,
+    save_weights,
+)
 from helpers.runs.replicas import describe
 from helpers.runs.store import (
     Run,
@@ -90,18 +99,55 @@ def load_model(run: Run) -> nn.Module:
             f"`python -m helpers.runs.weights {_shown(run.path)}`; it takes as long as the run did "
             f"({run.record['timing']['train_seconds']:.0f} s)."
         )
-    try:
-        state = load_file(file)
-    except Exception as error:  # of the header or of the content: both mean the same here
-        raise RunError(f"{run.path.name}/{FILE} is damaged: {error}.") from error
     model = untrained_model(run, pretrained="none", seed=0)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise RunError(
-            f"{run.path.name}/{FILE} does not fit {run.config['model']}: {str(error)[:300]}"
-        ) from error
+    with reading(file, RunError, f" ({run.path.name})"):
+        tensors = _read_tensors(file, run.config["model"], model.state_dict())
+    model.load_state_dict(tensors)
     return model
+
+
+def _read_tensors(file: Path, model: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file, which are those of a network by name, shape and dtype.
+
+    Nothing is read before the shapes are compared, so nothing is larger than the network.
+    """
+    try:
+        with safe_open(file, framework="pt") as stored:
+            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+            _check_fit(file, model, shapes, {name: tuple(t.shape) for name, t in expected.items()})
+            _check_digest(file)
+            tensors = {name: stored.get_tensor(name) for name in expected}
+    except SafetensorError as error:
+        raise RunError(f"{file.parent.name}/{file.name} is damaged: {error}.") from error
+    kinds = {name: tensor.dtype for name, tensor in tensors.items()}
+    _check_fit(file, model, kinds, {name: tensor.dtype for name, tensor in expected.items()})
+    return tensors
+
+
+def _check_fit(
+    file: Path, model: str, found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    names = sorted(found.keys() | expected.keys())
+    unlike = [name for name in names if found.get(name) != expected.get(name)]
+    if unlike:
+        first = unlike[0]
+        raise RunError(
+            f"{file.parent.name}/{file.name} does not fit {model}: {len(unlike)} of {len(names)} "
+            f"tensors; {first[:100]} is {found.get(first)}, expected {expected.get(first)}."
+        )
+
+
+def _check_digest(file: Path) -> None:
+    """Compare the weights with their SHA-256 beside them, which runs of earlier versions lack."""
+    beside = file.with_name(DIGEST)
+    if not beside.exists():
+        return
+    recorded, found = beside.read_bytes().split()[:1], digest_of(file)
+    if recorded != [found.encode()]:
+        raise RunError(
+            f"{file.parent.name}/{file.name} is damaged: its SHA-256 is {found[:16]}..., not what "
+            f"{DIGEST} says; copy both again, or delete both and train the run again."
+        )
 
 
 @dataclass(frozen=True)
