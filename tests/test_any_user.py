@@ -201,15 +201,6 @@ def execute(monkeypatch, tmp_path, name, environment, **parameters):
     return "\n".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
 
 
-@pytest.mark.parametrize(("num_classes", "channels"), [(2, 3), (3, 1), (14, 1)])
-def test_03_takes_any_number_of_classes(monkeypatch, tmp_path, num_classes, channels):
-    environment = folder_of(tmp_path, num_classes, channels)
-    text = execute(
-        monkeypatch, tmp_path, "03_losses_and_plasticity", environment, dataset="cag:own"
-    )
-    assert ("against all others" in text) == (num_classes > 2)
-
-
 def test_04_says_what_a_validation_split_of_one_class_cannot_give(monkeypatch, tmp_path):
     environment = folder_of(tmp_path, 2, 1, n=12)
     split = ["val" if i in (0, 2) else "test" if i in (4, 5) else "train" for i in range(12)]
