@@ -35,7 +35,7 @@ LOGGED = "> {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
 
 def planned_runs():
     """Return the configurations of the matrix, on a stand-in only where that was asked for."""
-    name = str(config.get("profile", "paper"))
+    name = str(config.get("profile", "paper") or "")  # "profile=" is None
     planned = matrix.load_matrix(name)
     if not os.environ.get("REPRO_STAND_IN"):
         return planned

@@ -35,7 +35,7 @@ from helpers.config import (
     stored_name,
 )
 from helpers.files import DamagedFile, open_arrays, read_csv, read_json, reading
-from helpers.paths import repo_root, results_root, write_atomically
+from helpers.paths import given_path, repo_root, results_root, write_atomically
 from helpers.runs.record import check_form
 
 SCHEMA = 1
@@ -408,7 +408,7 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
     Raises:
         RunError: no run has this name, or several have; the message lists them or the nearest.
     """
-    folder = repo_root() / Path(name).expanduser()
+    folder = repo_root() / given_path("the name of the run", name)
     if (folder / "run.json").exists():
         return load_run(folder)
     runs = list_runs(results_root(profile))

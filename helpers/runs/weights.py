@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
-from helpers.data.splits import DatasetUnavailable
 from helpers.files import reading
 from helpers.models.registry import build_model
 from helpers.runs.checks import seeds_of
@@ -43,7 +42,7 @@ from helpers.runs.store import (
     run_id,
     save_replica,
 )
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command, path_argument
 from helpers.training.seeds import default_device, environment
 
 FILE = WEIGHTS
@@ -221,20 +220,16 @@ def _shown(folder: Path) -> str:
     return "/".join(parts[parts.index("results") :]) if "results" in parts else str(folder)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.runs.weights", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("run", type=Path, nargs="+", help="folder of a stored run")
+    parser.add_argument("run", type=path_argument, nargs="+", help="folder of a stored run")
     options = parser.parse_args(arguments)
-    try:
-        for folder in options.run:
-            _make_again(folder)
-    except (ValueError, OSError, DatasetUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    for folder in options.run:
+        _make_again(folder)
     return 0
 
 
