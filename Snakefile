@@ -55,7 +55,7 @@ def stand_in(dataset):
 
 def planned_runs():
     """Return the configurations of the matrix, on a stand-in only where that was asked for."""
-    name = str(config.get("profile", "paper"))
+    name = str(config.get("profile", "paper") or "")  # "profile=" is None
     planned = matrix.load_matrix(name)
     if not os.environ.get("REPRO_STAND_IN"):
         return planned

@@ -6,18 +6,19 @@ glibc's memory as `make sweep` does; `python -m benchmarks` leaves it as it is.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
 
 from benchmarks.common import default_options, run
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 from study.tables.speed import BENCHMARKS, speed_lines
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run them one after another; print how long each takes, and all figures at the end."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--save", action="store_true", help="write results/benchmarks")
     save = parser.parse_args(arguments).save
@@ -35,4 +36,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from helpers.terminal import escape_unshowable
+from helpers.terminal import count_argument, escape_unshowable
 from helpers.training.seeds import default_device, environment, git_state
 from study.tables.speed import Record, Speed, save_record, speed_lines
 
@@ -66,7 +66,7 @@ def main(measure: Measure, arguments: Sequence[str] | None = None) -> None:
         if isinstance(default, bool):
             parser.add_argument(flag, action="store_true")
         else:
-            parser.add_argument(flag, type=type(default), default=default)
+            parser.add_argument(flag, type=count_argument, default=default)
     parser.add_argument("--save", action="store_true", help="write results/benchmarks")
     options = vars(parser.parse_args(arguments))
     save = options.pop("save")

@@ -45,7 +45,7 @@ from helpers.metrics.intervals import (
     ranking_scores,
 )
 from helpers.paths import repo_root, results_root, write_atomically
-from helpers.terminal import escape_unshowable
+from helpers.terminal import count_argument, escape_unshowable
 from helpers.training.seeds import git_state
 from study.table import markdown_table
 
@@ -448,7 +448,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, print the table; store it where asked for."""
     escape_unshowable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=1000)
+    parser.add_argument("--replicates", type=count_argument, default=1000)
     parser.add_argument("--quick", action="store_true", help="few cells")
     parser.add_argument("--save", action="store_true", help="write results/benchmarks; go on there")
     options = parser.parse_args(arguments)

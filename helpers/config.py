@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -244,6 +245,9 @@ class RunConfig:
             raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}.")
         if not 0 <= self.weight_decay < float("inf"):
             raise ConfigError(f"weight_decay must not be negative, got {self.weight_decay}.")
+        for name, high in {"seed": 2**32 - 1, "image_size": 4096, "epochs": 10**6}.items():
+            if (value := getattr(self, name)) > high:
+                raise ConfigError(f"{name} must be at most {high}, got {value}.")
         for name in ("cutmix", "label_smoothing", "ema_decay"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -318,6 +322,10 @@ def field_defaults() -> dict[str, Any]:
 def check_type(name: str, value: Any, kind: Any) -> Any:
     """Return `value` if it is of `kind` (an int passes as a float), else raise a `ConfigError`."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if type(value) is float and not math.isfinite(value):
+        raise ConfigError(f"{name} is {value}; expected a finite number.")
+    if type(value) is str and not value.strip():
+        raise ConfigError(f"{name} is empty, {value!r}; give it a value or leave it out.")
     if type(value) in kinds:
         return value
     if float in kinds and type(value) is int:
@@ -345,6 +353,7 @@ def make_config(
         ConfigError: unknown recipe or name, wrong type, value outside its range.
     """
     recipes = load_recipes()
+    check_type("recipe", recipe, str)
     if recipe not in recipes:
         raise ConfigError(f"unknown recipe {recipe!r}; known: {', '.join(recipes)}.")
     known = {field.name for field in fields(RunConfig)}
@@ -354,12 +363,12 @@ def make_config(
             f"unknown parameter {', '.join(unknown)}; known: {', '.join(sorted(known))}."
         )
     values = dict(recipes[recipe])
-    values.update({name: value for name, value in overrides.items() if value is not None})
     check_type("dataset", dataset, str)
-    if isinstance(values["epochs"], dict):
-        rule = values["epochs"]
+    rule = values["epochs"]
+    if isinstance(rule, dict):
         images = REBUILT[dataset].official if dataset in REBUILT else without_size(dataset)
         values["epochs"] = rule.get(images, rule["default"])
+    values.update({name: value for name, value in overrides.items() if value is not None})
     return RunConfig(
         recipe=recipe,
         dataset=stored_name(dataset),

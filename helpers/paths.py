@@ -26,7 +26,7 @@ def data_root() -> Path | None:
     value = os.environ.get("REPRO_DATA")
     if not value:
         return None
-    folder = Path(value).expanduser()
+    folder = given_path("REPRO_DATA", value)
     # A relative value means the same folder from every notebook, whatever its working directory.
     folder = folder if folder.is_absolute() else repo_root() / folder
     if not folder.is_dir():
@@ -53,7 +53,7 @@ def results_root(profile: str = "paper") -> Path:
 
     The base is `REPRO_RESULTS`, by default `results/` of the repository.
     """
-    base = Path(os.environ.get("REPRO_RESULTS") or "results").expanduser()
+    base = given_path("REPRO_RESULTS", os.environ.get("REPRO_RESULTS") or "results")
     base = base if base.is_absolute() else repo_root() / base
     return base if profile == "paper" else base / profile
 
@@ -66,6 +66,25 @@ def published_dir() -> Path:
 def leakage_dir() -> Path:
     """Return the folder that says which test images have a copy, which travels likewise."""
     return repo_root() / "results" / "leakage"
+
+
+def given_path(name: str, value: str | Path) -> Path:
+    """Return a file or folder that somebody named, its "~" expanded.
+
+    Args:
+        name: of the option or parameter, for the error.
+        value: the path; the working directory is ".", an empty text is a variable without value.
+
+    Raises:
+        ValueError: `value` is empty, or no path can have its characters.
+    """
+    if not str(value).strip() or "\0" in str(value):
+        came = "empty" if not str(value).strip() else repr(str(value))
+        raise ValueError(f"{name} is {came}; expected a path ('.' is this folder).")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # "~x", and there is no user x
+        return Path(value)
 
 
 class DiskFull(OSError):

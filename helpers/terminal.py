@@ -1,6 +1,14 @@
-"""What a command prints, on any terminal."""
+"""What a command prints, on any terminal, and how it ends."""
 
+import argparse
 import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+
+from helpers.paths import given_path
+
+Main = Callable[[Sequence[str] | None], int | None]
 
 
 def escape_unshowable() -> None:
@@ -12,3 +20,45 @@ def escape_unshowable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a test or a notebook has streams of its own
             stream.reconfigure(errors="backslashreplace")
+
+
+def command(main: Main) -> Callable[..., int]:
+    """Make a command of a function that takes arguments and may return an exit status.
+
+    What is wrong with its input (`ValueError`, `OSError`) is said in one line, with the status 1.
+    """
+
+    @wraps(main)
+    def run(arguments: Sequence[str] | None = None) -> int:
+        escape_unshowable()
+        try:
+            return main(arguments) or 0
+        except (ValueError, OSError) as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            return 1
+
+    return run
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message without line ends, which a name in it may have."""
+    return "\\n".join(str(error).strip().splitlines()) or type(error).__name__
+
+
+def path_argument(text: str) -> Path:
+    """Return a path from a command line, for argparse's `type`; "~" is expanded."""
+    try:
+        return given_path("the path", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def count_argument(text: str) -> int:
+    """Return a whole number from 1 to a million from a command line, for argparse's `type`."""
+    number = int(text)
+    if not 1 <= number <= 10**6:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to a million, got {text}")
+    return number
+
+
+count_argument.__name__ = "count"  # argparse's word for what is no number

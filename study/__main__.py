@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 
 COMMANDS = {
     "tables": ("study.tables.__main__", "all generated tables, or --check to compare them only"),
@@ -19,9 +19,9 @@ COMMANDS = {
 }
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run one command with the arguments after its name; return its exit status."""
-    escape_unshowable()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in COMMANDS:
         asked = f"unknown command {arguments[0]!r}" if arguments else "which command?"
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         if help_wanted:
             print(known)
             return 0
-        print(f"{asked}\n{known}", file=sys.stderr)
+        print(f"{known}\nerror: {asked}", file=sys.stderr)
         return 2
     module, _ = COMMANDS[arguments[0]]
     return importlib.import_module(module).main(arguments[1:])

@@ -21,7 +21,7 @@ from helpers.plots import figures, style
 from helpers.runs.checks import load_images
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
-from helpers.terminal import escape_unshowable
+from helpers.terminal import escape_unshowable, path_argument
 from study.plots.readme import drawn
 from study.table import COMMAND as TABLES_COMMAND
 from study.tables.__main__ import generate
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line: compare, write the file, say the sentence; 1 if anything differs."""
     escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m study check", description=__doc__)
-    parser.add_argument("file", type=Path, help="where the JSON goes")
+    parser.add_argument("file", type=path_argument, help="where the JSON goes")
     options = parser.parse_args(arguments)
     # The study's own tree, wherever the runs of the quick profile go.
     root = repo_root()

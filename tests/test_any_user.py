@@ -1,6 +1,7 @@
 """Data of anybody: names, paths, terminals, splits and numbers of classes that are not ours."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -138,7 +139,8 @@ def test_every_command_escapes_what_it_cannot_show():
     files = [file for package in packages for file in package.rglob("*.py")]
     commands = [file for file in files if "\ndef main(" in file.read_text()]
     assert len(commands) > 8
-    assert not [p.name for p in commands if "escape_unshowable()" not in p.read_text()]
+    said = re.compile(r"escape_unshowable\(\)|^@command$", re.MULTILINE)
+    assert not [p.name for p in commands if not said.search(p.read_text())]
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 14])
@@ -199,15 +201,6 @@ def execute(monkeypatch, tmp_path, name, environment, **parameters):
     )
     cells = nbformat.read(out, 4).cells
     return "\n".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
-
-
-@pytest.mark.parametrize(("num_classes", "channels"), [(2, 3), (3, 1), (14, 1)])
-def test_03_takes_any_number_of_classes(monkeypatch, tmp_path, num_classes, channels):
-    environment = folder_of(tmp_path, num_classes, channels)
-    text = execute(
-        monkeypatch, tmp_path, "03_losses_and_plasticity", environment, dataset="cag:own"
-    )
-    assert ("against all others" in text) == (num_classes > 2)
 
 
 def test_04_says_what_a_validation_split_of_one_class_cannot_give(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """Files that are read back, damaged in thousands of ways: their reader's error, the file named."""
 
+import copy
 import json
 import shutil
 import zipfile
@@ -11,13 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from helpers.config import ConfigError
+from helpers.config import ConfigError, make_config
 from helpers.explain.run_maps import RunMaps, load_maps, save_maps
 from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
 from helpers.paths import repo_root
 from helpers.predict.output import PREDICTIONS, SKIPPED, write_output
 from helpers.runs import portable, store, tuning, weights
+from helpers.runs.experiment import save_weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
+from helpers.training.loop import _State
 from study.claims.ledger import ClaimsError, load_claims
 from study.costs.store import Store
 from study.maps.scores import load_scores, save_scores
@@ -27,6 +30,8 @@ from study.tables import leakage, speed
 from tests.fabricated import fabricate_run
 
 N_CHANGES = 2000
+
+DIGEST = "model.sha256"
 
 
 def changes(content: bytes, n: int = N_CHANGES, seed: int = 0):
@@ -99,11 +104,66 @@ def test_maps(run):
     survive(run.path / "maps.npz", lambda: load_maps(run), RunError)
 
 
-def test_weights(run, monkeypatch):
-    model = nn.Linear(3, 2)
-    monkeypatch.setattr(weights, "untrained_model", lambda *a, **k: model)
-    save_file(model.state_dict(), run.path / weights.FILE)
+@pytest.fixture
+def network(run, monkeypatch):
+    """A small network whose weights lie beside the run."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    monkeypatch.setattr(weights, "untrained_model", lambda *a, **k: copy.deepcopy(model))
+    save_weights(model, run.path)
+    return model
+
+
+def read_weights(run, model):
+    """Weights that are read at all are the ones that were written."""
+    expected = model.state_dict()
+    for name, tensor in weights.load_model(run).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_weights(run, network):
+    refused = survive(run.path / weights.FILE, lambda: read_weights(run, network), RunError)
+    assert refused > 0.9 * N_CHANGES
+
+
+def test_digest_of_the_weights(run, network):
+    name = weights.FILE  # which of the two is damaged nobody can say
+    survive(run.path / DIGEST, lambda: read_weights(run, network), RunError, name=name, n=400)
+
+
+def test_each_flipped_byte_of_the_weights_is_noticed(run, network):
+    file = run.path / weights.FILE
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        with pytest.raises(RunError, match=weights.FILE):
+            weights.load_model(run)
+
+
+def test_weights_of_an_earlier_version_have_no_digest(run, network):
+    (run.path / DIGEST).unlink()
+    read_weights(run, network)
     survive(run.path / weights.FILE, lambda: weights.load_model(run), RunError)
+
+
+def test_weights_that_claim_more_than_the_network_are_never_read(run, network, monkeypatch):
+    save_file({"0.weight": torch.zeros(2, 10**6)}, run.path / weights.FILE)
+    monkeypatch.setattr(weights, "digest_of", lambda file: pytest.fail("read"))
+    with pytest.raises(RunError, match=r"does not fit .*0\.bias is None, expected \(2,\)"):
+        weights.load_model(run)
+
+
+def test_checkpoint(tmp_path):
+    config = make_config(recipe="quick", dataset="phantom", model="x", seed=0, pretrained="none")
+    file = tmp_path / "checkpoint.pt"
+
+    def state():
+        return _State(nn.Linear(3, 2), config, total_steps=4)
+
+    begun = state()
+    begun.history, begun.best_weights = [{"epoch": 1}], begun.model.state_dict()
+    begun.save(file, identity="abc")
+    refused = survive(file, lambda: state().load(file, identity="abc"), ValueError)
+    assert refused > 0.5 * N_CHANGES, refused
 
 
 def test_test_curve(run):
@@ -253,11 +313,11 @@ def test_without_pickle(tmp_path):
         arrays.read("x")
 
 
-def test_weights_of_tensors_that_are_no_floats(run, monkeypatch):
-    model = nn.Linear(3, 2)
-    monkeypatch.setattr(weights, "untrained_model", lambda *a, **k: model)
-    save_file({"weight": torch.zeros(2, 4), "bias": torch.zeros(2)}, run.path / weights.FILE)
-    with pytest.raises(RunError, match="does not fit"):
+@pytest.mark.parametrize("odd", [torch.zeros(2, 4), torch.zeros(2, 3, dtype=torch.int32)])
+def test_weights_of_other_tensors(run, network, odd):
+    save_file(network.state_dict() | {"0.weight": odd}, run.path / weights.FILE)
+    (run.path / DIGEST).unlink()
+    with pytest.raises(RunError, match=r"does not fit .*1 of 7 tensors; 0\.weight is"):
         weights.load_model(run)
 
 

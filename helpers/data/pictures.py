@@ -374,6 +374,8 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
     bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
     formats = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
     bands = len(bits)
+    if bands > len(image.getbands()):  # Pillow takes the first, and of the others nothing is known
+        raise DataError(f"a TIFF of {bands} samples a pixel; save it as grey (8 or 16 bits) or RGB")
     if 2 in formats and (max(bits) <= 8 or bands > 1):
         raise DataError(f"signed values of {max(bits)} bits; save it with unsigned ones")
     if max(bits) <= 8 or bands == 1:

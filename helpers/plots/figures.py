@@ -5,6 +5,7 @@ as PNG and as PDF. The curves themselves are drawn by `helpers.plots.run`.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.config import PROFILES, make_config
-from helpers.data.splits import DataError, Splits
+from helpers.data.splits import Splits
 from helpers.metrics.operating_points import operating_points
 from helpers.metrics.scores import Estimate
 from helpers.paths import results_root, write_atomically
@@ -23,9 +24,10 @@ from helpers.plots import run as plots
 from helpers.plots import style
 from helpers.runs.checks import confident_mistakes, load_images
 from helpers.runs.store import Run, RunError, find_run, load_run, run_dir, run_id
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command, path_argument
 
 DPI = 300
+MOST_DPI = 1200
 KEPT_DPI = 200  # of the figures that are kept with the repository: half the bytes
 COLUMNS = 3  # mistakes side by side
 # The runs whose figures are kept: each paper's own network, first seed.
@@ -306,30 +308,29 @@ def write_figures(run: Run, root: Path, *, dpi: int = DPI) -> list[Path]:
     return files
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m helpers.plots.figures", description=__doc__)
     parser.add_argument("runs", nargs="*", help="names of runs, or parts of them; see find_run")
     parser.add_argument("--profile", choices=PROFILES, default="paper")
-    parser.add_argument("--folder", type=Path, help="default: figures/ of the results tree")
+    parser.add_argument("--folder", type=path_argument, help="default: figures/ of the results")
     parser.add_argument(
         "--dpi", type=int, default=KEPT_DPI, help="of the PNGs, default: %(default)s"
     )
     options = parser.parse_args(arguments)
     root = options.folder or results_root(options.profile) / "figures"
-    try:
-        runs = [find_run(name, profile=options.profile) for name in options.runs] or main_runs()
-        if not runs:
-            raise RunError("none of the main runs is stored; name the runs to draw.")
-        for run in runs:
-            files = write_figures(run, root, dpi=options.dpi)
-            print(f"{run_id(run)}: {len(files)} files in {folder_of(run, root).name}")
-            if not any(file.stem == "mistakes" for file in files):
-                print(f"  no picture of mistakes: {run.config['dataset']} cannot be had here")
-    except (RunError, DataError) as error:
-        parser.exit(2, f"{error}\n")
+    if not 10 <= options.dpi <= MOST_DPI:
+        raise ValueError(f"--dpi is {options.dpi}; expected 10 to {MOST_DPI}.")
+    runs = [find_run(name, profile=options.profile) for name in options.runs] or main_runs()
+    if not runs:
+        raise RunError("none of the main runs is stored; name the runs to draw.")
+    for run in runs:
+        files = write_figures(run, root, dpi=options.dpi)
+        print(f"{run_id(run)}: {len(files)} files in {folder_of(run, root).name}")
+        if not any(file.stem == "mistakes" for file in files):
+            print(f"  no picture of mistakes: {run.config['dataset']} cannot be had here")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,18 +5,19 @@ import sys
 from collections.abc import Sequence
 
 from helpers.config import PROFILES
+from helpers.paths import given_path
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
-from helpers.predict.folder import OVERLAY_COUNT, Outcome, given_folder, predict_folder
+from helpers.predict.folder import OVERLAY_COUNT, Outcome, predict_folder
 from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.predict.predict import BATCH_SIZE
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 
 _EXAMPLE = "common_224/cag_arcade_patches_subset800/medspectralnet_light"
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.predict",
         description="Predict a folder of images with a stored run. Not for clinical use.",
@@ -42,25 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="reading threads")
     parser.add_argument("--profile", choices=PROFILES, default="paper", help="whose run store")
     options = parser.parse_args(arguments)
-    try:
-        images = given_folder("--images", options.images)
-        output = given_folder("--output", options.output)
-        run = find_run(options.run, profile=options.profile)
-        checkpoint = open_checkpoint(run)
-        print(f"run         {public_name(run)}")
-        print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
-        outcome = predict_folder(
-            checkpoint,
-            images,
-            output,
-            overlays=options.overlays,
-            overwrite=options.overwrite,
-            batch_size=options.batch_size,
-            workers=options.workers,
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    images = given_path("--images", options.images)
+    output = given_path("--output", options.output)
+    run = find_run(options.run, profile=options.profile)
+    checkpoint = open_checkpoint(run)
+    print(f"run         {public_name(run)}")
+    print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
+    outcome = predict_folder(
+        checkpoint,
+        images,
+        output,
+        overlays=options.overlays,
+        overwrite=options.overwrite,
+        batch_size=options.batch_size,
+        workers=options.workers,
+    )
     _report(outcome)
     return 0
 

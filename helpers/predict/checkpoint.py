@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from helpers.data.pictures import Reading
 from helpers.data.splits import DataError
 from helpers.metrics.calibration import Calibration, fit_temperature
+from helpers.paths import given_path
 from helpers.predict.reading import MIN_SIDE
 from helpers.runs import store
 from helpers.runs.store import Run, RunError, load_run
@@ -121,9 +122,7 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     Raises:
         RunError: no such run (the message lists the nearest), or several.
     """
-    if not str(name).strip():
-        raise RunError("the name of the run is empty; expected a folder or a name in the store.")
-    path = Path(name).expanduser()
+    path = given_path("the name of the run", name)
     if path.is_file() and path.name in ("run.json", "model.safetensors"):
         path = path.parent
     if path.is_dir():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.data.splits import DataError
+from helpers.paths import given_path
 from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.output import check_output, prediction_table, write_output
 from helpers.predict.overlays import Overlays, explain_frames
@@ -65,11 +66,11 @@ def predict_folder(
         workers: threads that read, see `predict_files`.
 
     Raises:
-        DataError: no such folder, or no file in it that can be read; `images` or `output` is empty.
+        DataError: no such folder, or no file in it that can be read.
         OutputError: the output folder is not empty or not fit.
-        ValueError: a number out of range.
+        ValueError: a number out of range; `images` or `output` is empty.
     """
-    images, output = given_folder("images", images), given_folder("output", output)
+    images, output = given_path("images", images), given_path("output", output)
     if overlays < 0:
         raise ValueError(f"overlays must be at least 0, got {overlays}.")
     files, unread = list_folder(images)
@@ -86,18 +87,3 @@ def predict_folder(
     page = render(checkpoint, table=table, predictions=predictions, overlays=explained)
     write_output(output, table=table, predictions=predictions, overlays=explained, page=page)
     return Outcome(output, table, predictions, explained)
-
-
-def given_folder(name: str, value: str | Path) -> Path:
-    """Return a folder that somebody named, its "~" expanded.
-
-    Args:
-        name: of the option or parameter, for the error.
-        value: the folder; the working directory is ".", an empty text is a variable without value.
-
-    Raises:
-        DataError: `value` is empty.
-    """
-    if not str(value).strip():
-        raise DataError(f"{name} is empty; expected a folder ('.' is this one).")
-    return Path(value).expanduser()

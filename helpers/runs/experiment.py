@@ -1,5 +1,6 @@
 """One run from its configuration: load it if it is stored, else train, evaluate and store it."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -189,9 +190,30 @@ def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
 
 
 def save_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Write a network's weights to `model.safetensors` in a run's folder, whole or not at all."""
-    with write_atomically(folder / WEIGHTS) as temporary:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    """Write a network's weights to `model.safetensors` in a run's folder."""
+    save_tensors({k: v.contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], file: Path) -> None:
+    """Write weights, whole or not at all, then their SHA-256 beside them.
+
+    Args:
+        tensors: Name -> tensor, contiguous.
+        file: `*.safetensors`; the digest goes to `*.sha256`, as `sha256sum --check` takes it.
+    """
+    beside = file.with_suffix(".sha256")
+    beside.unlink(missing_ok=True)  # that of earlier weights would accuse these
+    with write_atomically(file) as temporary:
+        save_file(tensors, temporary)
+        digest = digest_of(temporary)
+    with write_atomically(beside) as temporary:
+        temporary.write_text(f"{digest}  {file.name}\n")
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal digits."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _train(config: RunConfig, splits: Splits) -> Run:

@@ -1,5 +1,6 @@
 """The matrix of runs: rows of `params/<profile>.yaml`, expanded into configurations."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 from helpers.config import TRAIN_PARAMETERS, ConfigError, RunConfig, did_you_mean, make_config
 from helpers.data.names import check_name
 from helpers.models.registry import list_models
-from helpers.paths import repo_root
+from helpers.paths import given_path, repo_root
 
 # What a matrix consists of; a file in params/ with other keys is something else.
 MATRIX_KEYS = ("profile", "rows")
@@ -122,10 +123,10 @@ def papermill_yaml(config: RunConfig, *, names: Iterable[str]) -> str:
 def _find(profile: str) -> Path:
     """Return the file of a profile: a name in `params/`, or a path."""
     if Path(profile).suffix in (".yaml", ".yml"):
-        file = Path(profile).expanduser().absolute()
+        file = given_path("the profile", profile).absolute()
     else:
         file = repo_root() / "params" / f"{profile}.yaml"
-    if not file.is_file():
+    if not os.path.isfile(file):  # also of a name that no file can have
         raise ConfigError(f"no matrix {file.name}; known profiles: {', '.join(_profiles())}.")
     return file
 

@@ -27,7 +27,7 @@ from helpers.data.transforms import make_augmentation
 from helpers.files import DamagedFile, read_json, reading
 from helpers.models.registry import build_model
 from helpers.paths import repo_root, results_root, write_atomically
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 from helpers.training.schedules import make_optimizer
 from helpers.training.seeds import default_device, environment, git_state, portable_settings
 
@@ -196,9 +196,9 @@ def compare(row: dict[str, Any], others: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.runs.portable", description=__doc__.split("\n")[0]
     )

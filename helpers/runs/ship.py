@@ -7,7 +7,6 @@ rounded network does on the test images is measured anew, kept in `shipped.json`
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -16,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import DatasetUnavailable, Splits
 from helpers.metrics.calibration import apply_temperature, fit_temperature
 from helpers.metrics.scores import Estimate, evaluate, per_class
 from helpers.paths import write_atomically
-from helpers.runs.experiment import check_data
+from helpers.runs.experiment import check_data, digest_of, save_tensors
 from helpers.runs.store import (
     SHIPPED,
     Run,
@@ -63,10 +62,9 @@ def ship(run: Run, splits: Splits) -> dict[str, Any]:
     }
     if not all(value.isfinite().all() for value in state.values()):
         raise RunError(f"{run.path.name}: its weights are too large for half precision.")
-    with write_atomically(run.path / SHIPPED) as temporary:
-        save_file(state, temporary)
-        if (size := temporary.stat().st_size) > LARGEST:
-            raise RunError(f"{run.path.name}: {size:,} bytes; at most {LARGEST:,} are shipped.")
+    if (size := len(save(state))) > LARGEST:
+        raise RunError(f"{run.path.name}: {size:,} bytes; at most {LARGEST:,} are shipped.")
+    save_tensors(state, run.path / SHIPPED)
     measured = measure(run, splits)
     for name, text in {
         MEASURED: json.dumps(measured, indent=1) + "\n",
@@ -92,7 +90,6 @@ def measure(run: Run, splits: Splits) -> dict[str, Any]:
         probability to the stored one; of the test split `metrics`, with `ece_calibrated`, and
         `per_class`, as in a record.
     """
-    content = (run.path / SHIPPED).read_bytes()
     model = load_model(run)
     images, _ = as_tensor(splits.test, torch.device("cpu"))
     config, y_true = run.config, splits.test.labels
@@ -109,8 +106,8 @@ def measure(run: Run, splits: Splits) -> dict[str, Any]:
     metrics["ece_calibrated"] = scaled["ece"]
     stored = run.predictions("test")[1]
     return {
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": (run.path / SHIPPED).stat().st_size,
+        "sha256": digest_of(run.path / SHIPPED),
         "temperature": temperature,
         "difference": float(np.abs(probabilities - stored).max()),
         "metrics": {name: estimate.to_dict() for name, estimate in metrics.items()},

@@ -36,7 +36,7 @@ from helpers.config import (
     stored_name,
 )
 from helpers.files import DamagedFile, open_arrays, read_csv, read_json, reading
-from helpers.paths import repo_root, results_root, write_atomically
+from helpers.paths import given_path, repo_root, results_root, write_atomically
 from helpers.runs.record import check_form
 
 SCHEMA = 1
@@ -412,7 +412,7 @@ def find_run(name: str, *, profile: str = "paper") -> Run:
     Raises:
         RunError: no run has this name, or several have; the message lists them or the nearest.
     """
-    folder = repo_root() / Path(name).expanduser()
+    folder = repo_root() / given_path("the name of the run", name)
     if (folder / "run.json").exists():
         return load_run(folder)
     # "folder:x" is cag_x in a path; a whole part ("..._s1") goes before a piece ("..._s10").

@@ -28,7 +28,7 @@ from helpers.files import guarded, read_csv, read_yaml, reading
 from helpers.paths import results_root, write_atomically
 from helpers.runs.experiment import fit_from_config
 from helpers.runs.matrix import expand_matrix
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command, path_argument
 
 COLUMNS = {
     "recipe": str,
@@ -191,11 +191,11 @@ def best_settings(frame: pd.DataFrame, *, each_model: bool = False) -> pd.DataFr
     return best.assign(at_edge=at_edge).reset_index()
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(prog="python -m helpers.runs.tuning", description=__doc__)
-    parser.add_argument("file", type=Path, help="a tuning matrix, params/tuning_<recipe>.yaml")
+    parser.add_argument("file", type=path_argument, help="a matrix, params/tuning_<recipe>.yaml")
     options = parser.parse_args(arguments)
     table = results_root() / "tuning" / f"{options.file.stem}.csv"
     tuning = load_tuning(options.file)

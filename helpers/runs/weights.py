@@ -9,21 +9,22 @@ run, with predictions of its own.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
-from helpers.data.splits import DatasetUnavailable
+from helpers.files import reading
 from helpers.models.registry import build_model
 from helpers.runs.checks import seeds_of
-from helpers.runs.experiment import check_data, make_run, save_weights
+from helpers.runs.experiment import check_data, digest_of, make_run, save_weights
 from helpers.runs.replicas import describe
 from helpers.runs.store import (
     SHIPPED,
@@ -37,7 +38,7 @@ from helpers.runs.store import (
     run_id,
     save_replica,
 )
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command, path_argument
 from helpers.training.seeds import default_device, environment
 
 FILE = WEIGHTS
@@ -102,18 +103,58 @@ def load_model(run: Run) -> nn.Module:
             f"`python -m helpers.runs.weights {_shown(run.path)}`; it takes as long as the run did "
             f"({run.record['timing']['train_seconds']:.0f} s)."
         )
-    try:
-        state = load_file(file)
-    except Exception as error:  # of the header or of the content: both mean the same here
-        raise RunError(f"{run.path.name}/{file.name} is damaged: {error}.") from error
     model = untrained_model(run, pretrained="none", seed=0)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise RunError(
-            f"{run.path.name}/{file.name} does not fit {run.config['model']}: {str(error)[:300]}"
-        ) from error
+    with reading(file, RunError, f" ({run.path.name})"):
+        tensors = _read_tensors(file, run.config["model"], model.state_dict())
+    model.load_state_dict(tensors)
     return model
+
+
+def _read_tensors(file: Path, model: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file, which are those of a network by name, shape and dtype.
+
+    Nothing is read before the shapes are compared, so nothing is larger than the network.
+    """
+    try:
+        with safe_open(file, framework="pt") as stored:
+            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+            _check_fit(file, model, shapes, {name: tuple(t.shape) for name, t in expected.items()})
+            _check_digest(file)
+            tensors = {name: stored.get_tensor(name) for name in expected}
+    except SafetensorError as error:
+        raise RunError(f"{file.parent.name}/{file.name} is damaged: {error}.") from error
+    if file.name == SHIPPED:  # in half precision
+        half = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
+        tensors |= {name: tensors[name].float() for name in half}
+    kinds = {name: tensor.dtype for name, tensor in tensors.items()}
+    _check_fit(file, model, kinds, {name: tensor.dtype for name, tensor in expected.items()})
+    return tensors
+
+
+def _check_fit(
+    file: Path, model: str, found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    names = sorted(found.keys() | expected.keys())
+    unlike = [name for name in names if found.get(name) != expected.get(name)]
+    if unlike:
+        first = unlike[0]
+        raise RunError(
+            f"{file.parent.name}/{file.name} does not fit {model}: {len(unlike)} of {len(names)} "
+            f"tensors; {first[:100]} is {found.get(first)}, expected {expected.get(first)}."
+        )
+
+
+def _check_digest(file: Path) -> None:
+    """Compare the weights with their SHA-256 beside them, which runs of earlier versions lack."""
+    beside = file.with_suffix(".sha256")
+    if not beside.exists():
+        return
+    recorded, found = beside.read_bytes().split()[:1], digest_of(file)
+    if recorded != [found.encode()]:
+        raise RunError(
+            f"{file.parent.name}/{file.name} is damaged: its SHA-256 is {found[:16]}..., not what "
+            f"{beside.name} says; copy both again, or delete both and train the run again."
+        )
 
 
 @dataclass(frozen=True)
@@ -187,20 +228,16 @@ def _shown(folder: Path) -> str:
     return "/".join(parts[parts.index("results") :]) if "results" in parts else str(folder)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.runs.weights", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("run", type=Path, nargs="+", help="folder of a stored run")
+    parser.add_argument("run", type=path_argument, nargs="+", help="folder of a stored run")
     options = parser.parse_args(arguments)
-    try:
-        for folder in options.run:
-            _make_again(folder)
-    except (ValueError, OSError, DatasetUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    for folder in options.run:
+        _make_again(folder)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,14 +143,29 @@ class _State:
             torch.save(state, temporary)
 
     def load(self, path: Path, *, identity: str) -> None:
-        """Continue from a checkpoint of the same configuration and seed."""
+        """Continue from a checkpoint of the same configuration and seed.
+
+        Raises:
+            ValueError: it is damaged, or of another run.
+        """
         device = next(self.model.parameters()).device
-        state = torch.load(path, map_location=device, weights_only=True)
-        if state["identity"] != identity:
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+            found = state["identity"]
+            if found == identity:
+                self._take(state)
+        except Exception as error:  # of zip, pickle or content: all mean the same here
             raise ValueError(
-                f"{path.name} belongs to run {state['identity']}, not to {identity}; delete it or "
-                "give this run another folder."
+                f"{path.name} is damaged ({str(error)[:200] or type(error).__name__}); delete it "
+                "to train this run from its beginning."
+            ) from error
+        if found != identity:
+            raise ValueError(
+                f"{path.name} belongs to run {found}, not to {identity}; delete it or give this "
+                "run another folder."
             )
+
+    def _take(self, state: Mapping[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.history = state["history"]

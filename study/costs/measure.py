@@ -32,7 +32,7 @@ from helpers.paths import cache_dir
 from helpers.runs.experiment import check_data
 from helpers.runs.store import Run, list_runs, lock
 from helpers.runs.weights import load_model, weights_file
-from helpers.terminal import escape_unshowable
+from helpers.terminal import count_argument, escape_unshowable
 from helpers.training.inference import as_tensor, predict, prepare
 from helpers.training.seeds import environment, git_state
 from study.costs import forms as deployment
@@ -440,7 +440,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PHASE",
         help="measure these phases again, or all; known: " + ", ".join(PHASES),
     )
-    parser.add_argument("--threads", type=int, help="instead of those of the plan")
+    parser.add_argument("--threads", type=count_argument, help="instead of those of the plan")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():

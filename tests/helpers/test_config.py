@@ -127,7 +127,7 @@ def test_an_int_for_a_float_gives_the_same_run():
     ("override", "message"),
     [
         ({"learning_rate": "1e-4"}, "write 1.0e-4"),
-        ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; expected a finite number"),
         ({"epochs": 2.5}, "epochs must be int, got float 2.5"),
         ({"epochs": True}, "epochs must be int, got bool True"),
         ({"epochs": 0}, "epochs must be at least 1"),

@@ -210,6 +210,10 @@ REFUSED = {
              extrasamples=["unassalpha"]),
         "2 unsigned sample(s) of 16 bits",
     ),
+    "tiff of two samples": (
+        tiff(np.dstack([EIGHT, EIGHT.T]), photometric="minisblack", planarconfig="contig"),
+        "a TIFF of 2 samples",
+    ),
     "tiff rgb 16, planes": (
         tiff(COLOUR.transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"),
         "16-bit colour in separate planes",

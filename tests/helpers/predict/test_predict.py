@@ -23,11 +23,12 @@ from helpers.data.pictures import Reading
 from helpers.data.splits import DataError, Split, Splits
 from helpers.explain.cam import ExplainError
 from helpers.models.registry import build_model
+from helpers.paths import given_path
 from helpers.predict import __main__ as command
 from helpers.predict import figures
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
 from helpers.predict.example import CINE, FRAMES, PICTURES, write_example_folder
-from helpers.predict.folder import given_folder, predict_folder
+from helpers.predict.folder import predict_folder
 from helpers.predict.output import OutputError
 from helpers.predict.overlays import choose_rows
 from helpers.predict.page import chance
@@ -796,7 +797,7 @@ def test_an_empty_argument_is_no_folder(checkpoint, mixed, tmp_path, capsys, mon
             capsys.readouterr().err
         )
     for name in ("images", "output"):
-        with pytest.raises(DataError, match=f"{name} is empty"):
+        with pytest.raises(ValueError, match=f"{name} is empty"):
             predict_folder(
                 checkpoint, **{"images": mixed, "output": tmp_path / "o"} | {name: empty}
             )
@@ -808,7 +809,7 @@ def test_an_empty_argument_is_no_folder(checkpoint, mixed, tmp_path, capsys, mon
 
 def test_a_folder_at_home_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert given_folder("images", "~/mine") == tmp_path / "mine"
+    assert given_path("images", "~/mine") == tmp_path / "mine"
 
 
 def test_more_at_once_than_memory_holds_is_refused(checkpoint, mixed):

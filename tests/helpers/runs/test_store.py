@@ -115,6 +115,7 @@ def test_nothing_is_left_but_the_finished_run(run):
         "predictions.npz",
         "history.csv",
         "model.safetensors",
+        "model.sha256",
         "run.lock",
     }
 

@@ -14,7 +14,7 @@ from helpers.metrics.intervals import mean_here, one_more_run
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.runs.groups import contradictions, group_runs, is_real
-from helpers.runs.store import list_runs
+from helpers.runs.store import list_runs, list_unreadable
 from study.levels import judge_level
 from study.plans.verdicts import RulesError, load_rules
 from study.published import lookup
@@ -184,6 +184,57 @@ def test_runs_on_another_test_split_are_left_out_and_block_no_other(store, n_oth
     assert capsys.readouterr().err.count("left out") == n_other
     tied = group_runs(runs[: 2 * n_other])
     assert tied == [] and len(contradictions(runs[: 2 * n_other])) == 2 * n_other
+
+
+def _cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _other_images(folder):
+    file = folder / "predictions.npz"
+    arrays = dict(np.load(file))
+    np.savez_compressed(file, **arrays | {"test_y_true": arrays["test_y_true"][::-1]})
+
+
+BAD = {
+    "record cut off": lambda folder: _cut(folder / "run.json"),
+    "record of nothing": lambda folder: (folder / "run.json").write_bytes(b""),
+    "record of something else": lambda folder: (folder / "run.json").write_text("[1, 2]"),
+    "another schema": lambda folder: (folder / "run.json").write_text('{"schema": 0}'),
+    "predictions cut off": lambda folder: _cut(folder / "predictions.npz"),
+    "predictions gone": lambda folder: (folder / "predictions.npz").unlink(),
+    "other test labels": _other_images,
+    "seed twice": None,
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_one_bad_run_never_blocks_the_others(store, kind, capsys):
+    """It is said once, by name, and all tables are those of the other runs."""
+    rules = load_rules()
+
+    def tables():
+        groups = real_groups(store)
+        return accuracy.medmnist_files(groups, rules), accuracy.status_block(groups, rules)
+
+    for seed in range(3):
+        fabricate_run(seed=seed)
+    other = fabricate_run(model="resnet18", seed=0)
+    expected = tables()
+    capsys.readouterr()
+    if kind == "seed twice":
+        name = f"{other.path.name} copy"
+        shutil.copytree(other.path, other.path.with_name(name))
+    else:
+        bad = fabricate_run(seed=3).path
+        name = bad.name
+        BAD[kind](bad)
+    left_out = list_unreadable() | contradictions(list_runs())
+    assert [key.split("/")[-1] for key in left_out] == [name]
+    capsys.readouterr()
+    assert tables() == expected
+    said = capsys.readouterr().err
+    assert said.count("left out: ") == 1 and name in said
 
 
 # --- tables ------------------------------------------------------------------------------------
