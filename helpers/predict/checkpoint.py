@@ -114,8 +114,8 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     """Find a run by a folder on this disk, or else by its name in the run store.
 
     Args:
-        name: a folder that holds `run.json` and `model.safetensors` (or one of these two files), as
-            seen from here; or a name for `helpers.runs.store.find_run`.
+        name: a folder that holds `run.json` and weights (or one of these files), as seen from here;
+            or a name for `helpers.runs.store.find_run`.
         profile: whose store.
 
     Raises:
@@ -124,7 +124,7 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     if not str(name).strip():
         raise RunError("the name of the run is empty; expected a folder or a name in the store.")
     path = Path(name).expanduser()
-    if path.is_file() and path.name in ("run.json", "model.safetensors"):
+    if path.is_file() and path.name in ("run.json", store.WEIGHTS, store.SHIPPED):
         path = path.parent
     if path.is_dir():
         return load_run(path.absolute())
