@@ -33,8 +33,19 @@ PAPERMILL = f"{PYTHON} -m papermill --no-progress-bar"
 # No option silences "Execute 1 jobs..." and "Select jobs to execute..."; what a run reached is said
 # when it ends. A dry run has nothing else to say.
 CHATTER = (None, LogEvent.JOB_STARTED)
+
+
+def is_worth_saying(record):
+    """Say whether a message of Snakemake's is shown; that nothing is to be done, in our words."""
+    if record.levelno > INFO or getattr(record, "event", None) not in CHATTER:
+        return True
+    if record.getMessage().startswith("Nothing to be done"):
+        print(last_line())  # no handler is called then
+    return False
+
+
 if not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
-    logger.addFilter(lambda r: r.levelno > INFO or getattr(r, "event", None) not in CHATTER)
+    logger.addFilter(is_worth_saying)
 # A kernel talks much; its words are shown only where it fails.
 LOGGED = "> {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
 
@@ -111,7 +122,8 @@ onstart:
         print(f"{len(MISSING)} of {len(RUNS)} runs to train; a line each when it ends", flush=True)
 
 
-onsuccess:
+def last_line():
+    """Return what a sweep ends with where all went well."""
     made = f"{len(MISSING)} trained now" if MISSING else "none was missing"
     words = f"Done in {duration(time.monotonic() - BEGAN)}: all {len(RUNS)} runs are stored, {made}"
     if "quick" in sys.argv:
@@ -119,7 +131,11 @@ onsuccess:
             n, others = len(found["equal"]), len(found["different"])
             words += f"; study: {n} of {n + others} tables, pages and figures equal"
         words += f". Open {PAGE}"
-    print(words)
+    return words
+
+
+onsuccess:
+    print(last_line())
 
 
 onerror:

@@ -10,9 +10,8 @@ from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
 from helpers.predict.folder import OVERLAY_COUNT, Outcome, predict_folder
 from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.predict.predict import BATCH_SIZE
+from helpers.runs.store import list_shipped
 from helpers.terminal import command
-
-_EXAMPLE = "common_224/cag_arcade_patches_subset800/medspectralnet_light"
 
 
 @command
@@ -25,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--run",
         required=True,
-        help=f"folder of a run, or its id in the store or a part of it ({_EXAMPLE}, say)",
+        help="a kind of images whose network travels with the repository "
+        f"({', '.join(list_shipped())}), the folder of a run, or its id in the store",
     )
     parser.add_argument("--images", required=True, help="folder with pictures or DICOM")
     parser.add_argument("--output", required=True, help="folder for the results")

@@ -115,15 +115,15 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     """Find a run by a folder on this disk, or else by its name in the run store.
 
     Args:
-        name: a folder that holds `run.json` and `model.safetensors` (or one of these two files), as
-            seen from here; or a name for `helpers.runs.store.find_run`.
+        name: a folder that holds `run.json` and weights (or one of these files), as seen from here;
+            or a name for `helpers.runs.store.find_run`.
         profile: whose store.
 
     Raises:
         RunError: no such run (the message lists the nearest), or several.
     """
     path = given_path("the name of the run", name)
-    if path.is_file() and path.name in ("run.json", "model.safetensors"):
+    if path.is_file() and path.name in ("run.json", store.WEIGHTS, store.SHIPPED):
         path = path.parent
     if path.is_dir():
         return load_run(path.absolute())
