@@ -15,7 +15,8 @@ from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import load_run
 from study.compare import Compared, best_optimizers, compare_family
 from study.costs.store import Store, store_path
-from study.levels import Level, judge_level, matches
+from study.levels import Level, judge_level
+from study.levels import stands_beside as matches
 from study.maps.findings import (
     focus_findings,
     is_measured,

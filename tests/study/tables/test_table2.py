@@ -193,7 +193,7 @@ def test_a_cell_is_judged_by_its_own_number(results_tree, printed, wrong, seeds,
 def found(verdicts):
     """The family "optimizer" with the given verdicts, in the plan's order."""
     return [
-        Compared(pair, None, None, verdict=verdict)
+        Compared(pair.name, pair.title, None, None, pair, verdict=verdict)
         for pair, verdict in zip(pairs("optimizer").values(), verdicts, strict=True)
     ]
 
