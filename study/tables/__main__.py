@@ -20,7 +20,6 @@ from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import load_plan as load_ranking
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
-from study.sizes import model_size_files, readme_model_sizes
 from study.table import COMMAND
 from study.tables.accuracy import (
     TablesError,
@@ -38,6 +37,7 @@ from study.tables.leakage import leakage_files
 from study.tables.maps import localisation_files, readme_localisation
 from study.tables.ranking import ranking_files, readme_ranking
 from study.tables.replicas import replica_files
+from study.tables.sizes import model_size_files, readme_model_sizes
 from study.tables.speed import readme_speed, speed_files
 from study.tables.table2 import readme_table2, table2_files
 
