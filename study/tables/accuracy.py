@@ -265,7 +265,7 @@ FULL = (
     *(range_column("mean, these images, 95 %", "here"), ONE_MORE, FREE, SEEDS, AUC, VERDICT),
 )
 SHORT = (
-    column("data set", "dataset", write=lambda name: MEDMNIST.get(name, name)),
+    column("data set", "dataset_title"),
     *(MODEL, PROTOCOL, PUBLISHED, OURS, ONE_MORE, FREE, SEEDS, VERDICT),
 )
 CAG = (
@@ -291,8 +291,10 @@ def accuracy_table(
 def _cells(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
     free = aggregate_seeds((row.group and free_accuracy(row.group)) or [None])
     printed = row.published
+    rebuilt = row.group and row.group.rebuilt
     return {
         "dataset": row.dataset,
+        "dataset_title": rebuilt.title if rebuilt else MEDMNIST.get(row.dataset, row.dataset),
         "pretrained": row.start,
         "model": row.model,
         "protocol": row.protocol,

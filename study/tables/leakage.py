@@ -187,7 +187,7 @@ COLUMNS_SHOWN = (
     *(metric_column(part, f"accuracy_{part}", **PERCENT) for part in ("all", "free")),
     range_column("95 % interval", "accuracy_free"),
     column("tied", "accuracy_tied_mean", write=percent),
-    *(metric_column(f"AUC, {part}", f"auc_{part}") for part in _PARTS),
+    *(metric_column(f"AUC, {part}", f"auc_{part}", missing="undefined") for part in _PARTS),
 )
 
 

@@ -54,14 +54,14 @@ def constant_text(constant: int, count: int) -> str:
     return f"{constant} of {count} constant" if constant else ""
 
 
-def accuracy_column(title: str = "accuracy, %") -> Column:
+def accuracy_column(title: str = "accuracy, %", *, missing: str = NOT_RUN) -> Column:
     """Return mean ± sd in percent, with the number of constant seeds."""
 
     def write(mean: float, sd: float | None, constant: int, count: int) -> str:
         return deviation(mean, sd, constant_text(constant, count), **PERCENT)
 
     sources = ("accuracy_mean", "accuracy_sd", "n_constant", "n_seeds")
-    return column(title, *sources, write=write, missing=NOT_RUN)
+    return column(title, *sources, write=write, missing=missing)
 
 
 def metric_column(title: str, metric: str, **form: Any) -> Column:

@@ -14,7 +14,6 @@ from study.plans.verdicts import Rules
 from study.table import COMMAND, Table, code, column, joined, origin, page
 from study.tables.comparisons import BRIEF, PAIRED, comparison_table, family_sections
 from study.tables.scores import (
-    SEEDS,
     SEEDS_OR_NOT_RUN,
     accuracy_column,
     count_column,
@@ -100,7 +99,7 @@ def best_table(results: Results) -> Table:
 
 
 _CELL = column("optimizer, augmentation", "cell")
-_ACCURACY = (SEEDS_OR_NOT_RUN, accuracy_column())
+_ACCURACY = (SEEDS_OR_NOT_RUN, accuracy_column(missing=""))
 _RESULT = (
     column("paper: Table 2, %", "printed"),
     column("verdict", missing=NO_NUMBER),
@@ -145,7 +144,7 @@ def network_table(results: Results) -> Table:
         column("network", write=code),
         count_column("parameters, M", "params", spec=".2f"),
         count_column("GMACs", "macs", scale=1e-9, spec=".3f"),
-        *(SEEDS, accuracy_column(), metric_column("AUC", "auc")),
+        *(*_ACCURACY, metric_column("AUC", "auc")),
     ]
     rows = [_network_row(results, config) for config in configs]
     return Table.of(rows, columns, "The networks of the ablation")
