@@ -220,7 +220,7 @@ class Table:
         """Return the rows that have these values, as a table of its own."""
         kept = self.frame
         for name, value in wanted.items():
-            kept = kept[kept[name] == value]
+            kept = kept if kept.empty else kept[kept[name] == value]
         return replace(self, frame=kept)
 
     def csv(self, *, float_format: str = "%.4f") -> str:
