@@ -160,7 +160,7 @@ def ends(name: str, found: Found | None) -> dict[str, float | None]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), parts, strict=True))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """A result that can be shown.
 
@@ -235,7 +235,8 @@ class Table:
             return f"<p>{self.empty}</p>"
         return html_table(self.head, self.cells, caption=self.caption)
 
-    # What a notebook shows.
+    # What a notebook, or a terminal, shows.
+    __repr__ = markdown
     _repr_markdown_ = markdown
     _repr_html_ = html
 

@@ -294,20 +294,20 @@ def table4_files(results: Results) -> dict[str, str]:
     }
 
 
-def _beside(title: str, name: str, **form: Any) -> Column:
+def _beside(title: str, name: str, *sources: str, **form: Any) -> Column:
     """Return a column of ours with what is printed in brackets, which stands also without ours."""
 
-    def write(count: int, mean: float, sd: float | None, printed: str | None) -> str:
+    def write(count: int, printed: str | None, mean: float, sd: float | None = None) -> str:
         ours = deviation(mean, sd, **form) if count else ""
         return f"{ours} ({printed})".strip() if printed else ours
 
-    mean, sd = ("params", "params_sd") if name == "params" else (f"{name}_mean", f"{name}_sd")
-    return column(f"{title} (paper)", "n_seeds", mean, sd, f"printed_{name}", write=write)
+    ours = sources or (f"{name}_mean", f"{name}_sd")
+    return column(f"{title} (paper)", "n_seeds", f"printed_{name}", *ours, write=write)
 
 
 _SYSTEM = (
     *(column("system"), column("protocol"), SEEDS_OR_NOT_RUN),
-    _beside("parameters, M", "params", spec=".1f", scale=1e-6),
+    _beside("parameters, M", "params", "params", spec=".1f", scale=1e-6),
     *(_beside("accuracy, %", "accuracy", **PERCENT), range_column("95 %")),
     *(_beside("AUC", "auc", spec=".3f"), range_column("95 %", "auc", spec=".3f")),
     _beside("F1", "f1", spec=".3f"),
@@ -336,7 +336,6 @@ def system_table(results: Results, columns: Sequence[Column] = _SYSTEM) -> Table
                     for name in METRICS
                 }
                 | {f"printed_{name}": value and value.printed for name, value in printed.items()}
-                | {"params_sd": None}
             )
     return Table.of(rows, columns, "Table 4")
 
