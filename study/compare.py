@@ -50,9 +50,11 @@ class Compared:
     """A comparison with its numbers; they are None, or empty, where no pair of runs is stored.
 
     Attributes:
-        pair: what was planned.
+        name: once in its family; of one system against others the other's.
+        title: what A has and B lacks, or the other's title.
         a: A's runs, all of them.
         b: B's runs.
+        pair: what was planned, None where one system is compared with others.
         seeds: those that both sides have; the numbers rest on them alone.
         auc: the AUC of A less that of B, over images and seeds.
         accuracy: the same of the accuracy.
@@ -61,16 +63,17 @@ class Compared:
         p: measure -> p value corrected for the family; None without a verdict.
         shown: measure -> sign of the difference that is shown, 0 for none; None likewise.
         family_size: comparisons in the family.
-        level: of the corrected p values.
-        size: the printed difference of the AUC, None where none is printed.
+        size: the printed difference in what the verdict is on, None where none is printed.
         chance: power for that size, else for the one that the rules fix; None where the sign is
             shown, or nothing is measured.
-        verdict: on "A is better", by the AUC; see `verdicts.on_comparison`, and `NO_COMPETITOR`.
+        verdict: on "A is better"; see `verdicts.on_comparison`, and `NO_COMPETITOR`.
     """
 
-    pair: Pair
+    name: str
+    title: str
     a: Group | None
     b: Group | None
+    pair: Pair | None = None
     seeds: tuple[int, ...] = ()
     auc: Estimate | None = None
     accuracy: Estimate | None = None
@@ -79,10 +82,14 @@ class Compared:
     p: Mapping[str, float | None] = field(default_factory=dict)
     shown: Mapping[str, int | None] = field(default_factory=dict)
     family_size: int = 1
-    level: float = 0.05
     size: float | None = None
     chance: float | None = None
     verdict: str = NOT_RUN
+
+    @property
+    def other(self) -> str:
+        """The other's name, where one system is compared with others."""
+        return self.name
 
     def difference(self, measure: str) -> Estimate | None:
         """Return the difference in "auc" or "accuracy"."""
@@ -90,8 +97,19 @@ class Compared:
 
     @property
     def epochs(self) -> float | None:
-        """Epochs of the side that has fewer, None where one is not run."""
-        return fewest_epochs(self.a, self.b)
+        """Epochs of the side that has fewer, None where one is not run.
+
+        A system that is not trained in epochs (AutoML) has none to count.
+        """
+        if self.a is None or self.b is None:
+            return None
+        sides = (self.a.config, self.b.config)
+        return min((config["epochs"] for config in sides if "epochs" in config), default=None)
+
+    @property
+    def no_competitor(self) -> bool:
+        """Whether most runs of one side answer one class for every test image."""
+        return any(group is not None and group.is_constant for group in (self.a, self.b))
 
 
 class Tested(Protocol):
@@ -117,21 +135,6 @@ class Corrected:
     def sign(self) -> int | None:
         """`shown`, but None where no test is possible or due."""
         return None if self.p_value is None else self.shown
-
-
-def fewest_epochs(a: Group | None, b: Group | None) -> float | None:
-    """Return the epochs of the side that has fewer, None where one is not run.
-
-    A system that is not trained in epochs (AutoML) has none to count.
-    """
-    if a is None or b is None:
-        return None
-    return min((g.config["epochs"] for g in (a, b) if "epochs" in g.config), default=None)
-
-
-def no_competitor(a: Group | None, b: Group | None) -> bool:
-    """Say whether most runs of one side answer one class for every test image."""
-    return any(group is not None and group.is_constant for group in (a, b))
 
 
 def power_for(difference: Estimate | None, size: float) -> float | None:
@@ -199,10 +202,68 @@ def correct(
     return found
 
 
+def judge(
+    family: Sequence[Compared],
+    *,
+    on: str,
+    rules: Rules,
+    level: float,
+    paper: str,
+    min_seeds: int | None = None,
+    same_images: bool = True,
+) -> list[Compared]:
+    """Correct the tests of a family, and judge "A is better" on each member.
+
+    Args:
+        family: measured comparisons, run or not.
+        on: what the verdict is on, "auc" or "accuracy"; both are corrected, each by itself.
+        rules: see `plans.verdicts.load_rules`.
+        level: of the corrected p values.
+        paper: whose claim it is.
+        min_seeds: for a verdict; by default what the rules ask for on so many images.
+        same_images: whether the test images are those that the paper names.
+    """
+
+    def is_due(c: Compared) -> bool:
+        if not c.seeds or c.no_competitor:
+            return False
+        needed = rules.min_seeds(c.difference(on).n) if min_seeds is None else min_seeds
+        return len(c.seeds) >= needed
+
+    due = [is_due(c) for c in family]
+    corrected = {
+        name: correct(
+            [c.difference(name) if ok else None for c, ok in zip(family, due, strict=True)],
+            level=level,
+        )
+        for name in MEASURES
+    }
+    judged = []
+    for i, c in enumerate(family):
+        shown = {name: found[i].sign for name, found in corrected.items()}
+        verdict = on_comparison(
+            *(c.difference(on), shown[on]),
+            **{"rules": rules, "paper": paper, "epochs": c.epochs, "size": c.size},
+            **{"one_more": c.one_more.get(on), "same_images": same_images},
+            min_seeds=min_seeds,
+        )
+        judged.append(
+            replace(
+                c,
+                p={name: found[i].p_value for name, found in corrected.items()},
+                shown=shown,
+                family_size=len(family),
+                chance=None if shown[on] else power_for(c.difference(on), c.size or rules.size[on]),
+                verdict=NO_COMPETITOR if c.no_competitor and verdict not in OPEN else verdict,
+            )
+        )
+    return judged
+
+
 def compare_family(
     family: Family, groups: Sequence[Group], *, plan: Plan, rules: Rules
 ) -> list[Compared]:
-    """Compare all pairs of a family; the verdict on each is `verdicts.on_comparison`, on the AUC.
+    """Compare all pairs of a family; the verdict on each is on the AUC.
 
     Args:
         family: one of `plan.families`.
@@ -210,40 +271,13 @@ def compare_family(
         plan: see `load_plan`.
         rules: see `plans.verdicts.load_rules`.
     """
-    rule = {"family_size": len(family.pairs), "level": plan.level}
-    found = [(p, find_group(groups, p.a), find_group(groups, p.b)) for p in family.pairs]
-    compared = [Compared(pair, a, b, **measure(a, b), **rule) for pair, a, b in found]
-    due = [len(c.seeds) >= plan.min_seeds and not no_competitor(c.a, c.b) for c in compared]
-    corrected = {
-        name: correct(
-            [c.difference(name) if ok else None for c, ok in zip(compared, due, strict=True)],
-            level=plan.level,
-        )
-        for name in MEASURES
-    }
-    judged = []
-    for i, c in enumerate(compared):
-        p = {name: found[i].p_value for name, found in corrected.items()}
-        shown = {name: found[i].sign for name, found in corrected.items()}
-        size = _printed_size(c.pair, "auc")
-        chance = None if shown["auc"] else power_for(c.auc, size or rules.size["auc"])
-        c = replace(c, p=p, shown=shown, size=size, chance=chance)
-        judged.append(replace(c, verdict=_verdict(c, plan=plan, rules=rules)))
-    return judged
-
-
-def _verdict(c: Compared, *, plan: Plan, rules: Rules) -> str:
-    verdict = on_comparison(
-        *(c.auc, c.shown["auc"]),
-        **{"rules": rules, "paper": plan.paper, "epochs": c.epochs, "size": c.size},
-        **{"one_more": c.one_more.get("auc"), "same_images": plan.same_images},
-        min_seeds=plan.min_seeds,
-    )
-    return verdict if verdict in OPEN or not no_competitor(c.a, c.b) else NO_COMPETITOR
-
-
-def _printed_size(pair: Pair, measure: str) -> float | None:
-    return lookup(**pair.published, column=measure).fraction if pair.published else None
+    compared = []
+    for pair in family.pairs:
+        a, b = (find_group(groups, side) for side in (pair.a, pair.b))
+        size = lookup(**pair.published, column="auc").fraction if pair.published else None
+        compared.append(Compared(pair.name, pair.title, a, b, pair, **measure(a, b), size=size))
+    rule = {"paper": plan.paper, "min_seeds": plan.min_seeds, "same_images": plan.same_images}
+    return judge(compared, on="auc", rules=rules, level=plan.level, **rule)
 
 
 @dataclass(frozen=True)
@@ -256,7 +290,7 @@ class Gain:
         measured: ours, None if not run.
         verdict: see `verdicts.on_gain`.
         sign: on the sign alone, see `verdicts.on_comparison`.
-        power: for the printed size, None where nothing is measured.
+        power: for the printed size, None where nothing is measured, or the size is unverified.
     """
 
     metric: str
@@ -267,22 +301,40 @@ class Gain:
     power: float | None
 
 
+def judge_gain(
+    compared: Compared,
+    published: Published,
+    *,
+    metric: str,
+    rules: Rules,
+    paper: str,
+    min_seeds: int | None = None,
+    same_images: bool = True,
+) -> Gain:
+    """Judge a printed gain in "accuracy" or "auc"; the other arguments as for `judge`."""
+    measured, shown = compared.difference(metric), compared.shown.get(metric)
+    given = {"rules": rules, "paper": paper, "epochs": compared.epochs, "min_seeds": min_seeds}
+    given |= {"one_more": compared.one_more.get(metric), "same_images": same_images}
+    verdict = on_gain(published, measured, shown, **given)
+    sign = on_comparison(measured, shown, size=published.fraction, **given)
+    if compared.no_competitor and compared.verdict not in OPEN:
+        verdict = sign = NO_COMPETITOR
+    chance = power_for(measured, published.fraction) if published.may_carry_verdict else None
+    return Gain(metric, published, measured, verdict, sign, chance)
+
+
 def judge_gains(compared: Compared, *, plan: Plan, rules: Rules) -> list[Gain]:
     """Judge the gains that the paper prints for a comparison; none if it prints none."""
     if compared.pair.published is None:
         return []
-    found = []
-    for metric in GAINS:
-        published = lookup(**compared.pair.published, column=metric)
-        measured, shown = compared.difference(metric), compared.shown.get(metric)
-        given = {"rules": rules, "paper": plan.paper, "epochs": compared.epochs}
-        given |= {"one_more": compared.one_more.get(metric), "same_images": plan.same_images}
-        given["min_seeds"] = plan.min_seeds
-        sign = on_comparison(measured, shown, size=published.fraction, **given)
-        verdict = on_gain(published, measured, shown, **given)
-        chance = power_for(measured, published.fraction)
-        found.append(Gain(metric, published, measured, verdict, sign, chance))
-    return found
+    rule = {"rules": rules, "paper": plan.paper, "same_images": plan.same_images}
+    return [
+        judge_gain(
+            *(compared, lookup(**compared.pair.published, column=metric)),
+            **{"metric": metric, "min_seeds": plan.min_seeds} | rule,
+        )
+        for metric in GAINS
+    ]
 
 
 OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}

@@ -36,7 +36,7 @@ class Level:
     verdict: str
 
 
-def matches(comparison: Comparison, group: Group) -> bool:
+def stands_beside(comparison: Comparison, group: Group) -> bool:
     """Say whether runs stand beside a printed row, whatever their data set."""
     have = group.config | {"source_size": group.source_size}
     return all(have[name] == wanted for name, wanted in comparison.runs.items())
@@ -84,7 +84,9 @@ def judge_level(
     ]
     if not comparisons or (printed := printed_at(comparisons[0], dataset, measure)) is None:
         return None
-    there = [g for g in groups if g.dataset == dataset and any(matches(c, g) for c in comparisons)]
+    there = [
+        g for g in groups if g.dataset == dataset and any(stands_beside(c, g) for c in comparisons)
+    ]
     group, here, one_more, epochs, same = nearest(there, rules=rules), None, None, None, True
     if group:
         here, one_more = (group.estimate(measure, how) for how in (mean_here, one_more_run))

@@ -3,14 +3,14 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from helpers.metrics.scores import Estimate
-from helpers.runs.groups import MEASURES, Group, find_group
+from helpers.runs.groups import Group, find_group
 from study.automl.rows import AutoMLRow
-from study.compare import correct, fewest_epochs, measure, no_competitor, power_for
+from study.compare import Compared, Gain, correct, judge, judge_gain, measure
 from study.plans.ranking import (
     START_WORDS,
     Claim,
@@ -20,16 +20,8 @@ from study.plans.ranking import (
     published_accuracies,
 )
 from study.plans.verdicts import Rules
-from study.verdicts import (
-    NO_COMPETITOR,
-    NOT_RUN,
-    OPEN,
-    SHOWN,
-    SHOWN_REVERSED,
-    on_all,
-    on_comparison,
-    on_gain,
-)
+from study.published import Published
+from study.verdicts import OPEN, SHOWN, SHOWN_REVERSED, on_all
 
 
 @dataclass(frozen=True)
@@ -77,56 +69,9 @@ class PairTest:
     shown: int = 0
 
 
-@dataclass(frozen=True)
-class Against:
-    """One model against another, a planned comparison; numbers are the focus less the other.
-
-    Attributes:
-        other: the other's name.
-        title: the other's title.
-        focus_group: runs, None if there are none.
-        other_group: likewise.
-        seeds: those that both have.
-        accuracy: the difference over images and seeds, None without a common seed.
-        auc: likewise.
-        one_more: measure -> the difference of one more pair of single runs on these images.
-        p: measure -> p value corrected for the family, by itself; None where no test is due.
-        shown: measure -> sign of the difference that is shown, 0 for none; None likewise.
-        family_size: comparisons in the family.
-        printed: the difference of the published accuracies, None where none may judge.
-        verdict: on "the focus outperforms the other" in accuracy, see `verdicts.on_comparison`,
-            and `NO_COMPETITOR`.
-    """
-
-    other: str
-    title: str
-    focus_group: Group | None
-    other_group: Group | None
-    seeds: tuple[int, ...] = ()
-    accuracy: Estimate | None = None
-    auc: Estimate | None = None
-    one_more: Mapping[str, Estimate] = field(default_factory=dict)
-    means: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    p: Mapping[str, float | None] = field(default_factory=dict)
-    shown: Mapping[str, int | None] = field(default_factory=dict)
-    family_size: int = 1
-    printed: float | None = None
-    verdict: str = NOT_RUN
-
-    @property
-    def epochs(self) -> float | None:
-        """Epochs of the side that has fewer, None where one is not run."""
-        return fewest_epochs(self.focus_group, self.other_group)
-
-    @property
-    def no_competitor(self) -> bool:
-        """Whether most runs of one side answer one class for every test image."""
-        return no_competitor(self.focus_group, self.other_group)
-
-    @property
-    def power(self) -> float | None:
-        """Power for the printed difference of the accuracies, None where none is printed."""
-        return None if self.printed is None else power_for(self.accuracy, self.printed)
+# One model, the focus, against another: numbers are the focus less the other, the verdict is on the
+# accuracy.
+Against = Compared
 
 
 @dataclass(frozen=True)
@@ -150,7 +95,7 @@ class Ranking:
     places: tuple[Place, ...]
     pairs: tuple[PairTest, ...]
     n_pairs: int
-    against: tuple[Against, ...]
+    against: tuple[Compared, ...]
 
     @property
     def heading(self) -> str:
@@ -323,7 +268,7 @@ def compare_focus(
     rules: Rules,
     titles: Mapping[str, str] | None = None,
     printed: Mapping[str, float] | None = None,
-) -> list[Against]:
+) -> list[Compared]:
     """Compare one model with others; correct over all of them, run or not.
 
     Args:
@@ -337,43 +282,19 @@ def compare_focus(
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
     printed, floor = printed or {}, pooled_scatter((focus, *others.values()))
     compared = [
-        Against(
+        Compared(
             *(name, titles[name], focus, group),
             **measure(focus, group, floor=floor),
-            family_size=len(others),
-            printed=printed.get(name),
+            size=printed.get(name),
         )
         for name, group in others.items()
     ]
-    due = [
-        bool(c.seeds) and len(c.seeds) >= rules.min_seeds(c.accuracy.n) and not c.no_competitor
-        for c in compared
-    ]
-    families = {
-        name: correct(
-            [getattr(c, name) if ok else None for c, ok in zip(compared, due, strict=True)],
-            level=plan.level,
-        )
-        for name in MEASURES
-    }
-    judged = []
-    for i, c in enumerate(compared):
-        p = {name: found[i].p_value for name, found in families.items()}
-        shown = {name: found[i].sign for name, found in families.items()}
-        verdict = on_comparison(
-            *(c.accuracy, shown["accuracy"]),
-            **{"rules": rules, "paper": plan.paper, "epochs": c.epochs},
-            **{"size": c.printed, "one_more": c.one_more.get("accuracy")},
-        )
-        if c.no_competitor and verdict not in OPEN:
-            verdict = NO_COMPETITOR
-        judged.append(replace(c, p=p, shown=shown, verdict=verdict))
-    return judged
+    return judge(compared, on="accuracy", rules=rules, level=plan.level, paper=plan.paper)
 
 
 def compare_as_published(
     groups: Sequence[Group], *, dataset: str, plan: Plan, rules: Rules
-) -> list[Against]:
+) -> list[Compared]:
     """Repeat the paper's comparison: the focus from ImageNet weights, the others from scratch.
 
     Arguments as for `rank_models`.
@@ -409,14 +330,29 @@ class PrintedDifference:
     Attributes:
         focus: the focus's value.
         other: the other's.
-        value: focus less other, in shares.
-        verified: whether neither is marked M.
     """
 
     focus: PublishedAccuracy
     other: PublishedAccuracy
-    value: float
-    verified: bool
+
+    @property
+    def value(self) -> float:
+        """Focus less other, in shares; printed values have at most four decimals, and so has it."""
+        return round(self.focus.published.fraction - self.other.published.fraction, 6)
+
+    @property
+    def verified(self) -> bool:
+        """Whether neither value is marked M."""
+        return "M" not in (self.focus.published.mark, self.other.published.mark)
+
+    @property
+    def published(self) -> Published:
+        """The difference as a published value."""
+        return replace(
+            self.focus.published,
+            **{"value": self.value, "printed": f"{self.value:g}", "unit": "fraction"},
+            mark=self.focus.published.mark if self.verified else "M",
+        )
 
 
 def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDifference | None:
@@ -429,27 +365,7 @@ def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDiffer
     """
     focus = primary(plan.systems[plan.focus], dataset, "imagenet")
     other = primary(plan.systems[model], dataset, "none")
-    if focus is None or other is None:
-        return None
-    # Printed values have at most four decimals; their difference gets no more.
-    value = round(focus.published.fraction - other.published.fraction, 6)
-    return PrintedDifference(
-        focus, other, value, "M" not in (focus.published.mark, other.published.mark)
-    )
-
-
-def judge_printed(against: Against, printed: PrintedDifference, *, plan: Plan, rules: Rules) -> str:
-    """Return the verdict on a printed difference, see `verdicts.on_gain`."""
-    if against.no_competitor and against.verdict not in OPEN:
-        return NO_COMPETITOR
-    fraction = {"value": printed.value, "printed": f"{printed.value:g}", "unit": "fraction"}
-    mark = printed.focus.published.mark if printed.verified else "M"
-    return on_gain(
-        replace(printed.focus.published, **fraction, mark=mark),
-        *(against.accuracy, against.shown.get("accuracy")),
-        **{"rules": rules, "paper": plan.paper, "epochs": against.epochs},
-        one_more=against.one_more.get("accuracy"),
-    )
+    return None if focus is None or other is None else PrintedDifference(focus, other)
 
 
 def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:
@@ -489,14 +405,14 @@ class JudgedClaim:
     planned: int
 
 
-def judge_claim(claim: Claim, against: Sequence[Against]) -> JudgedClaim:
+def judge_claim(claim: Claim, against: Sequence[Compared]) -> JudgedClaim:
     """Judge a claim.
 
     Args:
         claim: see `plans.ranking.load_plan`.
         against: the focus against others, on all data sets that were run.
     """
-    verdicts = [c.verdict for c in against if c.other in claim.others]
+    verdicts = [c.verdict for c in against if c.name in claim.others]
     shown, contrary = verdicts.count(SHOWN), verdicts.count(SHOWN_REVERSED)
     judged = sum(verdict not in OPEN for verdict in verdicts)
     return JudgedClaim(claim, on_all(verdicts), shown, contrary, judged, len(verdicts))
@@ -518,7 +434,7 @@ class Results:
     plan: Plan
     rules: Rules
     rankings: tuple[Ranking, ...]
-    as_published: dict[str, tuple[Against, ...]]
+    as_published: dict[str, tuple[Compared, ...]]
     automl: tuple[AutoMLRow, ...]
     outside: tuple[Group, ...]
 
@@ -561,16 +477,16 @@ class Results:
         chosen = [(row, g) for row, g in found if g and g.config["pretrained"] == start]
         return sorted(chosen, key=lambda pair: (-pair[1].accuracy.value, pair[0].name))
 
-    def gains(self, dataset: str) -> list[tuple[Against, PrintedDifference, str]]:
-        """Return the paper's comparisons that published numbers exist for, with the verdict."""
-        found = []
+    def gains(self, dataset: str) -> list[tuple[Compared, PrintedDifference, Gain]]:
+        """Return the paper's comparisons that published numbers exist for, judged."""
+        found, rule = [], {"rules": self.rules, "paper": self.plan.paper}
         for c in self.as_published[dataset]:
-            if printed := printed_difference(c.other, dataset=dataset, plan=self.plan):
-                verdict = judge_printed(c, printed, plan=self.plan, rules=self.rules)
-                found.append((c, printed, verdict))
+            if printed := printed_difference(c.name, dataset=dataset, plan=self.plan):
+                gain = judge_gain(c, printed.published, metric="accuracy", **rule)
+                found.append((c, printed, gain))
         return found
 
-    def against_automl(self, dataset: str) -> list[tuple[AutoMLRow, Against]]:
+    def against_automl(self, dataset: str) -> list[tuple[AutoMLRow, Compared]]:
         """Compare the focus with the open AutoML systems of its start, corrected together."""
         found = []
         for start in self.plan.starts:

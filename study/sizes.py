@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates of every model, beside the published ones.
 
-`python -m study.sizes` prints the table; `study.tables` writes it to `results/tables`.
-Everything is counted on the meta device, where nothing is computed.
+What is printed where stands in `params/sizes.yaml`; the table is `study.tables.sizes`. Everything
+is counted on the meta device, where nothing is computed.
 
 The rule (`matches`): a count **matches** if it rounds to the printed digits or lies in the printed
 range, with the number of classes and the image size of the source and with its way of counting.
@@ -17,26 +17,22 @@ they count came later: it makes ConvNeXt-T's 4.47 and Swin-T's 4.50 in paper B m
 first part alone denied and 1 % allowed.
 """
 
-import argparse
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
+from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.models.counting import MACS_TOOL, count_parameters
-from helpers.models.registry import build_model, list_models
+from helpers.files import read_yaml, reading
+from helpers.models.counting import count_parameters
+from helpers.models.registry import build_model
 from helpers.models.zoo.timm_models import TIMM_MODELS
-from helpers.terminal import escape_unshowable
-from study.published import Published, last_digit, lookup, rounding
-from study.table import COMMAND, csv_text, markdown_table
-from study.verdicts import MATCH, NO_MATCH, UNVERIFIED
+from helpers.paths import repo_root
+from study.published import Published, last_digit, rounding
 
 _WRITTEN_ANEW = ("medmamba_", "medvit_", "vmamba_")
 # Where a source does not say: the classes of OrganMNIST, the most of paper B's six sets.
@@ -75,7 +71,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Claim:
+class PrintedSize:
     """One row of a source that speaks of one of our models.
 
     Attributes:
@@ -93,123 +89,26 @@ class Claim:
     note: str = ""
 
 
-PAPER_A = Source("paper A, Table 4", "A", "Table 4", num_classes=2, macs="")
-PAPER_B_SIZE = Source("paper B, Fig. 14", "B", "Fig. 14", macs="")
-PAPER_B_COST = Source("paper B, Table 4", "B", "Table 4", params="", macs="flops", norms=None)
-PAPER_B_TEXT = Source(
-    "paper B, section 4.7", "B", "section 4.7", params="", macs="flops", norms=None
-)
-TORCH_COUNTER = Source(
-    "torch's counter",
-    "macs_by_tool",
-    "one 224 px image",
-    num_classes=1000,
-    params="",
-    macs="torch.utils.flop_counter",
-)
-FVCORE = Source(
-    "fvcore",
-    "macs_by_tool",
-    "one 224 px image",
-    num_classes=1000,
-    params="",
-    macs="fvcore",
-    norms=True,
-)
-MEDMAMBA = Source("MedMamba's paper", "medmamba", "sizes", norms=None)
-MEDMAMBA_CODE = Source(
-    "MedMamba's code", "medmamba", "sizes", params="params_of_released_code", macs=""
-)
-MEDVIT = Source("MedViT's paper", "medvit", "sizes", norms=None)
-MEDVIT_CODE = Source(
-    "MedViT's code",
-    "medvit",
-    "sizes",
-    params="params_of_released_code",
-    macs="macs_of_released_code",
-    norms=None,
-)
-TIMM = Source("timm", "timm", "sizes", norms=True)
-TIMM_SIZE = Source("timm", "timm", "sizes", macs="")
-TIMM_BENCHMARK = Source("timm's benchmark", "timm", "benchmark", num_classes=1000, norms=True)
-TIMM_MERGED = Source(
-    "timm's benchmark", "timm", "benchmark", num_classes=1000, norms=True, merged=True
-)
-TIMM_CARD = Source("timm's model card", "timm", "model card", num_classes=1000, norms=True)
+class SizesError(ValueError):
+    """The file of printed sizes is not in order."""
 
-_TOO_SMALL = "the printed number has no room for the backbone that the text names"
-_SWIN = "swin_tiny_patch4_window7_224"
-CLAIMS = (
-    Claim("medspectralnet", PAPER_B_SIZE, "MedSpectralNet", note=_TOO_SMALL),
-    Claim(
-        "medspectralnet",
-        PAPER_B_COST,
-        "MedSpectralNet",
-        note="of the open choices, only a full convolution comes near it (02_models)",
-    ),
-    Claim("resnet18", PAPER_A, "ResNet18 (baseline)"),
-    Claim("resnet18", TORCH_COUNTER, "resnet18"),
-    Claim("resnet18", FVCORE, "resnet18"),
-    Claim("resnet18", TIMM_BENCHMARK, "resnet18 @224"),
-    Claim("resnet34", PAPER_A, "ResNet34"),
-    Claim("resnet34", TIMM_BENCHMARK, "resnet34 @224"),
-    Claim("resnet50", PAPER_B_TEXT, "ResNet-50"),
-    Claim("resnet50", TIMM_BENCHMARK, "resnet50 @224"),
-    Claim("mobilenet_v2", TIMM_BENCHMARK, "mobilenetv2_100 @224"),
-    Claim("brain_inspired_resnet18", PAPER_A, "Brain-Inspired Hybrid (Ours)"),
-    Claim("quantum_resnet18", PAPER_A, "Quantum-Enhanced ResNet18"),
-    Claim("medmamba_t", PAPER_B_SIZE, "MedMamba-T"),
-    *(Claim(f"medmamba_{v.lower()}", MEDMAMBA, f"MedMamba-{v}") for v in "TSB"),
-    *(Claim(f"medmamba_{v.lower()}", MEDMAMBA_CODE, f"MedMamba-{v}") for v in "TSB"),
-    Claim("vmamba_t", PAPER_B_SIZE, "VMamba-T"),
-    *(Claim(f"medvit_{v.lower()}", MEDVIT, f"MedViT-{v}") for v in "TSL"),
-    *(Claim(f"medvit_{v.lower()}", MEDVIT_CODE, f"MedViT-{v}") for v in "TSL"),
-    Claim("convnext_tiny", PAPER_B_COST, "ConvNeXt-T"),
-    Claim("convnext_tiny", TORCH_COUNTER, "convnext_tiny"),
-    Claim("convnext_tiny", TIMM, "convnext_tiny"),
-    Claim("convnext_tiny", TIMM_BENCHMARK, "convnext_tiny @224"),
-    Claim("swin_tiny", PAPER_B_SIZE, "Swin-T"),
-    Claim("swin_tiny", PAPER_B_COST, "Swin-T"),
-    Claim("swin_tiny", TORCH_COUNTER, "swin_t"),
-    Claim("swin_tiny", TIMM, _SWIN),
-    Claim("swin_tiny", TIMM_BENCHMARK, f"{_SWIN} @224"),
-    Claim("mobilevit_s", TIMM, "mobilevit_s", 256),
-    Claim("mobilevit_s", TIMM_BENCHMARK, "mobilevit_s @256", 256),
-    Claim("mobilevitv2_100", TIMM, "mobilevitv2_100", 256),
-    Claim("mobilevitv2_100", TIMM_BENCHMARK, "mobilevitv2_100 @256", 256),
-    Claim("nest_tiny", TIMM, "nest_tiny"),
-    Claim("nest_tiny", TIMM_CARD, "nest_tiny @224"),
-    *(
-        claim
-        for name in ("mobilenetv4_conv_small", "mobilenetv4_conv_medium")
-        for claim in (
-            Claim(name, TIMM_SIZE, name),
-            Claim(name, TIMM_BENCHMARK, f"{name} @224"),
-            Claim(name, TIMM_BENCHMARK, f"{name} @256", 256),
+
+@cache
+def printed_sizes(path: Path | None = None) -> tuple[PrintedSize, ...]:
+    """Return the rows of `params/sizes.yaml`.
+
+    Raises:
+        SizesError: a key is missing or unknown, or a row names no source.
+    """
+    path = path or repo_root() / "params" / "sizes.yaml"
+    with reading(path, SizesError):
+        content = read_yaml(path)
+        sources = {name: Source(**entry) for name, entry in content["sources"].items()}
+        return tuple(
+            PrintedSize(**entry | {"source": sources[entry["source"]]}) for entry in content["rows"]
         )
-    ),
-    *(
-        claim
-        for name in ("fastvit_t8", "fastvit_t12")
-        for claim in (
-            Claim(name, TIMM_SIZE, name),
-            Claim(name, TIMM_MERGED, f"{name} @256", 256),
-        )
-    ),
-    Claim("edgenext_small", TIMM_SIZE, "edgenext_small"),
-    Claim("edgenext_small", TIMM_BENCHMARK, "edgenext_small @256", 256),
-    *(
-        claim
-        for name in ("efficientformerv2_s0", "efficientformerv2_s1")
-        for claim in (Claim(name, TIMM_SIZE, name), Claim(name, TIMM_CARD, f"{name} @224"))
-    ),
-    Claim("mambaout_femto", TIMM_SIZE, "mambaout_femto"),
-    Claim("mambaout_femto", TIMM_BENCHMARK, "mambaout_femto @224"),
-    Claim("densenet121", TIMM_BENCHMARK, "densenet121 @224"),
-)
 
 
-NONE_PUBLISHED = "none published"
 _ATEN = torch.ops.aten
 _BATCH_NORMS = (
     *(_ATEN.native_batch_norm, _ATEN._native_batch_norm_legit),
@@ -339,258 +238,3 @@ def giga_macs(model: str, *, num_classes: int, image_size: int) -> tuple[float, 
     """
     counts = count_sizes(model, num_classes=num_classes, image_size=image_size)
     return counts.macs / 1e9, (counts.macs + counts.norm_macs) / 1e9
-
-
-# --- table ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A count beside a printed one, in millions or in units of 10^9.
-
-    Attributes:
-        count: ours.
-        published: the printed one, None if there is none.
-        up_to: the count by another way that the source leaves open, None where it says its own.
-    """
-
-    count: float
-    published: Published | None
-    up_to: float | None = None
-
-    @property
-    def differs(self) -> bool:
-        """Whether something else is printed than `count`, by our first way of counting."""
-        return self.published is not None and not matches(self.count, self.published)
-
-    @property
-    def verdict(self) -> str:
-        """`MATCH`, `NO_MATCH`, unverified, or "" where nothing is printed."""
-        if self.published is None:
-            return ""
-        if self.published.mark == "M":
-            return UNVERIFIED
-        return MATCH if matches(self.count, self.published, up_to=self.up_to) else NO_MATCH
-
-    @property
-    def printed(self) -> str:
-        """What is printed, with its mark."""
-        return f"{self.published.printed} [{self.published.mark}]" if self.published else ""
-
-
-@dataclass(frozen=True)
-class SizeRow:
-    """A line of the table: a model as one source counts it, or as we count it.
-
-    Attributes:
-        model: name in the registry.
-        source: how tables name the source, `NONE_PUBLISHED` if there is none.
-        num_classes: number of logits.
-        image_size: side of the image in pixels.
-        norms: whether normalisation is counted.
-        parameters: in millions.
-        macs: of one image, in units of 10^9.
-        note: why a number differs, or may differ.
-    """
-
-    model: str
-    source: str
-    num_classes: int
-    image_size: int
-    norms: bool
-    parameters: Quantity
-    macs: Quantity
-    note: str
-
-
-def _published(claim: Claim, column: str) -> Published | None:
-    if not column:
-        return None
-    source = claim.source
-    return lookup(paper=source.paper, table=source.table, row=claim.row, column=column)
-
-
-def _size_row(claim: Claim) -> SizeRow:
-    source = claim.source
-    counts = count_sizes(
-        claim.model,
-        num_classes=source.num_classes,
-        image_size=claim.image_size,
-        merged=source.merged,
-    )
-    with_norms = (counts.macs + counts.norm_macs) / 1e9
-    macs = Quantity(
-        with_norms if source.norms else counts.macs / 1e9,
-        _published(claim, source.macs),
-        up_to=with_norms if source.norms is None else None,
-    )
-    notes = [claim.note, "branches merged, as for inference" if source.merged else ""]
-    if macs.differs:
-        notes.append(_other_ways(counts, norms=bool(source.norms)))
-    return SizeRow(
-        model=claim.model,
-        source=source.title,
-        num_classes=source.num_classes,
-        image_size=claim.image_size,
-        norms=bool(source.norms),
-        parameters=Quantity(counts.parameters / 1e6, _published(claim, source.params)),
-        macs=macs,
-        note="; ".join(note for note in notes if note),
-    )
-
-
-def _other_ways(counts: Counts, *, norms: bool) -> str:
-    """Say what another way of counting gives, for a cost that is printed otherwise."""
-    if norms:
-        ways = {"without normalisation": counts.macs}
-    else:
-        ways = {"with normalisation": counts.macs + counts.norm_macs}
-    if counts.mixing_macs:
-        ways["without batched products and scan"] = counts.macs - counts.mixing_macs
-    return ", ".join(f"{way} {macs / 1e9:.2f}" for way, macs in ways.items())
-
-
-def _own_row(model: str) -> SizeRow:
-    counts = count_sizes(model, num_classes=NUM_CLASSES, image_size=IMAGE_SIZE)
-    return SizeRow(
-        model=model,
-        source=NONE_PUBLISHED,
-        num_classes=NUM_CLASSES,
-        image_size=IMAGE_SIZE,
-        norms=False,
-        parameters=Quantity(counts.parameters / 1e6, None),
-        macs=Quantity(counts.macs / 1e9, None),
-        note="",
-    )
-
-
-def size_rows(models: Iterable[str] | None = None) -> list[SizeRow]:
-    """Count models beside everything that is published about their size.
-
-    Args:
-        models: names in the registry, by default all.
-
-    Returns:
-        The rows of `CLAIMS` by model in the registry's order; one row with our counts alone for a
-        model of which nothing is published.
-    """
-    rows = []
-    for model in list_models() if models is None else models:
-        claims = [claim for claim in CLAIMS if claim.model == model]
-        rows += [_size_row(claim) for claim in claims] or [_own_row(model)]
-    return rows
-
-
-def size_frame(rows: Sequence[SizeRow]) -> pd.DataFrame:
-    """Return the rows as a flat table; counts in millions of parameters and 10^9 MACs."""
-    return pd.DataFrame(
-        {
-            "model": row.model,
-            "source": row.source,
-            "classes": row.num_classes,
-            "image_size": row.image_size,
-            "norms_counted": row.norms,
-            "parameters": row.parameters.count,
-            "parameters_expected": row.parameters.printed,
-            "parameters_verdict": row.parameters.verdict,
-            "macs": row.macs.count,
-            "macs_expected": row.macs.printed,
-            "macs_verdict": row.macs.verdict,
-            "note": row.note,
-        }
-        for row in rows
-    )
-
-
-HEAD = (
-    *("model", "source", "classes", "px"),
-    *("parameters (M): we see", "expected", "verdict"),
-    *("MACs (G): we see", "expected", "verdict", "note"),
-)
-
-
-def size_cells(rows: Sequence[SizeRow]) -> list[list[str]]:
-    """Return the rows as text under `HEAD`; a `*` marks MACs with normalisation."""
-    return [
-        [
-            *(row.model, row.source, str(row.num_classes), str(row.image_size)),
-            *(f"{row.parameters.count:.2f}", row.parameters.printed, row.parameters.verdict),
-            f"{row.macs.count:.2f}{'*' if row.norms else ''}",
-            *(row.macs.printed, row.macs.verdict, row.note),
-        ]
-        for row in rows
-    ]
-
-
-def verdict_counts(rows: Sequence[SizeRow]) -> Counter[str]:
-    """Count the verdicts on all printed numbers."""
-    found = [quantity.verdict for row in rows for quantity in (row.parameters, row.macs)]
-    return Counter(verdict for verdict in found if verdict)
-
-
-def in_words(rows: Sequence[SizeRow]) -> str:
-    """Say in a sentence how many printed numbers match."""
-    counts = verdict_counts(rows)
-    models = len({row.model for row in rows})
-    return (
-        f"{models} models, {counts.total()} printed numbers: {counts[MATCH]} match, "
-        f"{counts[NO_MATCH]} do not, {counts[UNVERIFIED]} are quoted from memory and not judged."
-    )
-
-
-NOTE = (
-    "A count matches if it rounds to the printed digits, with the source's classes, image size and "
-    f"way of counting: convolutions and products ({MACS_TOOL}; attention and scan included), and, "
-    "where a star stands, normalisation as fvcore counts it for timm. Sources that do not state "
-    f"their classes are compared with {NUM_CLASSES}; the cost of one that does not state its way "
-    "of counting matches from the count without normalisation to the one with it. Marks: T stated "
-    "in paper A or B, S read in a public source, M quoted from memory and not judged."
-)
-
-
-def model_size_files() -> dict[str, str]:
-    """Return the generated files: name -> content."""
-    rows = size_rows()
-    page = [
-        f"<!-- Generated by `{COMMAND}`; do not edit. -->",
-        "# Parameters and multiply-accumulates of every model, beside the published ones",
-        f"{in_words(rows)} {NOTE}",
-        markdown_table(HEAD, size_cells(rows)),
-    ]
-    return {
-        "model_sizes.md": "\n\n".join(page) + "\n",
-        "model_sizes.csv": csv_text(size_frame(rows)),
-    }
-
-
-def readme_model_sizes() -> str:
-    """Return the README's block: how many printed sizes match, and each that does not."""
-    rows = size_rows()
-    lines = [
-        f"- {row.model}, {row.source}: we see {quantity.count:.2f} {unit} with {row.num_classes} "
-        f"classes, expected {quantity.printed}, {NO_MATCH}"
-        + (f": {row.note}." if row.note else ".")
-        for row in rows
-        for quantity, unit in ((row.parameters, "M parameters"), (row.macs, "GMACs"))
-        if quantity.verdict == NO_MATCH
-    ]
-    link = "All counts: [model sizes](results/tables/model_sizes.md)."
-    return "\n\n".join(part for part in (in_words(rows), "\n".join(lines), link) if part)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, of all models or of those named."""
-    escape_unshowable()
-    parser = argparse.ArgumentParser(prog="python -m study.sizes", description=main.__doc__)
-    parser.add_argument("models", nargs="*", help="names in the registry, by default all")
-    names = parser.parse_args(arguments).models
-    try:
-        rows = size_rows(names or None)
-    except ValueError as error:
-        parser.error(str(error))
-    print(markdown_table(HEAD, size_cells(rows)))
-    print(f"\n{in_words(rows)} {NOTE}")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,10 +6,11 @@ formatter that writes them. All numbers on a page go through the formatters here
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from helpers.files import guarded
@@ -81,8 +82,8 @@ def p_value(p: float) -> str:
 
 
 def seeds(count: int) -> str:
-    """Write how many seeds: "n = 5"."""
-    return f"n = {count}"
+    """Write how many seeds: "n = 5"; nothing where none ran."""
+    return f"n = {count}" if count else ""
 
 
 def measured(value: float, unit: str = "") -> str:
@@ -159,7 +160,7 @@ def ends(name: str, found: Found | None) -> dict[str, float | None]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), parts, strict=True))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """A result that can be shown.
 
@@ -215,6 +216,13 @@ class Table:
             return self.empty
         return markdown_table(self.head, self.cells)
 
+    def where(self, **wanted: Any) -> "Table":
+        """Return the rows that have these values, as a table of its own."""
+        kept = self.frame
+        for name, value in wanted.items():
+            kept = kept if kept.empty else kept[kept[name] == value]
+        return replace(self, frame=kept)
+
     def csv(self, *, float_format: str = "%.4f") -> str:
         """Return the whole frame as CSV, numbers with four decimals unless told otherwise."""
         return csv_text(self.frame, float_format=float_format)
@@ -227,7 +235,8 @@ class Table:
             return f"<p>{self.empty}</p>"
         return html_table(self.head, self.cells, caption=self.caption)
 
-    # What a notebook shows.
+    # What a notebook, or a terminal, shows.
+    __repr__ = markdown
     _repr_markdown_ = markdown
     _repr_html_ = html
 
@@ -247,7 +256,18 @@ def markdown_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 def csv_text(table: pd.DataFrame, *, float_format: str = "%.4f") -> str:
     """Write a frame as CSV, numbers with four decimals unless told otherwise."""
-    return guarded(table).to_csv(index=False, float_format=float_format, lineterminator="\n")
+    return guarded(table.apply(_typed)).to_csv(
+        index=False, float_format=float_format, lineterminator="\n"
+    )
+
+
+def _typed(cells: pd.Series) -> pd.Series:
+    """Return a column of objects as one of numbers where all that is there are numbers."""
+    there = cells[cells.notna()]
+    kinds = {type(value) for value in there} if cells.dtype == object else set()
+    if kinds and kinds <= {int, np.int64}:
+        return cells.astype("Int64")
+    return cells.astype(float) if kinds and kinds <= {int, float, np.int64, np.float64} else cells
 
 
 # --- around tables -------------------------------------------------------------------------------

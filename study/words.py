@@ -1,11 +1,10 @@
-"""Numbers and names as text for tables and sentences."""
+"""A comparison in one sentence, for the evidence of claims, and the numbers in it as text."""
 
 import math
 
 from helpers.config import RunConfig, make_config
 from helpers.metrics.scores import Estimate
-from study.compare import Compared, Gain
-from study.plans.comparisons import GAINS
+from study.compare import Compared
 
 
 def protocol_text(config: RunConfig) -> str:
@@ -17,7 +16,7 @@ def protocol_text(config: RunConfig) -> str:
         for name, value in plain.to_dict().items()
         if getattr(config, name) != value
     ]
-    return ", ".join([f"`{config.model}`", config.recipe, *departures])
+    return ", ".join([config.model, config.recipe, *departures])
 
 
 def interval_text(difference: Estimate | None, *, scale: float = 1, digits: int = 3) -> str:
@@ -39,7 +38,7 @@ def signed(value: float, *, digits: int = 3) -> str:
 
 def sentence(compared: Compared) -> str:
     """Say in one sentence what a comparison shows; the numbers are A less B."""
-    title, auc, verdict = compared.pair.title, compared.auc, compared.verdict
+    title, auc, verdict = compared.title, compared.auc, compared.verdict
     if auc is None:
         return f"{title}: {verdict}."
     if auc.low is None:
@@ -71,21 +70,3 @@ def p_text(p_value: float | None) -> str:
     if p_value is None:
         return "no p"
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-
-
-def power_text(power: float | None) -> str:
-    """Write a power in percent; "" where there is none."""
-    return "" if power is None else f"{100 * power:.0f} %"
-
-
-def gain_sentence(gains: list[Gain]) -> str:
-    """Say in one sentence what became of printed gains; "" if there are none or no runs."""
-    if not gains or all(g.measured is None for g in gains):
-        return ""
-    units = {"points": " points", "fraction": ""}
-    said = []
-    for g in gains:
-        chance = f", power {power_text(g.power)}" if g.power is not None else ""
-        size = f"{GAINS[g.metric]} +{g.published.printed}{units[g.published.unit]}"
-        said.append(f"{size}, sign {g.sign}{chance}; size: {g.verdict}")
-    return f"Printed gains: {'. '.join(said)}."

@@ -11,6 +11,7 @@ from torch import nn
 
 from benchmarks import __main__ as all_benchmarks
 from benchmarks import common, scan, training
+from study.table import measured
 from study.tables import speed as speed_table
 from study.tables.speed import (
     BENCHMARKS,
@@ -19,11 +20,9 @@ from study.tables.speed import (
     Speed,
     SpeedError,
     load_records,
-    number,
     readme_speed,
     record_path,
     save_record,
-    speed_cells,
     speed_files,
 )
 
@@ -234,7 +233,8 @@ def test_a_figure_is_judged_by_its_median():
     assert speed.median == 0.94 and speed.met is False
     assert dataclasses.replace(speed, target=0.94).met is True
     assert dataclasses.replace(speed, target=None).met is None
-    assert speed_cells(speed) == ["a", "0.940 x", "0.100 to 0.990", "at least 0.95", "missed"]
+    cells = ["a", "0.940 x", "0.100 to 0.990", "at least 0.95", "missed"]
+    assert speed_table.speed_table([speed]).cells == [cells]
 
 
 @pytest.mark.parametrize("values", [(), (0.0,), (1.0, float("nan")), (float("inf"),)])
@@ -248,7 +248,7 @@ def test_a_figure_that_is_none_is_refused(values):
     [(0.0123, "0.0123"), (0.956, "0.956"), (3.14159, "3.14"), (72.04, "72.0"), (12345, "12,300")],
 )
 def test_numbers_have_three_digits(value, text):
-    assert number(value) == text
+    assert measured(value) == text
 
 
 def test_records_survive_the_disk_in_order(tmp_path):

@@ -227,7 +227,7 @@ def save_run(
         RunError: a key of the schema is missing or unknown, or the run is stored already.
     """
     record = {"config": config.to_dict()} | record
-    return _write(run_dir(config), record, predictions, test_curve)
+    return write_run(run_dir(config), record, predictions, test_curve)
 
 
 def replica_dir(run: Run, env: Mapping[str, Any]) -> Path:
@@ -251,7 +251,7 @@ def save_replica(
 ) -> Run:
     """Write a stored run that was made again, beside it; arguments and errors as for `save_run`."""
     record = {"config": run.record["config"]} | record
-    return _write(replica_dir(run, record["env"]), record, predictions, test_curve)
+    return write_run(replica_dir(run, record["env"]), record, predictions, test_curve)
 
 
 def list_replicas(run: Run) -> list[Run]:
@@ -264,12 +264,13 @@ def is_replica(run: Run) -> bool:
     return run.path.parent.name == REPLICAS
 
 
-def _write(
+def write_run(
     folder: Path,
     record: dict[str, Any],
     predictions: dict[str, np.ndarray],
-    test_curve: np.ndarray | None,
+    test_curve: np.ndarray | None = None,
 ) -> Run:
+    """Write a run into a folder; its `config` is in the record, all else as for `save_run`."""
     record = {"schema": SCHEMA} | record
     if set(record) != set(RECORD_KEYS):
         raise RunError(f"record keys differ: {sorted(set(record) ^ set(RECORD_KEYS))}.")

@@ -37,17 +37,14 @@ from helpers.config import IMAGENET_RGB
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Split, Splits
 from helpers.models.backbones import WeightsUnavailable, build_trunk, weights_name
-from helpers.paths import write_atomically
 from helpers.runs.experiment import check_data, data_record, score_record
 from helpers.runs.store import (
-    RECORD_KEYS,
-    SCHEMA,
     Run,
-    RunError,
     list_runs,
     load_run,
     lock,
     summary_line,
+    write_run,
 )
 from helpers.terminal import escape_unshowable
 from helpers.training.inference import EVALUATION_BATCH, as_tensor, prepare
@@ -330,7 +327,7 @@ def _search_and_store(config: AutoMLConfig, features: Features) -> Run:
         predictions[f"{name}_probabilities"] = np.asarray(found.predict(values), dtype=np.float32)
     seconds = time.perf_counter() - start
     record = _record(config, features, found, predictions, eval_seconds=seconds)
-    return _store(config, record, predictions)
+    return write_run(config.folder, record, predictions)
 
 
 def _record(
@@ -343,7 +340,6 @@ def _record(
 ) -> dict[str, Any]:
     splits, backbone = features.splits, config.system.backbone
     return {
-        "schema": SCHEMA,
         "config": config.to_dict(),
         "data": data_record(splits),
         "model": {
@@ -385,18 +381,6 @@ def _versions() -> dict[str, str | None]:
     names = {name: found.get(name, [name])[0] for name in ("flaml", "lightgbm", "xgboost")}
     names["sklearn"] = "scikit-learn"
     return {name: importlib.metadata.version(package) for name, package in names.items()}
-
-
-def _store(config: AutoMLConfig, record: dict[str, Any], predictions: dict[str, np.ndarray]) -> Run:
-    """Write a run as `helpers.runs.store.save_run` does: each file whole, `run.json` last."""
-    if set(record) != set(RECORD_KEYS):
-        raise RunError(f"record keys differ: {sorted(set(record) ^ set(RECORD_KEYS))}.")
-    text = json.dumps(record, indent=1, allow_nan=False)
-    with write_atomically(config.folder / "predictions.npz") as temporary:
-        np.savez_compressed(temporary, **predictions)
-    with write_atomically(config.folder / "run.json") as temporary:
-        temporary.write_text(text + "\n")
-    return load_run(config.folder)
 
 
 def list_automl_runs(plan: Plan | None = None) -> list[Run]:

@@ -4,16 +4,15 @@
 (`about`) and its rows. It is written whole after every row, so an interruption loses one row.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.files import read_json, reading
 from helpers.metrics.scores import Estimate
-from helpers.paths import results_root, write_atomically
+from helpers.paths import results_root
 from study.costs.timing import Times, ratio
+from study.measurements import open_record, save_record
 from study.plans.costs import Candidate, EfficiencyError
 
 SCHEMA = 1
@@ -72,7 +71,7 @@ class Store:
         Raises:
             EfficiencyError: a phase was measured elsewhere or with other versions; or see `read`.
         """
-        content = cls.read(path).content if path.exists() else {"schema": SCHEMA, "phases": {}}
+        content = cls.read(path).content if path.exists() else {"phases": {}}
         for phase in anew:
             content["phases"].pop(phase, None)
         for phase, part in content["phases"].items():
@@ -97,25 +96,17 @@ class Store:
             raise EfficiencyError(
                 f"{path.name} does not exist; make it with `python -m study costs`."
             )
-        with reading(path, EfficiencyError, "; restore it, or move it away to measure anew."):
-            return cls(path, cls._checked(read_json(path), path))
-
-    @staticmethod
-    def _checked(content: Any, path: Path) -> dict[str, Any]:
-        if not isinstance(content, dict):
-            raise EfficiencyError(f"{path.name} is damaged: it holds no record.")
-        if content.get("schema") != SCHEMA:
-            raise EfficiencyError(
-                f"{path.name} has schema {content.get('schema')!r}, this version reads {SCHEMA}; "
-                "measure again with --anew."
-            )
-        for phase, part in content["phases"].items():
-            for row in part["rows"]:
-                if missing := [key for key in _KEYS.get(phase, ()) if key not in row]:
-                    raise EfficiencyError(f"{path.name}: a row of {phase} lacks {missing}.")
-            if not isinstance(part["about"]["env"], dict):
-                raise EfficiencyError(f"{path.name}: phase {phase} does not say where it was made.")
-        return content
+        advice = "; restore it, or move it away to measure anew (--anew)."
+        with open_record(path, EfficiencyError, advice, schema=SCHEMA) as content:
+            for phase, part in content["phases"].items():
+                for row in part["rows"]:
+                    if missing := [key for key in _KEYS.get(phase, ()) if key not in row]:
+                        raise EfficiencyError(f"{path.name}: a row of {phase} lacks {missing}.")
+                if not isinstance(part["about"]["env"], dict):
+                    raise EfficiencyError(
+                        f"{path.name}: phase {phase} does not say where it was made."
+                    )
+            return cls(path, content)
 
     def rows(self, phase: str) -> list[dict[str, Any]]:
         """Return the rows of a phase, none if it was not measured."""
@@ -130,8 +121,7 @@ class Store:
         """Add a row and write the file."""
         part = self.content["phases"].setdefault(phase, {"about": self.about, "rows": []})
         part["rows"].append(row)
-        with write_atomically(self.path) as temporary:
-            temporary.write_text(json.dumps(self.content, indent=1, allow_nan=False) + "\n")
+        save_record(self.path, self.content, schema=SCHEMA)
 
     # --- reading ---
 

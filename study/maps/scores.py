@@ -1,6 +1,5 @@
 """Measured maps on disk: one file a network under `results/localisation`, written whole."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from helpers.files import open_arrays, reading
-from helpers.paths import write_atomically
 from helpers.runs.store import RunError
+from study.measurements import open_array_file, save_arrays
 
 WHOLE, CROPS = "whole", "crops"
 VIEWS = (WHOLE, CROPS)
@@ -81,9 +79,7 @@ def save_scores(
         name: np.stack([m[name] for m in measured]).round(4).astype(np.float32)
         for name in ("values", "thresholds", "empty")
     }
-    text = json.dumps({"axes": axes, "about": about}, sort_keys=True)
-    with write_atomically(path) as temporary:
-        np.savez_compressed(temporary, **arrays, groups=groups, text=np.array(text))
+    save_arrays(path, arrays | {"groups": groups}, {"axes": axes, "about": about})
 
 
 def load_scores(path: Path) -> Scores:
@@ -93,8 +89,7 @@ def load_scores(path: Path) -> Scores:
         RunError: no such file, or a damaged one; the message says how to make it.
     """
     advice = f" ({path.parent.name}); `python -m study maps` makes it."
-    with reading(path, RunError, advice), open_arrays(path) as arrays:
-        text = json.loads(str(arrays.read("text", "U", ())))
+    with open_array_file(path, RunError, advice) as (arrays, text):
         axes, about = text["axes"], text["about"]
         if sorted(axes) != sorted(_AXES) or not isinstance(about, dict):
             raise ValueError(f"axes are {', '.join(axes)}; expected {', '.join(_AXES)}")

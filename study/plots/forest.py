@@ -147,7 +147,7 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
     """
     lines = [
         Line(
-            c.pair.title,
+            c.title,
             difference_marks(c.auc, c.verdict),
             note=c.verdict,
             colour=VERDICT_COLOURS.get(c.verdict, GREY),

@@ -16,7 +16,7 @@ from helpers.plots.style import COLOURS, GREY
 from study.plans.ranking import Plan, PublishedAccuracy
 from study.plots.forest import Line, Mark, difference_marks, mean_mark, plot_forest
 from study.ranking import Against, Place, Ranking, primary
-from study.tables.accuracy import constant_text
+from study.tables.scores import constant_text
 from study.verdicts import NOT_RUN
 
 # Inches of height for a line of a picture.
@@ -55,7 +55,11 @@ def _ranked_line(place: Place, published: PublishedAccuracy | None, start: str, 
         looks = {"colour": colour, "label": "ours, mean and 95 %"}
         seeds = place.group.values("accuracy")
         marks.append(mean_mark(place.accuracy, seeds, scale=100, **looks))
-        ranks = f"{place.best}-{place.worst}" if place.rank else constant_text(place.group).strip()
+        ranks = (
+            f"{place.best}-{place.worst}"
+            if place.rank
+            else constant_text(len(place.group.constant), len(place.group.seeds))
+        )
         note = f"{ranks}, n = {place.accuracy.seeds}"
     if published:
         full = published.published.mark != "M" and published.fits(start)

@@ -15,20 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
+from helpers.metrics.scores import Estimate
 from helpers.paths import repo_root, write_atomically
-from helpers.plots.style import COLOURS, FULL_WIDTH, GREY, style
+from helpers.plots.style import COLOURS, FULL_WIDTH, style
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import list_runs
 from helpers.terminal import escape_unshowable
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
+from study.plots.forest import Line, Mark, mean_mark, plot_forest
 from study.published import lookup
 from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
 from study.verdicts import NOT_RUN
 
 FOLDER = "docs/pictures"
-OURS, PRINTED = COLOURS[0], COLOURS[1]
+PRINTED = COLOURS[1]
 _COLUMNS = 4  # of the contact sheet
 _TILE = (1.65, 1.25)  # inches
 _FACE = {"backbone": "#DCEAF5", "block": "#FBE5D6", "plain": "#EEEEEE"}
@@ -41,55 +43,35 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
         groups: real runs (`groups.is_real`).
     """
     figure, (of_b, of_a) = plt.subplots(1, 2, figsize=(FULL_WIDTH, 2.5), width_ratios=(1, 1))
-    rows = answer_rows(groups, load_rules())
     lines = []
-    for row in rows:
-        mean = row.group.accuracy if row.group else None
-        ours = mean and (100 * mean.value, 100 * mean.low, 100 * mean.high)
-        lines.append((MEDMNIST[row.dataset], 100 * row.published.fraction, ours))
-    _draw(of_b, lines)
-    of_b.set(title="Paper B: MedSpectralNet", xlabel="test accuracy, %")
-    plan = load_plan()
+    for row in answer_rows(groups, load_rules()):
+        mean = row.group and row.group.accuracy
+        lines.append(_line(MEDMNIST[row.dataset], row.published.fraction, mean, scale=100))
+    _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel="test accuracy, %")
     lines = []
-    for system in plan.systems["imagenet"]:
-        group = find_group(groups, system.config)
-        if system.published is None:
-            continue
-        key = {"paper": "A", "table": "Table 4", "row": system.published}
-        auc = group.auc if group else None
-        ours = auc and (auc.value, auc.low, auc.high)
-        lines.append((system.title, lookup(**key, column="auc").value, ours))
-    _draw(of_a, lines)
-    of_a.set(title="Paper A, on other images", xlabel="test AUC")
+    for system in load_plan().systems["imagenet"]:
+        if system.published is not None:
+            group = find_group(groups, system.config)
+            key = {"paper": "A", "table": "Table 4", "row": system.published}
+            printed = lookup(**key, column="auc").value
+            lines.append(_line(system.title, printed, group and group.auc))
+    _draw(of_a, lines, title="Paper A, on other images", xlabel="test AUC")
     handles, labels = of_b.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    once = dict(zip(labels, handles, strict=True))
+    figure.legend(once.values(), once, loc="outside lower center", ncols=2)
     return figure
 
 
-def _draw(
-    axes: Axes, lines: Sequence[tuple[str, float, tuple[float, float, float] | None]]
-) -> None:
-    """Draw lines of a name, the printed value, and ours as value, low and high."""
-    for y, (_, printed, ours) in enumerate(lines):
-        first = {"printed": "printed", "ours": "ours, mean over seeds, 95 % interval"}
-        label = first if y == 0 else {"printed": None, "ours": None}
-        if ours:
-            value, low, high = ours
-            axes.hlines(y, low, high, color=OURS, linewidth=2)
-            axes.plot(value, y, "o", color=OURS, markersize=5, label=label["ours"])
-        else:
-            axes.annotate(
-                NOT_RUN,
-                (printed, y),
-                xytext=(7, 0),
-                textcoords="offset points",
-                va="center",
-                color=GREY,
-            )
-        axes.plot(printed, y, "D", color=PRINTED, markersize=5, label=label["printed"], zorder=3)
-    axes.set(yticks=range(len(lines)), yticklabels=[name for name, *_ in lines])
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.margins(x=0.16)  # room for "not run" behind a mark
+def _line(name: str, printed: float, mean: Estimate | None, *, scale: float = 1) -> Line:
+    marks = [Mark(scale * printed, label="printed", colour=PRINTED, marker="D")]
+    if mean:
+        label = "ours, mean over seeds, 95 % interval"
+        marks.insert(0, mean_mark(mean, (), scale=scale, label=label))
+    return Line(name, marks, note="" if mean else NOT_RUN)
+
+
+def _draw(axes: Axes, lines: Sequence[Line], *, title: str, xlabel: str) -> None:
+    plot_forest(lines, axes=axes, xlabel=xlabel).set_title(title)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
 

@@ -8,18 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers.paths import repo_root, results_root, write_atomically
+from helpers.paths import repo_root, results_root
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
 from helpers.terminal import escape_unshowable
 from study.automl.rows import automl_rows
 from study.claims.judge import judge_claims
+from study.measurements import save_text
 from study.plans.comparisons import load_plan
 from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import load_plan as load_ranking
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
-from study.sizes import model_size_files, readme_model_sizes
 from study.table import COMMAND
 from study.tables.accuracy import (
     TablesError,
@@ -37,6 +37,7 @@ from study.tables.leakage import leakage_files
 from study.tables.maps import localisation_files, readme_localisation
 from study.tables.ranking import ranking_files, readme_ranking
 from study.tables.replicas import replica_files
+from study.tables.sizes import model_size_files, readme_model_sizes
 from study.tables.speed import readme_speed, speed_files
 from study.tables.table2 import readme_table2, table2_files
 
@@ -147,8 +148,7 @@ def stale(files: dict[Path, str]) -> str:
 def write(files: dict[Path, str]) -> None:
     """Write the files, each atomically."""
     for path, text in files.items():
-        with write_atomically(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        save_text(path, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

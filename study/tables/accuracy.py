@@ -10,31 +10,37 @@ scratch are ranked apart.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
-from helpers.metrics.intervals import mean_here, one_more_run
-from helpers.metrics.scores import Estimate
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
-from study.levels import Level, judge_levels, matches, printed_at
+from study.levels import Level, judge_levels, printed_at, stands_beside
 from study.plans.verdicts import Comparison, Rules
 from study.published import Published, comparators, lookup
 from study.table import (
     COMMAND,
+    Column,
+    Table,
     as_percent,
-    csv_text,
+    code,
+    column,
     folded,
-    markdown_table,
-    mean_sd,
+    joined,
     origin,
     page,
 )
 from study.tables.leakage import load_tied, score_on
-from study.verdicts import NO_VERDICT, NOT_RUN
+from study.tables.scores import (
+    PERCENT,
+    SEEDS,
+    accuracy_column,
+    metric_column,
+    range_column,
+    score_cells,
+)
+from study.verdicts import NO_VERDICT
 
 # Recipes that have tables of their own, with their own comparisons.
 OWN_TABLES = ("ranking", "table2")
@@ -145,7 +151,9 @@ def build_rows(
 
 def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) -> Row:
     row = Row(group.dataset, group.config["pretrained"], group.config["model"], protocol, group)
-    fitting = [c for c in rules.comparisons if matches(c, group) and printed_at(c, group.dataset)]
+    fitting = [
+        c for c in rules.comparisons if stands_beside(c, group) and printed_at(c, group.dataset)
+    ]
     if len(fitting) > 1:
         names = ", ".join(c.row for c in fitting)
         raise TablesError(f"{row.model}: params/verdicts.yaml compares it with several: {names}.")
@@ -190,8 +198,8 @@ def _missing(level: Level, rules: Rules) -> Row:
 def departures(group: Group, comparison: Comparison) -> tuple[str, ...]:
     """Name what the paper states and ours differ from: the images, if rebuilt, and settings."""
     found = [group.rebuilt.title] if group.rebuilt else []
-    for name, (table, row, column) in comparison.states.items():
-        stated = lookup(paper=comparison.paper, table=table, row=row, column=column)
+    for name, (table, row, place) in comparison.states.items():
+        stated = lookup(paper=comparison.paper, table=table, row=row, column=place)
         ours = group.config[name]
         if stated.value is not None and stated.value != ours:
             found.append(f"{name} {ours:g}, published {stated.printed}")
@@ -221,45 +229,7 @@ def _protocol(group: Group) -> str:
     return ", ".join([*words, *([group.rebuilt.title] if group.rebuilt else [])])
 
 
-# --- rows -> text ------------------------------------------------------------------------------
-
-Column = tuple[str, Callable[[Row], str]]
-
-
-def _cell_published(row: Row) -> str:
-    if row.published is None:
-        return ""
-    text = f"{as_percent(row.published)} ({row.system})"
-    return f"{text}, unverified" if row.published.mark == "M" else text
-
-
-def _cell_ours(row: Row) -> str:
-    if row.group is None:
-        return NOT_RUN
-    text = mean_sd(row.group.values("accuracy"), scale=100, digits=1)
-    return f"{text}{constant_text(row.group)}"
-
-
-def constant_text(group: Group) -> str:
-    """Flag a network that answers one class for every test image in some seeds."""
-    k = len(group.constant)
-    return f" ({k} of {len(group.seeds)} constant)" if k else ""
-
-
-def range_text(estimate: Estimate, *, scale: float = 100, digits: int = 1) -> str:
-    """Write an interval, "none" where there is none."""
-    if estimate.low is None:
-        return "none"
-    return f"{scale * estimate.low:.{digits}f} to {scale * estimate.high:.{digits}f}"
-
-
-def _cell_interval(how: Callable[..., Estimate] | None = None) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        if row.group is None:
-            return ""
-        return range_text(row.group.estimate("accuracy", how) if how else row.group.accuracy)
-
-    return cell
+# --- rows -> tables ----------------------------------------------------------------------------
 
 
 def free_accuracy(group: Group) -> list[float] | None:
@@ -273,180 +243,133 @@ def free_accuracy(group: Group) -> list[float] | None:
     return [score_on(run, tied.free)["accuracy"] for run in group.runs]
 
 
-def _cell_free(row: Row) -> str:
-    values = free_accuracy(row.group) if row.group else None
-    return mean_sd(values, scale=100, digits=1) if values else ""
+def _published_text(printed: str, system: str, mark: str) -> str:
+    return f"{printed} ({system})" + (", unverified" if mark == "M" else "")
 
 
-def _cell_seeds(row: Row) -> str:
-    return f"n = {len(row.group.seeds)}" if row.group else ""
+MODEL = column("model", write=code)
+PROTOCOL = column("protocol")
+PUBLISHED = column(
+    "published",
+    *("published_printed", "published_system", "published_mark"),
+    write=_published_text,
+)
+OURS = accuracy_column("ours, mean ± sd")
+ONE_MORE = range_column("one more run, 95 %", "one_more")
+FREE = metric_column("on images not tied to training", "free", **PERCENT)
+AUC = metric_column("AUC", "auc")
+VERDICT = column("verdict", "verdict", "departures")
 
-
-def _cell_verdict(row: Row) -> str:
-    if not row.verdict:
-        return ""
-    return f"{row.verdict} ({'; '.join(row.departures)})" if row.departures else row.verdict
-
-
-def _cell_dataset(row: Row) -> str:
-    if row.group and row.group.rebuilt:
-        return row.group.rebuilt.title
-    return MEDMNIST.get(row.dataset, f"`{row.dataset}`")
-
-
-def _cell_metric(metric: str) -> Callable[[Row], str]:
-    return lambda row: mean_sd(row.group.values(metric)) if row.group else ""
-
-
-MODEL: Column = ("model", lambda row: f"`{row.model}`")
-PROTOCOL: Column = ("protocol", lambda row: row.protocol)
-PUBLISHED: Column = ("published", _cell_published)
-OURS: Column = ("ours, mean ± sd", _cell_ours)
-INTERVAL: Column = ("95 %, other images", _cell_interval())
-HERE: Column = ("mean, these images, 95 %", _cell_interval(mean_here))
-ONE_MORE: Column = ("one more run, 95 %", _cell_interval(one_more_run))
-FREE: Column = ("on images not tied to training", _cell_free)
-SEEDS: Column = ("seeds", _cell_seeds)
-AUC: Column = ("AUC", _cell_metric("auc"))
-VERDICT: Column = ("verdict", _cell_verdict)
-DATASET: Column = ("data set", _cell_dataset)
-
-FULL = (MODEL, PROTOCOL, PUBLISHED, OURS, HERE, ONE_MORE, FREE, SEEDS, AUC, VERDICT)
-SHORT = (DATASET, MODEL, PROTOCOL, PUBLISHED, OURS, ONE_MORE, FREE, SEEDS, VERDICT)
+FULL = (
+    *(MODEL, PROTOCOL, PUBLISHED, OURS),
+    *(range_column("mean, these images, 95 %", "here"), ONE_MORE, FREE, SEEDS, AUC, VERDICT),
+)
+SHORT = (
+    column("data set", "dataset_title"),
+    *(MODEL, PROTOCOL, PUBLISHED, OURS, ONE_MORE, FREE, SEEDS, VERDICT),
+)
 CAG = (
-    *(MODEL, PROTOCOL, OURS, INTERVAL, SEEDS),
-    *((title, _cell_metric(name)) for name, title in CAG_METRICS.items()),
+    *(MODEL, PROTOCOL, OURS, range_column("95 %, other images"), SEEDS),
+    *(metric_column(title, name) for name, title in CAG_METRICS.items()),
 )
 
 
-def markdown(columns: Sequence[Column], rows: Sequence[Row]) -> str:
-    """Write rows as a markdown table."""
-    return markdown_table([name for name, _ in columns], [[f(r) for _, f in columns] for r in rows])
-
-
-def published_table(dataset: str, start: str) -> str:
-    """Write what others published on a data set for one start, highest first; "" if nothing."""
-    if dataset not in (*MEDMNIST, "cag"):
-        return ""
-    table = comparators(dataset, "accuracy")
-    table = table[table["pretrained"] == start]
-    if table.empty:
-        return ""
-    cells = []
-    for r in table.itertuples():
-        key = {"paper": r.paper, "table": r.table, "row": r.row, "column": r.column}
-        cells.append([r.row, as_percent(lookup(**key)), r.source, _mark(r.mark)])
-    return markdown_table(["published system", "accuracy, %", "source", "mark"], cells)
-
-
-def _mark(mark: str) -> str:
-    return f"{mark}: unverified" if mark == "M" else mark
-
-
-def frame(rows: Sequence[Row], *, metrics: Iterable[str]) -> pd.DataFrame:
-    """Return rows as a tidy table: shares from 0 to 1, missing where undefined.
+def accuracy_table(
+    rows: Sequence[Row], columns: Sequence[Column], *, metrics: Sequence[str] = ("auc",)
+) -> Table:
+    """Return rows as a table, shares from 0 to 1.
 
     Args:
         rows: see `build_rows`.
+        columns: what is shown, `FULL`, `SHORT` or `CAG`.
         metrics: further test metrics, each as mean and sd over the seeds.
     """
-    names = [*CSV_COLUMNS, *(f"{m}_{part}" for m in metrics for part in ("mean", "sd"))]
-    table = pd.DataFrame([_flat(row, metrics) for row in rows], columns=names)
-    counts = ["n_seeds", "n_test_images", "n_constant", "params", "macs"]
-    return table.astype(dict.fromkeys(counts, "Int64"))
+    cells = [_cells(row, ("accuracy", *metrics)) for row in rows]
+    return Table.of(cells, columns, empty="Not run.")
 
 
-CSV_COLUMNS = (
-    *("dataset", "pretrained", "model", "protocol"),
-    *("published_system", "published_accuracy", "published_mark", "published_source"),
-    *("verdict", "departures", "seeds", "n_seeds", "n_test_images"),
-    *("accuracy_mean", "accuracy_sd", "accuracy_low", "accuracy_high"),
-    *("here_low", "here_high", "one_more_low", "one_more_high", "n_constant", "free_mean"),
-    *("params", "macs"),
-)
-
-
-def _flat(row: Row, metrics: Iterable[str]) -> dict[str, Any]:
-    flat: dict[str, Any] = {
+def _cells(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+    free = aggregate_seeds((row.group and free_accuracy(row.group)) or [None])
+    printed = row.published
+    rebuilt = row.group and row.group.rebuilt
+    return {
         "dataset": row.dataset,
+        "dataset_title": rebuilt.title if rebuilt else MEDMNIST.get(row.dataset, row.dataset),
         "pretrained": row.start,
         "model": row.model,
         "protocol": row.protocol,
+        "published_system": row.system,
+        "published_accuracy": printed and printed.fraction,
+        "published_printed": printed and as_percent(printed),
+        "published_mark": printed and printed.mark,
+        "published_source": printed and printed.source,
         "verdict": row.verdict,
         "departures": "; ".join(row.departures),
-        "n_seeds": len(row.group.seeds) if row.group else 0,
+        **score_cells(row.group, metrics),
+        "free_mean": free["mean"],
+        "free_sd": free["sd"],
     }
-    if row.published:
-        flat |= {
-            "published_system": row.system,
-            "published_accuracy": row.published.fraction,
-            "published_mark": row.published.mark,
-            "published_source": row.published.source,
-        }
-    if row.group:
-        accuracy, model = row.group.accuracy, row.group.record["model"]
-        here, more = (row.group.estimate("accuracy", how) for how in (mean_here, one_more_run))
-        flat |= {
-            "seeds": " ".join(map(str, row.group.seeds)),
-            "n_test_images": row.group.n_test,
-            "accuracy_mean": accuracy.value,
-            "accuracy_sd": aggregate_seeds(row.group.values("accuracy"))["sd"],
-            "accuracy_low": accuracy.low,
-            "accuracy_high": accuracy.high,
-            "here_low": here.low,
-            "here_high": here.high,
-            "one_more_low": more.low,
-            "one_more_high": more.high,
-            "n_constant": len(row.group.constant),
-            "free_mean": aggregate_seeds(free_accuracy(row.group) or [None])["mean"],
-            "params": model["params"],
-            "macs": model["macs"],
-        }
-        for metric in metrics:
-            seeds = aggregate_seeds(row.group.values(metric))
-            flat |= {f"{metric}_mean": seeds["mean"], f"{metric}_sd": seeds["sd"]}
-    return flat
 
 
-def _csv(rows: Sequence[Row], metrics: Iterable[str]) -> str:
-    return csv_text(frame(rows, metrics=metrics))
+def published_table(dataset: str, start: str) -> Table | None:
+    """Return what others published on a data set for one start, highest first; None if nothing."""
+    if dataset not in (*MEDMNIST, "cag"):
+        return None
+    found = comparators(dataset, "accuracy")
+    rows = [
+        {
+            "published system": key["row"],
+            "accuracy, %": as_percent(lookup(**key)),
+            "source": source,
+            "mark": mark,
+            "unverified": "unverified" if mark == "M" else "",
+        }
+        for key, source, mark, of_start in zip(
+            found[["paper", "table", "row", "column"]].to_dict("records"),
+            *(found["source"], found["mark"], found["pretrained"]),
+            strict=True,
+        )
+        if of_start == start
+    ]
+    columns = [*map(column, ("published system", "accuracy, %", "source"))]
+    return Table.of(rows, [*columns, column("mark", "mark", "unverified")]) if rows else None
 
 
 # --- files ---------------------------------------------------------------------------------------
 
 
-def _rankings(dataset: str, rows: Sequence[Row], columns: Sequence[Column]) -> Iterable[str]:
+def _rankings(dataset: str, table: Table) -> Iterator[str | Table]:
     """Yield a data set's rankings; runs from ImageNet weights and from scratch never share one."""
     for start, heading in STARTS.items():
         yield f"### {heading}"
-        chosen = [r for r in rows if (r.dataset, r.start) == (dataset, start)]
-        yield markdown(columns, chosen) if chosen else "Not run."
-        if table := published_table(dataset, start):
-            yield table
+        yield table.where(dataset=dataset, pretrained=start)
+        if published := published_table(dataset, start):
+            yield published
 
 
-def _medmnist_groups(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups of everything but angiograms and the recipes with tables of their own."""
-    return [
+def _medmnist(groups: Sequence[Group], rules: Rules) -> tuple[list[Group], list[Row], list[str]]:
+    """Return what is no angiogram and has no table of its own: groups, rows, data sets."""
+    chosen = [
         group
         for group in groups
         if not group.dataset.startswith("cag:") and group.config["recipe"] not in OWN_TABLES
     ]
+    names = [*MEDMNIST, *sorted({g.dataset for g in chosen} - {*MEDMNIST})]
+    return chosen, build_rows(chosen, datasets=names, rules=rules, among=groups), names
 
 
 def medmnist_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
     """Return the tables of MedMNIST and whatever else is no angiogram: file name -> content."""
-    chosen = _medmnist_groups(groups)
-    titles = MEDMNIST | {name: name for name in sorted({g.dataset for g in chosen} - {*MEDMNIST})}
-    rows = build_rows(chosen, datasets=list(titles), rules=rules, among=groups)
+    chosen, rows, names = _medmnist(groups, rules)
+    table = accuracy_table(rows, FULL)
     sections = []
-    for dataset, title in titles.items():
-        sections += [f"## {title}", *_rankings(dataset, rows, FULL)]
+    for dataset in names:
+        sections += [f"## {MEDMNIST.get(dataset, dataset)}", *_rankings(dataset, table)]
         if unknown := published_table(dataset, "not given"):
             sections += ["### Published, start not given", unknown]
     return {
         "medmnist_accuracy.md": page("Accuracy on MedMNIST", LEGEND, chosen, sections),
-        "medmnist_accuracy.csv": _csv(rows, ("auc",)),
+        "medmnist_accuracy.csv": table.csv(),
     }
 
 
@@ -455,39 +378,39 @@ def cag_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
     chosen = [g for g in groups if g.dataset.startswith("cag:")]
     names = sorted({g.dataset for g in chosen})
     rows = build_rows(chosen, datasets=names, rules=rules, among=groups)
+    table = accuracy_table(rows, CAG, metrics=tuple(CAG_METRICS))
     sections = [] if names else ["Not run."]
     for name in names:
-        sections += [f"## {name.removeprefix('cag:')}", *_rankings(name, rows, CAG)]
+        sections += [f"## {name.removeprefix('cag:')}", *_rankings(name, table)]
     sections.append("## Published, on images that are not public")
     for start, heading in (*STARTS.items(), ("not given", "Start not given")):
-        if table := published_table("cag", start):
-            sections += [f"### {heading}", table]
+        if published := published_table("cag", start):
+            sections += [f"### {heading}", published]
     intro = (
         "Paper A's images are not public: its numbers stand here for orientation and get no "
         f"verdict. {LEGEND}"
     )
     return {
         "cag_accuracy.md": page("Accuracy on coronary angiograms", intro, chosen, sections),
-        "cag_accuracy.csv": _csv(rows, CAG_METRICS),
+        "cag_accuracy.csv": table.csv(),
     }
 
 
 def status_block(groups: Sequence[Group], rules: Rules) -> str:
     """Return the README's status: one ranking per start, sets without runs as "not run"."""
-    chosen = _medmnist_groups(groups)
-    names = [*MEDMNIST, *sorted({g.dataset for g in chosen} - {*MEDMNIST})]
-    rows = build_rows(chosen, datasets=names, rules=rules, among=groups)
-    parts = [NOTE]
+    chosen, rows, _ = _medmnist(groups, rules)
+    shown = [row for row in rows if row.group or row.start == "imagenet"]
+    parts: list[str | Table] = [NOTE]
     for start, heading in STARTS.items():
-        some = [r for r in rows if r.start == start and (r.group or start == "imagenet")]
-        table = markdown(SHORT, some) if some else "Not run."
-        if some and not any(r.verdict for r in some):  # nothing here is held against a paper
-            parts.append(folded(heading, table))
-        else:
+        table = accuracy_table([row for row in shown if row.start == start], SHORT)
+        if any(row.verdict for row in shown if row.start == start):
             parts += [f"**{heading}**", table]
+        else:  # nothing here is held against a paper
+            parts.append(folded(heading, table.markdown()))
+    made = origin(chosen)
     parts.append(
         "All published values beside ours: [MedMNIST](results/tables/medmnist_accuracy.md), "
         "[coronary angiograms](results/tables/cag_accuracy.md). "
-        f"Made by `{COMMAND}` from {origin(chosen)[0].lower()}{origin(chosen)[1:]}."
+        f"Made by `{COMMAND}` from {made[0].lower()}{made[1:]}."
     )
-    return "\n\n".join(parts)
+    return joined(*parts)

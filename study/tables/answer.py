@@ -6,9 +6,10 @@ from helpers.metrics.intervals import one_more_run
 from helpers.runs.groups import Group
 from study.claims.judge import CANNOT, Judged
 from study.plans.verdicts import Rules
-from study.table import COMMAND, as_percent, markdown_table, percent
-from study.tables.accuracy import MEDMNIST, Row, build_rows, range_text
+from study.table import COMMAND, Table, as_percent, column, ends, estimate, joined
+from study.tables.accuracy import MEDMNIST, Row, build_rows
 from study.tables.claims import is_measured, there
+from study.tables.scores import PERCENT, SEEDS
 from study.verdicts import NOT_RUN
 
 
@@ -42,16 +43,20 @@ def _counted(judged: Sequence[Judged]) -> str:
 
 def answer_block(judged: Sequence[Judged], groups: Sequence[Group], rules: Rules) -> str:
     """Return the README's block: paper B's accuracies beside ours, and the claims counted."""
-    cells = []
+    columns = [
+        column("MedSpectralNet, accuracy, %", "dataset", write=MEDMNIST.get),
+        column("printed", "published_printed"),
+        estimate("ours (one more run, 95 %)", "one_more", missing=NOT_RUN, **PERCENT),
+        *(column("protocol"), SEEDS, column("verdict")),
+    ]
+    rows = []
     for row in answer_rows(groups, rules):
-        ours, protocol = NOT_RUN, ""
-        if row.group:
-            one_more = row.group.estimate("accuracy", one_more_run)
-            ours = f"{percent(one_more.value)} ({range_text(one_more)})"
-            protocol = f"{row.protocol}, n = {len(row.group.seeds)}"
-        name = MEDMNIST[row.dataset]
-        cells.append([name, as_percent(row.published), ours, protocol, row.verdict])
-    ours = "ours (one more run, 95 %)"
-    head = ["MedSpectralNet, accuracy, %", "printed", ours, "protocol", "verdict"]
+        found = row.group and row.group.estimate("accuracy", one_more_run)
+        rows.append(
+            {"dataset": row.dataset, "published_printed": as_percent(row.published)}
+            | {"protocol": row.protocol, "n_seeds": len(row.group.seeds) if row.group else 0}
+            | {"verdict": row.verdict}
+            | ends("one_more", found)
+        )
     made = f"Made by `{COMMAND}`; every table: [results](results/README.md)."
-    return "\n\n".join([markdown_table(head, cells), f"{claim_counts(judged)} {made}"])
+    return joined(Table.of(rows, columns), f"{claim_counts(judged)} {made}")

@@ -1,21 +1,14 @@
-"""Paired comparisons as text and tables: cells, markdown, sentences, tidy frames."""
+"""Paired comparisons as tables: the cells of a comparison, and the columns that show them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pandas as pd
-
+from helpers.metrics.scores import Estimate
 from study.compare import Compared, Results
 from study.plans.comparisons import GAINS
-from study.table import markdown_table
-from study.words import (
-    excluded_effect,
-    interval_text,
-    p_text,
-    power_text,
-    protocol_text,
-    sentence,
-)
+from study.table import Column, Table, column, ends, interval, number, p_value
+from study.tables.scores import SEEDS
+from study.words import excluded_effect, protocol_text
 
 OTHER_IMAGES = (
     "Paper A's images are not public. Its numbers stand beside ours, which are of other images: no "
@@ -33,131 +26,134 @@ RULE = (
     "its runs was stored, but for those that are marked there as added later; the rule of the "
     "verdicts is a later one (docs/methods.md)."
 )
+POINTS = {"spec": "+.1f", "scale": 100}
+SIGNED = {"spec": "+.3f"}
 
 
-def _seeds_text(compared: Compared) -> str:
-    return f"n = {len(compared.seeds)}" if compared.seeds else ""
+def difference_cells(
+    measure: str, difference: Estimate | None, *, p: float | None, shown: int | None
+) -> dict[str, Any]:
+    """Return a tested difference: `accuracy_difference`, `p_accuracy_holm` and so on.
 
-
-def _mean_text(side: int) -> Callable[[Compared], str]:
-    return lambda c: f"{c.means['auc'][side]:.3f}" if c.means else ""
-
-
-def _points_text(compared: Compared) -> str:
-    return interval_text(compared.accuracy, scale=100, digits=1)
-
-
-def _p(measure: str) -> Callable[[Compared], str]:
-    return lambda c: "" if c.p.get(measure) is None else p_text(c.p[measure])
-
-
-def _excluded_text(compared: Compared) -> str:
-    if compared.auc is None or compared.auc.low is None:
-        return ""
-    return f"above {excluded_effect(compared.auc):.2f}"
-
-
-CompareColumn = tuple[str, Callable[[Compared], str]]
-FULL: tuple[CompareColumn, ...] = (
-    ("what A has and B lacks", lambda c: c.pair.title),
-    ("A", lambda c: protocol_text(c.pair.a)),
-    ("B", lambda c: protocol_text(c.pair.b)),
-    ("seeds", _seeds_text),
-    ("AUC of A", _mean_text(0)),
-    ("AUC of B", _mean_text(1)),
-    ("AUC, A - B (95 %)", lambda c: interval_text(c.auc)),
-    ("p, corrected", _p("auc")),
-    ("accuracy, A - B, points (95 %)", _points_text),
-    ("p, corrected", _p("accuracy")),
-    ("verdict", lambda c: c.verdict),
-    ("power", lambda c: power_text(c.chance)),
-)
-SHORT: tuple[CompareColumn, ...] = (
-    ("what A has and B lacks", lambda c: c.pair.title),
-    ("AUC, A - B (95 %)", lambda c: interval_text(c.auc)),
-    ("accuracy, A - B, points (95 %)", _points_text),
-    ("seeds", _seeds_text),
-    ("verdict", lambda c: c.verdict),
-    ("power", lambda c: power_text(c.chance)),
-    ("AUC change excluded", _excluded_text),
-)
-
-
-def comparison_table(compared: Sequence[Compared], columns: Sequence[CompareColumn]) -> str:
-    """Write comparisons as a markdown table."""
-    return markdown_table(
-        [name for name, _ in columns], [[cell(c) for _, cell in columns] for c in compared]
-    )
-
-
-def in_words(compared: Sequence[Compared]) -> str:
-    """Write each comparison's sentence after the claim it tests."""
-    return "\n".join(f"- Claim: {c.pair.claim}. {sentence(c)}" for c in compared)
-
-
-def family_sections(results: Results, name: str) -> Iterator[str]:
-    """Yield a family's heading, table and sentences."""
-    yield f"## {results.plan.family(name).title}"
-    yield comparison_table(results.compared[name], FULL)
-    yield in_words(results.compared[name])
-
-
-COMPARISON_COLUMNS = (
-    *("family", "comparison", "title", "claim", "a", "b", "seeds", "n_seeds", "n_test_images"),
-    *("auc_a", "auc_b", "auc_difference", "auc_low", "auc_high", "p_auc", "p_auc_holm"),
-    *("accuracy_a", "accuracy_b", "accuracy_difference", "accuracy_low", "accuracy_high"),
-    *("p_accuracy", "p_accuracy_holm", "excluded_effect", "verdict", "power"),
-)
-
-
-def comparison_frame(results: Results, *names: str) -> pd.DataFrame:
-    """Return comparisons as a tidy table: shares from 0 to 1, missing where undefined."""
-    rows = [_flat(name, c) for name in names for c in results.compared[name]]
-    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-    return table.astype(dict.fromkeys(["n_seeds", "n_test_images"], "Int64"))
-
-
-def _flat(family: str, compared: Compared) -> dict[str, Any]:
-    pair = compared.pair
-    flat: dict[str, Any] = {
-        "family": family,
-        "comparison": pair.name,
-        "title": pair.title,
-        "claim": pair.claim,
-        "a": protocol_text(pair.a).replace("`", ""),
-        "b": protocol_text(pair.b).replace("`", ""),
-        "seeds": " ".join(map(str, compared.seeds)),
-        "n_seeds": len(compared.seeds),
-        "verdict": compared.verdict,
-        "power": compared.chance,
+    Args:
+        measure: what differs.
+        difference: None without runs; then all cells are missing.
+        p: the corrected p value.
+        shown: the sign that is shown.
+    """
+    value, low, high = ends("", difference).values()
+    return {
+        f"{measure}_difference": value,
+        f"{measure}_low": low,
+        f"{measure}_high": high,
+        f"p_{measure}": difference and difference.p,
+        f"p_{measure}_holm": p,
+        f"{measure}_shown": shown,
     }
-    for metric in GAINS:
-        if (difference := compared.difference(metric)) is None:
-            continue
-        flat |= {
-            "n_test_images": difference.n,
-            f"{metric}_a": compared.means[metric][0],
-            f"{metric}_b": compared.means[metric][1],
-            f"{metric}_difference": difference.value,
-            f"{metric}_low": difference.low,
-            f"{metric}_high": difference.high,
-            f"p_{metric}": difference.p,
-            f"p_{metric}_holm": compared.p[metric],
+
+
+def compared_cells(c: Compared) -> dict[str, Any]:
+    """Return a comparison as the cells of a row; missing where it is not run."""
+    cells: dict[str, Any] = {
+        "seeds": " ".join(map(str, c.seeds)),
+        "n_seeds": len(c.seeds),
+        "n_test_images": c.accuracy and c.accuracy.n,
+        "planned": c.family_size,
+    }
+    for name in GAINS:
+        one_more = ends(f"{name}_one_more", c.one_more.get(name))
+        del one_more[f"{name}_one_more"]
+        a, b = c.means.get(name, (None, None))
+        tested = difference_cells(
+            *(name, c.difference(name)), p=c.p.get(name), shown=c.shown.get(name)
+        )
+        cells |= {f"{name}_a": a, f"{name}_b": b} | tested | one_more
+    known = c.auc is not None and c.auc.low is not None
+    cells["excluded_effect"] = excluded_effect(c.auc) if known else None
+    return cells | {"verdict": c.verdict, "power": c.chance}
+
+
+def difference_column(title: str, measure: str, **form: Any) -> Column:
+    """Return a difference with its interval."""
+    sources = (f"{measure}_difference", f"{measure}_low", f"{measure}_high")
+    return column(title, *sources, write=interval, **form)
+
+
+def p_column(measure: str) -> Column:
+    """Return a corrected p value."""
+    return column("p, corrected", f"p_{measure}_holm", write=p_value)
+
+
+TITLE = column("what A has and B lacks", "title")
+AUC = difference_column("AUC, A - B (95 %)", "auc", **SIGNED)
+ACCURACY = difference_column("accuracy, A - B, points (95 %)", "accuracy", **POINTS)
+VERDICT = column("verdict")
+POWER = column("power", write=number, spec=".0f", scale=100, unit=" %")
+BOUND = column("AUC change excluded", "excluded_effect", write="above {:.2f}".format)
+FULL = (
+    *(TITLE, column("the claim", "claim"), column("A", "a"), column("B", "b"), SEEDS),
+    *(column(f"AUC of {s.upper()}", f"auc_{s}", write=number, spec=".3f") for s in "ab"),
+    *(AUC, p_column("auc"), ACCURACY, p_column("accuracy"), VERDICT, POWER, BOUND),
+)
+BRIEF = (TITLE, AUC, ACCURACY, SEEDS, VERDICT, POWER, BOUND)
+
+
+def comparison_table(
+    results: Results, *families: str, columns: Sequence[Column] = FULL, caption: str = ""
+) -> Table:
+    """Return the comparisons of some families, shares from 0 to 1."""
+    rows = [
+        {
+            "family": name,
+            "comparison": c.name,
+            "title": c.title,
+            "claim": c.pair.claim,
+            "a": protocol_text(c.pair.a),
+            "b": protocol_text(c.pair.b),
         }
-    if compared.auc and compared.auc.low is not None:
-        flat["excluded_effect"] = excluded_effect(compared.auc)
-    return flat
+        | compared_cells(c)
+        for name in families
+        for c in results.compared[name]
+    ]
+    return Table.of(rows, columns, caption)
 
 
-def gain_table(results: Results, compared: Sequence[Compared]) -> str:
-    """Write printed gains beside measured differences."""
-    cells = []
-    for c in compared:
-        for gain in results.gains(c):
-            points = {"scale": 100, "digits": 1} if gain.metric == "accuracy" else {}
-            unit = "accuracy, points" if gain.metric == "accuracy" else GAINS[gain.metric]
-            ours = interval_text(gain.measured, **points)
-            row = [c.pair.title, unit, f"+{gain.published.printed}", ours, gain.sign]
-            cells.append([*row, power_text(gain.power), gain.verdict])
-    head = ["gain of", "in", "printed", "ours, A - B (95 %)", "sign", "power", "size"]
-    return markdown_table(head, cells)
+def family_sections(results: Results, *names: str) -> Iterator[str | Table]:
+    """Yield each family's heading and table."""
+    for name in names:
+        title = results.plan.family(name).title
+        yield from (f"## {title}", comparison_table(results, name, caption=title))
+
+
+def gain_table(results: Results, *families: str) -> Table:
+    """Return printed gains beside measured differences, both in the unit of the print."""
+    rows = []
+    for compared in (c for name in families for c in results.compared[name]):
+        for gain in results.gains(compared):
+            scale = 100 if gain.published.unit == "points" else 1
+            measured = {
+                name: None if value is None else scale * value
+                for name, value in ends("measured", gain.measured).items()
+            }
+            rows.append(
+                {
+                    "gain of": compared.title,
+                    "in": GAINS[gain.metric] + (", points" if scale == 100 else ""),
+                    "digits": "+.1f" if scale == 100 else "+.3f",
+                    "printed": gain.published.printed,
+                    "sign": gain.sign,
+                    "power": gain.power,
+                    "size": gain.verdict,
+                }
+                | measured
+            )
+    ours = column(
+        *("ours, A - B (95 %)", "measured", "measured_low", "measured_high", "digits"),
+        write=lambda value, low, high, spec: interval(value, low, high, spec=spec),
+    )
+    columns = [*map(column, ("gain of", "in")), column("printed", write="+{}".format), ours]
+    return Table.of(rows, [*columns, column("sign"), POWER, column("size")], "Printed gains")
+
+
+# What the page of results takes from here, by title.
+SHORT = tuple((c.title, lambda found, c=c: c.cell(compared_cells(found))) for c in BRIEF[1:])

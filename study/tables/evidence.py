@@ -8,7 +8,7 @@ from helpers.runs.groups import Group
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import is_stored
 from study.epoch_choice import curve_rows
-from study.table import MADE, Table, column, estimate, number
+from study.table import MADE, Table, column, estimate, joined, number
 from study.tables.speed import load_records
 
 INTRO = (
@@ -69,6 +69,13 @@ def matrix_rows(matrix: Sequence[RunConfig]) -> list[dict[str, Any]]:
 _NETWORK = (column("data", "dataset"), column("network", "model"), column("start", "pretrained"))
 
 
+def curve_table(groups: Iterable[Group]) -> Table:
+    """Return what choosing the epoch on the test split is worth, see `curve_rows`."""
+    gain = estimate("best test epoch less selected one, points", "gain", spec="+.1f", scale=100)
+    columns = [*_NETWORK, column("epochs"), column("seeds"), gain]
+    return Table.of(curve_rows(groups), columns, empty="No run with a test curve is stored yet.")
+
+
 def evidence_files(groups: Sequence[Group]) -> dict[str, str]:
     """Return the generated page and its tables: name -> content.
 
@@ -91,28 +98,19 @@ def evidence_files(groups: Sequence[Group]) -> dict[str, str]:
             column("hours missing", "hours", write=number, spec=".1f", missing="not measured"),
         ],
     )
-    curves = Table.of(
-        curve_rows(groups),
-        [
-            *_NETWORK,
-            column("epochs"),
-            column("seeds"),
-            estimate("best test epoch less selected one, points", "gain", spec="+.1f", scale=100),
-        ],
-        empty="No run with a test curve is stored yet.",
-    )
-    parts = [
+    curves = curve_table(groups)
+    text = joined(
         MADE,
         "# Runs at the papers' own scale",
         INTRO,
-        total + " " + HOURS,
-        matrix.markdown(),
+        f"{total} {HOURS}",
+        matrix,
         "## What choosing the epoch on the test split is worth",
         CURVES,
-        curves.markdown(),
-    ]
+        curves,
+    )
     return {
-        "evidence.md": "\n\n".join(parts) + "\n",
+        "evidence.md": text + "\n",
         "evidence.csv": matrix.csv(),
         "test_curves.csv": curves.csv(),
     }

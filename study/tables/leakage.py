@@ -16,15 +16,17 @@ import pandas as pd
 
 from helpers.config import without_size
 from helpers.data.rebuilt import find_rebuilt
-from helpers.files import read_csv, reading
+from helpers.files import DamagedFile
 from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import evaluate
 from helpers.metrics.seeds import aggregate_seeds
-from helpers.paths import leakage_dir, write_atomically
+from helpers.paths import leakage_dir
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
 from helpers.terminal import escape_unshowable
-from study.table import csv_text, markdown_table, mean_sd, page, percent
+from study.measurements import open_csv, save_text
+from study.table import Table, code, column, csv_text, page, percent
+from study.tables.scores import PERCENT, SEEDS, metric_column, range_column
 
 COLUMNS = dict.fromkeys(
     (
@@ -76,13 +78,9 @@ def load_tied(dataset: str) -> Tied | None:
     if not path.is_file():
         return None
     advice = f"; write it anew (`{_command(dataset)}`)"
-    with reading(path, LeakageError, advice):
-        table = read_csv(path, COLUMNS)
-    if table.empty or table["n_test"].nunique() != 1:
-        raise LeakageError(
-            f"{path.name} has {len(table)} rows of {', '.join(table.columns)}; expected "
-            f"{', '.join(COLUMNS)} of one test split: write it anew (`{_command(dataset)}`)."
-        )
+    with open_csv(path, COLUMNS, LeakageError, advice) as table:
+        if table.empty or table["n_test"].nunique() != 1:
+            raise DamagedFile(f"{path.name}: {len(table)} rows, expected those of one test split")
     first = table.iloc[0]
     index, label = (table[name].to_numpy(np.int64) for name in ("index", "label"))
     if not np.all((index >= 0) & (index < first["n_test"])):
@@ -107,25 +105,26 @@ def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str
     labelled: dict[str, list[tuple[Group, str]]] = {}
     for group, protocol in zip(groups, protocols, strict=True):
         labelled.setdefault(group.dataset, []).append((group, protocol))
-    rows, sections, entered = [], [], []
+    rows, parts, entered, left_out = [], [], [], {}
     for dataset, members in sorted(labelled.items()):
         tied = load_tied(dataset)
         if tied is None or not len(tied.free):
             continue
         fitting = [(g, p) for g, p in members if all(tied.fits(run) for run in g.runs)]
         some = [_row(group, protocol, tied) for group, protocol in fitting]
-        some.sort(key=lambda row: (row["pretrained"], -row["accuracy_free_mean"], row["model"]))
-        sections += [
-            f"## {dataset}",
-            _about(tied, [g for g, _ in fitting], len(members) - len(fitting)),
-            _markdown(some),
-        ]
-        rows += some
+        rows += sorted(some, key=lambda r: (r["pretrained"], -r["accuracy_free_mean"], r["model"]))
         entered += [group for group, _ in fitting]
-    table = pd.DataFrame(rows, columns=list(_FIELDS))
+        parts += _part_rows(dataset, tied, fitting[0][0] if fitting else None)
+        left_out[dataset] = len(members) - len(fitting)
+    table, about = Table.of(rows, COLUMNS_SHOWN, empty="Not run."), Table.of(parts, PART_COLUMNS)
+    sections: list[str | Table] = []
+    for dataset, others in left_out.items():
+        sections += [f"## {dataset}", about.where(dataset=dataset), table.where(dataset=dataset)]
+        if others:
+            sections.append(f"Left out: {others} protocol(s) with other test images.")
     return {
         "leakage.md": page("Accuracy without tied test images", _INTRO, entered, sections),
-        "leakage.csv": csv_text(table),
+        "leakage.csv": table.csv(),
     }
 
 
@@ -136,37 +135,31 @@ _INTRO = (
     "the other tables. The classes are not mixed alike in the parts, so an accuracy is to be read "
     "against the constant answer's, or beside the AUC, which does not depend on the mix."
 )
-_FIELDS = (
-    *("dataset", "pretrained", "model", "protocol", "n_seeds", "n_test", "n_free"),
-    *("accuracy_all_mean", "accuracy_all_sd", "accuracy_free_mean", "accuracy_free_sd"),
-    *("accuracy_free_low", "accuracy_free_high", "accuracy_tied_mean"),
-    *("auc_all_mean", "auc_free_mean", "auc_tied_mean"),
-)
-
-
-def _about(tied: Tied, fitting: Sequence[Group], left_out: int) -> str:
-    text = (
-        f"{len(tied.index)} of {tied.n_test} test images are tied (found in {tied.source}), "
-        f"{len(tied.free)} are free."
-    )
-    if fitting:
-        y_true, _ = fitting[0].runs[0].predictions("test")
-        shares = [(y_true[part] == np.bincount(y_true).argmax()).mean() for part in _parts(tied)]
-        words = (
-            f"{percent(share)} % on {name}" for name, share in zip(_PARTS, shares, strict=True)
-        )
-        text += f" The most frequent class as a constant answer scores {', '.join(words)}."
-    if left_out:
-        text += f" Left out: {left_out} protocol(s) with other test images."
-    return text
-
-
 _PARTS = ("all", "free", "tied")
 
 
 def _parts(tied: Tied) -> tuple[np.ndarray, ...]:
     """Return the indices of each of `_PARTS`."""
     return np.arange(tied.n_test), tied.free, tied.index
+
+
+PART_COLUMNS = (
+    *(column("test images", "part"), column("how many", "images")),
+    column("most frequent class as a constant answer, %", "constant", write=percent),
+    column("found in"),
+)
+
+
+def _part_rows(dataset: str, tied: Tied, group: Group | None) -> list[dict]:
+    """Return how many images each part has, and what a constant answer scores there."""
+    rows = []
+    for name, indices in zip(_PARTS, _parts(tied), strict=True):
+        row = {"dataset": dataset, "part": name, "images": len(indices), "found in": tied.source}
+        if group:
+            y_true, _ = group.runs[0].predictions("test")
+            row["constant"] = float((y_true[indices] == np.bincount(y_true).argmax()).mean())
+        rows.append(row)
+    return rows
 
 
 def _row(group: Group, protocol: str, tied: Tied) -> dict:
@@ -182,32 +175,20 @@ def _row(group: Group, protocol: str, tied: Tied) -> dict:
     for part, indices in zip(_PARTS, _parts(tied), strict=True):
         scores = [score_on(run, indices) for run in group.runs]
         for metric in ("accuracy", "auc"):
-            values = [score[metric] for score in scores]
-            seeds = aggregate_seeds(values)
+            seeds = aggregate_seeds([score[metric] for score in scores])
             row |= {f"{metric}_{part}_mean": seeds["mean"], f"{metric}_{part}_sd": seeds["sd"]}
-            row[f"_{metric}_{part}"] = values
     free = mean(image_scores(group.right[:, tied.free].astype(float)))
     return row | {"accuracy_free_low": free.low, "accuracy_free_high": free.high}
 
 
-def _markdown(rows: Sequence[dict]) -> str:
-    head = ["start", "model", "protocol", "seeds", "all", "free", "95 % interval", "tied"]
-    head += ["AUC, all", "AUC, free", "AUC, tied"]
-    cells = [
-        [
-            {"imagenet": "ImageNet", "none": "scratch"}[row["pretrained"]],
-            f"`{row['model']}`",
-            row["protocol"],
-            f"n = {row['n_seeds']}",
-            mean_sd(row["_accuracy_all"], scale=100, digits=1),
-            mean_sd(row["_accuracy_free"], scale=100, digits=1),
-            f"{percent(row['accuracy_free_low'])} to {percent(row['accuracy_free_high'])}",
-            percent(row["accuracy_tied_mean"]),
-            *(mean_sd(row[f"_auc_{part}"]) for part in _PARTS),
-        ]
-        for row in rows
-    ]
-    return markdown_table(head, cells) if cells else "Not run."
+COLUMNS_SHOWN = (
+    column("start", "pretrained", write={"imagenet": "ImageNet", "none": "scratch"}.get),
+    *(column("model", write=code), column("protocol"), SEEDS),
+    *(metric_column(part, f"accuracy_{part}", **PERCENT) for part in ("all", "free")),
+    range_column("95 % interval", "accuracy_free"),
+    column("tied", "accuracy_tied_mean", write=percent),
+    *(metric_column(f"AUC, {part}", f"auc_{part}", missing="undefined") for part in _PARTS),
+)
 
 
 # --- which images they are -----------------------------------------------------------------------
@@ -271,8 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in parser.parse_args(arguments).datasets:
         dataset, text = find_tied(name)
         path = leakage_dir() / f"{dataset.replace(':', '_').replace('/', '_')}.csv"
-        with write_atomically(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        save_text(path, text)
         print(f"{path.name}: {text.count(chr(10)) - 1} test images of {name}")
 
 

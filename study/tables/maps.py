@@ -3,9 +3,10 @@
 `study.tables` writes them and checks that they are not stale.
 """
 
-from collections.abc import Iterable, Sequence
-
-import pandas as pd
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
 
 from helpers.explain.boxes import MeanScore, ScoreDifference
 from study.maps.findings import (
@@ -25,9 +26,9 @@ from study.maps.findings import (
     load_measured,
     progression,
 )
-from study.maps.scores import CHANCE, CROPS, WHOLE
+from study.maps.scores import CHANCE, CROPS, WHOLE, Scores
 from study.plans.maps import Plan, load_plan
-from study.table import COMMAND, csv_text, markdown_table
+from study.table import COMMAND, Table, column, ends, estimate, folded, joined, p_value
 
 MEASURES = {
     "pointing": "pointing game",
@@ -54,144 +55,128 @@ NOTE = (
 )
 
 
-def mean_text(mean: MeanScore) -> str:
-    """Write a mean with its interval."""
-    if mean.low is None:
-        return f"{mean.value:.3f}"
-    return f"{mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f})"
-
-
-def difference_text(d: ScoreDifference) -> str:
-    """Write a difference with its interval."""
-    if d.low is None:
-        return f"{d.value:+.3f}"
-    return f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
-
-
-def p_text(p: float) -> str:
-    """Write a p value."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+SHARE, SIGNED = {"spec": ".3f"}, {"spec": "+.3f"}
 
 
 # --- tables --------------------------------------------------------------------------------------
 
 
-def mean_rows(measured: Measured, plan: Plan, *, view: str) -> list[list[str]]:
-    """Return a line for each layer and control: its name and all measures by Grad-CAM."""
-    lines = [
-        [f"MedSpectralNet: {title}", *_cells(measured, plan, TRAINED, layer, view)]
-        for layer, title in measured.layers.items()
-    ]
-    last = measured.last_plain
-    lines.append(["plain ResNet-18: last map", *_cells(measured, plan, PLAIN, last, view)])
-    layer = FIRST_LAYERS["last"]
+def mean_table(measured: Measured, plan: Plan, *, view: str) -> Table:
+    """Return all measures of Grad-CAM of each layer, and of the controls."""
+    last = FIRST_LAYERS["last"]
+    networks = {f"MedSpectralNet: {title}": (TRAINED, k) for k, title in measured.layers.items()}
+    networks["plain ResNet-18: last map"] = (PLAIN, measured.last_plain)
     for network in UNTAUGHT:
-        title = f"second SpectralFlow: {CONTROL_TITLES[network].removeprefix('same layer, ')}"
-        lines.append([title, *_cells(measured, plan, network, layer, view)])
+        title = CONTROL_TITLES[network].removeprefix("same layer, ")
+        networks[f"second SpectralFlow: {title}"] = (network, last)
+    rows = []
+    for title, (network, layer) in networks.items():
+        means = (measured.mean(network, layer, view=view, measure=m) for m in plan.measures)
+        rows.append({"map": title} | _means(plan, means))
     for row in (CHANCE, *plan.input_controls):
-        cells = [mean_text(measured.control_mean(row, view=view, measure=m)) for m in plan.measures]
-        lines.append([CONTROL_TITLES[row], *cells])
-    return lines
+        means = (measured.control_mean(row, view=view, measure=m) for m in plan.measures)
+        rows.append({"map": CONTROL_TITLES[row]} | _means(plan, means))
+    columns = (estimate(MEASURES[name], name, **SHARE) for name in plan.measures)
+    return Table.of(rows, [column("map"), *columns], VIEW_TITLES[view])
 
 
-def _cells(measured: Measured, plan: Plan, network: str, row: str, view: str) -> list[str]:
-    return [
-        mean_text(measured.mean(network, row, view=view, measure=measure))
-        for measure in plan.measures
-    ]
+def _means(plan: Plan, means: Iterable[MeanScore]) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name, found in zip(plan.measures, means, strict=True):
+        cells |= ends(name, found)
+    return cells
 
 
-def mean_table(measured: Measured, plan: Plan, *, view: str) -> str:
-    """Return all measures of Grad-CAM and of the controls, as markdown."""
-    head = ["map", *(MEASURES[name] for name in plan.measures)]
-    return markdown_table(head, mean_rows(measured, plan, view=view))
-
-
-def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Plan) -> str:
+def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Plan) -> Table:
     """Return each layer's energy in the box beside chance, what it does not beat, the verdict."""
     chance = measured.control_mean(CHANCE, view=CROPS, measure=plan.primary)
-    lines = []
+    rows = []
     for finding in findings:
-        own = measured.mean(TRAINED, finding.layer, view=CROPS, measure=plan.primary)
-        hit = measured.mean(TRAINED, finding.layer, view=CROPS, measure="pointing")
+        where = {"view": CROPS, "measure": plan.primary}
         missed = [CONTROL_TITLES[name] for name in finding.not_beaten(plan.level)]
-        lines.append(
-            [
-                finding.title,
-                mean_text(own),
-                difference_text(finding.against[CHANCE]),
-                mean_text(hit),
-                "; ".join(missed) or "none",
-                finding.verdict,
-            ]
+        rows.append(
+            {"layer": finding.title}
+            | ends("energy", measured.mean(TRAINED, finding.layer, **where))
+            | ends("more", finding.against[CHANCE])
+            | ends("hit", measured.mean(TRAINED, finding.layer, view=CROPS, measure="pointing"))
+            | {"missed": "; ".join(missed) or "none", "verdict": finding.verdict}
         )
-    head = [
-        "layer",
-        f"energy in the box (chance {chance.value:.3f})",
-        "more than chance",
-        "pointing game",
-        "not shown to be better than",
-        "focuses on the lesion",
+    columns = [
+        column("layer"),
+        estimate(f"energy in the box (chance {chance.value:.3f})", "energy", **SHARE),
+        estimate("more than chance", "more", **SIGNED),
+        estimate("pointing game", "hit", **SHARE),
+        column("not shown to be better than", "missed"),
+        column("focuses on the lesion", "verdict"),
     ]
-    return markdown_table(head, lines)
+    return Table.of(rows, columns, "Does it focus on the lesion?")
 
 
-def against_table(findings: Sequence[LayerFinding]) -> str:
+def against_table(findings: Sequence[LayerFinding]) -> Table:
     """Return energy in the box, layer minus control, for all layers and controls."""
-    controls = list(findings[0].against)
-    head = ["layer minus", *(f.title for f in findings)]
-    lines = [
-        [
-            CONTROL_TITLES[control],
-            *(
-                f"{difference_text(f.against[control])}, p {p_text(f.p_values[control])}"
-                for f in findings
-            ),
-        ]
-        for control in controls
-    ]
-    return markdown_table(head, lines)
+    rows = []
+    for control in findings[0].against:
+        row = {"control": CONTROL_TITLES[control]}
+        for f in findings:
+            row |= ends(f.layer, f.against[control])
+            row |= {f"{f.layer}_p": f"p {p_value(f.p_values[control])}"}
+        rows.append(row)
+    columns = (estimate(f.title, f.layer, f"{f.layer}_p", **SIGNED) for f in findings)
+    return Table.of(rows, [column("layer minus", "control"), *columns], "Layers minus controls")
 
 
-def method_table(measured: Measured, plan: Plan) -> str:
+def method_table(measured: Measured, plan: Plan) -> Table:
     """Return energy in the box and pointing game of every method and layer, on the crops."""
-    lines = []
+    names, rows = ("energy", "pointing", "iou_best"), []
     for method in plan.methods:
         for layer, title in measured.layers.items():
-            means = [
-                measured.mean(TRAINED, layer, view=CROPS, measure=m, method=method)
-                for m in ("energy", "pointing", "iou_best")
-            ]
-            random = measured.mean("random", layer, view=CROPS, measure="energy", method=method)
-            lines.append([METHODS[method], title, *map(mean_text, means), mean_text(random)])
-    head = ["method", "layer", *(MEASURES[m] for m in ("energy", "pointing", "iou_best"))]
-    return markdown_table([*head, "energy in the box, random weights"], lines)
+            row = {"method": METHODS[method], "layer": title}
+            for name in names:
+                where = {"view": CROPS, "measure": name, "method": method}
+                row |= ends(name, measured.mean(TRAINED, layer, **where))
+            where["measure"] = "energy"
+            rows.append(row | ends("random", measured.mean("random", layer, **where)))
+    columns = [column("method"), column("layer")]
+    columns += [estimate(MEASURES[name], name, **SHARE) for name in names]
+    columns.append(estimate("energy in the box, random weights", "random", **SHARE))
+    return Table.of(rows, columns, "Other methods")
 
 
-def sign_table(findings: Sequence[SignFinding]) -> str:
-    """Return differences whose sign is claimed."""
-    lines = [
-        [f.title, difference_text(f.difference), p_text(f.p_value), f.verdict] for f in findings
-    ]
-    return markdown_table(["difference (95 %)", "ours", "p (Holm)", "verdict"], lines)
+_P, _VERDICT = column("p (Holm)", "p", write=p_value), column("verdict")
 
 
-def focus_table(findings: Sequence[FocusFinding]) -> str:
-    """Return the half-energy areas of normal and lesion classes."""
-    lines = [
-        [
-            f.dataset,
-            f.title,
-            mean_text(f.normal),
-            mean_text(f.lesion),
-            difference_text(f.sign.difference),
-            p_text(f.sign.p_value),
-            f.sign.verdict,
-        ]
+def sign_table(findings: Sequence[SignFinding], plain: ScoreDifference | None = None) -> Table:
+    """Return differences whose sign is claimed.
+
+    Args:
+        findings: see `findings.progression`.
+        plain: see `findings.beside_plain`, of which nothing is claimed; None leaves it out.
+    """
+    rows = [
+        {"title": f.title, "p": f.p_value, "verdict": f.verdict} | ends("ours", f.difference)
         for f in findings
     ]
-    head = ["data set", "layer", "normal", "abnormal", "difference", "p (Holm)", "verdict"]
-    return markdown_table(head, lines)
+    if plain is not None:
+        title = "energy in the box: second SpectralFlow - last map of a plain ResNet-18"
+        rows.append({"title": title} | ends("ours", plain))
+    columns = [column("difference (95 %)", "title"), estimate("ours", "ours", **SIGNED)]
+    return Table.of(rows, [*columns, _P, _VERDICT], "From ContextGate to SpectralFlow")
+
+
+def focus_table(findings: Sequence[FocusFinding]) -> Table:
+    """Return the half-energy areas of normal and lesion classes."""
+    rows = [
+        {"data set": f.dataset, "layer": f.title}
+        | {"p": f.sign.p_value, "verdict": f.sign.verdict}
+        | ends("normal", f.normal)
+        | ends("abnormal", f.lesion)
+        | ends("difference", f.sign.difference)
+        for f in findings
+    ]
+    columns = [column("data set"), column("layer")]
+    columns += [estimate(name, name, **SHARE) for name in ("normal", "abnormal")]
+    columns += [estimate("difference", "difference", **SIGNED), _P, _VERDICT]
+    return Table.of(rows, columns, "Half-energy areas")
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -211,7 +196,7 @@ def localisation_page(measured: Measured, plan: Plan, *, focus: Sequence[FocusFi
     """Return the page of one study."""
     findings = layer_findings(measured, plan)
     synthetic = measured.networks[TRAINED].about["data"]["phantom"]
-    parts = [
+    parts: list[str | Table] = [
         f"# Where the maps look: {measured.study.title}",
         *(["**PHANTOM: synthetic images, no result about patients.**"] if synthetic else []),
         f"{NOTE} {_origin(measured)}",
@@ -230,43 +215,28 @@ def localisation_page(measured: Measured, plan: Plan, *, focus: Sequence[FocusFi
     ]
     if focus:
         parts += ["## Distributed for normal, focused for abnormal?", focus_table(focus)]
-    return "\n\n".join(parts) + "\n"
+    return joined(*parts) + "\n"
 
 
-def localisation_frame(measured: Measured, plan: Plan) -> pd.DataFrame:
-    """Return all means as a flat table: one line a network, view, layer, method and measure."""
-    lines = []
+def localisation_table(measured: Measured, plan: Plan) -> Table:
+    """Return all means: one line a network, view, layer, method and measure."""
+    rows: list[dict[str, Any]] = []
+
+    def add(network: str, scores: Scores, methods: Sequence[str], mean: Callable) -> None:
+        views, layers = scores.axes["views"], scores.axes["rows"]
+        for view, row, method, measure in product(views, layers, methods, plan.measures):
+            found = mean(row, view=view, measure=measure, **({"method": method} if method else {}))
+            rows.append(
+                {"network": network, "view": view, "map": row, "method": method}
+                | {"measure": measure, "mean": found.value, "low": found.low, "high": found.high}
+                | {"images": found.n_images, "seeds": found.n_seeds or None}
+            )
+
     for network in measured.study.networks:
-        scores = measured.networks[network.id]
-        for view in scores.axes["views"]:
-            for row in scores.axes["rows"]:
-                for method in plan.methods:
-                    for measure in plan.measures:
-                        mean = measured.mean(
-                            network.id, row, view=view, measure=measure, method=method
-                        )
-                        lines.append(_line(network.title, view, row, method, measure, mean))
-    for view in measured.controls.axes["views"]:
-        for row in measured.controls.axes["rows"]:
-            for measure in plan.measures:
-                mean = measured.control_mean(row, view=view, measure=measure)
-                lines.append(_line("input", view, row, "", measure, mean))
-    return pd.DataFrame(lines)
-
-
-def _line(network: str, view: str, row: str, method: str, measure: str, mean: MeanScore) -> dict:
-    return {
-        "network": network,
-        "view": view,
-        "map": row,
-        "method": method,
-        "measure": measure,
-        "mean": mean.value,
-        "low": mean.low,
-        "high": mean.high,
-        "images": mean.n_images,
-        "seeds": mean.n_seeds or "",
-    }
+        scores, mean = measured.networks[network.id], partial(measured.mean, network.id)
+        add(network.title, scores, plan.methods, mean)
+    add("input", measured.controls, ("",), measured.control_mean)
+    return Table.of(rows, [])
 
 
 def localisation_files(study: str) -> dict[str, str]:
@@ -279,41 +249,25 @@ def localisation_files(study: str) -> dict[str, str]:
     focus = focus_findings(plan) if chosen.profile == "paper" else []
     return {
         "localisation.md": localisation_page(measured, plan, focus=focus),
-        "localisation.csv": csv_text(localisation_frame(measured, plan)),
+        "localisation.csv": localisation_table(measured, plan).csv(),
     }
 
 
 def readme_localisation() -> str:
-    """Return the README's block: the verdicts on real images, in a table and in words."""
+    """Return the README's block: the verdicts on real images."""
     plan = load_plan()
     study = next(s for s in plan.studies if s.profile == "paper")
     if not is_measured(study):
         return "Not measured yet: `python -m study maps`."
     measured = load_measured(study)
-    parts = [
-        f"{NOTE}",
+    return joined(
+        NOTE,
         verdict_table(layer_findings(measured, plan), measured, plan),
-        "\n".join(f"- {line}" for line in in_words(measured, plan)),
-        f"All layers, methods and controls: [localisation](results/tables/localisation.md). "
+        sign_table(progression(measured, plan), beside_plain(measured, plan)),
+        folded(
+            f"{VIEW_TITLES[WHOLE]}: what a Gaussian in the middle scores, which saw no image",
+            mean_table(measured, plan, view=WHOLE).markdown(),
+        ),
+        "All layers, methods and controls: [localisation](results/tables/localisation.md). "
         f"{_origin(measured)}",
-    ]
-    return "\n\n".join(parts)
-
-
-def in_words(measured: Measured, plan: Plan) -> Iterable[str]:
-    """Say the findings in sentences."""
-    layer = FIRST_LAYERS["last"]
-    for f in progression(measured, plan):
-        yield f"Progression, {f.title}: {difference_text(f.difference)}, {f.verdict}."
-    plain = beside_plain(measured, plan)
-    yield (
-        "The second SpectralFlow of MedSpectralNet against the last map of a plain ResNet-18, "
-        f"energy in the box: {difference_text(plain)}."
-    )
-    gaussian = measured.control_mean("gaussian", view=WHOLE, measure="pointing")
-    ours = measured.mean(TRAINED, layer, view=WHOLE, measure="pointing")
-    yield (
-        "On whole patches a Gaussian in the middle, which has seen no image, hits the box in "
-        f"{100 * gaussian.value:.0f} % of the images, the second SpectralFlow in "
-        f"{100 * ours.value:.0f} %: whole patches cannot show where a network looks."
     )

@@ -3,29 +3,25 @@
 `study.tables` writes them and checks that they are not stale.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-
-import pandas as pd
+from collections.abc import Sequence
 
 from helpers.config import RunConfig
-from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group, find_group
 from study.compare import JudgedCell, Results, best_optimizers, compare_all, judge_cells
 from study.plans.comparisons import planned_configs
 from study.plans.table2 import Table2
 from study.plans.verdicts import Rules
-from study.table import COMMAND, csv_text, markdown_table, mean_sd, origin, page
-from study.tables.accuracy import range_text
-from study.tables.comparisons import (
-    PAIRED,
-    SHORT,
-    comparison_frame,
-    comparison_table,
-    family_sections,
+from study.table import COMMAND, Table, code, column, joined, origin, page
+from study.tables.comparisons import BRIEF, PAIRED, comparison_table, family_sections
+from study.tables.scores import (
+    SEEDS_OR_NOT_RUN,
+    accuracy_column,
+    count_column,
+    metric_column,
+    range_column,
+    score_cells,
 )
-from study.verdicts import NOT_RUN
-from study.words import protocol_text, sentence
+from study.words import protocol_text
 
 FAMILIES = ("cutmix", "optimizer", "blocks", "plain", "readings")
 NO_NUMBER = "no number printed"
@@ -54,22 +50,20 @@ def table2_files(groups: Sequence[Group], table: Table2, rules: Rules) -> dict[s
         "Does the optimizer, CutMix or a block of the network change anything? Paper B answers in "
         f"part (section 4.5) and without repetitions. {TEXT} {RULE}"
     )
+    cells_shown = cell_table(cells)
     sections = [
-        "## Table 2: optimizer and augmentation",
-        cell_table(cells),
-        *family_sections(results, "cutmix"),
-        *family_sections(results, "optimizer"),
-        best_sentence(results),
+        *("## Table 2: optimizer and augmentation", cells_shown),
+        *family_sections(results, "cutmix", "optimizer"),
+        best_table(results),
         *family_sections(results, "blocks"),
         network_table(results),
-        *family_sections(results, "plain"),
-        *family_sections(results, "readings"),
+        *family_sections(results, "plain", "readings"),
     ]
     title = "Paper B, Table 2 and the ablation of the blocks"
     return {
         "table2.md": page(title, intro, _used(results, table), sections),
-        "table2.csv": csv_text(cell_frame(cells)),
-        "table2_comparisons.csv": csv_text(comparison_frame(results, *FAMILIES)),
+        "table2.csv": cells_shown.csv(),
+        "table2_comparisons.csv": comparison_table(results, *FAMILIES).csv(),
     }
 
 
@@ -78,16 +72,17 @@ def readme_table2(groups: Sequence[Group], table: Table2, rules: Rules) -> str:
     results = compare_all(groups, table.plan, rules)
     cells = judge_cells(groups, table, rules=rules)
     text = TEXT.replace("(medmnist", "(results/tables/medmnist")
-    parts = [
+    return joined(
         f"Paper B's ablation (section 4.5) on BreastMNIST. {text}",
         cell_table(cells, columns=SHORT_CELLS),
-        *_answers(results),
+        "**The effect of CutMix, and one optimizer instead of another**",
+        comparison_table(results, "cutmix", "optimizer", columns=BRIEF),
+        best_table(results),
         "**The network without a block, or with another in its place** (Adam, CutMix)",
-        comparison_table([*results.compared["blocks"], *results.compared["plain"]], SHORT),
+        comparison_table(results, "blocks", "plain", columns=BRIEF),
         "In full: [Table 2 and ablation](results/tables/table2.md). "
         f"Made by `{COMMAND}`; {origin(_used(results, table))}.",
-    ]
-    return "\n\n".join(parts)
+    )
 
 
 def _used(results: Results, table: Table2) -> list[Group]:
@@ -95,114 +90,65 @@ def _used(results: Results, table: Table2) -> list[Group]:
     return results.used({*planned, *(cell.config for cell in table.cells)})
 
 
-def _answers(results: Results) -> Iterator[str]:
-    compared = results.compared["cutmix"]
-    yield "**The effect of CutMix.**"
-    yield "\n".join(f"- {sentence(c)}" for c in compared)
-    yield f"**Which optimizer is best.** {best_sentence(results)}"
-
-
-def best_sentence(results: Results) -> str:
-    """Say which optimizer is best, for each augmentation."""
+def best_table(results: Results) -> Table:
+    """Return which optimizer is shown better than each of the others, for each augmentation."""
     best = best_optimizers(results.compared["optimizer"])
-    said = "; ".join(f"{augmentation}: {verdict}" for augmentation, verdict in best.items())
-    return f"Best of the three optimizers, better than each of the others: {said}."
+    rows = [{"augmentation": name, "best": verdict} for name, verdict in best.items()]
+    columns = [column("augmentation"), column("best of the three optimizers", "best")]
+    return Table.of(rows, columns, "The best optimizer")
 
 
-CellColumn = tuple[str, Callable[[JudgedCell], str]]
-SHORT_CELLS: tuple[CellColumn, ...] = (
-    ("optimizer, augmentation", lambda c: c.cell.title),
-    ("seeds", lambda c: f"n = {len(c.group.seeds)}" if c.group else NOT_RUN),
-    ("accuracy, %", lambda c: _mean(c, "accuracy", scale=100, digits=1)),
-    ("one more run, 95 %", lambda c: range_text(c.one_more) if c.one_more else ""),
-    ("AUC", lambda c: _mean(c, "auc")),
-    ("paper: Table 2, %", lambda c: c.cell.published.printed),
-    ("verdict", lambda c: c.verdict or NO_NUMBER),
+_CELL = column("optimizer, augmentation", "cell")
+_ACCURACY = (SEEDS_OR_NOT_RUN, accuracy_column(missing=""))
+_RESULT = (
+    column("paper: Table 2, %", "printed"),
+    column("verdict", missing=NO_NUMBER),
 )
-CELLS: tuple[CellColumn, ...] = (
-    SHORT_CELLS[0],
-    ("learning rate", lambda c: f"{c.cell.config.learning_rate:g}"),
-    *SHORT_CELLS[1:3],
-    ("95 %, other images", lambda c: range_text(c.group.accuracy) if c.group else ""),
-    *SHORT_CELLS[3:5],
-    ("AUC, 95 %", lambda c: _auc(c.group) if c.group else ""),
-    *SHORT_CELLS[5:],
+SHORT_CELLS = (
+    *(_CELL, *_ACCURACY, range_column("one more run, 95 %", "one_more")),
+    *(metric_column("AUC", "auc"), *_RESULT),
+)
+CELLS = (
+    *(_CELL, column("learning rate", "learning_rate"), *_ACCURACY),
+    *(range_column("95 %, other images"), range_column("one more run, 95 %", "one_more")),
+    *(metric_column("AUC", "auc"), range_column("AUC, 95 %", "auc", spec=".3f"), *_RESULT),
 )
 
 
-def cell_table(cells: Sequence[JudgedCell], *, columns: Sequence[CellColumn] = CELLS) -> str:
-    """Write the cells of Table 2 beside ours: all of `CELLS`, or `SHORT_CELLS`."""
-    head = [name for name, _ in columns]
-    return markdown_table(head, [[cell(c) for _, cell in columns] for c in cells])
-
-
-def _mean(judged: JudgedCell, metric: str, **options: float) -> str:
-    return mean_sd(judged.group.values(metric), **options) if judged.group else ""
-
-
-def _auc(group: Group) -> str:
-    return range_text(group.auc, scale=1, digits=3)
-
-
-def network_table(results: Results) -> str:
-    """Write the size and the scores of each network of the ablation."""
-    pairs = [c.pair for name in ("blocks", "plain") for c in results.compared[name]]
-    configs = list(dict.fromkeys(side for pair in pairs for side in (pair.a, pair.b)))
-    head = ["network", "parameters, M", "GMACs", "seeds", "accuracy, %", "AUC"]
-    return markdown_table(head, [_network_cells(results, config) for config in configs])
-
-
-def _network_cells(results: Results, config: RunConfig) -> list[str]:
-    group = find_group(results.groups, config)
-    if group is None:
-        return [f"`{config.model}`", "", "", NOT_RUN, "", ""]
-    model = group.record["model"]
-    return [
-        f"`{config.model}`",
-        f"{model['params'] / 1e6:.2f}",
-        f"{model['macs'] / 1e9:.3f}",
-        f"n = {len(group.seeds)}",
-        mean_sd(group.values("accuracy"), scale=100, digits=1),
-        mean_sd(group.values("auc")),
+def cell_table(cells: Sequence[JudgedCell], *, columns: Sequence = CELLS) -> Table:
+    """Return the cells of Table 2 beside ours, shares from 0 to 1: `CELLS`, or `SHORT_CELLS`."""
+    rows = [
+        {
+            "cell": judged.cell.title,
+            "protocol": protocol_text(judged.cell.config),
+            "optimizer": judged.cell.config.optimizer,
+            "learning_rate": f"{judged.cell.config.learning_rate:g}",
+            "cutmix": judged.cell.config.cutmix,
+        }
+        | score_cells(judged.group)
+        | {
+            "published_accuracy": judged.cell.published.fraction,
+            "printed": judged.cell.published.printed,
+            "verdict": judged.verdict,
+        }
+        for judged in cells
     ]
+    return Table.of(rows, columns, "Table 2")
 
 
-CELL_COLUMNS = (
-    *("cell", "protocol", "optimizer", "learning_rate", "cutmix", "seeds", "n_seeds"),
-    *("n_test_images", "accuracy_mean", "accuracy_sd", "accuracy_low", "accuracy_high"),
-    *("one_more_low", "one_more_high", "auc_mean", "auc_sd", "auc_low", "auc_high"),
-    *("published_accuracy", "verdict"),
-)
+def network_table(results: Results) -> Table:
+    """Return the size and the scores of each network of the ablation."""
+    pairs = [c.pair for name in ("blocks", "plain") for c in results.compared[name]]
+    configs = dict.fromkeys(side for pair in pairs for side in (pair.a, pair.b))
+    columns = [
+        column("network", write=code),
+        count_column("parameters, M", "params", spec=".2f"),
+        count_column("GMACs", "macs", scale=1e-9, spec=".3f"),
+        *(*_ACCURACY, metric_column("AUC", "auc")),
+    ]
+    rows = [_network_row(results, config) for config in configs]
+    return Table.of(rows, columns, "The networks of the ablation")
 
 
-def cell_frame(cells: Sequence[JudgedCell]) -> pd.DataFrame:
-    """Return the cells of Table 2 as a tidy table: shares from 0 to 1, missing where undefined."""
-    rows = [_flat(judged) for judged in cells]
-    table = pd.DataFrame(rows, columns=CELL_COLUMNS)
-    return table.astype({"n_seeds": "Int64", "n_test_images": "Int64", "learning_rate": "str"})
-
-
-def _flat(judged: JudgedCell) -> dict[str, Any]:
-    cell, group = judged.cell, judged.group
-    flat: dict[str, Any] = {
-        "cell": cell.title,
-        "protocol": protocol_text(cell.config).replace("`", ""),
-        "optimizer": cell.config.optimizer,
-        "learning_rate": f"{cell.config.learning_rate:g}",
-        "cutmix": cell.config.cutmix,
-        "n_seeds": len(group.seeds) if group else 0,
-        "published_accuracy": cell.published.fraction,
-        "verdict": judged.verdict,
-    }
-    if group:
-        flat |= {"seeds": " ".join(map(str, group.seeds)), "n_test_images": group.n_test}
-        flat |= {"one_more_low": judged.one_more.low, "one_more_high": judged.one_more.high}
-        for metric, mean in (("accuracy", group.accuracy), ("auc", group.auc)):
-            seeds = aggregate_seeds(group.values(metric))
-            flat |= {
-                f"{metric}_mean": seeds["mean"],
-                f"{metric}_sd": seeds["sd"],
-                f"{metric}_low": mean.low,
-                f"{metric}_high": mean.high,
-            }
-    return flat
+def _network_row(results: Results, config: RunConfig) -> dict:
+    return {"network": config.model} | score_cells(find_group(results.groups, config))

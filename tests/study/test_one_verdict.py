@@ -14,10 +14,11 @@ from study.costs.findings import published_sizes
 from study.levels import judge_levels
 from study.plans.costs import load_plan
 from study.plans.verdicts import load_rules
-from study.sizes import CLAIMS, readme_model_sizes, size_rows
+from study.sizes import printed_sizes
 from study.tables.accuracy import MEDMNIST, build_rows
 from study.tables.answer import answer_rows
 from study.tables.costs import load_stores
+from study.tables.sizes import mismatches, size_table
 from study.verdicts import (
     CONTRADICTED,
     MATCH,
@@ -39,13 +40,13 @@ def of_the_sizes(models) -> dict[Key, str]:
     """Verdicts of the table of model sizes."""
     found = {}
     for model in models:
-        claims = [claim for claim in CLAIMS if claim.model == model]
-        for claim, row in zip(claims, size_rows([model]), strict=True):
-            source = claim.source
-            for column, quantity in ((source.params, row.parameters), (source.macs, row.macs)):
-                if column and quantity.verdict != UNVERIFIED:
-                    key = (source.paper, source.table, claim.row, column)
-                    found[key] = quantity.verdict
+        sizes = [size for size in printed_sizes() if size.model == model]
+        for size, row in zip(sizes, size_table([model]).frame.to_dict("records"), strict=True):
+            source = size.source
+            for column, name in ((source.params, "parameters"), (source.macs, "macs")):
+                if column and row[f"{name}_verdict"] != UNVERIFIED:
+                    key = (source.paper, source.table, size.row, column)
+                    found[key] = row[f"{name}_verdict"]
     return found
 
 
@@ -70,7 +71,9 @@ def test_a_printed_size_has_one_verdict_in_all_places():
     places = [of_the_costs(), of_the_ledger()]
     keys = set().union(*places)
     models = {
-        c.model for c in CLAIMS if (c.source.paper, c.source.table, c.row) in {k[:3] for k in keys}
+        c.model
+        for c in printed_sizes()
+        if (c.source.paper, c.source.table, c.row) in {k[:3] for k in keys}
     }
     places.append(of_the_sizes(sorted(models)))
     told = defaultdict(list)
@@ -85,19 +88,16 @@ def test_a_printed_size_has_one_verdict_in_all_places():
     assert not {key: verdicts for key, verdicts in twice.items() if len(set(verdicts)) > 1}
 
 
-def test_the_readme_lists_just_the_sizes_that_do_not_match(monkeypatch):
-    from study import sizes
-
+def test_the_readme_lists_just_the_sizes_that_do_not_match():
     models = ("convnext_tiny", "medspectralnet", "resnet18")
-    monkeypatch.setattr(sizes, "list_models", lambda: models)
-    block = readme_model_sizes()
-    claims = [claim for claim in CLAIMS if claim.model in models]
+    frame = mismatches(size_table(models)).frame
+    listed = set(zip(frame["model"], frame["source"], strict=True))
     verdicts = of_the_sizes(models)
-    for claim in claims:
-        columns = [c for c in (claim.source.params, claim.source.macs) if c]
-        keys = [(claim.source.paper, claim.source.table, claim.row, column) for column in columns]
-        listed = f"- {claim.model}, {claim.source.title}:" in block
-        assert listed == any(verdicts.get(key) == NO_MATCH for key in keys)
+    for size in (size for size in printed_sizes() if size.model in models):
+        source = size.source
+        keys = [(source.paper, source.table, size.row, c) for c in (source.params, source.macs)]
+        expected = any(verdicts.get(key) == NO_MATCH for key in keys)
+        assert ((size.model, source.title) in listed) == expected
 
 
 def test_a_printed_accuracy_has_one_verdict_in_all_places(monkeypatch):

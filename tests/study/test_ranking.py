@@ -391,8 +391,8 @@ def test_a_constant_network_is_flagged_and_no_competitor(plan):
     files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
     page = files["medmnist_ranking.md"]
     assert "(4 of 5 constant)" in page
-    assert "Swin-T no competitor (one class for all images)" in page
-    assert "better than Swin-T" not in page
+    (line,) = [line for line in page.splitlines() if line.startswith("| Swin-T |")]
+    assert f"| {NO_COMPETITOR} |" in line
 
 
 def test_only_runs_of_the_protocol_enter_and_others_of_the_recipe_are_named(plan):
@@ -426,7 +426,7 @@ def test_more_than_two_classes_and_a_set_without_published_values(tmp_path):
     assert [(p.best, p.worst) for p in ranking.ranked] == [(1, 1), (2, 2)]
     assert primary(plan.systems["resnet50"], "pathmnist", "none") is None
     files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
-    assert "### PathMNIST" in files["medmnist_ranking.md"]
+    assert "### PathMNIST, from scratch" in files["medmnist_ranking.md"]
 
 
 # --- the focus against others --------------------------------------------------------------------
@@ -479,7 +479,7 @@ def test_the_row_of_the_ranking_s_start_stands_first():
 def judged_gains(plan, dataset, rules=RULES):
     groups = group_runs(list_runs())
     results = rank_everything(groups, plan=plan, rules=rules)
-    return {c.other: (c, gain, verdict) for c, gain, verdict in results.gains(dataset)}
+    return {c.name: (c, printed, gain) for c, printed, gain in results.gains(dataset)}
 
 
 def test_published_differences_are_judged_by_one_more_pair_and_sign(plan):
@@ -490,17 +490,17 @@ def test_published_differences_are_judged_by_one_more_pair_and_sign(plan):
     runs("medmamba_t", 77, dataset="pneumoniamnist")
     runs("resnet50", 50, dataset="pneumoniamnist")
     gains = judged_gains(plan, "pneumoniamnist")
-    c, gain, verdict = gains["medmamba_t"]
-    assert gain.value == c.printed == pytest.approx(0.043) and verdict == SHOWN
+    c, printed, gain = gains["medmamba_t"]
+    assert printed.value == c.size == pytest.approx(0.043) and gain.verdict == SHOWN
     low, high = c.one_more["accuracy"].low, c.one_more["accuracy"].high
-    assert low < gain.value < high
-    c, gain, verdict = gains["resnet50"]
-    assert gain.value == pytest.approx(0.088) and verdict == EXCLUDED == c.verdict
-    c, gain, verdict = gains["medmamba_b"]
-    assert verdict == UNVERIFIED and not gain.verified and c.printed is None
+    assert low < printed.value < high
+    c, printed, gain = gains["resnet50"]
+    assert printed.value == pytest.approx(0.088) and gain.verdict == EXCLUDED == c.verdict
+    c, printed, gain = gains["medmamba_b"]
+    assert gain.verdict == UNVERIFIED and not printed.verified and c.size is None
     # The runs of this recipe are shorter than a tenth of the paper's.
     short = judged_gains(plan, "pneumoniamnist", rules=load_rules())
-    assert short["medmamba_t"][2] == SHORT == short["resnet50"][0].verdict
+    assert short["medmamba_t"][2].verdict == SHORT == short["resnet50"][0].verdict
 
 
 def test_a_difference_that_the_interval_holds_but_no_test_shows_is_inconclusive(plan):
@@ -509,9 +509,9 @@ def test_a_difference_that_the_interval_holds_but_no_test_shows_is_inconclusive(
         more = {"pretrained": "imagenet", "epochs": None, "recipe": "ranking", "seed": seed}
         fabricate_run("breastmnist", "medspectralnet", wrong=wrong, **more)
     runs("medmamba_t", 31)
-    c, _, verdict = judged_gains(plan, "breastmnist")["medmamba_t"]
-    assert c.verdict == verdict == INCONCLUSIVE
-    assert 0 < c.power < 1
+    c, _, gain = judged_gains(plan, "breastmnist")["medmamba_t"]
+    assert c.verdict == gain.verdict == INCONCLUSIVE
+    assert 0 < gain.power < 1
 
 
 def test_claims_hold_fail_or_are_not_shown(plan, scene):
@@ -582,13 +582,12 @@ def test_a_reversed_order_is_seen_and_unverified_values_stay_out(plan):
 def test_an_empty_store_says_not_run_everywhere(plan):
     files = ranking_files([], plan=plan, rules=RULES)
     page = files["medmnist_ranking.md"]
-    assert "BreastMNIST and PneumoniaMNIST: not run" in page
-    assert "Not run: Swin-T." in page
+    assert "| BreastMNIST | from scratch | 10 | not run | 5 |  | 0 |" in page
     frame = pd.read_csv(StringIO(files["medmnist_ranking.csv"]))
     assert len(frame) == 2 * (5 + 1) and not frame["n_seeds"].any()
     assert frame["accuracy_mean"].isna().all()
     readme = readme_ranking([], plan=plan, rules=RULES)
-    assert readme.count("Not run.") == 2
+    assert "| MedSpectralNet |" not in readme
     # Published values stand there all the same.
     assert "85.3" in page and "89.1 (unverified)" in page
 
@@ -609,11 +608,11 @@ def test_the_tables_hold_what_the_runs_say(plan, scene):
     focus = pairs[(pairs["comparison"] == "focus") & (pairs["b"] == "resnet50")]
     (found,) = focus[focus["n_seeds"] > 0].itertuples()
     assert found.verdict == SHOWN
-    assert found.difference == pytest.approx(70 / 156, abs=1e-5)
+    assert found.accuracy_difference == pytest.approx(70 / 156, abs=1e-5)
     assert (pairs["comparison"] == "all pairs").sum() == 10
     readme = readme_ranking(scene, plan=plan, rules=RULES)
-    assert "MedSpectralNet has rank 2 of 5 (74.4 %, n = 5" in readme
-    assert "better than ResNet-50; worse than MedMamba-T; not told apart from MedMamba-B" in readme
+    # Better than ResNet-50, worse than MedMamba-T, not told apart from MedMamba-B, one seed.
+    assert "| BreastMNIST | from scratch | 2 of 5 | 2 to 4 | 1 | 1 | 1 | 1 |" in readme
     assert "21 runs on real images" in readme
     assert ranking_files(scene[::-1], plan=plan, rules=RULES) == files
 
@@ -633,7 +632,7 @@ def test_open_automl_stands_beside_the_ranking_of_its_start_not_in_it(plan, scen
     assert row.name == "FLAML on pixels" and c.verdict == SHOWN and c.family_size == 1
     assert len(results.ranking("breastmnist", "none").ranked) == 5
     page = ranking_files(groups, plan=plan, rules=RULES, automl=rows)["medmnist_ranking.md"]
-    assert "| FLAML on pixels | 9 s | from scratch | 42.3" in page
+    assert "| BreastMNIST | FLAML on pixels | 9 s | from scratch | 42.3" in page
     assert "| auto-sklearn | no release for this Python |" in page
 
 

@@ -6,25 +6,25 @@ from torch import nn
 
 from helpers.models.counting import count_macs, count_parameters
 from helpers.models.registry import build_model, list_models
-from study import sizes
 from study.published import Published, lookup, parse_printed
 from study.sizes import (
-    CLAIMS,
-    FVCORE,
-    NONE_PUBLISHED,
-    TIMM_BENCHMARK,
-    Claim,
     Counts,
-    Quantity,
+    PrintedSize,
+    SizesError,
+    Source,
     count_network,
     count_sizes,
     matches,
+    printed_sizes,
+)
+from study.tables import sizes
+from study.tables.sizes import (
+    NONE_PUBLISHED,
+    Quantity,
+    count_table,
+    mismatches,
     model_size_files,
-    readme_model_sizes,
-    size_cells,
-    size_frame,
-    size_rows,
-    verdict_counts,
+    size_table,
 )
 from study.verdicts import MATCH, NO_MATCH, UNVERIFIED
 
@@ -45,9 +45,9 @@ def printed(text, mark="S"):
 
 
 def test_claims_speak_of_registered_models_and_published_values():
-    assert {claim.model for claim in CLAIMS} <= set(list_models())
-    assert len(set(CLAIMS)) == len(CLAIMS)
-    for claim in CLAIMS:
+    assert {claim.model for claim in printed_sizes()} <= set(list_models())
+    assert len(set(printed_sizes())) == len(printed_sizes())
+    for claim in printed_sizes():
         columns = [c for c in (claim.source.params, claim.source.macs) if c]
         assert columns
         for column in columns:
@@ -61,13 +61,21 @@ def test_claims_speak_of_registered_models_and_published_values():
 def test_every_comparator_of_paper_b_has_a_published_size(family):
     models = {name for name in list_models() if name.startswith(family)}
     assert models
-    assert models <= {claim.model for claim in CLAIMS}
+    assert models <= {claim.model for claim in printed_sizes()}
 
 
 def test_sizes_in_the_rows_of_timm_are_those_that_are_counted():
-    for claim in CLAIMS:
+    for claim in printed_sizes():
         if " @" in claim.row:
             assert claim.row.endswith(f" @{claim.image_size}")
+
+
+def test_a_file_that_is_not_in_order_is_refused(tmp_path):
+    file = tmp_path / "sizes.yaml"
+    for row in ("{model: a, source: b, row: c}", "{model: a, source: timm, row: c, colour: red}"):
+        file.write_text("sources:\n  timm: {title: t, paper: p, table: t}\nrows:\n  - " + row)
+        with pytest.raises(SizesError, match=r"sizes\.yaml"):
+            printed_sizes(file)
 
 
 # --- counting ---
@@ -153,13 +161,19 @@ def test_a_range_of_counts_matches_if_one_in_it_does(low, high, text, expected):
     assert matches(low, printed(text), up_to=high) is expected
 
 
-def test_a_source_that_does_not_say_how_it_counts_is_met_by_either_way():
-    rows = {(row.model, row.source): row for row in size_rows(["convnext_tiny", "swin_tiny"])}
-    for model in ("convnext_tiny", "swin_tiny"):
-        macs = rows[model, sizes.PAPER_B_COST.title].macs
-        # Without normalisation it is another number; torch's counter, which adds none, is exact.
-        assert macs.differs and macs.verdict == MATCH
-        assert rows[model, sizes.TORCH_COUNTER.title].macs.up_to is None
+def row_of(model, source):
+    frame = size_table([model]).frame
+    (row,) = frame[frame["source"] == source].to_dict("records")
+    return row
+
+
+@pytest.mark.parametrize("model", ["convnext_tiny", "swin_tiny"])
+def test_a_source_that_does_not_say_how_it_counts_is_met_by_either_way(model):
+    row = row_of(model, "paper B, Table 4")
+    assert row["macs_verdict"] == MATCH
+    # Without normalisation it is another number.
+    name = {"convnext_tiny": "ConvNeXt-T", "swin_tiny": "Swin-T"}[model]
+    assert not matches(row["macs"], lookup(paper="B", table="Table 4", row=name, column="flops"))
 
 
 def test_what_is_not_a_number_cannot_be_compared():
@@ -179,46 +193,41 @@ def test_what_is_quoted_from_memory_is_not_judged():
 
 
 def test_resnet18_matches_both_counters():
-    rows = {row.source: row for row in size_rows(["resnet18"])}
-    assert rows[FVCORE.title].macs.verdict == MATCH
-    assert rows["torch's counter"].macs.verdict == MATCH
-    assert rows[FVCORE.title].macs.count > rows["torch's counter"].macs.count
-    benchmark = rows[TIMM_BENCHMARK.title]
-    assert (benchmark.num_classes, benchmark.parameters.verdict) == (1000, MATCH)
+    without, with_norms = (row_of("resnet18", source) for source in ("torch's counter", "fvcore"))
+    assert without["macs_verdict"] == with_norms["macs_verdict"] == MATCH
+    assert with_norms["macs"] > without["macs"]
+    benchmark = row_of("resnet18", "timm's benchmark")
+    assert (benchmark["classes"], benchmark["parameters_verdict"]) == (1000, MATCH)
 
 
 def test_no_model_is_forgotten(small_registry):
-    rows = size_rows()
-    assert list(dict.fromkeys(row.model for row in rows)) == list(SMALL)
-    (bare,) = [row for row in rows if row.model == "resnet18_28"]
-    assert bare.source == NONE_PUBLISHED
-    assert (bare.parameters.published, bare.macs.published) == (None, None)
+    frame = size_table().frame
+    assert list(dict.fromkeys(frame["model"])) == list(SMALL)
+    (bare,) = frame[frame["model"] == "resnet18_28"].to_dict("records")
+    assert bare["source"] == NONE_PUBLISHED
+    assert bare["parameters_verdict"] == bare["macs_verdict"] == ""
 
 
 def test_a_mismatch_is_shown_with_other_ways_of_counting(monkeypatch):
     monkeypatch.setattr(
         sizes, "lookup", lambda **key: printed("9.9" if key["column"] == "macs" else "11.7")
     )
-    monkeypatch.setattr(sizes, "CLAIMS", (Claim("resnet18", TIMM_BENCHMARK, "any"),))
-    rows = size_rows(["resnet18"])
-    assert verdict_counts(rows) == {MATCH: 1, NO_MATCH: 1}
-    assert rows[0].note == "without normalisation 1.81"
-    monkeypatch.setattr(sizes, "list_models", lambda: ["resnet18"])
-    text = readme_model_sizes()
-    assert "1 models, 2 printed numbers: 1 match, 1 do not, 0 are quoted" in text
-    assert "timm's benchmark: we see 1.82 GMACs with 1000 classes, expected 9.9 [S], no" in text
+    source = Source("timm's benchmark", "timm", "benchmark", num_classes=1000, norms=True)
+    monkeypatch.setattr(sizes, "all_printed", lambda: [PrintedSize("resnet18", source, "any")])
+    table = size_table(["resnet18"])
+    assert count_table(table).cells == [["1", "2", "1", "1", "0"]]
+    (row,) = mismatches(table).frame.to_dict("records")
+    assert (row["macs_verdict"], row["note"]) == (NO_MATCH, "without normalisation 1.81")
 
 
 def test_files(small_registry):
     files = model_size_files()
     assert set(files) == {"model_sizes.md", "model_sizes.csv"}
-    rows = size_rows()
-    assert len(files["model_sizes.csv"].splitlines()) == 1 + len(rows) == 1 + len(size_frame(rows))
+    assert len(files["model_sizes.csv"].splitlines()) == 1 + len(size_table().frame)
     assert (
         "| resnet18 | fvcore | 1000 | 224 | 11.69 |  |  | 1.82* | 1.82 [S] | match |  |"
         in (files["model_sizes.md"])
     )
-    assert all(len(line) == len(sizes.HEAD) for line in size_cells(rows))
 
 
 def test_unknown_model_on_the_command_line(capsys):

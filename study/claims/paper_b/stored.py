@@ -17,7 +17,8 @@ from helpers.runs.store import load_run
 from study.claims.measured import store
 from study.compare import Compared, best_optimizers, compare_family
 from study.epoch_choice import curve_rows
-from study.levels import Level, judge_level, matches
+from study.levels import Level, judge_level
+from study.levels import stands_beside as matches
 from study.maps.findings import (
     METHOD,
     TRAINED,

@@ -115,9 +115,9 @@ def made_up(verdict, value=0.02, *, low=-0.01, high=0.05):
     """A comparison with a given outcome; without a value it has not been run."""
     pair = pair_of("ablation", "focal")
     if value is None:
-        return Compared(pair, None, None, verdict=verdict)
+        return Compared(pair.name, pair.title, None, None, pair, verdict=verdict)
     auc = Estimate(value, low, high, 120, "made up", seeds=5, p=0.2)
-    return Compared(pair, None, None, auc=auc, verdict=verdict)
+    return Compared(pair.name, pair.title, None, None, pair, auc=auc, verdict=verdict)
 
 
 # --- differences ---------------------------------------------------------------------------------

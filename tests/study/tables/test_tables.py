@@ -339,7 +339,7 @@ def test_unverified_values_are_marked_in_the_table(store):
     text = page(store)
     for line in text.splitlines():
         if line.startswith("| MedViT-") or line.startswith("| MedMamba-B"):
-            assert line.endswith("| M: unverified |")
+            assert line.endswith("| M (unverified) |")
     assert "| MedViT-S |" in text
 
 
