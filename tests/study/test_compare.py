@@ -413,6 +413,8 @@ def test_a_family_is_corrected_for_all_that_is_planned():
     found = correct(members, level=0.05, planned=10)
     assert [c.p_value for c in found] == pytest.approx(holm([*raw, *[1.0] * 7])[:3])
     assert [c.shown for c in found] == [1, -1, 0]
+    assert correct([member(0.3, 0.02)], level=0.05)[0].shown == 1
+    assert correct([member(0.3, 0.02)], level=0.05, planned=10)[0].shown == 0
 
 
 def test_what_may_not_be_judged_yet_keeps_its_place_in_the_family():
