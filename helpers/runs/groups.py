@@ -76,8 +76,11 @@ class Group:
         return self.estimate("accuracy", intervals.mean)
 
     @cached_property
-    def auc(self) -> Estimate:
-        """Test AUC, likewise."""
+    def auc(self) -> Estimate | None:
+        """Test AUC, likewise; None where the test split lacks two images of two classes."""
+        counts = np.unique(self.runs[0].predictions("test")[0], return_counts=True)[1]
+        if len(counts) < 2 or counts.min() < 2:
+            return None
         return self.estimate("auc", intervals.mean)
 
     @cached_property

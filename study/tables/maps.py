@@ -99,14 +99,14 @@ def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Pl
             | ends("energy", measured.mean(TRAINED, finding.layer, **where))
             | ends("more", finding.against[CHANCE])
             | ends("hit", measured.mean(TRAINED, finding.layer, view=CROPS, measure="pointing"))
-            | {"missed": "; ".join(missed) or "none", "verdict": finding.verdict}
+            | {"not_better_than": "; ".join(missed) or "none", "verdict": finding.verdict}
         )
     columns = [
         column("layer"),
         estimate(f"energy in the box (chance {chance.value:.3f})", "energy", **SHARE),
         estimate("more than chance", "more", **SIGNED),
         estimate("pointing game", "hit", **SHARE),
-        column("not shown to be better than", "missed"),
+        column("not shown to be better than", "not_better_than"),
         column("focuses on the lesion", "verdict"),
     ]
     return Table.of(rows, columns, "Does it focus on the lesion?")

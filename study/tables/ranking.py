@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from study.compare import Compared
 from study.orders import order_agreement
 from study.plans.ranking import START_WORDS, STARTS, Plan, published_accuracies
 from study.plans.verdicts import Rules
-from study.ranking import PairTest, Ranking, Results, primary, rank_everything
+from study.ranking import JudgedClaim, PairTest, Ranking, Results, primary, rank_everything
 from study.table import (
     COMMAND,
     Column,
@@ -217,7 +218,7 @@ def order_table(results: Results) -> Table:
         column("p", "p_value", write=p_value),
         column("least possible p", "smallest_p", write="{:.2g}".format),
         column("pairs shown so", "same"),
-        column("shown reversed", "reversed"),
+        column("pairs shown reversed", "reversed"),
         column("not told apart", "undecided"),
     ]
     return Table.of(rows, columns, "Measured and published order", NOT_RUN_TEXT)
@@ -301,7 +302,7 @@ def claim_table(results: Results) -> Table:
         for scratch, mixed in results.claims()
     ]
     sides = {"scratch": "both from scratch", "mixed": "as the paper compares"}
-    counts = ("verdict", "shown", "contrary", "judged", "planned")
+    counts = [field.name for field in fields(JudgedClaim) if field.name != "claim"]
     columns = [
         column(title, *(f"{side}_{name}" for name in counts), write=_claim_text)
         for side, title in sides.items()

@@ -364,7 +364,7 @@ def test_a_run_on_an_image_folder_is_found_by_both_words(results_tree):
 def test_a_part_of_several_runs_is_an_error_that_lists_them(store):
     with pytest.raises(RunError, match=r"is part of 6 runs: .*resnet18"):
         find_run("breastmnist")
-    with pytest.raises(RunError, match="no run is called ''"):
+    with pytest.raises(ValueError, match="the name of the run is empty"):
         find_run("")
 
 

@@ -143,7 +143,7 @@ def test_a_file_older_than_a_fact_about_the_machine_is_gone_on_with(store):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "cannot read"), ('{"schema": 0}', "schema 0, this version reads 1")]
+    ("text", "message"), [("{", "cannot read"), ('{"schema": 0}', "has schema 0, expected 1")]
 )
 def test_a_file_that_cannot_be_read(store, text, message):
     store.path.parent.mkdir(parents=True)

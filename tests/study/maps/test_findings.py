@@ -10,6 +10,7 @@ from helpers.runs.store import RunError
 from study.maps import findings
 from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, load_scores, save_scores
 from study.plans.maps import load_plan
+from study.table import interval
 from study.tables import maps as tables
 from study.verdicts import IN_PART, INCONCLUSIVE, SHOWN, SHOWN_REVERSED
 
@@ -144,12 +145,12 @@ def test_the_tables_hold_what_was_measured(study, plan):
     measured = findings.load_measured(study)
     files = {
         "page": tables.localisation_page(measured, plan, focus=[]),
-        "frame": tables.localisation_frame(measured, plan),
+        "frame": tables.localisation_table(measured, plan).frame,
     }
     assert "PHANTOM" not in files["page"]
     mean = measured.mean("medspectralnet", "spectralflow2", view=CROPS, measure="energy")
     assert mean.value == pytest.approx(0.7, abs=0.02)
-    assert tables.mean_text(mean) in files["page"]
+    assert interval(mean.value, mean.low, mean.high) in files["page"]
     frame = files["frame"]
     line = frame.query(
         "network == 'MedSpectralNet' and view == 'crops' and map == 'spectralflow2' and "

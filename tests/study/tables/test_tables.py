@@ -441,7 +441,7 @@ def test_the_answer_takes_the_longest_training_and_says_what_is_not_run(store):
     (breast,) = [line for line in answer.splitlines() if line.startswith("| BreastMNIST |")]
     assert "86.5" in breast and "40 epochs" in breast and "n = 3" in breast
     (organ,) = [line for line in answer.splitlines() if line.startswith("| OrganSMNIST |")]
-    assert organ.endswith("| not run |  | not run |")
+    assert organ.endswith("| not run |  |  | not run |")
 
 
 def test_check_shows_a_diff_and_writes_nothing(store, capsys):
