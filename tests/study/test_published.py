@@ -382,6 +382,7 @@ def test_the_proposed_networks_accuracy_is_one_for_all_sizes_of_a_set():
     system, published = small
     assert (system, published.printed) == ("paper B, MedSpectralNet", "86.5")
     assert proposed_accuracy("phantom") is None and proposed_accuracy("npz:other") is None
+    assert proposed_accuracy("cag:my_images") is None
     system, published = proposed_accuracy("npz:dermamnist_rebuilt")
     assert "on the official set" in system and published.printed == "78.4"
 
