@@ -69,11 +69,6 @@ class PairTest:
     shown: int = 0
 
 
-# One model, the focus, against another: numbers are the focus less the other, the verdict is on the
-# accuracy.
-Against = Compared
-
-
 @dataclass(frozen=True)
 class Ranking:
     """A ranking of all models of one start on one data set.

@@ -121,32 +121,32 @@ def read_weights(run, model):
 
 
 def test_weights(run, network):
-    refused = survive(run.path / weights.FILE, lambda: read_weights(run, network), RunError)
+    refused = survive(run.path / weights.WEIGHTS, lambda: read_weights(run, network), RunError)
     assert refused > 0.9 * N_CHANGES
 
 
 def test_digest_of_the_weights(run, network):
-    name = weights.FILE  # which of the two is damaged nobody can say
+    name = weights.WEIGHTS  # which of the two is damaged nobody can say
     survive(run.path / DIGEST, lambda: read_weights(run, network), RunError, name=name, n=400)
 
 
 def test_each_flipped_byte_of_the_weights_is_noticed(run, network):
-    file = run.path / weights.FILE
+    file = run.path / weights.WEIGHTS
     whole = file.read_bytes()
     for place in range(len(whole)):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(RunError, match=weights.FILE):
+        with pytest.raises(RunError, match=weights.WEIGHTS):
             weights.load_model(run)
 
 
 def test_weights_of_an_earlier_version_have_no_digest(run, network):
     (run.path / DIGEST).unlink()
     read_weights(run, network)
-    survive(run.path / weights.FILE, lambda: weights.load_model(run), RunError)
+    survive(run.path / weights.WEIGHTS, lambda: weights.load_model(run), RunError)
 
 
 def test_weights_that_claim_more_than_the_network_are_never_read(run, network, monkeypatch):
-    save_file({"0.weight": torch.zeros(2, 10**6)}, run.path / weights.FILE)
+    save_file({"0.weight": torch.zeros(2, 10**6)}, run.path / weights.WEIGHTS)
     monkeypatch.setattr(weights, "digest_of", lambda file: pytest.fail("read"))
     with pytest.raises(RunError, match=r"does not fit .*0\.bias is None, expected \(2,\)"):
         weights.load_model(run)
@@ -315,7 +315,7 @@ def test_without_pickle(tmp_path):
 
 @pytest.mark.parametrize("odd", [torch.zeros(2, 4), torch.zeros(2, 3, dtype=torch.int32)])
 def test_weights_of_other_tensors(run, network, odd):
-    save_file(network.state_dict() | {"0.weight": odd}, run.path / weights.FILE)
+    save_file(network.state_dict() | {"0.weight": odd}, run.path / weights.WEIGHTS)
     (run.path / DIGEST).unlink()
     with pytest.raises(RunError, match=r"does not fit .*1 of 7 tensors; 0\.weight is"):
         weights.load_model(run)

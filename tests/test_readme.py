@@ -4,10 +4,14 @@ import importlib.util
 import json
 import re
 
+import pandas as pd
 import pytest
 
+from helpers.models.backbones import build_trunk
+from helpers.models.counting import count_parameters
 from helpers.paths import repo_root
 from study.__main__ import COMMANDS
+from study.published import lookup
 
 ROOT = repo_root()
 PAGES = [
@@ -65,6 +69,24 @@ def test_every_command_exists(page):
         ]
         for name in re.findall(r"-p (\w+)", line):
             assert re.search(rf"^{name} = ", cell, re.MULTILINE), f"{page}: -p {name}"
+
+
+def test_the_answer_in_words_is_that_of_the_tables():
+    """The sentences are a person's; their figures are those of the generated tables."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = pd.read_csv(ROOT / "results/tables/medmnist_accuracy.csv")
+    rows = rows[rows["protocol"].str.contains("200 epochs", na=False)]
+    rows = rows[(rows["dataset"] == "breastmnist") & (rows["pretrained"] == "imagenet")]
+    ours = rows.set_index("model")
+    means = [f"{100 * ours.loc[m, 'accuracy_mean']:.1f} %" for m in ("medspectralnet", "resnet18")]
+    seeds = {ours.loc[model, "n_seeds"] for model in ("medspectralnet", "resnet18")}
+    assert seeds == {5} and "five seeds each" in text
+    assert f"MedSpectralNet has {means[0]} and a plain ResNet-18 {means[1]}" in text
+    trunk, _ = build_trunk("resnet18", in_channels=3, image_size=224, pretrained="none")
+    count = count_parameters(trunk) / 1e6
+    assert f"has {count:.2f} M parameters before anything is added" in text
+    printed = lookup(paper="B", table="Fig. 14", row="MedSpectralNet", column="params")
+    assert f"{printed.printed} M are printed" in text
 
 
 def test_the_first_page_is_short_and_has_its_pictures():

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import save
 
 from helpers.data.datasets import load_dataset
-from helpers.data.splits import DatasetUnavailable, Splits
+from helpers.data.splits import Splits
+from helpers.files import reading
 from helpers.metrics.calibration import apply_temperature, fit_temperature
 from helpers.metrics.scores import Estimate, evaluate, per_class
 from helpers.paths import write_atomically
@@ -34,7 +35,7 @@ from helpers.runs.store import (
     run_id,
 )
 from helpers.runs.weights import load_model
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 from helpers.training.inference import as_tensor, predict
 
 MEASURED, CARD = "shipped.json", "CARD.md"
@@ -116,8 +117,17 @@ def measure(run: Run, splits: Splits) -> dict[str, Any]:
 
 
 def read_measured(run: Run) -> dict[str, Any]:
-    """Return what `ship` stored of a run's shipped weights."""
-    return json.loads((run.path / MEASURED).read_text(encoding="utf-8"))
+    """Return what `ship` stored of a run's shipped weights.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    file = run.path / MEASURED
+    with reading(file, RunError):
+        measured = json.loads(file.read_text(encoding="utf-8"))
+        if not 0 <= measured["difference"] <= 1:
+            raise RunError(f"difference is {measured['difference']}, expected 0 to 1.")
+    return measured
 
 
 def card(run: Run, measured: dict[str, Any]) -> str:
@@ -193,24 +203,20 @@ of these is lost.
 """
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(
         prog="python -m helpers.runs.ship", description=__doc__.split("\n")[0]
     )
     parser.add_argument("run", nargs="+", help="a run, by its folder or name, or a kind shipped")
     options = parser.parse_args(arguments)
-    try:
-        for name in options.run:
-            folder = Path(name)
-            run = load_run(folder) if (folder / "run.json").exists() else find_run(name)
-            measured = ship(run, load_dataset(run.config["dataset"]))
-            accuracy = Estimate(**measured["metrics"]["accuracy"])
-            print(f"{run_id(run)}: {measured['bytes']:,} bytes, test accuracy {accuracy}")
-    except (ValueError, OSError, DatasetUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    for name in options.run:
+        folder = Path(name)
+        run = load_run(folder) if (folder / "run.json").exists() else find_run(name)
+        measured = ship(run, load_dataset(run.config["dataset"]))
+        accuracy = Estimate(**measured["metrics"]["accuracy"])
+        print(f"{run_id(run)}: {measured['bytes']:,} bytes, test accuracy {accuracy}")
     return 0
 
 

@@ -41,7 +41,6 @@ from helpers.runs.store import (
 from helpers.terminal import command, path_argument
 from helpers.training.seeds import default_device, environment
 
-FILE = WEIGHTS
 # Probabilities of a restored run may differ by rounding: another processor adds in another order.
 TOLERANCE = 1e-3
 
@@ -99,7 +98,7 @@ def load_model(run: Run) -> nn.Module:
             )
         raise RunError(
             f"the weights of {run.path.name} ({run.config['dataset']}, {run.config['model']}) are "
-            f"not on this disk: {FILE} is missing beside its run.json. Train them again with "
+            f"not on this disk: {WEIGHTS} is missing beside its run.json. Train them again with "
             f"`python -m helpers.runs.weights {_shown(run.path)}`; it takes as long as the run did "
             f"({run.record['timing']['train_seconds']:.0f} s)."
         )
@@ -248,7 +247,7 @@ def _make_again(folder: Path) -> None:
     if weights_file(run):
         print(f"{folder}: its weights are here", flush=True)
         return
-    if (here / "run.json").exists() and (here / FILE).exists():
+    if (here / "run.json").exists() and (here / WEIGHTS).exists():
         print(f"{folder}: the weights of its replica are here: {_shown(here)}", flush=True)
         return
     restored = restore(run)

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from helpers.plots.style import COLOURS, GREY
+from study.compare import Compared
 from study.plans.ranking import Plan, PublishedAccuracy
 from study.plots.forest import Line, Mark, difference_marks, mean_mark, plot_forest
-from study.ranking import Against, Place, Ranking, primary
+from study.ranking import Place, Ranking, primary
 from study.tables.scores import constant_text
 from study.verdicts import NOT_RUN
 
@@ -80,7 +81,7 @@ def share_legend(axes: Sequence[Axes]) -> None:
 
 
 def plot_against(
-    against: Sequence[Against],
+    against: Sequence[Compared],
     *,
     focus: str,
     axes: Axes,

@@ -153,7 +153,3 @@ def gain_table(results: Results, *families: str) -> Table:
     )
     columns = [*map(column, ("gain of", "in")), column("printed", write="+{}".format), ours]
     return Table.of(rows, [*columns, column("sign"), POWER, column("size")], "Printed gains")
-
-
-# What the page of results takes from here, by title.
-SHORT = tuple((c.title, lambda found, c=c: c.cell(compared_cells(found))) for c in BRIEF[1:])

@@ -6,7 +6,7 @@ from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledg
 from study.compare import Compared
 from study.levels import Level
 from study.published import Published
-from study.ranking import Against, JudgedClaim
+from study.ranking import JudgedClaim
 from study.verdicts import (
     EXCLUDED,
     INCONCLUSIVE,
@@ -101,7 +101,7 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     )
 
 
-def worse_somewhere(*, against: Sequence[Against], missing: Sequence[str]) -> Outcome:
+def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge "our model is below these on some data sets".
 
     Rule: "shown" where one of them is shown to be better on one data set; "not run" while data sets
@@ -125,7 +125,7 @@ def worse_somewhere(*, against: Sequence[Against], missing: Sequence[str]) -> Ou
     )
 
 
-def plain_as_good(*, against: Sequence[Against], missing: Sequence[str]) -> Outcome:
+def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge an advantage over plain networks with the same start, weights and training.
 
     Rule: `verdicts.on_all` over each of them on every data set that was run; "shown" only where no

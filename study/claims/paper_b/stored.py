@@ -17,8 +17,7 @@ from helpers.runs.store import load_run
 from study.claims.measured import store
 from study.compare import Compared, best_optimizers, compare_family
 from study.epoch_choice import curve_rows
-from study.levels import Level, judge_level
-from study.levels import stands_beside as matches
+from study.levels import Level, judge_level, stands_beside
 from study.maps.findings import (
     METHOD,
     TRAINED,
@@ -38,7 +37,7 @@ from study.plans.ranking import load_plan as load_ranking_plan
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.published import Published, comparators, load_published, lookup
-from study.ranking import Against, compare_as_published, compare_focus, judge_claim
+from study.ranking import compare_as_published, compare_focus, judge_claim
 from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes, giga_macs
 
 SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
@@ -213,7 +212,8 @@ def _groups(root: Path) -> tuple[Group, ...]:
 def network_groups(dataset: str) -> list[Group]:
     """Return runs of the network that stand beside its printed accuracy."""
     chosen = [c for c in load_rules().comparisons if c.paper == "B"]
-    return [g for g in groups() if g.dataset == dataset and any(matches(c, g) for c in chosen)]
+    of_set = [group for group in groups() if group.dataset == dataset]
+    return [group for group in of_set if any(stands_beside(c, group) for c in chosen)]
 
 
 def network_level(dataset: str) -> Level:
@@ -240,7 +240,7 @@ def run_datasets() -> list[str]:
     return [name for name, title in ranking_plan().datasets.items() if title not in titles]
 
 
-def as_published(others: tuple[str, ...] | None = None) -> list[Against]:
+def as_published(others: tuple[str, ...] | None = None) -> list[Compared]:
     """Return the paper's comparisons, pretrained against scratch, on all data sets run."""
     return [
         c
@@ -251,13 +251,13 @@ def as_published(others: tuple[str, ...] | None = None) -> list[Against]:
 
 
 @cache
-def _as_published(root: Path, dataset: str) -> tuple[Against, ...]:
+def _as_published(root: Path, dataset: str) -> tuple[Compared, ...]:
     plan, rules = ranking_plan(), load_rules()
     return tuple(compare_as_published(_groups(root), dataset=dataset, plan=plan, rules=rules))
 
 
 @cache
-def _same_start(root: Path, dataset: str, start: str) -> tuple[Against, ...]:
+def _same_start(root: Path, dataset: str, start: str) -> tuple[Compared, ...]:
     plan, rules = ranking_plan(), load_rules()
     found = {
         model: find_group(_groups(root), plan.config(dataset, model, start))
@@ -267,7 +267,7 @@ def _same_start(root: Path, dataset: str, start: str) -> tuple[Against, ...]:
     return tuple(compare_focus(focus, found, plan=plan, rules=rules))
 
 
-def same_start(start: str, others: tuple[str, ...] | None = None) -> list[Against]:
+def same_start(start: str, others: tuple[str, ...] | None = None) -> list[Compared]:
     """Return the network against others of the same start, on all data sets run."""
     return [
         c

@@ -7,13 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from helpers.config import make_config
-from helpers.data.phantom import make_phantom
 from helpers.explain.run_maps import open_maps
 from helpers.paths import results_root
 from helpers.predict.checkpoint import open_checkpoint, public_name
 from helpers.runs import weights
-from helpers.runs.experiment import run_experiment
 from helpers.runs.store import (
     RunError,
     find_run,
@@ -27,26 +24,10 @@ from helpers.training.inference import as_tensor, prepare
 from tests.fabricated import fabricate_run
 
 
-@pytest.fixture
-def phantom(monkeypatch):
-    splits = make_phantom(n_train=32, n_val=16, n_test=16)
+@pytest.fixture(autouse=True)
+def phantom(monkeypatch, splits):
     monkeypatch.setattr(weights, "load_dataset", lambda name: splits)
     return splits
-
-
-@pytest.fixture
-def run(results_tree, phantom):
-    config = make_config(
-        recipe="quick",
-        dataset="phantom",
-        model="mobilenet_v2",
-        seed=3,
-        pretrained="none",
-        profile="quick",
-        image_size=28,
-        epochs=1,
-    )
-    return run_experiment(config, splits=phantom)
 
 
 def test_a_run_without_weights_says_how_to_get_them(results_tree):
@@ -58,7 +39,7 @@ def test_a_run_without_weights_says_how_to_get_them(results_tree):
 def test_weights_are_the_ones_that_were_selected(run):
     model = weights.load_model(run)
     assert not model.training
-    state = load_file(run.path / weights.FILE)
+    state = load_file(run.path / weights.WEIGHTS)
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -69,14 +50,14 @@ def test_weights_of_another_network_are_refused(run):
 
 
 def test_damaged_weights_are_named(run):
-    file = run.path / weights.FILE
+    file = run.path / weights.WEIGHTS
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(RunError, match=f"{weights.FILE} is damaged"):
+    with pytest.raises(RunError, match=f"{weights.WEIGHTS} is damaged"):
         weights.load_model(run)
 
 
 def test_restored_weights_are_the_lost_ones_and_the_run_stays(run):
-    file = run.path / weights.FILE
+    file = run.path / weights.WEIGHTS
     lost, record = load_file(file), (run.path / "run.json").read_bytes()
     file.unlink()
     restored = weights.restore(run)
@@ -94,12 +75,12 @@ def made_elsewhere(run):
     for split in ("val", "test"):
         stored[f"{split}_probabilities"] = stored[f"{split}_probabilities"][:, ::-1]
     np.savez(run.path / "predictions.npz", **stored)
-    (run.path / weights.FILE).unlink()
+    (run.path / weights.WEIGHTS).unlink()
     return load_run(run.path)
 
 
 def test_another_network_is_kept_as_a_replica(run, capsys):
-    lost, before = load_file(run.path / weights.FILE), run.predictions("test")[1]
+    lost, before = load_file(run.path / weights.WEIGHTS), run.predictions("test")[1]
     run = made_elsewhere(run)
     files = {f.name: f.read_bytes() for f in run.path.iterdir() if f.suffix != ".lock"}
     assert weights.main([str(run.path)]) == 0
@@ -113,10 +94,10 @@ def test_another_network_is_kept_as_a_replica(run, capsys):
     assert replica.config == run.config and replica.path.parent == run.path / "replicas"
     assert np.array_equal(replica.predictions("test")[1], before)
     assert replica.record["env"]["processor"] and replica.record["env"]["instruction_set"]
-    found = load_file(replica.path / weights.FILE)
+    found = load_file(replica.path / weights.WEIGHTS)
     assert all(torch.equal(value, found[name]) for name, value in lost.items())
     assert {f: (run.path / f).read_bytes() for f in files} == files
-    assert not (run.path / weights.FILE).exists()
+    assert not (run.path / weights.WEIGHTS).exists()
     assert [r.path for r in list_runs(results_root("quick"))] == [run.path]
     assert list_replicas(replica) == []
 
@@ -141,9 +122,9 @@ def test_a_replica_without_weights_gets_them_again(run):
     run = made_elsewhere(run)
     first = weights.restore(run).run
     record = (first.path / "run.json").read_bytes()
-    (first.path / weights.FILE).unlink()
+    (first.path / weights.WEIGHTS).unlink()
     again = weights.restore(run)
-    assert again.run.path == first.path and (first.path / weights.FILE).exists()
+    assert again.run.path == first.path and (first.path / weights.WEIGHTS).exists()
     assert (first.path / "run.json").read_bytes() == record
 
 
@@ -154,14 +135,14 @@ def test_a_replica_that_does_not_come_back_is_not_overwritten(run):
     with pytest.raises(RunError, match="the code has changed since commit"):
         weights.restore(run)
     assert (replica.path / "run.json").read_bytes() == record
-    assert not (replica.path / weights.FILE).exists()
+    assert not (replica.path / weights.WEIGHTS).exists()
 
 
 def test_other_data_are_refused(run, capsys):
     other = dict(run.record, data=run.record["data"] | {"md5": "1" * 32})
     with pytest.raises(RunError, match="restore the data"):
         weights.restore(type(run)(run.path, other))
-    (run.path / weights.FILE).unlink()
+    (run.path / weights.WEIGHTS).unlink()
     (run.path / "run.json").write_text(json.dumps(other))
     assert weights.main([str(run.path)]) == 1
     assert "error: the stored run" in capsys.readouterr().err
@@ -175,7 +156,7 @@ def test_untrained_networks_follow_their_seed(run):
 
 
 def test_the_command_leaves_weights_that_are_there(run, capsys):
-    before = (run.path / weights.FILE).stat().st_mtime_ns
+    before = (run.path / weights.WEIGHTS).stat().st_mtime_ns
     assert weights.main([str(run.path)]) == 0
     assert "its weights are here" in capsys.readouterr().out
-    assert (run.path / weights.FILE).stat().st_mtime_ns == before
+    assert (run.path / weights.WEIGHTS).stat().st_mtime_ns == before

@@ -11,9 +11,10 @@ from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
 from study.claims.outcome import VERDICTS
 from study.claims.paper_b.wiring import CHECKS
+from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.published import Published, parse_printed
-from study.ranking import Against, JudgedClaim
+from study.ranking import JudgedClaim
 from study.verdicts import (
     COMPATIBLE,
     CONTRADICTED,
@@ -122,7 +123,7 @@ IN_WORDS = [
 
 
 def against(*verdicts):
-    return [Against(str(i), "a network", None, None, verdict=v) for i, v in enumerate(verdicts)]
+    return [Compared(str(i), "a network", None, None, verdict=v) for i, v in enumerate(verdicts)]
 
 
 PARTS = [
