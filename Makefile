@@ -21,6 +21,9 @@ SNAKEMAKE := $(BIN)/python -m snakemake --quiet host progress reason rules \
 	--nolock --rerun-incomplete --keep-going --rerun-triggers mtime
 WHERE := $(if $(filter local,$(EXECUTOR)),--cores $(CORES),--executor $(EXECUTOR) --jobs $(JOBS))
 
+# Many containers forbid Python to keep compiled code; each of a dozen processes would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # One instruction set for all processors, slower: params/portable.env says what and why.
 ifeq ($(REPRO_PORTABLE),1)
 include params/portable.env
