@@ -16,6 +16,9 @@ FETCHED = re.compile(
     re.IGNORECASE,
 )
 
+# As typography leaves "| --- | --- |".
+RAW_TABLE = re.compile(r"\|\s*(?:—|---|-–)\s*\|")
+
 
 def test_every_claim_has_an_address_and_its_check():
     page = claims_page()
@@ -48,7 +51,9 @@ def test_the_book_is_built_without_a_warning_and_asks_no_other_host(tmp_path):
     pages = [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.css")]
     assert len(pages) > len(list((root / "notebooks").glob("*.ipynb")))
     for page in pages:
-        assert not FETCHED.findall(page.read_text(encoding="utf-8")), page
+        text = page.read_text(encoding="utf-8")
+        assert not FETCHED.findall(text), page
+        assert not RAW_TABLE.search(text), f"{page}: a Markdown table shown as text"
     assert 'id="B26"' in (tmp_path / "docs" / "claims.html").read_text(encoding="utf-8")
     images = (tmp_path / "_images").iterdir()
     assert sum(image.suffix == ".png" for image in images) > 20
