@@ -4,15 +4,24 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from study.claims.check import joined
+from study.claims import real_time  # noqa: F401
+from study.claims.check import CHECKS
 from study.claims.ledger import PAPERS, QUESTION, Claim, load_claims
 from study.claims.outcome import VERDICTS, Outcome
-from study.claims.paper_a.wiring import CHECKS as OF_PAPER_A
-from study.claims.paper_b.wiring import CHECKS as OF_PAPER_B
+from study.claims.paper_a import wiring  # noqa: F401
+from study.claims.paper_b import (  # noqa: F401
+    against,
+    confusion,
+    course,
+    data,
+    efficiency,
+    gains,
+    interpretation,
+    results,
+    scale,
+    sizes,
+)
 from study.verdicts import CANNOT, REVIEWERS_QUESTION
-
-CHECKS = joined(OF_PAPER_A, OF_PAPER_B)
-
 
 # Every claim has one of these.
 STATES = (*VERDICTS, CANNOT)
@@ -54,7 +63,7 @@ def judge_claims(ids: Collection[str] = ()) -> tuple[Judged, ...]:
         KeyError: a claim that can be checked has no check.
     """
     return tuple(
-        Judged(claim, None if claim.cannot else CHECKS[claim.id]())
+        Judged(claim, None if claim.cannot else CHECKS[claim.id](claim))
         for claim in load_claims()
         if not ids or claim.id in ids
     )

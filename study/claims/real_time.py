@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from study.claims.check import checks
+from study.claims.measured import one_image
 from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.verdicts import NOT_REPRODUCED, NOT_RUN, UNDERSPECIFIED
 
@@ -9,6 +11,7 @@ from study.verdicts import NOT_REPRODUCED, NOT_RUN, UNDERSPECIFIED
 FRAMES = 15.0
 
 
+@checks("A03", "B140", measured=one_image)
 def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool) -> Outcome:
     """Judge "suited to real-time use" by the time that one image takes on our processor.
 
@@ -33,7 +36,6 @@ def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool
         verdict=NOT_REPRODUCED if slow else UNDERSPECIFIED,
         evidence=f"No time, image size, memory or bound is printed. One image takes ({device}): "
         f"{listed}; an angiogram of {FRAMES:g} frames a second leaves {1000 / FRAMES:.0f} ms.",
-        figures=dict(known),
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )

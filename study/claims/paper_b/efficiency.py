@@ -1,10 +1,17 @@
 """Paper B's statements on speed and memory, none of which it measures, against ours."""
 
 from helpers.metrics.scores import Estimate
+from study.claims.check import checks
+from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome
+from study.claims.paper_b import stored
 from study.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
+# Most that an exported network may differ, as a share of the scale of its logits.
+EXPORT_SHARE = 1e-3
 
+
+@checks("B111", "B112", measured=lambda claim: stored.time_ratios(claim.ours))
 def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "faster inference than the other network".
 
@@ -31,12 +38,20 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
         verdict=NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
         evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan was "
         "in plain PyTorch then; its authors' is a kernel for GPUs. No device is named.",
-        figures={name: r.value for name, r in known.items()},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
 
 
+def _peaks(claim: Claim) -> dict[str, int | str | None]:
+    return {
+        "ours": stored.peak(claim.ours, "medspectralnet"),
+        "theirs": stored.peak(claim.ours, "medmamba_t"),
+        "device": {"cpu": "a CPU", "cuda": "a GPU"}[claim.ours],
+    }
+
+
+@checks("B113", "B139", measured=_peaks)
 def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome:
     """Judge "reduced memory" beside the other network.
 
@@ -60,13 +75,13 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
         evidence=f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
         f"{theirs / 2**20:.0f} MiB"
         + (", the other's scan in plain PyTorch." if device == "a CPU" else "."),
-        figures={"ours": float(ours), "theirs": float(theirs)},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
 
 
-def exports(*, row: dict | None, at_most: float) -> Outcome:
+@checks("B114", measured=lambda claim: {"row": stored.export_row()})
+def exports(*, row: dict | None, at_most: float = EXPORT_SHARE) -> Outcome:
     """Judge "can be deployed" in the part that can be tried: export to a portable format.
 
     Rule: "not reproduced" where the exported network does not give the same logits within `at_most`
@@ -87,12 +102,12 @@ def exports(*, row: dict | None, at_most: float) -> Outcome:
         evidence=f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their "
         "scale; that it runs fast or with little power on a small device is measured neither there "
         "nor here.",
-        figures={"share": share},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
 
 
+@checks("B138", measured=lambda claim: stored.time_ratios(claim.ours))
 def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "more efficient batch processing, and so enhanced throughput" beside the other network.
 
@@ -119,7 +134,6 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
         verdict=NOT_REPRODUCED if many.low > one.high else UNDERSPECIFIED,
         evidence=f"As many images in the same time as the other, on a CPU: {listed}. The other's "
         "scan was in plain PyTorch; a GPU, which section 4.7.2 speaks of, was not at hand.",
-        figures={"one": one.value, "many": many.value},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )

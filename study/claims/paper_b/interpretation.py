@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from study.claims.check import checks
 from study.claims.outcome import (
     OPEN_CHOICE,
     STAND_IN,
@@ -10,6 +11,7 @@ from study.claims.outcome import (
     in_ledger,
     verdict_of_measures,
 )
+from study.claims.paper_b import stored
 from study.claims.seeds import mean_over_seeds
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.verdicts import IN_PART, NOT_RUN, UNDERSPECIFIED, on_all
@@ -19,6 +21,10 @@ _STUDY = "results/localisation"
 _NEEDS = "Needed: the measured maps of `params/localisation.yaml`."
 
 
+@checks(
+    *("B106", "B107"),
+    measured=lambda claim: {"finding": stored.layer(claim.ours), "level": stored.level()},
+)
 def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
     """Judge "this layer's maps concentrate on the lesion".
 
@@ -36,12 +42,12 @@ def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
         f"{finding.title}, {chance.value:+.3f} of the map's energy more in the box than chance; "
         f"not shown to be better than {len(missed)} of {len(finding.against)} controls "
         f"({', '.join(missed) or 'none'}): {finding.verdict}.",
-        figures={"over_chance": chance.value, "missed": float(len(missed))},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )
 
 
+@checks("B108", measured=lambda claim: {"findings": stored.map_progression()})
 def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
     """Judge "from emerging localisation (ContextGate) to precise focusing (SpectralFlow)".
 
@@ -56,12 +62,13 @@ def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
     return Outcome(
         verdict=in_ledger(on_all([f.verdict for f in findings])),
         evidence=f"On angiograms with lesion boxes: {listed}.",
-        figures={f.title: f.difference.value for f in findings},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )
 
 
+@checks("B109", measured=lambda claim: {"findings": stored.spread(claim, breast=True)})
+@checks("B110", measured=lambda claim: {"findings": stored.spread(claim, breast=False)})
 def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
     """Judge "distributed for normal, focused for abnormal".
 
@@ -80,7 +87,6 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
         verdict=in_ledger(on_all([f.sign.verdict for f in findings])),
         evidence="Share of the image that holds half of the map, in images of the released class "
         f"without disease and of the other: {listed}.",
-        figures={f"{f.dataset} {f.title}": f.sign.difference.value for f in findings},
         limits=(OPEN_CHOICE,)
         if all(f.dataset.startswith("breastmnist") for f in findings)
         else (STAND_IN, OPEN_CHOICE),
@@ -88,6 +94,7 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
     )
 
 
+@checks("B121", measured=lambda claim: stored.gate_scatter(claim.ours))
 def varies_within_class(
     *, trained: Sequence[float], untaught: Mapping[str, Sequence[float]]
 ) -> Outcome:
@@ -114,7 +121,6 @@ def varies_within_class(
         evidence="On angiograms, all of one class: the share of the image that holds half of the "
         f"gate's map scatters by {statistics.fmean(trained):.3f} over the images; more than in the "
         f"same layer untaught by: {listed}.",
-        figures={name: m.value for name, m in more.items()},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )

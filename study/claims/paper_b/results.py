@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from study.claims.check import checks
+from study.claims.ledger import Claim
 from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger
+from study.claims.paper_b import stored
 from study.compare import Compared
 from study.levels import Level
 from study.published import Published
@@ -29,16 +32,21 @@ _SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
 _NO_ANSWER = (NOT_RUN, SHORT)
 
 
-def table3(*, level: Level, epochs: Published) -> Outcome:
+@checks(
+    *("B01", "B02", "B03", "B04", "B05", "B06"),
+    measured=lambda claim: {"level": stored.network_level(claim)},
+)
+def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
     """Judge a printed accuracy.
 
     Rule: `levels.judge_level`; lower or higher is "not reproduced".
 
     Args:
+        printed: in %.
         level: the number beside our runs.
         epochs: of the paper.
     """
-    printed, ours = level.published, level.one_more
+    ours = level.one_more
     if ours is None or ours.low is None:
         return Outcome(
             verdict=NOT_RUN,
@@ -65,6 +73,7 @@ def table3(*, level: Level, epochs: Published) -> Outcome:
     )
 
 
+@checks("B78", "B85", "B99", measured=stored.claim_in_words)
 def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[str]) -> Outcome:
     """Judge a claim in words by the verdicts of `params/ranking.yaml`.
 
@@ -95,12 +104,18 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     return Outcome(
         verdict=verdict,
         evidence=f"{said}.{needs}",
-        figures={"shown": float(published.shown), "contrary": float(published.contrary)},
         limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
         runs=("ranking",),
     )
 
 
+@checks(
+    "B79",
+    measured=lambda claim: {
+        "against": stored.as_published(tuple(claim.beside)),
+        "missing": stored.missing(),
+    },
+)
 def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge "our model is below these on some data sets".
 
@@ -120,11 +135,17 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
         evidence=f"Of {len(verdicts)} comparisons on the data sets run, the other is shown to be "
         f"better in {verdicts.count(SHOWN_REVERSED)}, ours in {verdicts.count(SHOWN)}; not judged "
         f"yet: {sum(v in OPEN for v in verdicts)}.",
-        figures={"other": float(verdicts.count(SHOWN_REVERSED)), "n": float(len(verdicts))},
         runs=("ranking",),
     )
 
 
+@checks(
+    "B86",
+    measured=lambda claim: {
+        "against": stored.same_start("imagenet", tuple(claim.beside)),
+        "missing": stored.missing(),
+    },
+)
 def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge an advantage over plain networks with the same start, weights and training.
 
@@ -132,7 +153,6 @@ def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Out
     data set is missing, else "not run".
     """
     verdicts = [c.verdict for c in against]
-    failed = [v for v in verdicts if v in (SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE)]
     verdict = in_ledger(on_all(verdicts))
     if missing and verdict == SHOWN:
         verdict = NOT_RUN
@@ -146,12 +166,15 @@ def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Out
         verdict=verdict,
         evidence=f"Ours less theirs: {listed or 'nothing stored'}."
         + (f" Not run: {', '.join(missing)}." if missing else ""),
-        figures={"failed": float(len(failed)), "n": float(len(verdicts))},
         limits=(BUDGET, OPEN_CHOICE) if verdict not in _NO_ANSWER else (),
         runs=("ranking",),
     )
 
 
+@checks(
+    *("B100", "B102", "B103", "B104", "B105"),
+    measured=lambda claim: {"compared": stored.compared_beside(claim)},
+)
 def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
@@ -162,7 +185,6 @@ def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence="; ".join(_said(c) for c in compared) + ".",
-        figures={c.pair.name: c.auc.value if c.auc else None for c in compared},
         limits=(OPEN_CHOICE, BUDGET) if verdict not in _NO_ANSWER else (),
         runs=("table2",),
     )
@@ -179,6 +201,7 @@ def _said(c: Compared) -> str:
     )
 
 
+@checks("B101", measured=lambda claim: {"best": stored.optimizers()})
 def best_optimizer(*, best: dict[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
@@ -191,12 +214,27 @@ def best_optimizer(*, best: dict[str, str]) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence="; ".join(f"{name}: {v}" for name, v in best.items()) + ".",
-        figures={"judged": float(len(best) - len(open_))},
         limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
         runs=("table2",),
     )
 
 
+def _gaps(figure: str):
+    def measured(claim: Claim) -> dict[str, list[float]]:
+        gaps = {cutmix: stored.train_gaps(figure, cutmix=cutmix) for cutmix in (True, False)}
+        return {"with_it": gaps[True], "without": gaps[False]}
+
+    return measured
+
+
+@checks("B131", what="training less validation loss", scale=1, spec="+.2f", measured=_gaps("loss"))
+@checks(
+    "B53",
+    what="validation less training accuracy, in points,",
+    scale=100,
+    spec="+.1f",
+    measured=_gaps("accuracy"),
+)
 def augmentation_lowers(
     *, with_it: Sequence[float], without: Sequence[float], what: str, scale: float, spec: str
 ) -> Outcome:
@@ -225,7 +263,6 @@ def augmentation_lowers(
         f"({len(with_it)} seeds), {b:{spec}} without ({len(without)} seeds), same network and "
         "data: images that are mixed and erased are harder than those of the test. So the sign "
         "alone says nothing of generalisation.",
-        figures={"with": a, "without": b},
         limits=(STAND_IN, OPEN_CHOICE, BUDGET),
         runs=("table2",),
     )

@@ -3,12 +3,20 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from study.claims.check import Whole, checks
 from study.claims.outcome import OPEN_CHOICE, Outcome
-from study.claims.paper_b.sizes import COUNTED
+from study.claims.paper_b import stored
+from study.claims.paper_b.sizes import COUNTED, MAPS, RELEASED, patch_sides
 from study.published import NOT_GIVEN, Published
 from study.verdicts import NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
+@checks(
+    "B137",
+    measured=lambda claim: {
+        "macs": stored.self_attention(round(claim.value("channels").value), MAPS)
+    },
+)
 def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
     """Judge "the cost of self-attention is quadratic in the number of pixels".
 
@@ -26,20 +34,25 @@ def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
         verdict=REPRODUCED if quadratic else NOT_REPRODUCED,
         evidence=f"Million multiply-accumulates of self-attention by map: {listed}. Per place "
         f"they grow by {min(slopes):.0f} to {max(slopes):.0f} for each further place.",
-        figures={f"slope {i}": slope for i, slope in enumerate(slopes)},
         runs=(COUNTED,),
     )
 
 
+@checks(
+    "B133",
+    measured=lambda claim: {
+        "costs": {side: stored.counts("medspectralnet", side).macs / 1e9 for side in RELEASED}
+    },
+)
 def file_size(
     *,
     given: Published,
-    files: Sequence[int],
     costs: Mapping[int, float],
     printed: Published,
     record: Published,
-    sides: Sequence[int],
-    stride: Published,
+    patches: Published,
+    stride: Whole,
+    files: Sequence[int] = RELEASED,
 ) -> Outcome:
     """Judge whether the size of the images can be told: of the files, and as the network sees them.
 
@@ -48,15 +61,16 @@ def file_size(
 
     Args:
         given: size of the files.
-        files: sides of the files that are released, in pixels.
         costs: side of the network's input -> its multiply-accumulates, 10^9.
         printed: the printed cost, 10^9.
         record: where the data are said to be from.
-        sides: of the patches, in places of the map.
+        patches: their sides, in places of the map.
         stride: pixels a place.
+        files: sides of the files that are released, in pixels.
     """
+    sides = patch_sides(patches)
     nearest = min(costs, key=lambda side: abs(costs[side] - printed.value))
-    least = min(sides) * int(stride.value)
+    least = min(sides) * stride
     listed = ", ".join(f"{side} px {cost:.2f}" for side, cost in costs.items())
     small = [side for side in files if side < least]
     return Outcome(
@@ -67,6 +81,5 @@ def file_size(
         f"enlarged ('standard resizing', section 4.5). The network takes {listed} (10^9); printed: "
         f"{printed.printed}, nearest at {nearest} px, to which files of any of these sizes can "
         "have been brought.",
-        figures={"nearest": float(nearest), "least": float(least)},
         limits=(OPEN_CHOICE,),
     )

@@ -1,7 +1,9 @@
-"""What paper B's checks are given: published values, counts, stored runs and measurements."""
+"""What paper B's checks are given of ours: counts, stored runs and measurements."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import load_run
+from study.claims.ledger import Claim
 from study.claims.measured import store
 from study.compare import Compared, best_optimizers, compare_family
 from study.epoch_choice import curve_rows
@@ -44,58 +47,7 @@ SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist
 RECIPES = ("common", "ranking", "table2", "paper_b")
 
 
-# --- published ------------------------------------------------------------------------------------
-
-
-def b(table: str, row: str, column: str) -> Published:
-    """Return a value that paper B prints."""
-    return lookup(paper="B", table=table, row=row, column=column)
-
-
-def accuracy(dataset: str) -> Published:
-    """Return paper B's own accuracy."""
-    return b("Table 3", "MedSpectralNet", f"{dataset}/accuracy")
-
-
-def benchmark(system: str, dataset: str) -> Published:
-    """Return a comparator's accuracy in the benchmark's own paper."""
-    column = f"{dataset}/accuracy"
-    return lookup(paper="medmnist_v2", table="Table 3", row=system, column=column)
-
-
-def medmamba(dataset: str) -> Published:
-    """Return MedMamba-T's accuracy in its own paper."""
-    column = f"{dataset}/accuracy"
-    return lookup(paper="medmamba", table="results", row="MedMamba-T", column=column)
-
-
-def against_medmamba() -> dict[str, tuple[Published, Published]]:
-    """Return both accuracies by data set."""
-    return {dataset: (accuracy(dataset), medmamba(dataset)) for dataset in SIX}
-
-
-def released(dataset: str, column: str) -> Published:
-    """Return a property of a released data set."""
-    return lookup(paper="medmnist", table="splits", row=dataset, column=column)
-
-
-def n_test(dataset: str) -> int:
-    """Return how many test images a released data set has."""
-    return int(released(dataset, "test").value)
-
-
-def total_images(dataset: str) -> int:
-    """Return how many images a released data set has."""
-    return sum(int(released(dataset, split).value) for split in ("train", "val", "test"))
-
-
-def ends(band: Published) -> list[Published]:
-    """Return both ends of a printed range as values of their own."""
-    printed = band.printed.split("-")
-    return [
-        Published(float(p), p, band.mark, band.source, band.unit, low=float(p), high=float(p))
-        for p in printed
-    ]
+# --- other papers, released sets -----------------------------------------------------------------
 
 
 def higher_public(dataset: str) -> dict[str, Published]:
@@ -104,15 +56,6 @@ def higher_public(dataset: str) -> dict[str, Published]:
     table = table[(table["paper"] != "B") & (table["mark"] != "M") & table["value"].notna()]
     keys = table[["paper", "table", "row", "column"]].to_dict("records")
     return {f"{key['row']}, {key['paper']}": lookup(**key) for key in keys}
-
-
-def plain_pretrained(dataset: str) -> dict[str, Published]:
-    """Return the published accuracies of a plain ResNet-18 from ImageNet weights."""
-    table = load_published()
-    wanted = (table["paper"] == "doerrich2025") & (table["column"] == f"{dataset}/accuracy")
-    rows = table[wanted & table["row"].str.startswith("ResNet-18")]
-    keys = rows[["paper", "table", "row", "column"]].to_dict("records")
-    return {key["row"]: lookup(**key) for key in keys}
 
 
 def timed() -> int:
@@ -158,6 +101,14 @@ def both_gmacs(model: str) -> tuple[float, float]:
     return giga_macs(model, num_classes=NUM_CLASSES, image_size=IMAGE_SIZE)
 
 
+def size_beside(claim: Claim) -> dict[str, float | None]:
+    """Return our count of the network beside a printed size, in the unit of that."""
+    if claim.value("printed").unit == "M":
+        return {"counted": millions(claim.ours), "up_to": None}
+    counted, up_to = both_gmacs(claim.ours)
+    return {"counted": counted, "up_to": up_to}
+
+
 @cache
 def backbone() -> tuple[float, tuple[int, ...]]:
     """Return a ResNet-18's parameters without classifier, in millions, and its map's shape."""
@@ -171,9 +122,8 @@ def backbone() -> tuple[float, tuple[int, ...]]:
 
 
 @cache
-def spectralflow(sides: tuple[int, ...]) -> tuple[int, dict[int, int]]:
+def spectralflow(channels: int, sides: tuple[int, ...]) -> tuple[int, dict[int, int]]:
     """Return SpectralFlow's parameters, and its multiply-accumulates by side of the map."""
-    channels = int(b("methods", "backbone", "channels").value)
     with torch.device("meta"):
         module = SpectralFlow(channels=channels).eval()
     macs = {}
@@ -186,10 +136,10 @@ def spectralflow(sides: tuple[int, ...]) -> tuple[int, dict[int, int]]:
 
 
 @cache
-def self_attention(sides: tuple[int, ...]) -> dict[int, int]:
+def self_attention(channels: int, sides: tuple[int, ...]) -> dict[int, int]:
     """Return what self-attention with SpectralFlow's parameters takes, by side of the map."""
     with torch.device("meta"):
-        module = SelfAttention.with_parameters(spectralflow(sides)[0])
+        module = SelfAttention.with_parameters(spectralflow(channels, sides)[0])
     width = module.attention.embed_dim
     return {side: count_macs(module, image_size=side, in_channels=width) for side in sides}
 
@@ -216,10 +166,11 @@ def network_groups(dataset: str) -> list[Group]:
     return [group for group in of_set if any(stands_beside(c, group) for c in chosen)]
 
 
-def network_level(dataset: str) -> Level:
-    """Return the network's printed accuracy on a data set beside our runs."""
-    key = {"paper": "B", "table": "Table 3", "row": "MedSpectralNet"}
-    return judge_level(groups(), **key, dataset=dataset, rules=load_rules())
+def network_level(claim: Claim) -> Level:
+    """Return the printed accuracy of a claim beside our runs."""
+    (key,) = claim.given["printed"]
+    of = {"paper": key.paper, "table": key.table, "row": key.row, "dataset": key.dataset}
+    return judge_level(groups(), **of, rules=load_rules())
 
 
 @cache
@@ -277,12 +228,13 @@ def same_start(start: str, others: tuple[str, ...] | None = None) -> list[Compar
     ]
 
 
-def claim_in_words(index: int) -> dict:
-    """Return the inputs of `results_b.in_words` for a claim of `params/ranking.yaml`."""
-    claim = ranking_plan().claims[index]
+def claim_in_words(claim: Claim) -> dict[str, Any]:
+    """Return the inputs of `results.in_words`: the words of `params/ranking.yaml` on the others."""
+    others = tuple(claim.beside.values())
+    words = next(words for words in ranking_plan().claims if words.others == others)
     return {
-        "scratch": judge_claim(claim, same_start("none")),
-        "published": judge_claim(claim, as_published()),
+        "scratch": judge_claim(words, same_start("none")),
+        "published": judge_claim(words, as_published()),
         "missing": missing(),
     }
 
@@ -291,6 +243,11 @@ def compared(family: str, *names: str) -> list[Compared]:
     """Return comparisons of `params/table2.yaml`, of one family, by name or all."""
     found = _family(results_root(), family)
     return [c for c in found if not names or c.pair.name in names]
+
+
+def compared_beside(claim: Claim) -> list[Compared]:
+    """Return the comparison beside a claim, "blocks: both", or all of a family, "cutmix"."""
+    return compared(*claim.ours.split(": "))
 
 
 @cache
@@ -318,10 +275,10 @@ def train_gaps(figure: str, *, cutmix: bool) -> list[float]:
     return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
 
 
-def rarest_share(dataset: str) -> float | None:
-    """Return the share of the rarest class of a stored test split, None without a run."""
-    supports = class_supports(dataset)
-    return min(supports.values()) / sum(supports.values()) if supports else None
+def rarest_shares() -> dict[str, float | None]:
+    """Return the share of the rarest class of each stored test split, None without a run."""
+    supports = {dataset: class_supports(dataset) for dataset in SIX}
+    return {d: min(n.values()) / sum(n.values()) if n else None for d, n in supports.items()}
 
 
 def class_supports(dataset: str) -> dict[str, int] | None:
@@ -333,49 +290,57 @@ def class_supports(dataset: str) -> dict[str, int] | None:
     return {f"class {label}": sum(row) for label, row in enumerate(rows)}
 
 
-def class_areas(dataset: str, measure: str, *, label: int | None = None) -> list[list[float]]:
-    """Return class-wise areas of each seed of the network's nearest protocol; none without runs."""
-    found = network_groups(dataset)
+def class_areas(claim: Claim) -> list[list[float]]:
+    """Return class-wise areas of each seed of the network's nearest protocol; none without runs.
+
+    The printed value's column names data set and area ("organsmnist/auc"), its row one class
+    ("class 10") or all.
+    """
+    (key,) = claim.given["printed"]
+    found = network_groups(key.dataset)
     if not found:
         return []
     group = max(found, key=lambda g: (g.config["epochs"], g.source_size))
+    area = key.column.partition("/")[2]
     return [
         [
-            row[measure]["value"]
+            row[area]["value"]
             for i, row in enumerate(run.record["per_class"])
-            if label is None or i == label
+            if key.row in (f"class {i}", "per class")
         ]
         for run in group.runs
     ]
 
 
-def long_courses(dataset: str, figures: dict[str, str]) -> dict[str, list[list[float]]]:
+def long_courses(
+    dataset: str, figures: Mapping[str, str], *, epochs: Published
+) -> dict[str, list[list[float]]]:
     """Return curves of runs as long as the paper's, by epoch and seed; none without such runs.
 
     Args:
         dataset: name.
         figures: title -> figure of the history.
+        epochs: of the paper.
     """
-    epochs = b("methods", "training", "epochs").value
-    runs = [r for g in network_groups(dataset) if g.config["epochs"] >= epochs for r in g.runs]
+    long = [g for g in network_groups(dataset) if g.config["epochs"] >= epochs.value]
     return {
-        title: [[row[figure] for row in run.record["history"]] for run in runs]
+        title: [[row[figure] for row in run.record["history"]] for g in long for run in g.runs]
         for title, figure in figures.items()
     }
 
 
 def curves_at(
-    dataset: str, figures: dict[str, str], *, epoch: int | None = None, scale: float = 1
+    claim: Claim, figures: Mapping[str, str], *, epoch: int | None = None, scale: float = 1
 ) -> dict[str, float] | None:
     """Return curves after an epoch, by default the last, mean over seeds; None without such runs.
 
     Args:
-        dataset: name.
+        claim: names the data set, and the paper's epochs.
         figures: title -> figure of the history.
         epoch: from 1.
         scale: factor.
     """
-    found = long_courses(dataset, figures)
+    found = long_courses(claim.dataset, figures, epochs=claim.value("epochs"))
     if not all(found.values()):
         return None
     at = -1 if epoch is None else epoch - 1
@@ -419,7 +384,7 @@ def map_progression() -> list:
     return _maps(results_root())[1]
 
 
-def gate_scatter(layer: str) -> dict:
+def gate_scatter(layer: str) -> dict[str, Any]:
     """Return the inputs of `interpretation.varies_within_class`; empty without maps."""
     study = load_localisation_plan().study("arcade")
     if not is_measured(study):
@@ -432,10 +397,7 @@ def gate_scatter(layer: str) -> dict:
         )
         return np.nanstd(areas, axis=1, ddof=1).tolist()
 
-    return {
-        "trained": scatter(TRAINED),
-        "untaught": {name: scatter(name) for name in UNTAUGHT},
-    }
+    return {"trained": scatter(TRAINED), "untaught": {name: scatter(name) for name in UNTAUGHT}}
 
 
 @cache
@@ -448,17 +410,17 @@ def _spread(root: Path) -> list:
         return []
 
 
-def spread(layers: tuple[str, ...], *, breast: bool) -> list:
+def spread(claim: Claim, *, breast: bool) -> list:
     """Return how widely the maps of both classes are spread, on the paper's set or on others."""
     return [
         f
         for f in _spread(results_root())
-        if f.layer in layers and f.dataset.startswith("breastmnist") == breast
+        if f.layer in claim.beside and f.dataset.startswith("breastmnist") == breast
     ]
 
 
 def time_ratios(device: str) -> dict:
-    """Return the inputs of `efficiency_b.faster`, for the two networks of the plan's claim."""
+    """Return the inputs of `efficiency.faster`, for the two networks of the plan's claim."""
     plan, found = load_efficiency_plan(), store(device)
     ratios = {}
     for batch in (plan.latency_batch, plan.throughput_batch):

@@ -34,7 +34,8 @@ from study.verdicts import CANNOT, COMPATIBLE, CONTRADICTED, MEANING, NOT_RUN, R
 def claim(name, kind="result", cannot=""):
     check = "" if cannot else "by counting"
     source = (("A", "Table 2", "test", "accuracy"),)
-    return Claim(name, name[0], "Table 2", f"Claim | {name}.", "85 %", kind, check, source, cannot)
+    what = (name, name[0], "Table 2", f"Claim | {name}.", "85 %", kind, check)
+    return Claim(*what, sources=source, given={}, beside={}, cannot=cannot)
 
 
 def printed(text, unit="%"):
