@@ -3,25 +3,19 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 
-from study.claims import real_time  # noqa: F401
+from study.claims import confusion, paper_a, paper_b, real_time  # noqa: F401
 from study.claims.check import CHECKS
 from study.claims.ledger import PAPERS, QUESTION, Claim, load_claims
 from study.claims.outcome import VERDICTS, Outcome
-from study.claims.paper_a import wiring  # noqa: F401
-from study.claims.paper_b import (  # noqa: F401
-    against,
-    confusion,
-    course,
-    data,
-    efficiency,
-    gains,
-    interpretation,
-    results,
-    scale,
-    sizes,
-)
 from study.verdicts import CANNOT, REVIEWERS_QUESTION
+
+# A check registers itself where it is defined.
+for package in (paper_a, paper_b):
+    for module in iter_modules(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
 
 # Every claim has one of these.
 STATES = (*VERDICTS, CANNOT)

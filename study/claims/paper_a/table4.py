@@ -1,25 +1,24 @@
 """Paper A's Table 4 by its own numbers: counts, gains, and what 120 images can show."""
 
 import math
-from collections.abc import Mapping
 
 from scipy import stats
 
 from helpers.metrics.power import auc_error, best_mcnemar, most_losses, newcombe, power
 from helpers.metrics.scores import LEVEL
 from study.claims.arithmetic import difference, images
+from study.claims.check import ByColumn, ByRow, ByRowAndColumn, Whole, checks
 from study.claims.outcome import Outcome
 from study.published import Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
-def above_all(
-    *, ours: Mapping[str, Published], others: Mapping[str, Mapping[str, Published]]
-) -> Outcome:
+@checks("A41")
+def above_all(*, ours: ByColumn, others: ByRowAndColumn) -> Outcome:
     """Check that ours is the highest of the table in each metric.
 
-    Verdict: reproduced where it is, else contradicted.
+    Rule: reproduced where it is, else contradicted.
     """
     behind = [
         f"{metric} of {name}"
@@ -35,27 +34,27 @@ def above_all(
     return Outcome(
         verdict=CONTRADICTED if behind else REPRODUCED,
         evidence=f"{listed}{'; not below: ' + ', '.join(behind) if behind else ''}.",
-        figures={metric: value.value for metric, value in ours.items()},
     )
 
 
+@checks("A47", "A48", "A49", "A50", "A51")
 def printed_gain(*, ours: Published, theirs: Published, printed: Published) -> Outcome:
     """Check that a stated gain is the difference of the table's rows.
 
-    Verdict: reproduced where the difference gives the printed digits, else contradicted.
+    Rule: reproduced where the difference gives the printed digits, else contradicted.
     """
     found = difference(ours, theirs)
     return Outcome(
         verdict=REPRODUCED if matches(found, printed) else CONTRADICTED,
         evidence=f"{ours.printed} - {theirs.printed} = {found:g}; printed is +{printed.printed}.",
-        figures={"difference": found, "published": printed.value},
     )
 
 
-def whole_counts(*, printed: Mapping[str, Published], n: int) -> Outcome:
+@checks("A42")
+def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
     """Check that accuracies are whole counts of the test images.
 
-    Verdict: reproduced where all are, else contradicted.
+    Rule: reproduced where all are, else contradicted.
     """
     counts = {name: images(value, n) for name, value in printed.items()}
     listed = ", ".join(f"{name} {c.images}" for name, c in counts.items())
@@ -65,16 +64,16 @@ def whole_counts(*, printed: Mapping[str, Published], n: int) -> Outcome:
     return Outcome(
         verdict=CONTRADICTED if wrong else REPRODUCED,
         evidence=evidence,
-        figures={name: c.images for name, c in counts.items()},
     )
 
 
-def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
+@checks("A52", "A53", "A54")
+def shown_by_counts(*, ours: Published, theirs: Published, n: Whole) -> Outcome:
     """Check whether two printed accuracies on the same `n` images show which system is better.
 
     The paper does not say where the systems differ, which a paired test needs.
 
-    Verdict: contradicted where ours is not higher; reproduced where Newcombe's interval, as if of
+    Rule: contradicted where ours is not higher; reproduced where Newcombe's interval, as if of
     different images, lies above 0; not reproduced where even the most favourable overlap leaves
     McNemar's p at 5 % or above; else underspecified.
     """
@@ -102,18 +101,17 @@ def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence=evidence,
-        figures={"difference": gap.value, "low": gap.low, "high": gap.high}
-        | {"best p": best, "power": told},
     )
 
 
-def auc_counts(*, printed: Mapping[str, Published], positive: int, negative: int) -> Outcome:
+@checks("A79")
+def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
     """Check that AUCs are counts of (positive, negative) pairs; a tied pair counts half.
 
     A half count takes an odd number of tied pairs. A score that p positives and q negatives share
     ties p q pairs, so at least one score must be shared by an odd number of both.
 
-    Verdict: reproduced where the digits of each hold a whole count; contradicted where one holds
+    Rule: reproduced where the digits of each hold a whole count; contradicted where one holds
     not even a half count; else underspecified: the scores are not printed.
     """
     pairs = positive * negative
@@ -139,7 +137,6 @@ def auc_counts(*, printed: Mapping[str, Published], positive: int, negative: int
     return Outcome(
         verdict=CONTRADICTED if impossible else verdict,
         evidence=evidence,
-        figures={name: found[0] / 2 if found else None for name, found in halves.items()},
     )
 
 
@@ -153,13 +150,14 @@ def _half_counts(value: Published, pairs: int) -> list[int]:
 CLOSEST = 0.9
 
 
-def auc_shown(*, ours: Published, theirs: Published, positive: int, negative: int) -> Outcome:
+@checks("A80", "A81", "A82")
+def auc_shown(*, ours: Published, theirs: Published, positive: Whole, negative: Whole) -> Outcome:
     """Check whether two printed AUCs on the same images show which system is better.
 
     Standard errors by Hanley & McNeil; how far the two are correlated by the common images is not
     printed.
 
-    Verdict: contradicted where ours is not higher; reproduced where the difference is significant
+    Rule: contradicted where ours is not higher; reproduced where the difference is significant
     (5 %, two-sided) without any correlation; not reproduced where it is not even at one of .9; else
     underspecified.
     """
@@ -193,10 +191,11 @@ def auc_shown(*, ours: Published, theirs: Published, positive: int, negative: in
     )
 
 
-def same_twice(*, first: Mapping[str, Published], second: Mapping[str, Published]) -> Outcome:
+@checks("A83")
+def same_twice(*, first: ByColumn, second: ByColumn) -> Outcome:
     """Check that two tables give one system the same numbers.
 
-    Verdict: reproduced where every number is printed alike, else contradicted.
+    Rule: reproduced where every number is printed alike, else contradicted.
     """
     wrong = [name for name, value in first.items() if value.printed != second[name].printed]
     listed = ", ".join(
@@ -205,5 +204,4 @@ def same_twice(*, first: Mapping[str, Published], second: Mapping[str, Published
     return Outcome(
         verdict=CONTRADICTED if wrong else REPRODUCED,
         evidence=f"{listed}.",
-        figures={"different": len(wrong)},
     )

@@ -15,8 +15,8 @@ from helpers.metrics.power import (
     power,
     standard_error,
 )
-from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
 from study.claims import check as registry
+from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
 from study.claims.check import ByRow, InOrder, Total, checks
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
 from study.claims.outcome import LIMITS, VERDICTS, Outcome
