@@ -9,8 +9,8 @@ from pkgutil import iter_modules
 from study.claims import confusion, paper_a, paper_b, real_time  # noqa: F401
 from study.claims.check import CHECKS
 from study.claims.ledger import PAPERS, QUESTION, Claim, load_claims
-from study.claims.outcome import VERDICTS, Outcome
-from study.verdicts import CANNOT, REVIEWERS_QUESTION
+from study.claims.outcome import Outcome
+from study.verdicts import CANNOT, OF_CLAIMS, REVIEWERS_QUESTION
 
 # A check registers itself where it is defined.
 for package in (paper_a, paper_b):
@@ -18,7 +18,7 @@ for package in (paper_a, paper_b):
         import_module(module.name)
 
 # Every claim has one of these.
-STATES = (*VERDICTS, CANNOT)
+STATES = (*OF_CLAIMS, CANNOT)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from study.claims import check as registry
 from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
 from study.claims.check import ByRow, InOrder, Total, checks
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
-from study.claims.outcome import LIMITS, VERDICTS, Outcome
+from study.claims.outcome import LIMITS, Outcome
 from study.published import Published, PublishedError, last_digit, parse_printed, rounding
 from study.sizes import matches
-from study.verdicts import REPRODUCED
+from study.verdicts import OF_CLAIMS, REPRODUCED
 
 
 def printed(text, unit="%"):
@@ -107,7 +107,7 @@ def test_wrong_columns_are_named(tmp_path):
 
 
 def test_an_outcome_has_a_known_verdict_known_limits_and_evidence():
-    good = Outcome(verdict=VERDICTS[0], evidence="102 of 120.", limits=LIMITS)
+    good = Outcome(verdict=OF_CLAIMS[0], evidence="102 of 120.", limits=LIMITS)
     assert good.verdict == REPRODUCED and good.figures == {} and good.runs == ()
     with pytest.raises(ValueError, match="unknown verdict 'true'; known: reproduced"):
         Outcome(verdict="true", evidence="x")

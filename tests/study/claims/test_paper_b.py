@@ -9,7 +9,6 @@ from helpers.explain.boxes import MeanScore, ScoreDifference
 from helpers.metrics.scores import Estimate
 from study.claims.judge import CHECKS
 from study.claims.ledger import Key, load_claims
-from study.claims.outcome import VERDICTS
 from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.published import Published, parse_printed
@@ -21,6 +20,7 @@ from study.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OF_CLAIMS,
     OURS_LOWER,
     REPRODUCED,
     SHORT,
@@ -416,7 +416,7 @@ def test_ids_follow_each_other():
 def test_a_check_runs_and_can_come_out_otherwise(name, inputs):
     check, given = CHECKS[name].function, inputs[name]
     found = check(**given)
-    assert found.verdict in VERDICTS
+    assert found.verdict in OF_CLAIMS
     for alter, expected in ALTERED[name]:
         assert check(**alter(given)).verdict == expected
     assert any(expected != found.verdict for _, expected in ALTERED[name])

@@ -20,7 +20,6 @@ from study.tables.claims import (
     COLUMNS,
     claim_table,
     claims_files,
-    claims_frame,
     count_table,
     is_measured,
     kind_table,
@@ -97,7 +96,7 @@ def test_states_are_counted_by_paper():
 
 
 def test_the_count_table_adds_up():
-    lines = count_table(FEW).splitlines()
+    lines = count_table(FEW).markdown().splitlines()
     measured = sum(bool(one.outcome and is_measured(one.outcome)) for one in FEW)
     assert f"| {CANNOT} | 0 | 1 | 1 | 0 |" in lines
     assert lines[-1] == f"| all | 2 | 3 | 5 | {measured} |"
@@ -105,20 +104,20 @@ def test_the_count_table_adds_up():
 
 
 def test_the_kind_table_has_every_kind():
-    lines = kind_table(FEW).splitlines()
+    lines = kind_table(FEW).markdown().splitlines()
     assert len(lines) == 2 + len(KINDS)
     (line,) = [line for line in lines if line.startswith("| arithmetic |")]
     assert [int(cell) for cell in line.split("|")[2:-1]][-1] == 2
 
 
 def test_a_claim_stands_with_its_evidence_or_reason_and_bars_are_escaped():
-    table = claim_table(FEW)
+    table = claim_table(FEW).markdown()
     assert "Claim \\| A02." in table and "4 is not 5." in table and "It is no number." in table
     assert short(CONTRADICTED) == "contradicted" and short(CANNOT) == CANNOT
 
 
 def test_the_csv_holds_all():
-    frame = claims_frame(FEW)
+    frame = claim_table(FEW, columns=COLUMNS).frame
     assert list(frame) == list(COLUMNS) and len(frame) == len(FEW)
     assert frame.loc[2, "limits"] == f"{STAND_IN}; {OPEN_CHOICE}"
     assert frame.loc[4, "verdict"] == CANNOT and frame.loc[4, "runs"] == ""
