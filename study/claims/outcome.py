@@ -1,7 +1,7 @@
 """What a check says of a claim: a verdict, the evidence, and what the verdict hangs on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from study.verdicts import (
     INCONCLUSIVE,
@@ -29,7 +29,6 @@ class Outcome:
     Attributes:
         verdict: one of `verdicts.OF_CLAIMS`.
         evidence: one or two sentences with the figures that decide.
-        figures: the figures by name, for pictures and tests.
         limits: what the verdict hangs on, some of `LIMITS`.
         runs: the recipes, tables or studies that measured figures come from; empty where the
             verdict is computed from printed numbers alone.
@@ -40,7 +39,6 @@ class Outcome:
 
     verdict: str
     evidence: str
-    figures: dict[str, float | None] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
 

@@ -19,10 +19,8 @@ def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool
     reproduced" where one takes longer than a frame, at 15 a second; else "underspecified": neither
     paper says what real time asks for, on which device, at which image size.
 
-    Args:
-        seconds: what was timed -> median of one image, None if not timed.
-        device: and the threads.
-        quiet: whether others took no notable share of the processor.
+    `seconds`: what was timed -> median of one image, None if not timed; `device`: and the threads;
+    `quiet`: whether others took no notable share of the processor.
     """
     known = {name: value for name, value in seconds.items() if value is not None}
     if not known or len(known) < len(seconds) or not quiet:

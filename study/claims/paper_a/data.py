@@ -116,12 +116,8 @@ def independence(
     Rule: underspecified where the source of the images or the split by patient is not given;
     else reproduced.
 
-    Args:
-        source: what is said of the source.
-        by_patient: what is said of the split.
-        train: accuracies of the training images, from which their number is recovered.
-        val: of the validation images, likewise.
-        n_test: stated.
+    `train`: accuracies of the training images, from which their number is recovered; `val`: of the
+    validation images, likewise.
     """
     sizes = (smallest_size(train), smallest_size(val), n_test)
     missing = [
@@ -154,10 +150,6 @@ def rising_accuracy(*, printed: InOrder, what: str) -> Outcome:
     Rule: contradicted where the last is not above the first, or one is below that before it;
     reproduced where they rise and some set of fewer than 1,000 images has all of them; else
     underspecified.
-
-    Args:
-        printed: by epoch.
-        what: names the set.
     """
     values = [value.value for value in printed]
     rising = values[-1] > values[0] and all(np.diff(values) >= 0)
@@ -261,11 +253,8 @@ def generalises(*, val: Published, earlier: InOrder, test: Published, n_test: Wh
     test accuracy is not lower; else underspecified: a drop of the printed size would need more
     images to be told from none.
 
-    Args:
-        val: accuracy of the validation images in the epoch that they ended.
-        earlier: in the epochs before, which with it tell how many images there are.
-        test: of the test images.
-        n_test: how many these are.
+    `val`: accuracy of the validation images in the epoch that they ended; `earlier`: in the epochs
+    before, which with it tell how many images there are.
     """
     n_val = smallest_size([*earlier, val])
     a, b = images(val, n_val).images, images(test, n_test).images

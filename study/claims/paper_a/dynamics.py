@@ -14,20 +14,17 @@ from helpers.metrics.scores import Estimate
 from study.claims.check import InOrder, Whole, checks
 from study.claims.outcome import Outcome
 from study.claims.paper_a import stored
-from study.claims.paper_a.results import OURS, not_run
+from study.claims.paper_a.comparisons import OURS, not_run
 from study.claims.seeds import Mean, mean_over_seeds
-from study.compare import Compared
 from study.published import NOT_GIVEN, Published
 from study.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
-    OPEN,
     REPRODUCED,
     SHOWN,
     SHOWN_REVERSED,
     UNDERSPECIFIED,
 )
-from study.words import sentence
 
 # Seeds from which a course is judged.
 ENOUGH = 5
@@ -76,10 +73,7 @@ def less_of(
 
     Rule: not run with fewer than five seeds; else `sign_of_measures` of B less A, by seed.
 
-    Args:
-        values: measure -> its values by seed, of A and of B.
-        what: names A and B.
-        runs: names the runs.
+    `values`: measure -> its values by seed, of A and of B.
     """
     if any(min(len(a), len(b)) < ENOUGH for a, b in values.values()):
         return not_run(runs)
@@ -136,13 +130,8 @@ def steady_warm_up(
     given, or its end has no number; else reproduced where our head alone changes its validation
     AUC no further in the second epoch (95 %, t over the seeds), not reproduced otherwise.
 
-    Args:
-        train: training accuracy, by epoch.
-        val: validation accuracy, by epoch.
-        length: of the stage.
-        criterion: what ends it.
-        second: our validation AUC after the second epoch of the head alone, by seed.
-        first: after the first.
+    `second`: our validation AUC after the second epoch of the head alone, by seed; `first`: after
+    the first.
     """
     if min(len(first), len(second)) < ENOUGH:
         return not_run("brain_inspired")
@@ -197,11 +186,8 @@ def answers_change(
     Rule: not run without five seeds on both sides; else `sign_of_measures` of the claimed sign
     (95 %, images and seeds).
 
-    Args:
-        differences: measure -> with the part less without it; None without runs.
-        sign: the claimed one, 1 or -1.
-        what: names the two sides.
-        runs: names the runs.
+    `differences`: measure -> with the part less without it; None without runs; `sign`: the claimed
+    one, 1 or -1.
     """
     if not differences or any(d.seeds < ENOUGH or d.low is None for d in differences.values()):
         return not_run(runs)
@@ -216,24 +202,6 @@ def answers_change(
     return Outcome(
         verdict=sign_of_measures(claimed),
         evidence=f"{what}, on the test images: {listed}, {seeds} seeds.",
-        limits=OURS,
-        runs=(runs,),
-    )
-
-
-@checks("A92", "A93", "A94", "A95", measured=stored.beside)
-def matters(*, compared: Sequence[Compared], runs: str) -> Outcome:
-    """Ask whether a choice that the paper leaves open, or makes silently, changes the test AUC.
-
-    Rule: not run where a comparison has no verdict yet; shown where one of them is told apart,
-    in either direction, after Holm's correction; else inconclusive.
-    """
-    if not compared or any(c.verdict in OPEN or c.shown.get("auc") is None for c in compared):
-        return not_run(runs)
-    told = [c for c in compared if c.shown["auc"]]
-    return Outcome(
-        verdict=SHOWN if told else INCONCLUSIVE,
-        evidence=" ".join(sentence(c) for c in compared),
         limits=OURS,
         runs=(runs,),
     )

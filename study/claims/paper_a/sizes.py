@@ -89,8 +89,7 @@ def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
     Rule: reproduced where each head that the paper allows has less than a tenth, else not
     reproduced.
 
-    Args:
-        heads: name -> parameters of the head, and the backbone that it is on.
+    `heads`: name -> parameters of the head, and the backbone that it is on.
     """
     shares = {name: 100 * head / backbone.trunk for name, (head, backbone) in heads.items()}
     listed = ", ".join(f"{name} {share:.2g} %" for name, share in shares.items())
@@ -184,13 +183,9 @@ def _with_classifier(claim: Claim) -> dict[str, float]:
 
 @checks("A62", "A63", measured=_with_classifier)
 def counted_size(*, count: float, printed: Published) -> Outcome:
-    """Check a printed size against a count.
+    """Check a printed size against a count, both in millions.
 
     Rule: reproduced where the count rounds to the printed digits, else contradicted.
-
-    Args:
-        count: in millions.
-        printed: in millions.
     """
     return Outcome(
         verdict=REPRODUCED if matches(count, printed) else CONTRADICTED,
@@ -227,10 +222,6 @@ def lighter_in_use(*, ours: Published, others: ByRow) -> Outcome:
 
     Rule: reproduced where it has fewer than each network of the table, contradicted where it has
     fewer than none, else underspecified: which network is meant is not said.
-
-    Args:
-        ours: printed parameters.
-        others: of the networks in the same table.
     """
     saved = {name: percent_saved(ours.value, value.value) for name, value in others.items()}
     verdict = UNDERSPECIFIED
@@ -297,8 +288,7 @@ def lighter_training(*, steps: Mapping[str, Mapping[str, float]]) -> Outcome:
     Rule: reproduced where, on each backbone, a step of either stage takes less than one that
     trains all layers; else not reproduced.
 
-    Args:
-        steps: backbone -> see `training_step`.
+    `steps`: backbone -> see `training_step`.
     """
     *stages, whole = STAGES
     cheaper = all(step[stage] < step[whole] for step in steps.values() for stage in stages)

@@ -148,6 +148,13 @@ def _half_counts(value: Published, pairs: int) -> list[int]:
 
 # Most that two AUCs on the same images can be taken to be correlated.
 CLOSEST = 0.9
+Z = stats.norm.ppf((1 + LEVEL) / 2)
+
+
+def needed_correlation(ours: Published, theirs: Published, positive: int, negative: int) -> float:
+    """Return the correlation of two AUCs from which their difference is significant."""
+    a, b = (auc_error(value.fraction, positive, negative) for value in (ours, theirs))
+    return (a**2 + b**2 - (difference(ours, theirs) / Z) ** 2) / (2 * a * b)
 
 
 @checks("A80", "A81", "A82")
@@ -161,14 +168,11 @@ def auc_shown(*, ours: Published, theirs: Published, positive: Whole, negative: 
     (5 %, two-sided) without any correlation; not reproduced where it is not even at one of .9; else
     underspecified.
     """
-    gap = difference(ours, theirs)
-    a, b = (auc_error(v.fraction, positive, negative) for v in (ours, theirs))
-    z = stats.norm.ppf((1 + LEVEL) / 2)
-    needed = (a**2 + b**2 - (gap / z) ** 2) / (2 * a * b)
-    error = math.hypot(a, b)
+    gap, needed = difference(ours, theirs), needed_correlation(ours, theirs, positive, negative)
+    error = math.hypot(*(auc_error(v.fraction, positive, negative) for v in (ours, theirs)))
     evidence = (
         f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: {gap:+.4f} "
-        f"(95 % {gap - z * error:+.3f} to {gap + z * error:+.3f} as if of different images"
+        f"(95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different images"
         f"{f', p = {2 * stats.norm.sf(gap / error):.3f}' if gap > 0 else ''}); "
     )
     verdict = UNDERSPECIFIED
@@ -187,7 +191,6 @@ def auc_shown(*, ours: Published, theirs: Published, positive: Whole, negative: 
     return Outcome(
         verdict=verdict,
         evidence=evidence,
-        figures={"difference": gap, "error": error, "correlation needed": max(needed, 0.0)},
     )
 
 

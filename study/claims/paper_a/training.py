@@ -35,14 +35,10 @@ def focal_gradient(p_t: float, gamma: float) -> float:
 
 @checks("A08")
 def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> Outcome:
-    """Check that cross-entropy (Eq. 6) gives an easy and a hard sample about equal weight.
+    """Check that cross-entropy (Eq. 6) gives samples of an easy and a hard p_t about equal weight.
 
     Rule: reproduced where the gradients are within a factor of 2; else underspecified: the
     factor before the logarithm is 1 for all, which is equal, the gradient is not.
-
-    Args:
-        easy: p_t of the easy sample.
-        hard: of the hard one.
     """
     ratio = focal_gradient(hard, 0.0) / focal_gradient(easy, 0.0)
     equal = 1 / ABOUT_EQUAL <= ratio <= ABOUT_EQUAL
@@ -158,20 +154,16 @@ def joint_loss(
 
     Rule: reproduced where all readings agree within 1 %, else underspecified.
 
-    Args:
-        probability: predicted for the sample.
-        gamma: focusing parameter.
-        eps: smoothing.
-        sure: probability of a sure right answer.
-        guess: of a guess.
+    `probability`: predicted for the sample; `sure`: probability of a sure right answer; `guess`: of
+    a guess.
     """
     grid = np.arange(1, 1000) / 1000
     at, ratios, lowest = {}, {}, {}
     for reading in READINGS:
         options = {"reading": reading, "gamma": gamma, "eps": eps}
-        at[reading], high, low = _losses([probability, sure, guess], **options)
+        at[reading], high, low = reading_losses([probability, sure, guess], **options)
         ratios[reading] = high / low
-        lowest[reading] = float(grid[_losses(grid, **options).argmin()])
+        lowest[reading] = float(grid[reading_losses(grid, **options).argmin()])
     same = max(at.values()) - min(at.values()) <= 0.01 * max(at.values())
     dearer = [reading for reading, ratio in ratios.items() if ratio >= 1]
     return Outcome(
@@ -183,13 +175,10 @@ def joint_loss(
         + ", ".join(f"{p:.3g}" for p in lowest.values())
         + f". That a sure right answer ({sure:g}) costs less than a guess ({guess:g}), as the text "
         "after Eq. 8 wants, holds " + (f"in all but {', '.join(dearer)}." if dearer else "in all."),
-        figures={f"loss, {reading}": value for reading, value in at.items()}
-        | {f"lowest at, {reading}": p for reading, p in lowest.items()}
-        | {f"sure / guess, {reading}": ratio for reading, ratio in ratios.items()},
     )
 
 
-def _losses(
+def reading_losses(
     probabilities: Sequence[float], *, reading: str, gamma: float, eps: float
 ) -> np.ndarray:
     """Return the loss of positive samples of the given probabilities."""
@@ -224,10 +213,7 @@ def warm_restarts(*, printed: InOrder, cycles: Cycles, named: Published) -> Outc
     rates to the printed digits; else underspecified where one with another lowest rate has and the
     results name no other schedule; else contradicted.
 
-    Args:
-        printed: rates at the end of epochs 1, 2, ...
-        cycles: the schedules that are tried.
-        named: the schedule that the results name.
+    `printed`: rates at the end of each epoch.
     """
     plain, free = fits_from_zero(printed, cycles), fits_from_any(printed, cycles)
     verdict = CONTRADICTED
@@ -271,10 +257,7 @@ def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> Outcom
     Rule: reproduced where a schedule of the grid gives all of them to the printed digits; else
     not reproduced.
 
-    Args:
-        printed: rates at the end of epochs 1, 2, ...
-        fits: what `find_schedules` found for them.
-        chance: see `one_cycle.chance_of_fit`.
+    `printed`: rates at the end of each epoch; `chance`: see `one_cycle.chance_of_fit`.
     """
     if not fits:
         return Outcome(

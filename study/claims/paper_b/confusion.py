@@ -1,4 +1,7 @@
-"""Paper B's confusion matrices, curves and class-wise areas, as far as the text quotes them."""
+"""Paper B's confusion matrices, curves and class-wise areas, as far as the text quotes them.
+
+A test set has n images of k classes.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -43,12 +46,8 @@ def counts_fit(
     accuracy allows on the test set, or a quoted diagonal is more than its class has images; "not
     run" as long as no run tells the sizes of the classes; else "reproduced".
 
-    Args:
-        right: diagonal cells by class; of a range its low end counts once.
-        wrong: other cells.
-        accuracy: printed.
-        n: test images.
-        supports: images by class, None if no run is stored.
+    `right`: diagonal cells by class; of a range its low end counts once; `wrong`: other cells;
+    `supports`: images by class, None if no run is stored.
     """
     total = sum(value.low for value in right.values())
     errors = sum(value.low for value in wrong.values())
@@ -75,12 +74,6 @@ def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -
     Rule: "reproduced" where the quoted cells hold at least three times the share of all errors that
     an even spread would give them, "contradicted" where they hold no more than that share, else
     "underspecified".
-
-    Args:
-        wrong: quoted cells.
-        accuracy: printed.
-        n: test images.
-        k: classes.
     """
     quoted = sum(value.low for value in wrong.values())
     share = quoted / ((1 - accuracy.fraction) * n)
@@ -107,12 +100,7 @@ def broadest(
     "underspecified": the errors of the other classes, and over how many classes they spread, are
     not quoted.
 
-    Args:
-        quoted: the class's quoted errors.
-        accuracy: printed.
-        n: test images.
-        k: classes.
-        other: errors quoted for the next class.
+    `other`: errors quoted for the next class.
     """
     errors = sum(value.low for value in quoted.values())
     mean = (1 - accuracy.fraction) * n / k
@@ -149,11 +137,6 @@ def alike(*, first: ByClasses, second: ByClasses, accuracies: InOrder) -> Outcom
     Rule: "underspecified" where the largest quoted cell, of right answers, differs by less than a
     hundredth while the printed accuracies say that one has twice the errors of the other or more:
     it looks like one set twice, and the rest is in a picture alone; else "reproduced".
-
-    Args:
-        first: cells of the one.
-        second: the same cells of the other.
-        accuracies: of both.
     """
     low, high = sorted(1 - value.fraction for value in accuracies)
     largest = max(first, key=lambda cell: first[cell].value)
@@ -226,9 +209,7 @@ def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) 
     Rule: "not run" without runs; "reproduced" where the mean over seeds of every class lies in the
     printed range to its digits, else "not reproduced".
 
-    Args:
-        printed: a range, or a bound by its ends.
-        areas: of each seed, one value a class; None without runs.
+    `areas`: of each seed, one value a class; None without runs.
     """
     if not areas:
         return Outcome(
@@ -256,10 +237,7 @@ def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | 
     within a tenth of the printed one (which are "approximate") or in its range, else "not
     reproduced".
 
-    Args:
-        printed: curve -> value.
-        epochs: of the paper.
-        found: curve -> ours at the end, mean over seeds; None without such runs.
+    `found`: curve -> ours at the end, mean over seeds; None without such runs.
     """
     listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
     if not found:

@@ -43,12 +43,8 @@ def settles(
     of its fall by the first of the two epochs, and does less than a tenth of it after the second,
     "not reproduced" otherwise.
 
-    Args:
-        courses: curve -> its values by epoch, of each seed.
-        rapid: epoch by which the fall is rapid.
-        steady: epoch from which the loss is stable.
-        dataset: of the runs.
-        same: whether it is one that the paper speaks of.
+    `courses`: curve -> its values by epoch, of each seed; `same`: whether it is one that the paper
+    speaks of.
     """
     if min(len(runs) for runs in courses.values()) < 2:
         return Outcome(verdict=NOT_RUN, evidence="Needed: two runs of the printed length.")
@@ -97,10 +93,7 @@ def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] 
     ours is in the printed range, or on the printed side of the bound, a point more or less;
     else "not reproduced".
 
-    Args:
-        printed: the range or the bound in %, of both curves.
-        epoch: after which.
-        found: curve -> ours in %, mean over seeds; None without such runs.
+    `found`: curve -> ours in %, mean over seeds; None without such runs.
     """
     listed = ", ".join(f"{name} {printed.printed} %" for name in ACCURACIES)
     if not found:
@@ -132,8 +125,7 @@ def chosen_on_test(*, rows: Sequence[Mapping[str, Any]]) -> Outcome:
     Rule: "not run" without two seeds with a test curve; else by the sign that the interval of the
     gain shows (95 %, t over the seeds), of the protocol with most seeds.
 
-    Args:
-        rows: see `epoch_choice.curve_rows`.
+    `rows`: see `epoch_choice.curve_rows`.
     """
     rows = [row for row in rows if row["gain_low"] is not None]
     if not rows:

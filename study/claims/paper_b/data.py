@@ -7,7 +7,7 @@ from typing import Annotated
 from helpers.data.transforms import NORMALISE
 from study.claims.check import ByColumn, ByDataset, ByRow, Items, Total, TotalByRow, checks
 from study.claims.outcome import Outcome
-from study.claims.paper_b import stored
+from study.claims.paper_b import counting, stored
 from study.published import NOT_GIVEN, Published
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
@@ -78,16 +78,12 @@ def classes_agree(*, printed: Published, elsewhere: Published, released: Publish
     return same_number(printed=printed, released=released.value)
 
 
-@checks("B41", measured=lambda claim: {"released": stored.class_names(claim.ours)})
+@checks("B41", measured=lambda claim: {"released": counting.class_names(claim.ours)})
 def class_meaning(*, quoted: ByClasses, released: Mapping[str, str]) -> Outcome:
     """Judge which class is which.
 
     Rule: "reproduced" where every quoted class begins with what the released one is called
     ("normal" of "normal, benign"), else "not reproduced".
-
-    Args:
-        quoted: class -> what the paper calls it.
-        released: class -> name in the released set.
     """
     names = {label: (name.printed, released[str(label)]) for (label,), name in quoted.items()}
     same = all(there.startswith(said) for said, there in names.values())
@@ -134,9 +130,7 @@ def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) 
     Rule: "not reproduced" where the rarest class of a stored test split lies below the bound; "not
     run" as long as a data set has no stored run; else "reproduced".
 
-    Args:
-        shares: data set -> share of the rarest class, None without a stored run.
-        bound: of the paper, in percent.
+    `shares`: data set -> share of the rarest class, None without a stored run.
     """
     known = {d: 100 * share for d, share in shares.items() if share is not None}
     severe = [d for d, share in known.items() if share < bound.high]
@@ -185,7 +179,7 @@ def settings_given(*, settings: ByColumn) -> Outcome:
     )
 
 
-@checks("B64", "B65", measured=lambda claim: {"names": stored.class_names(claim.ours)})
+@checks("B64", "B65", measured=lambda claim: {"names": counting.class_names(claim.ours)})
 def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
     """Judge "these confused classes are anatomical neighbours".
 
@@ -193,9 +187,7 @@ def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
     all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
     necessary condition holds.
 
-    Args:
-        confused: what is quoted of pairs of classes.
-        names: class -> organ, of the released set.
+    `names`: class -> organ, of the released set.
     """
     organs = {label: names[str(label)] for label in sorted({c for pair in confused for c in pair})}
     apart = [(a, b) for a, b in confused if REGIONS[organs[a]] != REGIONS[organs[b]]]
@@ -207,7 +199,7 @@ def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
     )
 
 
-@checks("B37", measured=lambda claim: {"timed": stored.timed()})
+@checks("B37", measured=lambda claim: {"timed": counting.timed()})
 def times_printed(*, timed: int) -> Outcome:
     """Judge "a comprehensive analysis of FLOPs and inference performance".
 
@@ -223,7 +215,7 @@ def times_printed(*, timed: int) -> Outcome:
 @checks(
     "B136",
     measured=lambda claim: {
-        "released": {key.row: stored.description(key.row) for key in claim.given["stated"]}
+        "released": {key.row: counting.description(key.row) for key in claim.given["stated"]}
     },
 )
 def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
@@ -232,9 +224,7 @@ def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
     Rule: "reproduced" where the description of each released set has the stated words, upper and
     lower case alike, else "not reproduced".
 
-    Args:
-        stated: data set -> words, separated by commas.
-        released: data set -> description of the released set.
+    `stated`: data set -> words, separated by commas.
     """
     missing = {
         dataset: [

@@ -2,7 +2,6 @@
 
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
-from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.claims.paper_b import stored
 from study.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
@@ -19,9 +18,8 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     image or for many at a time, "not run" as long as one was not timed on a quiet machine, else
     "underspecified": the paper names no device, and the other's scan is ours, not its authors'.
 
-    Args:
-        ratios: "1 image" and so on -> ratio of the times, None if not timed.
-        quiet: whether others took no notable share of the processor.
+    `ratios`: "1 image" and so on -> ratio of the times, None if not timed; `quiet`: whether others
+    took no notable share of the processor.
     """
     known = {name: r for name, r in ratios.items() if r is not None and r.low is not None}
     if len(known) < len(ratios) or not ratios or not quiet:
@@ -43,15 +41,8 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     )
 
 
-def _peaks(claim: Claim) -> dict[str, int | str | None]:
-    return {
-        "ours": stored.peak(claim.ours, "medspectralnet"),
-        "theirs": stored.peak(claim.ours, "medmamba_t"),
-        "device": {"cpu": "a CPU", "cuda": "a GPU"}[claim.ours],
-    }
-
-
-@checks("B113", "B139", measured=_peaks)
+@checks("B113", device="a GPU", measured=lambda claim: stored.peaks(claim.ours))
+@checks("B139", device="a CPU", measured=lambda claim: stored.peaks(claim.ours))
 def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome:
     """Judge "reduced memory" beside the other network.
 
@@ -59,10 +50,7 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
     lower; else "reproduced" on a GPU, "underspecified" on a CPU: there the other's scan is ours,
     not its authors', and keeps what theirs does not.
 
-    Args:
-        ours: bytes.
-        theirs: bytes.
-        device: "a GPU" or "a CPU".
+    `ours`: bytes; `theirs`: bytes; `device`: "a GPU" or "a CPU".
     """
     if ours is None or theirs is None:
         return Outcome(
@@ -88,9 +76,7 @@ def exports(*, row: dict | None, at_most: float = EXPORT_SHARE) -> Outcome:
     of their scale, "not run" without an export, else "underspecified": no device is named, and
     speed and power on it are not in the check.
 
-    Args:
-        row: the network's row of the phase `exports`.
-        at_most: share of the logits' scale.
+    `row`: the network's row of the phase `exports`.
     """
     if row is None:
         return Outcome(verdict=NOT_RUN, evidence="Needed: the phase `exports`.")
@@ -115,9 +101,8 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
     over theirs is longer for many images at a time than for one, beyond both 95 % intervals;
     else "underspecified": no device is named, and the other's scan is ours, not its authors'.
 
-    Args:
-        ratios: of one image, then of many: our time over theirs.
-        quiet: whether others took no notable share of the processor.
+    `ratios`: of one image, then of many: our time over theirs; `quiet`: whether others took no
+    notable share of the processor.
     """
     known = [r for r in ratios.values() if r is not None and r.low is not None]
     if len(known) < 2 or not quiet:

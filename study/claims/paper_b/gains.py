@@ -9,7 +9,7 @@ from helpers.metrics.scores import Estimate
 from study.claims.arithmetic import images
 from study.claims.check import ByDataset, ByKey, Items, TotalByRow, Whole, checks
 from study.claims.outcome import OPEN_CHOICE, Outcome
-from study.claims.paper_b import stored
+from study.claims.paper_b import counting
 from study.published import Published
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
@@ -76,11 +76,7 @@ def range_of_gains(
     "contradicted" where they do not lie there; else "underspecified": which transformers and which
     data sets are meant is not said.
 
-    Args:
-        ours: paper B's accuracies.
-        theirs: MedMamba-T's, the gains over which have the printed ends.
-        printed: the range.
-        quoted: transformers' accuracies, as the paper quotes them.
+    `theirs`: MedMamba-T's, the gains over which have the printed ends.
     """
     absolute = {d: gap(ours[d], value) for d, value in theirs.items()}
     relative = [absolute[d] / value.fraction for d, value in theirs.items()]
@@ -126,11 +122,6 @@ def resolved(*, ours: ByDataset, theirs: ByDataset, n: TotalByRow) -> Outcome:
     Rule: "reproduced" where the 95 % interval of every difference (Newcombe, as if the images were
     different ones: the paper prints no paired counts) lies above 0; "contradicted" where one
     lies below 0; else "underspecified": the paper prints neither seeds nor intervals nor a test.
-
-    Args:
-        ours: printed accuracies.
-        theirs: likewise.
-        n: test images of each data set.
     """
     gaps = {d: gap(ours[d], value) for d, value in theirs.items()}
     intervals = {d: _interval(ours[d], value, round(n[d])) for d, value in theirs.items()}
@@ -163,12 +154,6 @@ def comparable(*, ours: Published, theirs: Quoted, yardstick: Published, n: Whol
     directions): "reproduced" if so for every value; else "contradicted" where the 95 % interval of
     the largest shortfall excludes 0 (Newcombe), "underspecified" where the test images are too few
     to tell.
-
-    Args:
-        ours: paper B's accuracy.
-        theirs: those quoted for the data set.
-        yardstick: the gain in points.
-        n: test images.
     """
     (quoted,) = theirs.values()
     gaps = [gap(ours, other) for other in quoted]
@@ -204,7 +189,9 @@ def narrower(*, ours: ByDataset, reference: Quoted, others: Quoted) -> Outcome:
     )
 
 
-@checks("B13", measured=lambda claim: {"public": {d: stored.higher_public(d) for d in stored.SIX}})
+@checks(
+    "B13", measured=lambda claim: {"public": {d: counting.higher_public(d) for d in counting.SIX}}
+)
 def state_of_the_art(
     *, ours: ByDataset, quoted: Quoted, public: Mapping[str, Mapping[str, Published]]
 ) -> Outcome:
@@ -213,10 +200,7 @@ def state_of_the_art(
     Rule: "contradicted" where the paper itself quotes a higher accuracy on a data set; else "not
     reproduced" where a verified public one is higher; else "reproduced".
 
-    Args:
-        ours: accuracy by data set.
-        quoted: higher or lower ones that the paper's text quotes.
-        public: data set -> {system: accuracy}, verified values of other sources.
+    `public`: data set -> {system: accuracy}, verified values of other sources.
     """
     own = [d for d, value in ours.items() if any(gap(value, v) < 0 for v in quoted.get(d, ()))]
     higher = {
@@ -245,11 +229,6 @@ def below_plain_backbone(*, ours: ByDataset, plain: ByKey, n: TotalByRow) -> Out
     published accuracy on any data set, at whatever image size (the paper states none), by more than
     the chance of the test images (Newcombe, 95 %); else "underspecified", since published values of
     other protocols do not prove an advantage.
-
-    Args:
-        ours: paper B's accuracies.
-        plain: those of the plain network.
-        n: test images of each data set.
     """
     best: dict[str, tuple[float, str]] = {}
     for key, value in plain.items():

@@ -21,10 +21,7 @@ _STUDY = "results/localisation"
 _NEEDS = "Needed: the measured maps of `params/localisation.yaml`."
 
 
-@checks(
-    *("B106", "B107"),
-    measured=lambda claim: {"finding": stored.layer(claim.ours), "level": stored.level()},
-)
+@checks("B106", "B107", measured=lambda claim: stored.layer(claim.ours))
 def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
     """Judge "this layer's maps concentrate on the lesion".
 
@@ -105,9 +102,7 @@ def varies_within_class(
     layer of each network that was not taught the task (95 %, t over the seeds), "inconclusive"
     where than in none of them, else "underspecified"; "not run" with fewer than five seeds.
 
-    Args:
-        trained: standard deviation over the images, by seed.
-        untaught: network -> likewise.
+    `trained`: standard deviation over the images, by seed; `untaught`: network -> likewise.
     """
     if not untaught or min(len(trained), *(len(v) for v in untaught.values())) < 5:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)

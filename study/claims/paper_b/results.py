@@ -6,7 +6,7 @@ from study.claims.check import checks
 from study.claims.ledger import Claim
 from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger
 from study.claims.paper_b import stored
-from study.compare import Compared
+from study.compare import Compared, best_optimizers
 from study.levels import Level
 from study.published import Published
 from study.ranking import JudgedClaim
@@ -40,18 +40,12 @@ def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
     """Judge a printed accuracy.
 
     Rule: `levels.judge_level`; lower or higher is "not reproduced".
-
-    Args:
-        printed: in %.
-        level: the number beside our runs.
-        epochs: of the paper.
     """
     ours = level.one_more
     if ours is None or ours.low is None:
         return Outcome(
             verdict=NOT_RUN,
             evidence=f"Printed: {printed.printed} %. {level.verdict}.",
-            figures={"printed": printed.value, "seeds": float(ours.seeds if ours else 0)},
         )
     config, group = level.group.config, level.group
     verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
@@ -61,13 +55,6 @@ def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
         f"{100 * ours.high:.1f}, {ours.seeds} seeds, {config['image_size']} px from "
         f"{group.source_size} px files, {config['epochs']} epochs); printed: {printed.printed} % "
         f"after {epochs.printed}: {level.verdict}.",
-        figures={
-            "printed": printed.value,
-            "seeds": float(ours.seeds),
-            "mean": 100 * ours.value,
-            "low": 100 * ours.low,
-            "high": 100 * ours.high,
-        },
         limits=(OPEN_CHOICE, BUDGET) if config["epochs"] < epochs.value else (OPEN_CHOICE,),
         runs=(config["recipe"],),
     )
@@ -82,10 +69,8 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     whatever the others say; "not run" as long as data sets are missing, "not run at its budget"
     while the runs are too short, else "shown" or "inconclusive".
 
-    Args:
-        scratch: both sides from scratch.
-        published: as the paper compares.
-        missing: data sets without a run.
+    `scratch`: both sides from scratch; `published`: as the paper compares; `missing`: data sets
+    without a run.
     """
     sides = (published, scratch)
     verdicts = [judged.verdict for judged in sides]
@@ -112,7 +97,7 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
 @checks(
     "B79",
     measured=lambda claim: {
-        "against": stored.as_published(tuple(claim.beside)),
+        "against": stored.against("as published", claim.beside),
         "missing": stored.missing(),
     },
 )
@@ -142,7 +127,7 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
 @checks(
     "B86",
     measured=lambda claim: {
-        "against": stored.same_start("imagenet", tuple(claim.beside)),
+        "against": stored.against("imagenet", claim.beside),
         "missing": stored.missing(),
     },
 )
@@ -201,7 +186,7 @@ def _said(c: Compared) -> str:
     )
 
 
-@checks("B101", measured=lambda claim: {"best": stored.optimizers()})
+@checks("B101", measured=lambda claim: {"best": best_optimizers(stored.compared("optimizer"))})
 def best_optimizer(*, best: dict[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
@@ -245,12 +230,8 @@ def augmentation_lowers(
     seeds, "not run" without two seeds of each, else "underspecified": where the sign is that of the
     augmentation, it says nothing of generalisation.
 
-    Args:
-        with_it: the gap in each seed's last epoch, with CutMix.
-        without: likewise without.
-        what: names the gap and its unit.
-        scale: from the gap to that unit.
-        spec: how it is written.
+    `with_it`: the gap in each seed's last epoch, with CutMix; `without`: likewise without; `what`:
+    names the gap and its unit; `scale`: from the gap to that unit; `spec`: how it is written.
     """
     if min(len(with_it), len(without)) < 2:
         return Outcome(

@@ -7,7 +7,7 @@ from study.claims.arithmetic import percent_saved, saved_range
 from study.claims.check import ByRow, Whole, checks
 from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
-from study.claims.paper_b import stored
+from study.claims.paper_b import counting
 from study.published import Published
 from study.sizes import IMAGE_SIZE, matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, SLIP, UNDERSPECIFIED
@@ -17,11 +17,10 @@ COUNTED = "study.sizes"
 SUBSTANTIALLY = 0.9
 MPARAMS, GMACS = "million parameters", "10^9 multiply-accumulates"
 RELEASED = (28, 64, 128, 224)  # sides of the released files, pixels
-MAPS = (7, 14, 28)  # sides of the backbone's map
 
 
-@checks("B21", measured=stored.size_beside, open_choice=True)
-@checks("B11", "B23", "B24", "B25", "B31", "B32", measured=stored.size_beside)
+@checks("B21", measured=counting.size_beside, open_choice=True)
+@checks("B11", "B23", "B24", "B25", "B31", "B32", measured=counting.size_beside)
 def stated_size(
     *, printed: Published, counted: float, up_to: float | None = None, open_choice: bool = False
 ) -> Outcome:
@@ -29,11 +28,8 @@ def stated_size(
 
     Rule: "reproduced" where our count is the printed one by `sizes.matches`; else "not reproduced".
 
-    Args:
-        printed: a number or a bound.
-        counted: ours, in the unit of `printed`.
-        up_to: with normalisation, where whether it was counted is not said.
-        open_choice: whether the network is our reading of a text with gaps.
+    `counted`: ours, in the unit of `printed`; `up_to`: with normalisation, where whether it was
+    counted is not said; `open_choice`: whether the network is our reading of a text with gaps.
     """
     normed = "" if up_to is None else f", with normalisation {up_to:.2f} {printed.unit}"
     same = matches(counted, printed, up_to=up_to)
@@ -49,9 +45,9 @@ def stated_size(
 @checks(
     "B09",
     measured=lambda claim: {
-        "trunk": stored.backbone()[0],
-        "built": stored.millions("medspectralnet"),
-        "light": stored.millions("medspectralnet_resnet16"),
+        "trunk": counting.backbone()[0],
+        "built": counting.millions("medspectralnet"),
+        "light": counting.millions("medspectralnet_resnet16"),
     },
 )
 def stated_total(*, printed: Published, trunk: float, built: float, light: float) -> Outcome:
@@ -60,11 +56,8 @@ def stated_total(*, printed: Published, trunk: float, built: float, light: float
     Rule: "contradicted" where the backbone without its classifier alone exceeds the printed total;
     else "reproduced" where the network built from the text rounds to it, else "not reproduced".
 
-    Args:
-        printed: the total.
-        trunk: of the backbone without its classifier.
-        built: of our build of the text.
-        light: of the nearest build that keeps to the total, with a shortened backbone.
+    `trunk`: of the backbone without its classifier; `built`: of our build of the text; `light`: of
+    the nearest build that keeps to the total, with a shortened backbone.
     """
     verdict = REPRODUCED if matches(built, printed) else NOT_REPRODUCED
     return Outcome(
@@ -140,9 +133,9 @@ def _counted(count):
     return measured
 
 
-@checks("B28", unit=GMACS, times=2.0, measured=_counted(stored.gmacs))
-@checks("B134", unit=GMACS, measured=_counted(stored.gmacs))
-@checks("B35", "B36", unit=MPARAMS, measured=_counted(stored.millions))
+@checks("B28", unit=GMACS, times=2.0, measured=_counted(counting.gmacs))
+@checks("B134", unit=GMACS, measured=_counted(counting.gmacs))
+@checks("B35", "B36", unit=MPARAMS, measured=_counted(counting.millions))
 def smaller_than(
     *,
     ours: float,
@@ -156,12 +149,7 @@ def smaller_than(
     Rule: "reproduced" where each of the others has more than `times` ours, else "not reproduced";
     "underspecified" where our counts say so and a size that its authors print does not.
 
-    Args:
-        ours: MedSpectralNet.
-        others: name -> counted.
-        unit: of the counts.
-        times: how much more is claimed.
-        printed: what the authors of some of the others print.
+    `times`: how much more is claimed; `printed`: what the authors of some of the others print.
     """
     below = [name for name, size in others.items() if not size > times * ours]
     otherwise = {n: p for n, p in printed.items() if not p.value > times * ours}
@@ -175,72 +163,6 @@ def smaller_than(
         verdict=NOT_REPRODUCED if below else verdict,
         evidence=f"Counted in {unit}: MedSpectralNet as the text builds it {ours:.2f}, {listed}."
         + said,
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
-    )
-
-
-@checks(
-    "B15",
-    measured=lambda claim: {
-        name: {side: stored.counts(model, side).macs for side in (224, 448, 896)}
-        for name, model in (("macs", "medspectralnet"), ("plain", "resnet18"))
-    },
-)
-def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome:
-    """Judge a cost that is linear in H x W.
-
-    Rule: "reproduced" where the multiply-accumulates per pixel of every image side are within 2 %
-    of those of the largest one, else "not reproduced".
-
-    Args:
-        macs: image side -> multiply-accumulates of the network.
-        plain: likewise of the plain backbone.
-    """
-    sides = sorted(macs)
-
-    def spread(counts: Mapping[int, int]) -> float:
-        per_pixel = [counts[side] / side**2 for side in sides]
-        return max(abs(value / per_pixel[-1] - 1) for value in per_pixel)
-
-    ours = spread(macs)
-    return Outcome(
-        verdict=REPRODUCED if ours <= 0.02 else NOT_REPRODUCED,
-        evidence=f"Multiply-accumulates per pixel at {', '.join(map(str, sides))} px differ by "
-        f"{100 * ours:.1f} % from those at {sides[-1]} px; a plain ResNet-18's differ by "
-        f"{100 * spread(plain):.1f} %: any convolutional network is linear.",
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
-    )
-
-
-def _of_maps(claim: Claim) -> dict[str, Mapping[int, int]]:
-    channels = round(claim.value("channels").value)
-    attention = stored.self_attention(channels, MAPS)
-    return {"attention": attention, "macs": stored.spectralflow(channels, MAPS)[1]}
-
-
-@checks("B16", measured=_of_maps)
-def attention_cost(
-    *, printed: Published, attention: Mapping[int, int], macs: Mapping[int, int]
-) -> Outcome:
-    """Judge "self-attention with as many parameters needs about four times the FLOPs".
-
-    Rule: "reproduced" where the ratio rounds to the printed number on each map, "not reproduced"
-    where on none, else "underspecified", since the map's size is not given.
-
-    Args:
-        printed: how many times.
-        attention: side of the map -> counted multiply-accumulates of self-attention.
-        macs: likewise of SpectralFlow.
-    """
-    ratios = {side: attention[side] / own for side, own in macs.items()}
-    listed = ", ".join(f"{r:.2f} on {side} x {side}" for side, r in ratios.items())
-    return Outcome(
-        verdict=verdict_of_readings(matches(r, printed) for r in ratios.values()),
-        evidence=f"Self-attention of as many parameters takes {listed} times the "
-        f"multiply-accumulates of SpectralFlow; printed: about {printed.printed}. It grows with "
-        "the map, whose size is not given; the network's own at 224 px is the first.",
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )
@@ -288,11 +210,6 @@ def whole_patches(
 
     Rule: "reproduced" where at one of the sizes that the data sets come in a k divides the map
     into whole patches; else "underspecified": how the rest is padded is not said.
-
-    Args:
-        patches: values of k.
-        stride: of the map.
-        sizes: image sides of the released files.
     """
     sides = patch_sides(patches)
     maps = {size: -(-size // int(stride.value)) for size in sizes}
@@ -305,7 +222,7 @@ def whole_patches(
     )
 
 
-@checks("B17", measured=lambda claim: {"shape": stored.backbone()[1]})
+@checks("B17", measured=lambda claim: {"shape": counting.backbone()[1]})
 def backbone_map(
     *, channels: Whole, stride: Whole, shape: Sequence[int], image_size: int = IMAGE_SIZE
 ) -> Outcome:
@@ -314,11 +231,7 @@ def backbone_map(
     Rule: "reproduced" where the network that is named gives the printed channels at the printed
     stride, else "not reproduced".
 
-    Args:
-        channels: printed.
-        stride: printed.
-        shape: (C, H, W) of the map for an image of `image_size`.
-        image_size: in pixels.
+    `shape`: (C, H, W) of the map for an image of `image_size`.
     """
     wanted = (channels, *[image_size // stride] * 2)
     return Outcome(
@@ -345,7 +258,9 @@ def tool_gives(*, printed: Published, by_tool: Published) -> Outcome:
 
 @checks(
     "B30",
-    measured=lambda claim: {"counted": {t: stored.both_gmacs(m) for t, m in claim.beside.items()}},
+    measured=lambda claim: {
+        "counted": {t: counting.both_gmacs(m) for t, m in claim.beside.items()}
+    },
 )
 def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) -> Outcome:
     """Judge "FLOPs: the total number of arithmetic operations".
@@ -353,9 +268,7 @@ def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) ->
     Rule: a multiply-accumulate is two operations. "Reproduced" where the printed numbers are twice
     our counts of multiply-accumulates by `sizes.matches`, else "not reproduced".
 
-    Args:
-        printed: by network.
-        counted: our multiply-accumulates in that unit, without normalisation and with it.
+    `counted`: our multiply-accumulates in that unit, without normalisation and with it.
     """
     fits = all(matches(2 * counted[n][0], v, up_to=2 * counted[n][1]) for n, v in printed.items())
     listed = ", ".join(f"{n} {value.value / counted[n][0]:.2f}" for n, value in printed.items())
@@ -367,21 +280,15 @@ def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) ->
     )
 
 
-@checks("B124", measured=lambda claim: {n: stored.gmacs(m) for n, m in claim.beside.items()})
+@checks("B124", measured=lambda claim: {n: counting.gmacs(m) for n, m in claim.beside.items()})
 def needs_less(
     *, ours: Published, theirs: Published, counted_ours: float, counted_theirs: float
 ) -> Outcome:
-    """Judge "substantially less computation than the other network".
+    """Judge "substantially less computation than the other network", in G.
 
     Rule: "substantially" is read as a tenth. "Reproduced" where both the printed numbers and our
     counts of the first are at least a tenth lower, "not reproduced" where neither are, else
     "underspecified": whose count is meant is not said.
-
-    Args:
-        ours: in G, in its own paper.
-        theirs: likewise.
-        counted_ours: by the one tool, in G.
-        counted_theirs: likewise.
     """
     pairs = ((ours.value, theirs.value), (counted_ours, counted_theirs))
     lower = [a <= SUBSTANTIALLY * b for a, b in pairs]
@@ -397,8 +304,8 @@ def needs_less(
 @checks(
     "B22",
     measured=lambda claim: {
-        "trunk": stored.gmacs("resnet18"),
-        "shortened": stored.gmacs("medspectralnet_resnet16"),
+        "trunk": counting.gmacs("resnet18"),
+        "shortened": counting.gmacs("medspectralnet_resnet16"),
     },
 )
 def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -> Outcome:

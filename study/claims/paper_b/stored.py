@@ -1,4 +1,4 @@
-"""What paper B's checks are given of ours: counts, stored runs and measurements."""
+"""What paper B's checks are given of stored runs and measurements."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -6,19 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.models.counting import count_macs
-from helpers.models.self_attention import SelfAttention
-from helpers.models.spectralflow import SpectralFlow
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
-from helpers.runs.store import load_run
+from helpers.runs.store import RunError, load_run
 from study.claims.ledger import Claim
 from study.claims.measured import store
-from study.compare import Compared, best_optimizers, compare_family
+from study.claims.paper_b.counting import SIX
+from study.compare import Compared, compare_family
 from study.epoch_choice import curve_rows
 from study.levels import Level, judge_level, stands_beside
 from study.maps.findings import (
@@ -35,116 +30,13 @@ from study.maps.scores import WHOLE
 from study.plans.costs import Candidate
 from study.plans.costs import load_plan as load_efficiency_plan
 from study.plans.maps import load_plan as load_localisation_plan
-from study.plans.ranking import Plan
 from study.plans.ranking import load_plan as load_ranking_plan
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
-from study.published import Published, comparators, load_published, lookup
+from study.published import Published
 from study.ranking import compare_as_published, compare_focus, judge_claim
-from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes, giga_macs
 
-SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
 RECIPES = ("common", "ranking", "table2", "paper_b")
-
-
-# --- other papers, released sets -----------------------------------------------------------------
-
-
-def higher_public(dataset: str) -> dict[str, Published]:
-    """Return the verified accuracies of other papers on a data set, by system."""
-    table = comparators(dataset, "accuracy")
-    table = table[(table["paper"] != "B") & (table["mark"] != "M") & table["value"].notna()]
-    keys = table[["paper", "table", "row", "column"]].to_dict("records")
-    return {f"{key['row']}, {key['paper']}": lookup(**key) for key in keys}
-
-
-def timed() -> int:
-    """Return how many latencies, throughputs or memory sizes paper B prints."""
-    table = load_published()
-    return int(((table["paper"] == "B") & table["unit"].isin(["s", "min"])).sum())
-
-
-def description(dataset: str) -> str:
-    """Return what the released set is said to be."""
-    import medmnist
-
-    return medmnist.INFO[dataset]["description"]
-
-
-def class_names(dataset: str) -> dict[str, str]:
-    """Return the names of a released set's classes."""
-    import medmnist
-
-    return dict(medmnist.INFO[dataset]["label"])
-
-
-# --- counts ---------------------------------------------------------------------------------------
-
-
-def counts(model: str, image_size: int = IMAGE_SIZE) -> Counts:
-    """Count a network of the registry."""
-    return count_sizes(model, num_classes=NUM_CLASSES, image_size=image_size)
-
-
-def millions(model: str) -> float:
-    """Return a network's parameters in millions."""
-    return counts(model).parameters / 1e6
-
-
-def gmacs(model: str) -> float:
-    """Return a network's multiply-accumulates at 224 px, in units of 10^9."""
-    return both_gmacs(model)[0]
-
-
-def both_gmacs(model: str) -> tuple[float, float]:
-    """Return them without normalisation and with it, see `sizes.giga_macs`."""
-    return giga_macs(model, num_classes=NUM_CLASSES, image_size=IMAGE_SIZE)
-
-
-def size_beside(claim: Claim) -> dict[str, float | None]:
-    """Return our count of the network beside a printed size, in the unit of that."""
-    if claim.value("printed").unit == "M":
-        return {"counted": millions(claim.ours), "up_to": None}
-    counted, up_to = both_gmacs(claim.ours)
-    return {"counted": counted, "up_to": up_to}
-
-
-@cache
-def backbone() -> tuple[float, tuple[int, ...]]:
-    """Return a ResNet-18's parameters without classifier, in millions, and its map's shape."""
-    from torchvision.models import resnet18
-
-    with torch.device("meta"):
-        network = resnet18()
-        trunk = nn.Sequential(*list(network.children())[:-2])
-        shape = trunk(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)).shape[1:]
-    return sum(p.numel() for p in trunk.parameters()) / 1e6, tuple(shape)
-
-
-@cache
-def spectralflow(channels: int, sides: tuple[int, ...]) -> tuple[int, dict[int, int]]:
-    """Return SpectralFlow's parameters, and its multiply-accumulates by side of the map."""
-    with torch.device("meta"):
-        module = SpectralFlow(channels=channels).eval()
-    macs = {}
-    for side in sides:
-        counter = FlopCounterMode(display=False)
-        with torch.enable_grad(), counter:
-            module(torch.zeros(1, channels, side, side, device="meta"))
-        macs[side] = counter.get_total_flops() // 2
-    return sum(p.numel() for p in module.parameters()), macs
-
-
-@cache
-def self_attention(channels: int, sides: tuple[int, ...]) -> dict[int, int]:
-    """Return what self-attention with SpectralFlow's parameters takes, by side of the map."""
-    with torch.device("meta"):
-        module = SelfAttention.with_parameters(spectralflow(channels, sides)[0])
-    width = module.attention.embed_dim
-    return {side: count_macs(module, image_size=side, in_channels=width) for side in sides}
-
-
-# --- runs -----------------------------------------------------------------------------------------
 
 
 def groups() -> tuple[Group, ...]:
@@ -173,68 +65,44 @@ def network_level(claim: Claim) -> Level:
     return judge_level(groups(), **of, rules=load_rules())
 
 
-@cache
-def ranking_plan() -> Plan:
-    """Return `params/ranking.yaml`, read once."""
-    return load_ranking_plan()
-
-
 def missing() -> list[str]:
     """Return the titles of the data sets of Table 3 without a run of its protocol."""
     run = {g.dataset for g in groups() if g.config["recipe"] == "ranking"}
-    return [title for name, title in ranking_plan().datasets.items() if name not in run]
+    return [title for name, title in load_ranking_plan().datasets.items() if name not in run]
 
 
-def run_datasets() -> list[str]:
-    """Return the data sets with a run of the protocol of Table 3."""
-    titles = missing()
-    return [name for name, title in ranking_plan().datasets.items() if title not in titles]
+def against(start: str, others: Mapping[str, str] | None = None) -> list[Compared]:
+    """Return the network against others on all data sets run.
 
-
-def as_published(others: tuple[str, ...] | None = None) -> list[Compared]:
-    """Return the paper's comparisons, pretrained against scratch, on all data sets run."""
-    return [
-        c
-        for dataset in run_datasets()
-        for c in _as_published(results_root(), dataset)
-        if others is None or c.other in others
-    ]
+    Args:
+        start: of both sides, "none" or "imagenet"; "as published", ours pretrained, theirs not.
+        others: the networks, by default all.
+    """
+    found = _against(results_root(), start)
+    return [c for c in found if others is None or c.other in others.values()]
 
 
 @cache
-def _as_published(root: Path, dataset: str) -> tuple[Compared, ...]:
-    plan, rules = ranking_plan(), load_rules()
-    return tuple(compare_as_published(_groups(root), dataset=dataset, plan=plan, rules=rules))
-
-
-@cache
-def _same_start(root: Path, dataset: str, start: str) -> tuple[Compared, ...]:
-    plan, rules = ranking_plan(), load_rules()
-    found = {
-        model: find_group(_groups(root), plan.config(dataset, model, start))
-        for model in plan.starts[start]
-    }
-    focus = found.pop(plan.focus)
-    return tuple(compare_focus(focus, found, plan=plan, rules=rules))
-
-
-def same_start(start: str, others: tuple[str, ...] | None = None) -> list[Compared]:
-    """Return the network against others of the same start, on all data sets run."""
-    return [
-        c
-        for dataset in run_datasets()
-        for c in _same_start(results_root(), dataset, start)
-        if others is None or c.other in others
-    ]
+def _against(root: Path, start: str) -> tuple[Compared, ...]:
+    plan, rules, runs = load_ranking_plan(), load_rules(), _groups(root)
+    found, absent = [], missing()
+    for dataset in (name for name, title in plan.datasets.items() if title not in absent):
+        if start == "as published":
+            found += compare_as_published(runs, dataset=dataset, plan=plan, rules=rules)
+            continue
+        models = {m: find_group(runs, plan.config(dataset, m, start)) for m in plan.starts[start]}
+        focus = models.pop(plan.focus)
+        found += compare_focus(focus, models, plan=plan, rules=rules)
+    return tuple(found)
 
 
 def claim_in_words(claim: Claim) -> dict[str, Any]:
     """Return the inputs of `results.in_words`: the words of `params/ranking.yaml` on the others."""
     others = tuple(claim.beside.values())
-    words = next(words for words in ranking_plan().claims if words.others == others)
+    words = next(words for words in load_ranking_plan().claims if words.others == others)
     return {
-        "scratch": judge_claim(words, same_start("none")),
-        "published": judge_claim(words, as_published()),
+        "scratch": judge_claim(words, against("none")),
+        "published": judge_claim(words, against("as published")),
         "missing": missing(),
     }
 
@@ -256,11 +124,6 @@ def _family(root: Path, name: str) -> tuple[Compared, ...]:
     return tuple(compare_family(plan.family(name), _groups(root), plan=plan, rules=load_rules()))
 
 
-def optimizers() -> dict[str, str]:
-    """Return which optimizer is best, by augmentation."""
-    return best_optimizers(compared("optimizer"))
-
-
 def train_gaps(figure: str, *, cutmix: bool) -> list[float]:
     """Return by how much held-out images are better than training images in the last epoch.
 
@@ -268,7 +131,7 @@ def train_gaps(figure: str, *, cutmix: bool) -> list[float]:
         figure: "accuracy", or "loss", of which less is better.
         cutmix: which of the two protocols with Adam.
     """
-    (pair,) = [c for c in compared("cutmix", "adam")]
+    (pair,) = compared("cutmix", "adam")
     group = pair.a if cutmix else pair.b
     last = [run.record["history"][-1] for run in group.runs] if group else []
     sign = -1 if figure == "loss" else 1
@@ -358,11 +221,6 @@ def chosen_epochs() -> list[dict]:
 # --- maps, times ----------------------------------------------------------------------------------
 
 
-def level() -> float:
-    """Return the level of the corrected p values of the maps."""
-    return load_localisation_plan().level
-
-
 @cache
 def _maps(root: Path) -> tuple[dict, list]:
     plan = load_localisation_plan()
@@ -374,9 +232,9 @@ def _maps(root: Path) -> tuple[dict, list]:
     return layers, progression(measured, plan)
 
 
-def layer(name: str):
-    """Return a layer's finding on the angiogram patches, None without maps."""
-    return _maps(results_root())[0].get(name)
+def layer(name: str) -> dict[str, Any]:
+    """Return a layer's finding on the angiogram patches, and the level of its p values."""
+    return {"finding": _maps(results_root())[0].get(name), "level": load_localisation_plan().level}
 
 
 def map_progression() -> list:
@@ -392,9 +250,8 @@ def gate_scatter(layer: str) -> dict[str, Any]:
     measured = load_measured(study)
 
     def scatter(network: str) -> list[float]:
-        areas = measured.networks[network].of(
-            view=WHOLE, row=layer, method=METHOD, measure="half_area"
-        )
+        where = {"view": WHOLE, "row": layer, "method": METHOD}
+        areas = measured.networks[network].of(**where, measure="half_area")
         return np.nanstd(areas, axis=1, ddof=1).tolist()
 
     return {"trained": scatter(TRAINED), "untaught": {name: scatter(name) for name in UNTAUGHT}}
@@ -402,8 +259,6 @@ def gate_scatter(layer: str) -> dict[str, Any]:
 
 @cache
 def _spread(root: Path) -> list:
-    from helpers.runs.store import RunError
-
     try:
         return focus_findings(load_localisation_plan())
     except RunError:
@@ -430,11 +285,15 @@ def time_ratios(device: str) -> dict:
     return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
 
 
-def peak(device: str, model: str) -> int | None:
-    """Return the peak memory of a forward pass in bytes, None if not measured."""
+def peaks(device: str) -> dict[str, int | None]:
+    """Return the peak memory of a forward pass of both networks in bytes, None if not measured."""
     found = store(device)
-    row = found and found.row("memory", model=model, step="forward")
-    return row["bytes"] if row else None
+
+    def peak(model: str) -> int | None:
+        row = found and found.row("memory", model=model, step="forward")
+        return row["bytes"] if row else None
+
+    return {"ours": peak("medspectralnet"), "theirs": peak("medmamba_t")}
 
 
 def export_row() -> dict | None:

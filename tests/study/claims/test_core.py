@@ -16,7 +16,7 @@ from helpers.metrics.power import (
     standard_error,
 )
 from study.claims import check as registry
-from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
+from study.claims.arithmetic import difference, images, percent_saved, saved_range
 from study.claims.check import ByRow, InOrder, Total, checks
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
 from study.claims.outcome import LIMITS, Outcome
@@ -108,7 +108,7 @@ def test_wrong_columns_are_named(tmp_path):
 
 def test_an_outcome_has_a_known_verdict_known_limits_and_evidence():
     good = Outcome(verdict=OF_CLAIMS[0], evidence="102 of 120.", limits=LIMITS)
-    assert good.verdict == REPRODUCED and good.figures == {} and good.runs == ()
+    assert good.verdict == REPRODUCED and good.runs == ()
     with pytest.raises(ValueError, match="unknown verdict 'true'; known: reproduced"):
         Outcome(verdict="true", evidence="x")
     with pytest.raises(ValueError, match=r"unknown limits \['luck'\]"):
@@ -187,7 +187,7 @@ def test_ranges_and_bounds_agree_with_what_is_in_them():
 
 def test_differences_of_printed_numbers_are_exact():
     assert difference(printed("85.00"), printed("76.67")) == 8.33
-    assert points(printed("0.9372", "fraction"), printed("0.8912", "fraction")) == 4.6
+    assert difference(printed("0.9372", "fraction"), printed("0.8912", "fraction")) == 0.046
     with pytest.raises(ValueError, match="differ in their unit"):
         difference(printed("85.00"), printed("0.85", "fraction"))
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 
+from helpers.config import READINGS
 from helpers.metrics.power import auc_error
 from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
@@ -18,7 +19,8 @@ from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rat
 from study.claims.outcome import LIMITS
 from study.claims.paper_a.data import auc_splits
 from study.claims.paper_a.sizes import Backbone, count_backbone
-from study.claims.paper_a.training import focal_gradient
+from study.claims.paper_a.table4 import needed_correlation
+from study.claims.paper_a.training import focal_gradient, reading_losses
 from study.claims.seeds import mean_over_seeds
 from study.claims.split_sizes import search_sizes
 from study.claims.warm_restarts import FACTORS, all_cycles, fits_from_any, fits_from_zero
@@ -402,12 +404,12 @@ def test_half_counts_of_pairs_need_ties():
 
 
 def test_the_correlation_that_an_auc_gain_needs_is_where_the_test_turns(inputs):
-    given = inputs["A81"]
-    outcome = CHECKS["A81"].function(**given)
-    a, b = (auc_error(given[k].value, 60, 60) for k in ("ours", "theirs"))
-    r = outcome.figures["correlation needed"]
+    ours, theirs = (inputs["A81"][side] for side in ("ours", "theirs"))
+    r = needed_correlation(ours, theirs, 60, 60)
+    a, b = (auc_error(value.value, 60, 60) for value in (ours, theirs))
     error = math.sqrt(a**2 + b**2 - 2 * r * a * b)
-    assert outcome.figures["difference"] / error == pytest.approx(1.959964, rel=1e-6)
+    assert (ours.value - theirs.value) / error == pytest.approx(1.959964, rel=1e-6)
+    assert f"correlated by {r:.2f}" in CHECKS["A81"].function(**inputs["A81"]).evidence
 
 
 def test_a_course_shown_reversed_and_one_measure_alone(inputs):
@@ -443,9 +445,8 @@ def test_the_focal_gradient_is_that_of_the_loss(gamma, p_t):
 
 
 def test_the_readings_of_the_joint_loss():
-    given = {"probability": 0.9, "gamma": 2.0, "eps": 0.1}
-    outcome = CHECKS["A13"].function(**given)
-    p, gamma, label = given["probability"], given["gamma"], 1 - given["eps"] / 2
+    p, gamma, eps = 0.9, 2.0, 0.1
+    label = 1 - eps / 2
     own, other = -math.log(p), -math.log(1 - p)
     entropy = label * own + (1 - label) * other
     expected = {
@@ -455,10 +456,14 @@ def test_the_readings_of_the_joint_loss():
         "exp_ce": (1 - math.exp(-entropy)) ** gamma * entropy,
     }
     for reading, value in expected.items():
-        assert outcome.figures[f"loss, {reading}"] == pytest.approx(value, rel=1e-9)
-    assert outcome.figures["lowest at, linear"] == pytest.approx(0.75, abs=0.001)
-    assert outcome.figures["lowest at, hard_pt"] == 0.999  # the grid's end
-    assert "holds in all but linear." in outcome.evidence
+        (found,) = reading_losses([p], reading=reading, gamma=gamma, eps=eps)
+        assert found == pytest.approx(value, rel=1e-9)
+    evidence = CHECKS["A13"].function(probability=p, gamma=gamma, eps=eps).evidence
+    # The smallest loss of the reading by p_t of hard labels lies at the grid's end.
+    lowest = evidence.partition("lowest at ")[2].partition(". That")[0].split(", ")
+    at = dict(zip(READINGS, lowest, strict=True))
+    assert (at["hard_pt"], at["linear"]) == ("0.999", "0.75")
+    assert "holds in all but linear." in evidence
 
 
 def test_backbones_are_counted_as_torchvision_states():

@@ -85,6 +85,15 @@ def test_what_was_measured_on_other_images_says_so(judged):
             assert STAND_IN in one.outcome.limits, one.claim.id
 
 
+def test_only_checks_on_runs_read_stored_runs(judged, tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    for one, without in zip(judged, judge_claims(), strict=True):
+        if one.outcome and is_measured(one.outcome):
+            assert without.outcome != one.outcome, one.claim.id
+        elif one.state != NOT_RUN:
+            assert without == one, one.claim.id
+
+
 # --- tables --------------------------------------------------------------------------------------
 
 
