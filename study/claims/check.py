@@ -10,6 +10,7 @@ mapping from the rows of their table. What is counted, or measured by stored run
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Annotated, Any, get_type_hints
 
 from study.claims.ledger import Claim, ClaimsError, Key
@@ -67,10 +68,11 @@ class Check:
     def inputs(self, claim: Claim) -> dict[str, Any]:
         """Return what the function is given for a claim.
 
-        A role that is no argument of the function is one of what is measured.
+        A role that is no argument of the function is for what is measured.
 
         Raises:
-            ClaimsError: the row names several values for an argument that takes one.
+            ClaimsError: the row names several values for an argument that takes one, or none for
+                one that needs it.
         """
         types = get_type_hints(self.function, include_extras=True)
         found = dict(self.constants)
@@ -83,7 +85,17 @@ class Check:
                     f"{self.function.__name__} takes one; annotate it, for instance as ByRow."
                 )
             found[role] = arrange(items)
-        return found | dict(self.measured(claim) if self.measured else {})
+        found |= self.measured(claim) if self.measured else {}
+        needed = [
+            p.name for p in signature(self.function).parameters.values() if p.default is p.empty
+        ]
+        if lacking := [name for name in needed if name not in found]:
+            raise ClaimsError(
+                f"{claim.id} lacks {', '.join(lacking)} for {self.function.__name__}; it has "
+                f"{', '.join(found) or 'nothing'}. Name its published values in the row with that "
+                f"role ({lacking[0]}=paper | table | row | column), or give it by `measured`."
+            )
+        return found
 
     def __call__(self, claim: Claim) -> Outcome:
         """Run the check on what is published and stored."""

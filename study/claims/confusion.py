@@ -176,10 +176,7 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative
             else f"Test sets of {len(sizes)} other sizes up to {OTHER_SIZES[-1]} have both. "
         )
         evidence += "Means over runs are not mentioned."
-    return Outcome(
-        verdict=REPRODUCED if fitting else CONTRADICTED,
-        evidence=evidence,
-    )
+    return Outcome(verdict=REPRODUCED if fitting else CONTRADICTED, evidence=evidence)
 
 
 def sizes_with(accuracy: Published, f1: Published, sizes: Iterable[int]) -> list[int]:

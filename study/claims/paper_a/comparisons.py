@@ -220,11 +220,7 @@ def more_stable(
 
 @checks("A68", measured=lambda claim: stored.schedules())
 def faster(
-    *,
-    early_a: Sequence[float],
-    early_b: Sequence[float],
-    final: Estimate | None,
-    others: Published,
+    *, early_a: Sequence[float], early_b: Sequence[float], final: Estimate | None, others: Published
 ) -> Outcome:
     """Check that one-cycle is ahead of warm restarts, early and in the end.
 

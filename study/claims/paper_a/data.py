@@ -77,21 +77,13 @@ def imbalance(
             "classes nothing is printed"
         )
     return Outcome(
-        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED,
-        evidence=f"{evidence}.",
+        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED, evidence=f"{evidence}."
     )
 
 
 @checks("A28")
 def balanced_test(
-    *,
-    total: Whole,
-    positive: Whole,
-    negative: Whole,
-    tn: Whole,
-    fp: Whole,
-    fn: Whole,
-    tp: Whole,
+    *, total: Whole, positive: Whole, negative: Whole, tn: Whole, fp: Whole, fn: Whole, tp: Whole
 ) -> Outcome:
     """Check the stated test set against the confusion matrix.
 
@@ -170,10 +162,7 @@ def rising_accuracy(*, printed: InOrder, what: str) -> Outcome:
         verdict = CONTRADICTED
     elif found.sizes:
         verdict = REPRODUCED
-    return Outcome(
-        verdict=verdict,
-        evidence=evidence,
-    )
+    return Outcome(verdict=verdict, evidence=evidence)
 
 
 @checks("A24")
@@ -193,8 +182,7 @@ def rising_auc(*, printed: InOrder, accuracies: InOrder) -> Outcome:
         held = ", ".join(f"{p} : {n - p}" for p in splits.smaller) or "none"
         evidence += f"; splits of {n} images on which all are whole counts of pairs: {held}"
     return Outcome(
-        verdict=REPRODUCED if rising and possible else CONTRADICTED,
-        evidence=f"{evidence}.",
+        verdict=REPRODUCED if rising and possible else CONTRADICTED, evidence=f"{evidence}."
     )
 
 

@@ -20,8 +20,7 @@ HOUR = 3600.0
 
 
 @checks(
-    "A25",
-    measured=lambda claim: {"val": stored.courses(stored.one_cycle_runs(), "val_accuracy")},
+    "A25", measured=lambda claim: {"val": stored.courses(stored.one_cycle_runs(), "val_accuracy")}
 )
 def target_reached(
     *, val: Sequence[Sequence[float]], target: Published, epochs: Whole, source: Published

@@ -61,10 +61,7 @@ def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
     wrong = [name for name, c in counts.items() if not c.fits]
     evidence = f"Nearest counts of {n}: {listed}; "
     evidence += f"no whole count: {', '.join(wrong)}." if wrong else "each gives the digits."
-    return Outcome(
-        verdict=CONTRADICTED if wrong else REPRODUCED,
-        evidence=evidence,
-    )
+    return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=evidence)
 
 
 @checks("A52", "A53", "A54")
@@ -98,10 +95,7 @@ def shown_by_counts(*, ours: Published, theirs: Published, n: Whole) -> Outcome:
             f"shown (McNemar, p < 5 %) only if the lower one alone is right on at most {lost} "
             f"image{'' if lost == 1 else 's'}, which is not printed."
         )
-    return Outcome(
-        verdict=verdict,
-        evidence=evidence,
-    )
+    return Outcome(verdict=verdict, evidence=evidence)
 
 
 @checks("A79")
@@ -134,10 +128,7 @@ def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
             "score that an odd number of positive images and an odd number of negative ones have "
             "in common to the last digit. Ties are not mentioned."
         )
-    return Outcome(
-        verdict=CONTRADICTED if impossible else verdict,
-        evidence=evidence,
-    )
+    return Outcome(verdict=CONTRADICTED if impossible else verdict, evidence=evidence)
 
 
 def _half_counts(value: Published, pairs: int) -> list[int]:
@@ -188,10 +179,7 @@ def auc_shown(*, ours: Published, theirs: Published, positive: Whole, negative: 
             f"shown only if the two AUCs, by their common images, are correlated by {needed:.2f} "
             "or more, which is not printed."
         )
-    return Outcome(
-        verdict=verdict,
-        evidence=evidence,
-    )
+    return Outcome(verdict=verdict, evidence=evidence)
 
 
 @checks("A83")
@@ -204,7 +192,4 @@ def same_twice(*, first: ByColumn, second: ByColumn) -> Outcome:
     listed = ", ".join(
         f"{name} {value.printed} and {second[name].printed}" for name, value in first.items()
     )
-    return Outcome(
-        verdict=CONTRADICTED if wrong else REPRODUCED,
-        evidence=f"{listed}.",
-    )
+    return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=f"{listed}.")

@@ -69,10 +69,7 @@ def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT)
 
 @checks("A10")
 def uncertain_favoured(
-    *,
-    gammas: Sequence[float] = GAMMAS,
-    uncertain: float = UNCERTAIN,
-    confident: float = CONFIDENT,
+    *, gammas: Sequence[float] = GAMMAS, uncertain: float = UNCERTAIN, confident: float = CONFIDENT
 ) -> Outcome:
     """Check that the focal factor moves the gradient from confident to uncertain samples.
 
@@ -289,10 +286,7 @@ def highest_rate(*, stated: Published, printed: InOrder, fits: Sequence[Fit]) ->
             f" The schedule found goes on to {fits[0].max_lr:g} after {fits[0].rise_epochs:g} "
             f"epochs; Table 1 ends after {len(printed)}, while the rate was rising."
         )
-    return Outcome(
-        verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=evidence,
-    )
+    return Outcome(verdict=REPRODUCED if holds else CONTRADICTED, evidence=evidence)
 
 
 @checks("A65")

@@ -213,8 +213,7 @@ def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) 
     """
     if not areas:
         return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Printed: {printed.printed}. Needed: runs on the data set.",
+            verdict=NOT_RUN, evidence=f"Printed: {printed.printed}. Needed: runs on the data set."
         )
     means = [sum(seed[i] for seed in areas) / len(areas) for i in range(len(areas[0]))]
     low, high = min(means), max(means)

@@ -105,8 +105,7 @@ def are_largest(*, named: Collection[str], totals: TotalByRow) -> Outcome:
     larger = [name for name, total in totals.items() if name not in named and total >= least]
     listed = ", ".join(f"{name} {total:.0f}" for name, total in totals.items())
     return Outcome(
-        verdict=NOT_REPRODUCED if larger else REPRODUCED,
-        evidence=f"Released images: {listed}.",
+        verdict=NOT_REPRODUCED if larger else REPRODUCED, evidence=f"Released images: {listed}."
     )
 
 

@@ -4,13 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from study.claims.check import checks
-from study.claims.outcome import (
-    OPEN_CHOICE,
-    STAND_IN,
-    Outcome,
-    in_ledger,
-    verdict_of_measures,
-)
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger, verdict_of_measures
 from study.claims.paper_b import stored
 from study.claims.seeds import mean_over_seeds
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding

@@ -43,10 +43,7 @@ def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
     """
     ours = level.one_more
     if ours is None or ours.low is None:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Printed: {printed.printed} %. {level.verdict}.",
-        )
+        return Outcome(verdict=NOT_RUN, evidence=f"Printed: {printed.printed} %. {level.verdict}.")
     config, group = level.group.config, level.group
     verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
     return Outcome(

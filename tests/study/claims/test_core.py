@@ -154,6 +154,15 @@ def test_several_values_are_arranged_as_the_argument_says(claim):
         found["A03"](claim)
 
 
+def test_an_argument_that_the_row_does_not_name_is_told(claim):
+    @checks("A01")
+    def gain(*, ours: Published, theirs: Published) -> Outcome:
+        return Outcome(verdict=REPRODUCED, evidence=f"{ours.printed} {theirs.printed}")
+
+    with pytest.raises(ClaimsError, match=r"A01 lacks theirs for gain; it has ours\. Name its"):
+        registry.CHECKS["A01"](claim)
+
+
 def test_a_claim_has_one_check(claim):
     checks("A01")(lambda: None)
     with pytest.raises(ClaimsError, match="two checks: A01"):
