@@ -18,6 +18,7 @@ from helpers.metrics.power import (
 from study.claims import check as registry
 from study.claims.arithmetic import difference, images, percent_saved, saved_range
 from study.claims.check import ByRow, InOrder, Total, checks
+from study.claims.judge import CHECKS
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
 from study.claims.outcome import LIMITS, Outcome
 from study.published import Published, PublishedError, last_digit, parse_printed, rounding
@@ -167,6 +168,11 @@ def test_a_claim_has_one_check(claim):
     checks("A01")(lambda: None)
     with pytest.raises(ClaimsError, match="two checks: A01"):
         checks("A02", "A01")(lambda: None)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_rule_of_a_verdict_stands_beside_its_check(name):
+    assert "Rule:" in CHECKS[name].function.__doc__
 
 
 # --- printed numbers -----------------------------------------------------------------------------
