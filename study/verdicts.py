@@ -100,6 +100,13 @@ MEANING = {
 
 # Verdicts that more or longer runs would replace, and the order in which they tell of a claim.
 OPEN = (NOT_RUN, SHORT, TOO_FEW_SEEDS)
+# What the check of a claim may say, in the order of its tables.
+OF_CLAIMS = (
+    *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
+    *(SHOWN, SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE),
+    *(CONTRADICTED, SLIP, UNDERSPECIFIED),
+    *(OTHER_IMAGES, SHORT, NOT_RUN, REVIEWERS_QUESTION),
+)
 
 
 def nearest(groups: Iterable[Group], *, rules: Rules) -> Group | None:

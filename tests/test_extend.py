@@ -10,7 +10,10 @@ from helpers.models import registry
 from helpers.models.registry import ModelEntry
 from helpers.paths import repo_root
 from helpers.runs.matrix import load_matrix
-from study.claims.outcome import NOT_REPRODUCED, REPRODUCED
+from study.claims import check
+from study.claims.ledger import load_claims
+from study.verdicts import REPRODUCED
+from tests.study.claims.test_paper_b import put, to
 
 TEXT = (repo_root() / "docs" / "extend.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -45,8 +48,16 @@ def test_a_matrix(own_set, tmp_path):
     assert len(runs) == 6 and len({run.hash() for run in runs}) == 3
 
 
-def test_a_claim():
-    names = {}
+def test_a_claim(tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "CHECKS", {})
+    (row,) = re.findall(r"```csv\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "claims.csv").write_text(row)
+    (claim,) = load_claims(tmp_path / "claims.csv")
+    names = {"put": put, "to": to}
     exec(PYTHON[3], names)
-    assert names["exceeds"](ours=2.0, printed=1.0).verdict == REPRODUCED
-    assert names["exceeds"](ours=1.0, printed=2.0).verdict == NOT_REPRODUCED
+    exec(PYTHON[4], names)
+    found = check.CHECKS[claim.id]
+    assert found(claim).verdict == REPRODUCED
+    assert found(claim).evidence == "Printed: 4.50 beside 4.47 G."
+    for alter, expected in names["altered"][claim.id]:
+        assert found.function(**alter(found.inputs(claim))).verdict == expected != REPRODUCED

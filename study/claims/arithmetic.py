@@ -10,15 +10,6 @@ from study.published import Published, last_digit, rounding
 from study.sizes import matches
 
 
-def points(a: Published, b: Published) -> float:
-    """Return a - b of two printed shares in percentage points, free of binary rounding.
-
-    Raises:
-        ValueError: no plain numbers, or different units.
-    """
-    return round(difference(a, b) * (100 if a.unit == "fraction" else 1), 10)
-
-
 def difference(a: Published, b: Published) -> float:
     """Return a - b of two printed numbers in their unit, free of binary rounding.
 

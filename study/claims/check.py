@@ -1,45 +1,129 @@
-"""Which check belongs to which claim.
+"""Which function checks which claim, and what it is given.
 
-A check is a small pure function: published or measured values in, an `Outcome` out, the rule of
-its verdict in its docstring. What it is given stands apart from it, so that a test can give it
-something else and see it come out otherwise.
+A check is a small pure function, the rule of its verdict in its docstring: values in, an `Outcome`
+out. `@checks("B26", "B27")` says which claims it checks. The row of a claim names the printed
+values that it is given: `ours=B | Table 4 | MedSpectralNet | flops` is its argument `ours`. Where a
+row names several for one argument, the argument's type says how they come: `others: ByRow` is a
+mapping from the rows of their table. What is counted, or measured by stored runs, is said apart
+(`measured`), so that a test can give something else and see the check come out otherwise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import Annotated, Any, get_type_hints
 
-from study.claims.ledger import ClaimsError
+from study.claims.ledger import Claim, ClaimsError, Key
 from study.claims.outcome import Outcome
+from study.published import Published
+
+Items = Sequence[tuple[Key, Published]]
+
+
+def _only(items: Items) -> Published:
+    ((_, value),) = items
+    return value
+
+
+def _totals(items: Items) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for key, value in items:
+        totals[key.row] = totals.get(key.row, 0) + value.value
+    return totals
+
+
+def _by_row_and_column(items: Items) -> dict[str, dict[str, Published]]:
+    found: dict[str, dict[str, Published]] = {}
+    for key, value in items:
+        found.setdefault(key.row, {})[key.column] = value
+    return found
+
+
+# How the values of one argument are arranged; of an argument of another type there is only one.
+InOrder = Annotated[Sequence[Published], lambda items: [value for _, value in items]]
+ByKey = Annotated[Mapping[Key, Published], dict]
+ByRow = Annotated[Mapping[str, Published], lambda items: {k.row: v for k, v in items}]
+ByColumn = Annotated[Mapping[str, Published], lambda items: {k.column: v for k, v in items}]
+ByDataset = Annotated[Mapping[str, Published], lambda items: {k.dataset: v for k, v in items}]
+ByRowAndColumn = Annotated[Mapping[str, Mapping[str, Published]], _by_row_and_column]
+Whole = Annotated[int, lambda items: round(_only(items).value)]
+Total = Annotated[float, lambda items: sum(value.value for _, value in items)]
+TotalByRow = Annotated[Mapping[str, float], _totals]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A claim's check.
+    """The check of a claim.
 
     Attributes:
-        function: Pure; returns an `Outcome`.
-        inputs: Reads what the function is given: from the published values, from stored results,
-            or by counting; keyword arguments of `function`.
+        function: pure; keyword arguments in, an `Outcome` out.
+        measured: of a claim, the arguments that are counted or read from stored runs.
+        constants: arguments that are the same for each claim it checks.
     """
 
     function: Callable[..., Outcome]
-    inputs: Callable[[], dict[str, Any]]
+    measured: Callable[[Claim], Mapping[str, Any]] | None
+    constants: Mapping[str, Any]
 
-    def __call__(self) -> Outcome:
+    def inputs(self, claim: Claim) -> dict[str, Any]:
+        """Return what the function is given for a claim.
+
+        A role that is no argument of the function is for what is measured.
+
+        Raises:
+            ClaimsError: the row names several values for an argument that takes one, or none for
+                one that needs it.
+        """
+        types = get_type_hints(self.function, include_extras=True)
+        found = dict(self.constants)
+        for role in claim.given.keys() & types.keys():
+            arrange, *_ = getattr(types[role], "__metadata__", (_only,))
+            items = claim.items(role)
+            if arrange is _only and len(items) > 1:
+                raise ClaimsError(
+                    f"{claim.id} names {len(items)} values for {role!r}, of which "
+                    f"{self.function.__name__} takes one; annotate it, for instance as ByRow."
+                )
+            found[role] = arrange(items)
+        found |= self.measured(claim) if self.measured else {}
+        needed = [
+            p.name for p in signature(self.function).parameters.values() if p.default is p.empty
+        ]
+        if lacking := [name for name in needed if name not in found]:
+            raise ClaimsError(
+                f"{claim.id} lacks {', '.join(lacking)} for {self.function.__name__}; it has "
+                f"{', '.join(found) or 'nothing'}. Name its published values in the row with that "
+                f"role ({lacking[0]}=paper | table | row | column), or give it by `measured`."
+            )
+        return found
+
+    def __call__(self, claim: Claim) -> Outcome:
         """Run the check on what is published and stored."""
-        return self.function(**self.inputs())
+        return self.function(**self.inputs(claim))
 
 
-def joined(*tables: dict[str, Check]) -> dict[str, Check]:
-    """Join tables of checks by claim id.
+# Filled as the modules of checks are imported; `judge` imports them all.
+CHECKS: dict[str, Check] = {}
+
+
+def checks(
+    *ids: str, measured: Callable[[Claim], Mapping[str, Any]] | None = None, **constants: Any
+) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
+    """Say which claims a function checks.
+
+    Args:
+        ids: of the claims.
+        measured: see `Check`.
+        constants: likewise.
 
     Raises:
-        ClaimsError: an id in two tables.
+        ClaimsError: a claim that has a check already.
     """
-    checks: dict[str, Check] = {}
-    for table in tables:
-        if twice := sorted(checks.keys() & table.keys()):
+
+    def register(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+        if twice := [name for name in ids if name in CHECKS]:
             raise ClaimsError(f"these claims have two checks: {', '.join(twice)}.")
-        checks |= table
-    return checks
+        CHECKS.update(dict.fromkeys(ids, Check(function, measured, constants)))
+        return function
+
+    return register

@@ -7,6 +7,7 @@ import numpy as np
 
 from helpers.metrics.power import newcombe
 from helpers.metrics.scores import Estimate, proportion
+from study.claims.check import ByColumn, Whole, checks
 from study.claims.outcome import Outcome
 from study.published import NOT_GIVEN, Published, last_digit
 from study.sizes import matches
@@ -56,45 +57,39 @@ class Confusion:
         return proportion(*counts[name])
 
 
-def score_follows(*, matrix: Confusion, name: str, printed: Published) -> Outcome:
+@checks("A30", "A31", "A32", "A33", "A34", "A35", "A37")
+def score_follows(*, printed: ByColumn, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> Outcome:
     """Check a printed score against the matrix.
 
-    Verdict: reproduced where the matrix gives the printed digits, else contradicted.
+    Rule: reproduced where the matrix gives the printed digits, else contradicted.
     """
-    score = matrix.score(name)
-    scale = 1 if printed.unit == "fraction" else 100
-    holds = matches(scale * score.value, printed)
-    evidence = f"The confusion matrix gives {scale * score.value:.{4 if scale == 1 else 2}f}"
-    evidence += "" if scale == 1 else " %"
+    ((name, value),) = printed.items()
+    score = Confusion(tn, fp, fn, tp).score(name)
+    shown, interval = f"{score.value:.4f}", ""
+    if value.unit == "%":
+        shown = f"{100 * score.value:.2f} %"
     if score.low is not None:
-        evidence += f", 95 % interval {100 * score.low:.1f} to {100 * score.high:.1f} %"
-    figures = {"computed": score.value, "low": score.low, "high": score.high}
-    figures["published"] = printed.fraction
+        interval = f", 95 % interval {100 * score.low:.1f} to {100 * score.high:.1f} %"
+    same = matches(score.value * (100 if value.unit == "%" else 1), value)
     return Outcome(
-        verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=f"{evidence}; printed is {printed.printed}.",
-        figures=figures,
+        verdict=REPRODUCED if same else CONTRADICTED,
+        evidence=f"The confusion matrix gives {shown}{interval}; printed is {value.printed}.",
     )
 
 
-def more_sensitive(*, matrix: Confusion) -> Outcome:
+@checks("A38")
+def more_sensitive(*, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> Outcome:
     """Check that sensitivity is above specificity in the matrix.
 
-    Verdict: reproduced where Newcombe's interval of the difference lies above 0; contradicted where
+    Rule: reproduced where Newcombe's interval of the difference lies above 0; contradicted where
     it lies below; else not reproduced.
     """
-    m = matrix
-    gap = newcombe(m.tp, m.tp + m.fn, m.tn, m.tn + m.fp)
-    verdict = NOT_REPRODUCED
-    if gap.low > 0:
-        verdict = REPRODUCED
-    elif gap.high < 0:
-        verdict = CONTRADICTED
+    gap = newcombe(tp, tp + fn, tn, tn + fp)
+    verdict = CONTRADICTED if gap.high < 0 else NOT_REPRODUCED
     return Outcome(
-        verdict=verdict,
-        evidence=f"{m.tp} of {m.tp + m.fn} against {m.tn} of {m.tn + m.fp}: {100 * gap.value:+.1f} "
-        f"points (95 % {100 * gap.low:+.1f} to {100 * gap.high:+.1f}).",
-        figures={"difference": gap.value, "low": gap.low, "high": gap.high},
+        verdict=REPRODUCED if gap.low > 0 else verdict,
+        evidence=f"{tp} of {tp + fn} against {tn} of {tn + fp}: {100 * gap.value:+.1f} points "
+        f"(95 % {100 * gap.low:+.1f} to {100 * gap.high:+.1f}).",
     )
 
 
@@ -133,13 +128,18 @@ def matrices(accuracy: Published, *, positive: int, negative: int) -> Scored:
     return Scored(int(errors[0]) if len(errors) else -1, tp, scores)
 
 
-def f1_possible(*, accuracy: Published, f1: Published, positive: int, negative: int) -> Outcome:
+# Sizes of a test set that are tried where the printed one has no matrix.
+OTHER_SIZES = range(20, 400)
+
+
+@checks("A43", "A44", "A45", "A46")
+def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative: Whole) -> Outcome:
     """Check that one matrix has both a printed accuracy and a printed F1.
 
     Every matrix of the test set with that accuracy is tried, F1 being that of either class or the
     mean over both.
 
-    Verdict: reproduced where a matrix fits, else contradicted.
+    Rule: reproduced where a matrix fits, else contradicted.
     """
     found = matrices(accuracy, positive=positive, negative=negative)
     half = last_digit(f1) / 2
@@ -153,7 +153,6 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: int, negative: 
         return Outcome(
             verdict=CONTRADICTED,
             evidence=f"No count of {n} images gives an accuracy of {accuracy.printed} %.",
-            figures={"matrices": 0},
         )
     values = found.scores["of the positive class"]
     below, above = values[values <= f1.value], values[values >= f1.value]
@@ -177,16 +176,7 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: int, negative: 
             else f"Test sets of {len(sizes)} other sizes up to {OTHER_SIZES[-1]} have both. "
         )
         evidence += "Means over runs are not mentioned."
-    return Outcome(
-        verdict=REPRODUCED if fitting else CONTRADICTED,
-        evidence=evidence,
-        figures={"matrices": tried, "errors": found.errors, "published": f1.value}
-        | {f"nearest {i}": value for i, value in enumerate(near)},
-    )
-
-
-# Sizes of a test set that are tried where the printed one has no matrix.
-OTHER_SIZES = range(20, 400)
+    return Outcome(verdict=REPRODUCED if fitting else CONTRADICTED, evidence=evidence)
 
 
 def sizes_with(accuracy: Published, f1: Published, sizes: Iterable[int]) -> list[int]:
@@ -215,6 +205,7 @@ def sizes_with(accuracy: Published, f1: Published, sizes: Iterable[int]) -> list
 PREVALENCES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
+@checks("A69")
 def reassuring(
     *, npv: Published, sensitivity: Published, specificity: Published, prevalence: Published
 ) -> Outcome:
@@ -222,7 +213,7 @@ def reassuring(
 
     The negative predictive value holds for the test set's share of diseased patients.
 
-    Verdict: underspecified while the share in use is not given; else reproduced where the value at
+    Rule: underspecified while the share in use is not given; else reproduced where the value at
     that share is not below the printed one, within its digits; not reproduced otherwise.
     """
     se, sp = sensitivity.fraction, specificity.fraction
@@ -242,5 +233,4 @@ def reassuring(
         evidence=f"{npv.printed} % is of a test set half diseased; with the printed sensitivity "
         f"and specificity it is {listed} of diseased patients. The share in use: "
         f"{prevalence.printed}.",
-        figures={f"{share:g}": v for share, v in at.items()},
     )

@@ -3,19 +3,22 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 
-from study.claims.check import joined
+from study.claims import confusion, paper_a, paper_b, real_time  # noqa: F401
+from study.claims.check import CHECKS
 from study.claims.ledger import PAPERS, QUESTION, Claim, load_claims
-from study.claims.outcome import VERDICTS, Outcome
-from study.claims.paper_a.wiring import CHECKS as OF_PAPER_A
-from study.claims.paper_b.wiring import CHECKS as OF_PAPER_B
-from study.verdicts import CANNOT, REVIEWERS_QUESTION
+from study.claims.outcome import Outcome
+from study.verdicts import CANNOT, OF_CLAIMS, REVIEWERS_QUESTION
 
-CHECKS = joined(OF_PAPER_A, OF_PAPER_B)
-
+# A check registers itself where it is defined.
+for package in (paper_a, paper_b):
+    for module in iter_modules(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
 
 # Every claim has one of these.
-STATES = (*VERDICTS, CANNOT)
+STATES = (*OF_CLAIMS, CANNOT)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def judge_claims(ids: Collection[str] = ()) -> tuple[Judged, ...]:
         KeyError: a claim that can be checked has no check.
     """
     return tuple(
-        Judged(claim, None if claim.cannot else CHECKS[claim.id]())
+        Judged(claim, None if claim.cannot else CHECKS[claim.id](claim))
         for claim in load_claims()
         if not ids or claim.id in ids
     )

@@ -1,18 +1,26 @@
 """The list of claims, `results/published/claims.csv`: what both papers say, in our words.
 
-One row is one claim. A claim that can be checked names the published values it speaks of; one that
-cannot says why not. Verdicts are not in the file: the checks of `study.claims` give them.
+One row is one claim. It names the published values it speaks of, `also` those that its check needs
+besides, and `beside` what of ours is put beside them: networks, comparisons, a layer, a device. A
+value before which a role stands (`ours=B | Table 4 | ...`) is given to the check, see `check`. A
+claim that cannot be checked says why not. Verdicts are not in the file: the checks of
+`study.claims` give them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from helpers.files import read_csv, reading
 from helpers.paths import published_dir
 from study.published import Published, PublishedError, lookup
 
-COLUMNS = ("id", "paper", "place", "claim", "printed", "kind", "check", "sources", "cannot")
+COLUMNS = (
+    *("id", "paper", "place", "claim", "printed", "kind", "check"),
+    *("sources", "also", "beside", "cannot"),
+)
 # What no paper claims, and a reviewer would ask.
 QUESTION = "question"
 KINDS = (
@@ -21,12 +29,30 @@ KINDS = (
     QUESTION,
 )
 PAPERS = ("A", "B")
-# Between the parts of a published value's key, and between keys.
-PART, KEY = " | ", " ;; "
+# Between the parts of a published value's key, and between entries; before an entry stands a name.
+PART, ENTRY, NAMED = " | ", " ;; ", "="
 
 
 class ClaimsError(ValueError):
     """The list of claims is not in order, or a claim is unknown."""
+
+
+class Key(NamedTuple):
+    """Where a published value stands."""
+
+    paper: str
+    table: str
+    row: str
+    column: str
+
+    @property
+    def dataset(self) -> str:
+        """The data set of a column such as "breastmnist/accuracy"."""
+        return self.column.partition("/")[0]
+
+    def value(self) -> Published:
+        """Return the value."""
+        return lookup(**self._asdict())
 
 
 @dataclass(frozen=True)
@@ -41,7 +67,10 @@ class Claim:
         printed: the printed value or values, "" where the claim has no number.
         kind: one of `KINDS`.
         check: how it can be checked, in words.
-        sources: keys of the published values it speaks of: (paper, table, row, column).
+        sources: the published values it speaks of.
+        given: role -> the published values that its check is given for it.
+        beside: what of ours stands beside it; name -> network, comparison and so on. One without a
+            name has its own.
         cannot: why it cannot be checked, "" where it can.
     """
 
@@ -52,13 +81,31 @@ class Claim:
     printed: str
     kind: str
     check: str
-    sources: tuple[tuple[str, str, str, str], ...]
+    sources: tuple[Key, ...]
+    given: Mapping[str, tuple[Key, ...]]
+    beside: Mapping[str, str]
     cannot: str
 
-    def published(self) -> list[Published]:
-        """Return the published values that the claim speaks of."""
-        names = ("paper", "table", "row", "column")
-        return [lookup(**dict(zip(names, key, strict=True))) for key in self.sources]
+    def items(self, role: str) -> list[tuple[Key, Published]]:
+        """Return the values of a role with their keys."""
+        return [(key, key.value()) for key in self.given[role]]
+
+    def value(self, role: str) -> Published:
+        """Return the only value of a role."""
+        ((_, value),) = self.items(role)
+        return value
+
+    @property
+    def dataset(self) -> str:
+        """The one data set that its values speak of."""
+        (name,) = {key.dataset for key in self.sources if "/" in key.column}
+        return name
+
+    @property
+    def ours(self) -> str:
+        """The one thing of ours that stands beside it."""
+        (name,) = self.beside.values()
+        return name
 
 
 @cache
@@ -96,15 +143,39 @@ def _claim(row: dict[str, str], where: str) -> Claim:
         raise ClaimsError(
             f"{where}: {row['id']} needs either how it is checked or why it cannot be, not both."
         )
-    keys = tuple(tuple(key.split(PART)) for key in row["sources"].split(KEY) if key)
-    if wrong := [key for key in keys if len(key) != 4]:
-        raise ClaimsError(
-            f"{where}: the source {PART.join(wrong[0])!r} is not paper{PART}table{PART}row{PART}"
-            f"column; sources are joined by {KEY!r}."
-        )
-    claim = Claim(**row | {"sources": keys})
-    try:
-        claim.published()
-    except PublishedError as error:
-        raise PublishedError(f"{where}: {error}") from None
-    return claim
+    sources, also = (_keys(row[name], where) for name in ("sources", "also"))
+    given: dict[str, tuple[Key, ...]] = {}
+    for role, key in sources + also:
+        if role:
+            given[role] = (*given.get(role, ()), key)
+    beside = [_named(entry) for entry in row["beside"].split(ENTRY) if entry]
+    fields = {
+        "sources": tuple(key for _, key in sources),
+        "given": given,
+        "beside": {name or value: value for name, value in beside},
+    }
+    return Claim(**{name: text for name, text in row.items() if name != "also"} | fields)
+
+
+def _keys(text: str, where: str) -> list[tuple[str, Key]]:
+    """Return the published values of a field with their roles, "" where none stands before it."""
+    found = []
+    for role, source in map(_named, filter(None, text.split(ENTRY))):
+        parts = source.split(PART)
+        if len(parts) != 4:
+            raise ClaimsError(
+                f"{where}: the source {source!r} is not paper{PART}table{PART}row{PART}column; "
+                f"sources are joined by {ENTRY!r}."
+            )
+        found.append((role, Key(*parts)))
+        try:
+            found[-1][1].value()
+        except PublishedError as error:
+            raise PublishedError(f"{where}: {error}") from None
+    return found
+
+
+def _named(entry: str) -> tuple[str, str]:
+    """Split "ours=B | Table 4 | ..." into the name, which may be missing, and the rest."""
+    name, _, rest = entry.rpartition(NAMED)
+    return name, rest

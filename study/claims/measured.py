@@ -1,5 +1,8 @@
 """The measurements of times and memory that the checks of both papers read."""
 
+from typing import Any
+
+from study.claims.ledger import Claim
 from study.costs.store import Store, store_path
 from study.plans.costs import Candidate, load_plan
 
@@ -10,12 +13,8 @@ def store(device: str) -> Store | None:
     return Store.read(path) if path.exists() else None
 
 
-def one_image(models: dict[str, str]) -> dict:
-    """Return the inputs of `real_time.fast_enough` on our CPU.
-
-    Args:
-        models: title -> network of the registry.
-    """
+def one_image(claim: Claim) -> dict[str, Any]:
+    """Return the inputs of `real_time.fast_enough` on our CPU, of the networks beside a claim."""
     plan, found = load_plan(), store("cpu")
 
     def median(model: str) -> float | None:
@@ -24,7 +23,7 @@ def one_image(models: dict[str, str]) -> dict:
         return times.median if times else None
 
     return {
-        "seconds": {title: median(model) for title, model in models.items()},
+        "seconds": {title: median(model) for title, model in claim.beside.items()},
         "device": f"CPU, {plan.threads} threads, {plan.image_size} px",
         "quiet": bool(found and found.is_quiet),
     }

@@ -1,31 +1,18 @@
 """What a check says of a claim: a verdict, the evidence, and what the verdict hangs on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from study.verdicts import (
-    COMPATIBLE,
-    CONTRADICTED,
-    EXCLUDED,
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OF_CLAIMS,
     OPEN,
-    OTHER_IMAGES,
     REPRODUCED,
-    REVIEWERS_QUESTION,
-    SHORT,
     SHOWN,
     SHOWN_REVERSED,
-    SLIP,
     UNDERSPECIFIED,
-)
-
-VERDICTS = (
-    *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
-    *(SHOWN, SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE),
-    *(CONTRADICTED, SLIP, UNDERSPECIFIED),
-    *(OTHER_IMAGES, SHORT, NOT_RUN, REVIEWERS_QUESTION),
 )
 
 # What a verdict may hang on besides the two papers' own numbers.
@@ -40,9 +27,8 @@ class Outcome:
     """The outcome of a check.
 
     Attributes:
-        verdict: one of `VERDICTS`.
+        verdict: one of `verdicts.OF_CLAIMS`.
         evidence: one or two sentences with the figures that decide.
-        figures: the figures by name, for pictures and tests.
         limits: what the verdict hangs on, some of `LIMITS`.
         runs: the recipes, tables or studies that measured figures come from; empty where the
             verdict is computed from printed numbers alone.
@@ -53,13 +39,12 @@ class Outcome:
 
     verdict: str
     evidence: str
-    figures: dict[str, float | None] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.verdict not in VERDICTS:
-            raise ValueError(f"unknown verdict {self.verdict!r}; known: {', '.join(VERDICTS)}.")
+        if self.verdict not in OF_CLAIMS:
+            raise ValueError(f"unknown verdict {self.verdict!r}; known: {', '.join(OF_CLAIMS)}.")
         if unknown := [limit for limit in self.limits if limit not in LIMITS]:
             raise ValueError(f"unknown limits {unknown}; known: {', '.join(LIMITS)}.")
         if not self.evidence.strip():
@@ -71,7 +56,7 @@ def in_ledger(verdict: str) -> str:
 
     Too few seeds are runs that are missing.
     """
-    if verdict in VERDICTS:
+    if verdict in OF_CLAIMS:
         return verdict
     return NOT_RUN if verdict in OPEN else INCONCLUSIVE
 

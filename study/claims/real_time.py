@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from study.claims.check import checks
+from study.claims.measured import one_image
 from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.verdicts import NOT_REPRODUCED, NOT_RUN, UNDERSPECIFIED
 
@@ -9,6 +11,7 @@ from study.verdicts import NOT_REPRODUCED, NOT_RUN, UNDERSPECIFIED
 FRAMES = 15.0
 
 
+@checks("A03", "B140", measured=one_image)
 def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool) -> Outcome:
     """Judge "suited to real-time use" by the time that one image takes on our processor.
 
@@ -16,10 +19,8 @@ def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool
     reproduced" where one takes longer than a frame, at 15 a second; else "underspecified": neither
     paper says what real time asks for, on which device, at which image size.
 
-    Args:
-        seconds: what was timed -> median of one image, None if not timed.
-        device: and the threads.
-        quiet: whether others took no notable share of the processor.
+    `seconds`: what was timed -> median of one image, None if not timed; `device`: and the threads;
+    `quiet`: whether others took no notable share of the processor.
     """
     known = {name: value for name, value in seconds.items() if value is not None}
     if not known or len(known) < len(seconds) or not quiet:
@@ -33,7 +34,6 @@ def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool
         verdict=NOT_REPRODUCED if slow else UNDERSPECIFIED,
         evidence=f"No time, image size, memory or bound is printed. One image takes ({device}): "
         f"{listed}; an angiogram of {FRAMES:g} frames a second leaves {1000 / FRAMES:.0f} ms.",
-        figures=dict(known),
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )

@@ -9,6 +9,7 @@ from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import proportion
 from helpers.runs.groups import Group
 from study.claims.judge import Judged
+from study.claims.ledger import Key
 from study.claims.paper_b import stored
 from study.published import Published, lookup
 
@@ -72,13 +73,14 @@ def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[
     """
     rows = []
     for dataset, title in datasets.items():
-        source = ("B", "Table 3", "MedSpectralNet", f"{dataset}/accuracy")
+        source = Key("B", "Table 3", "MedSpectralNet", f"{dataset}/accuracy")
         one = next(j for j in judged if j.claim.kind == "result" and source in j.claim.sources)
-        figures = one.outcome.figures
-        ours = tuple(figures[name] / 100 for name in ("mean", "low", "high") if name in figures)
-        value = _with_interval(stored.accuracy(dataset), stored.n_test(dataset))
-        seeds = round(figures["seeds"])
-        rows.append(SideBySide(f"B, {title}", value, ours or None, seeds, one.state))
+        found = stored.network_level(one.claim).one_more
+        ours = (found.value, found.low, found.high) if found and found.low is not None else None
+        n_test = lookup(paper="medmnist", table="splits", row=dataset, column="test")
+        value = _with_interval(source.value(), round(n_test.value))
+        seeds = found.seeds if found else 0
+        rows.append(SideBySide(f"B, {title}", value, ours, seeds, one.state))
     return rows
 
 

@@ -63,7 +63,7 @@ def of_the_ledger() -> dict[Key, str]:
     for claim in load_claims():
         check = CHECKS.get(claim.id)
         if check and check.function in SIZE_CHECKS and len(claim.sources) == 1:
-            found[claim.sources[0]] = IN_THE_LEDGER[check().verdict]
+            found[claim.sources[0]] = IN_THE_LEDGER[check(claim).verdict]
     return found
 
 
@@ -116,9 +116,9 @@ def test_a_printed_accuracy_has_one_verdict_in_all_places(monkeypatch):
     for claim in load_claims():
         check = CHECKS.get(claim.id)
         if check and check.function is table3:
-            level = check.inputs()["level"]
+            level = check.inputs(claim)["level"]
             told[level.key].append(level.verdict)
-            assert level.verdict in check().evidence
+            assert level.verdict in check(claim).evidence
             ledger += 1
     assert ledger == 6
     assert {key: set(verdicts) for key, verdicts in told.items()} == {

@@ -1,13 +1,13 @@
 """Paper A's images: how many, how balanced, how split, from its printed numbers alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from helpers.metrics.power import auc_error, newcombe
 from study.claims.arithmetic import images
-from study.claims.confusion import Confusion
+from study.claims.check import InOrder, Whole, checks
 from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.claims.split_sizes import LARGEST, search_sizes
 from study.published import NOT_GIVEN, Published, last_digit
@@ -47,22 +47,23 @@ def auc_splits(printed: Sequence[Published], *, n: int) -> AucSplits:
     return AucSplits(tuple(smaller[fits.all(axis=1)].tolist()), len(smaller), float(reached.prod()))
 
 
+def smallest_size(printed: Sequence[Published]) -> int | None:
+    """Return the smallest size of a set that has all its printed shares, None where none has."""
+    return next(iter(search_sizes(printed).sizes), None)
+
+
+@checks("A01")
 def imbalance(
-    *,
-    positive: int,
-    negative: int,
-    val_accuracies: Sequence[Published],
-    val_aucs: Sequence[Published],
+    *, positive: Whole, negative: Whole, val_accuracies: InOrder, val_aucs: InOrder
 ) -> Outcome:
     """Check "severe class imbalance" against the sets that the numbers come from.
 
     It is said of angiography in general, so images of one study cannot contradict it.
 
-    Verdict: reproduced where the test set has at least 4 images of one class to 1 of the other;
+    Rule: reproduced where the test set has at least 4 images of one class to 1 of the other;
     else underspecified, with what the printed numbers say of the paper's own sets.
     """
-    found = search_sizes(val_accuracies)
-    n = found.sizes[0] if found.sizes else None
+    n = smallest_size(val_accuracies)
     splits = auc_splits(val_aucs, n=n) if n else None
     even = splits is not None and splits.smaller == (n // 2,)
     ratio = max(positive, negative) / max(1, min(positive, negative))
@@ -76,82 +77,71 @@ def imbalance(
             "classes nothing is printed"
         )
     return Outcome(
-        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED,
-        evidence=f"{evidence}.",
-        figures={
-            "positive": positive,
-            "negative": negative,
-            "validation images": n,
-            "chance": splits.chance if splits else None,
-        },
+        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED, evidence=f"{evidence}."
     )
 
 
+@checks("A28")
 def balanced_test(
-    *, total: Published, positive: Published, negative: Published, matrix: Confusion
+    *, total: Whole, positive: Whole, negative: Whole, tn: Whole, fp: Whole, fn: Whole, tp: Whole
 ) -> Outcome:
     """Check the stated test set against the confusion matrix.
 
-    Verdict: reproduced where the matrix has the stated total and class sizes, and these are equal;
+    Rule: reproduced where the matrix has the stated total and class sizes, and these are equal;
     else contradicted.
     """
-    rows = (matrix.tp + matrix.fn, matrix.tn + matrix.fp)
-    stated = (positive.value, negative.value)
-    holds = rows == stated and sum(rows) == total.value and rows[0] == rows[1]
+    rows = (tp + fn, tn + fp)
+    holds = rows == (positive, negative) and sum(rows) == total and rows[0] == rows[1]
     return Outcome(
         verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=f"The matrix has {rows[0]} positive and {rows[1]} negative images, {matrix.n} in "
-        f"all; stated are {positive.printed}, {negative.printed} and {total.printed}.",
-        figures={"positive": rows[0], "negative": rows[1], "total": matrix.n},
+        evidence=f"The matrix has {rows[0]} positive and {rows[1]} negative images, {sum(rows)} "
+        f"in all; stated are {positive}, {negative} and {total}.",
     )
 
 
+@checks("A29")
 def independence(
-    *, source: Published, by_patient: Published, sizes: Mapping[str, int | None]
+    *, source: Published, by_patient: Published, train: InOrder, val: InOrder, n_test: Whole
 ) -> Outcome:
     """Check whether the paper says enough to call the test set independent.
 
-    Verdict: underspecified where the source of the images or the split by patient is not given;
+    Rule: underspecified where the source of the images or the split by patient is not given;
     else reproduced.
 
-    Args:
-        source: what is said of the source.
-        by_patient: what is said of the split.
-        sizes: images by split, stated or recovered.
+    `train`: accuracies of the training images, from which their number is recovered; `val`: of the
+    validation images, likewise.
     """
+    sizes = (smallest_size(train), smallest_size(val), n_test)
     missing = [
         name
         for name, value in (("the source", source), ("a split by patient", by_patient))
         if value.printed == NOT_GIVEN
     ]
-    counts = " + ".join(str(n) for n in sizes.values())
-    whole = None if None in sizes.values() else sum(sizes.values())
     evidence = f"Not given: {', '.join(missing)}." if missing else "Source and split are given."
-    if whole is not None:
+    if None not in sizes:
+        counts = " + ".join(map(str, sizes))
+        evidence += f" The sizes that fit the printed numbers, {counts}, add up to {sum(sizes)}"
         evidence += (
-            f" The sizes that fit the printed numbers, {counts}, add up to {whole}: as a random "
-            "split by image of a round number gives; one by patient seldom would."
-            if whole % 100 == 0
-            else f" The sizes that fit the printed numbers, {counts}, add up to {whole}."
+            "."
+            if sum(sizes) % 100
+            else ": as a random split by image of a round number gives; one by patient seldom "
+            "would."
         )
     return Outcome(
         verdict=UNDERSPECIFIED if missing else REPRODUCED,
         evidence=evidence,
-        figures={"images": whole},
         limits=(OPEN_CHOICE,) if missing else (),
     )
 
 
-def rising_accuracy(*, printed: Sequence[Published], what: str) -> Outcome:
+@checks("A22", what="training")
+@checks("A23", what="validation")
+def rising_accuracy(*, printed: InOrder, what: str) -> Outcome:
     """Check that accuracies rise from the first to the last, and are those of one set.
 
-    Verdict: contradicted where the last is not above the first, or one is below that before it;
+    Rule: contradicted where the last is not above the first, or one is below that before it;
     reproduced where they rise and some set of fewer than 1,000 images has all of them; else
     underspecified.
-
-    Args:
-        printed: by epoch.
-        what: names the set.
     """
     values = [value.value for value in printed]
     rising = values[-1] > values[0] and all(np.diff(values) >= 0)
@@ -172,62 +162,59 @@ def rising_accuracy(*, printed: Sequence[Published], what: str) -> Outcome:
         verdict = CONTRADICTED
     elif found.sizes:
         verdict = REPRODUCED
-    return Outcome(
-        verdict=verdict,
-        evidence=evidence,
-        figures={
-            "images": found.sizes[0] if found.sizes else None,
-            "sizes that fit": len(found.sizes),
-            "chance": found.chance,
-        },
-    )
+    return Outcome(verdict=verdict, evidence=evidence)
 
 
-def rising_auc(*, printed: Sequence[Published], accuracies: Sequence[Published]) -> Outcome:
+@checks("A24")
+def rising_auc(*, printed: InOrder, accuracies: InOrder) -> Outcome:
     """Check that the AUC improves in every epoch, and is possible on the recovered set.
 
-    Verdict: contradicted where it does not rise every time, or no split of the set that fits the
+    Rule: contradicted where it does not rise every time, or no split of the set that fits the
     accuracies fits the AUCs; else reproduced.
     """
     values = [value.value for value in printed]
     rising = all(np.diff(values) > 0)
-    sizes = search_sizes(accuracies).sizes
-    splits = auc_splits(printed, n=sizes[0]) if sizes else None
+    n = smallest_size(accuracies)
+    splits = auc_splits(printed, n=n) if n else None
     possible = splits is None or bool(splits.smaller)
     evidence = f"{', '.join(v.printed for v in printed)}: {'rising' if rising else 'not rising'}"
     if splits:
-        held = ", ".join(f"{p} : {sizes[0] - p}" for p in splits.smaller) or "none"
-        evidence += f"; splits of {sizes[0]} images on which all are whole counts of pairs: {held}"
+        held = ", ".join(f"{p} : {n - p}" for p in splits.smaller) or "none"
+        evidence += f"; splits of {n} images on which all are whole counts of pairs: {held}"
     return Outcome(
-        verdict=REPRODUCED if rising and possible else CONTRADICTED,
-        evidence=f"{evidence}.",
-        figures={f"epoch {i}": value for i, value in enumerate(values, start=1)},
+        verdict=REPRODUCED if rising and possible else CONTRADICTED, evidence=f"{evidence}."
     )
 
 
-def above_training(*, train: Sequence[Published], val: Sequence[Published]) -> Outcome:
+@checks("A26")
+def above_training(*, train: InOrder, val: InOrder) -> Outcome:
     """Check that validation accuracy is above training accuracy after the first epoch.
 
-    Verdict: reproduced where it is in each of them, else contradicted.
+    Rule: reproduced where it is in each of them, else contradicted.
     """
     gaps = [v.value - t.value for t, v in zip(train, val, strict=True)]
     listed = ", ".join(f"{gap:+.2f}" for gap in gaps)
     return Outcome(
         verdict=REPRODUCED if all(gap > 0 for gap in gaps[1:]) else CONTRADICTED,
         evidence=f"Validation less training accuracy by epoch, points: {listed}.",
-        figures={f"epoch {i}": gap for i, gap in enumerate(gaps, start=1)},
     )
 
 
+@checks("A36")
 def auc_possible(
-    *, auc: Published, positive: int, negative: int, sensitivity: Published, specificity: Published
+    *,
+    auc: Published,
+    positive: Whole,
+    negative: Whole,
+    sensitivity: Published,
+    specificity: Published,
 ) -> Outcome:
     """Check an AUC against the class sizes and the one printed point of its ROC curve.
 
     A curve through that point has an area between sensitivity x specificity and
     1 - (1 - sensitivity) (1 - specificity).
 
-    Verdict: reproduced where the AUC lies within these bounds and is a whole count of half pairs
+    Rule: reproduced where the AUC lies within these bounds and is a whole count of half pairs
     (ties count half) to the printed digits; else contradicted.
     """
     se, sp = sensitivity.fraction, specificity.fraction
@@ -243,28 +230,27 @@ def auc_possible(
         f"error {error:.3f} (Hanley and McNeil)."
         if whole and low <= auc.value <= high
         else f"{auc.printed} is not possible: bounds {low:.3f} .. {high:.3f}, {pairs:,} pairs.",
-        figures={"published": auc.value, "low": low, "high": high, "standard error": error},
     )
 
 
-def generalises(*, val: Published, test: Published, n_val: int, n_test: int) -> Outcome:
+@checks("A84")
+def generalises(*, val: Published, earlier: InOrder, test: Published, n_test: Whole) -> Outcome:
     """Check that the accuracy carries over from the validation to the test images.
 
-    Verdict: contradicted where the drop is more than chance (Newcombe, 95 %), reproduced where the
+    Rule: contradicted where the drop is more than chance (Newcombe, 95 %), reproduced where the
     test accuracy is not lower; else underspecified: a drop of the printed size would need more
     images to be told from none.
+
+    `val`: accuracy of the validation images in the epoch that they ended; `earlier`: in the epochs
+    before, which with it tell how many images there are.
     """
+    n_val = smallest_size([*earlier, val])
     a, b = images(val, n_val).images, images(test, n_test).images
     drop = newcombe(a, n_val, b, n_test)
-    verdict = UNDERSPECIFIED
-    if drop.low > 0:
-        verdict = CONTRADICTED
-    elif drop.value <= 0:
-        verdict = REPRODUCED
+    verdict = REPRODUCED if drop.value <= 0 else UNDERSPECIFIED
     return Outcome(
-        verdict=verdict,
+        verdict=CONTRADICTED if drop.low > 0 else verdict,
         evidence=f"{a} of {n_val} on the validation images, in the epoch that they ended, and {b} "
         f"of {n_test} on the test images: a drop of {100 * drop.value:.1f} points (95 % "
         f"{100 * drop.low:+.1f} to {100 * drop.high:+.1f}).",
-        figures={"drop": drop.value, "low": drop.low, "high": drop.high},
     )

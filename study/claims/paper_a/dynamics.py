@@ -8,22 +8,23 @@ paired by seed. Of a course the seeds vary (Student's t); of answers images and 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from helpers.metrics.scores import Estimate
+from study.claims.check import InOrder, Whole, checks
 from study.claims.outcome import Outcome
-from study.claims.paper_a.results import OURS, not_run
+from study.claims.paper_a import stored
+from study.claims.paper_a.comparisons import OURS, not_run
 from study.claims.seeds import Mean, mean_over_seeds
-from study.compare import Compared
 from study.published import NOT_GIVEN, Published
 from study.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
-    OPEN,
     REPRODUCED,
     SHOWN,
     SHOWN_REVERSED,
     UNDERSPECIFIED,
 )
-from study.words import sentence
 
 # Seeds from which a course is judged.
 ENOUGH = 5
@@ -43,17 +44,36 @@ def sign_of_measures(intervals: Sequence[Mean | Estimate]) -> str:
     return UNDERSPECIFIED if any(above) or any(below) else INCONCLUSIVE
 
 
+STAGES = "Trained in stages, and all layers at once"
+OSCILLATION = {
+    "fall of the validation AUC an epoch": lambda course: float(
+        np.maximum(-np.diff(course["val_auc"]), 0).mean()
+    ),
+    "rise of the validation loss an epoch": lambda course: float(
+        np.maximum(np.diff(course["val_loss"]), 0).mean()
+    ),
+}
+# At the end of training.
+OVERFITTING = {
+    "training less validation accuracy": lambda course: (
+        course["train_accuracy"][-1] - course["val_accuracy"][-1]
+    ),
+    "validation loss above its lowest": lambda course: (
+        course["val_loss"][-1] - min(course["val_loss"])
+    ),
+}
+
+
+@checks("A20", what=STAGES, measured=stored.by_stage(OSCILLATION))
+@checks("A88", what=STAGES, measured=stored.by_stage(OVERFITTING))
 def less_of(
     *, values: Mapping[str, tuple[Sequence[float], Sequence[float]]], what: str, runs: str
 ) -> Outcome:
     """Check that A has less of something than B; how it is measured is not said.
 
-    Verdict: not run with fewer than five seeds; else `sign_of_measures` of B less A, by seed.
+    Rule: not run with fewer than five seeds; else `sign_of_measures` of B less A, by seed.
 
-    Args:
-        values: measure -> its values by seed, of A and of B.
-        what: names A and B.
-        runs: names the runs.
+    `values`: measure -> its values by seed, of A and of B.
     """
     if any(min(len(a), len(b)) < ENOUGH for a, b in values.values()):
         return not_run(runs)
@@ -69,59 +89,52 @@ def less_of(
         verdict=sign_of_measures(list(more.values())),
         evidence=f"No measure is named. {what}: {listed}; the differences are the second less the "
         "first.",
-        figures={name: mean.value for name, mean in more.items()},
         limits=OURS,
         runs=(runs,),
     )
 
 
+@checks("A87", measured=stored.early_stages)
 def ahead_early(
-    *, early_a: Sequence[float], early_b: Sequence[float], epochs: int, what: str, runs: str
+    *, early_a: Sequence[float], early_b: Sequence[float], epochs: Whole, runs: str
 ) -> Outcome:
     """Check that A is ahead of B after a few epochs, by the validation AUC.
 
-    Verdict: not run with fewer than five pairs; else `sign_of_measures` of the difference by seed.
+    Rule: not run with fewer than five pairs; else `sign_of_measures` of the difference by seed.
     """
     if min(len(early_a), len(early_b)) < ENOUGH:
         return not_run(runs)
     gain = mean_over_seeds([a - b for a, b in zip(early_a, early_b, strict=True)])
     return Outcome(
         verdict=sign_of_measures([gain]),
-        evidence=f"{what}, validation AUC after {epochs} epochs: {gain.text(digits=3)}. Each side "
-        "has the learning rate tuned for it.",
-        figures={"difference": gain.value, "low": gain.low, "high": gain.high},
+        evidence=f"Trained in stages less all layers at once, validation AUC after {epochs} "
+        f"epochs: {gain.text(digits=3)}. Each side has the learning rate tuned for it.",
         limits=OURS,
         runs=(runs,),
     )
 
 
+@checks("A86", measured=lambda claim: stored.warm_up_epochs())
 def steady_warm_up(
     *,
-    train: Sequence[Published],
-    val: Sequence[Published],
+    train: InOrder,
+    val: InOrder,
     length: Published,
     criterion: Published,
     second: Sequence[float],
     first: Sequence[float],
-    runs: str,
 ) -> Outcome:
     """Check that the warm-up has converged before the next stage begins, in the printed epochs.
 
-    Verdict: not run with fewer than five seeds; underspecified while the length of the stage is not
+    Rule: not run with fewer than five seeds; underspecified while the length of the stage is not
     given, or its end has no number; else reproduced where our head alone changes its validation
     AUC no further in the second epoch (95 %, t over the seeds), not reproduced otherwise.
 
-    Args:
-        train: training accuracy, by epoch.
-        val: validation accuracy, by epoch.
-        length: of the stage.
-        criterion: what ends it.
-        second: our validation AUC after the second epoch of the head alone, by seed.
-        first: after the first.
-        runs: names the runs.
+    `second`: our validation AUC after the second epoch of the head alone, by seed; `first`: after
+    the first.
     """
     if min(len(first), len(second)) < ENOUGH:
-        return not_run(runs)
+        return not_run("brain_inspired")
     change = mean_over_seeds([b - a for a, b in zip(first, second, strict=True)])
     steps = [
         ", ".join(f"{b.value - a.value:+.1f}" for a, b in pairwise(row)) for row in (train, val)
@@ -135,25 +148,46 @@ def steady_warm_up(
         f"changes by {steps[0]} points and validation accuracy by {steps[1]}. Ours, the head alone "
         "on other images, "
         f"changes its validation AUC in the second epoch by {change.text(digits=3)}.",
-        figures={"change": change.value, "low": change.low, "high": change.high},
         limits=OURS,
-        runs=(runs,),
+        runs=("brain_inspired",),
     )
 
 
+def _entropy(labels: np.ndarray, p: np.ndarray) -> np.ndarray:
+    p = np.clip(p.astype(float), 1e-12, 1)
+    return -(p * np.log2(p)).sum(axis=1)
+
+
+CONFIDENCE = {
+    "confidence": lambda labels, p: p.max(axis=1),
+    "confidence above the share that is right": lambda labels, p: (
+        p.max(axis=1) - (p.argmax(axis=1) == labels)
+    ),
+}
+
+
+@checks(
+    "A89",
+    sign=-1,
+    what="The framework with label smoothing less without it",
+    measured=stored.answers(CONFIDENCE),
+)
+@checks(
+    "A90",
+    sign=1,
+    what="The focal loss on smoothed labels less cross-entropy",
+    measured=stored.answers({"entropy": _entropy}),
+)
 def answers_change(
     *, differences: Mapping[str, Estimate] | None, sign: int, what: str, runs: str
 ) -> Outcome:
     """Check that a part makes the predicted probabilities what the text says.
 
-    Verdict: not run without five seeds on both sides; else `sign_of_measures` of the claimed sign
+    Rule: not run without five seeds on both sides; else `sign_of_measures` of the claimed sign
     (95 %, images and seeds).
 
-    Args:
-        differences: measure -> with the part less without it; None without runs.
-        sign: the claimed one, 1 or -1.
-        what: names the two sides.
-        runs: names the runs.
+    `differences`: measure -> with the part less without it; None without runs; `sign`: the claimed
+    one, 1 or -1.
     """
     if not differences or any(d.seeds < ENOUGH or d.low is None for d in differences.values()):
         return not_run(runs)
@@ -168,25 +202,6 @@ def answers_change(
     return Outcome(
         verdict=sign_of_measures(claimed),
         evidence=f"{what}, on the test images: {listed}, {seeds} seeds.",
-        figures={name: d.value for name, d in differences.items()},
-        limits=OURS,
-        runs=(runs,),
-    )
-
-
-def matters(*, compared: Sequence[Compared], runs: str) -> Outcome:
-    """Ask whether a choice that the paper leaves open, or makes silently, changes the test AUC.
-
-    Verdict: not run where a comparison has no verdict yet; shown where one of them is told apart,
-    in either direction, after Holm's correction; else inconclusive.
-    """
-    if not compared or any(c.verdict in OPEN or c.shown.get("auc") is None for c in compared):
-        return not_run(runs)
-    told = [c for c in compared if c.shown["auc"]]
-    return Outcome(
-        verdict=SHOWN if told else INCONCLUSIVE,
-        evidence=" ".join(sentence(c) for c in compared),
-        figures={f"difference {c.pair.name}": c.auc.value for c in compared},
         limits=OURS,
         runs=(runs,),
     )

@@ -9,12 +9,16 @@ import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.claims.arithmetic import percent_saved
+from study.claims.check import ByRow, checks
+from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.published import NOT_GIVEN, Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 MILLION = 1e6
+# What the paper names, and what its sizes allow.
+BACKBONES = ("resnet18", "resnet50")
 # "Far fewer": below this share of the backbone's parameters.
 FAR_FEWER = 0.1
 # "A small subset": below this share of all parameters.
@@ -64,14 +68,28 @@ def count_backbone(name: str) -> Backbone:
     )
 
 
+def backbones(claim: Claim) -> dict[str, dict[str, Backbone]]:
+    """Count the backbones that the paper allows."""
+    return {"backbones": {name: count_backbone(name) for name in BACKBONES}}
+
+
+def _heads(claim: Claim) -> dict[str, dict[str, tuple[float, Backbone]]]:
+    """Return the heads that the paper allows: Eq. 4 on both backbones, and what 11.4 M leave."""
+    known = backbones(claim)["backbones"]
+    heads = {f"Eq. 4 on {name}": (float(b.linear(1)), b) for name, b in known.items()}
+    size, small = claim.value("size"), known["resnet18"]
+    most = rounding(size)[1] * MILLION - small.trunk
+    return {"heads": heads | {f"the most within {size.printed} M": (most, small)}}
+
+
+@checks("A04", measured=_heads)
 def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
     """Check that the head has far fewer parameters than the backbone.
 
-    Verdict: reproduced where each head that the paper allows has less than a tenth, else not
+    Rule: reproduced where each head that the paper allows has less than a tenth, else not
     reproduced.
 
-    Args:
-        heads: name -> parameters of the head, and the backbone that it is on.
+    `heads`: name -> parameters of the head, and the backbone that it is on.
     """
     shares = {name: 100 * head / backbone.trunk for name, (head, backbone) in heads.items()}
     listed = ", ".join(f"{name} {share:.2g} %" for name, share in shares.items())
@@ -79,10 +97,10 @@ def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
     return Outcome(
         verdict=REPRODUCED if holds else NOT_REPRODUCED,
         evidence=f"Head over its backbone: {listed}.",
-        figures=shares,
     )
 
 
+@checks("A05", measured=backbones)
 def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
     """Check that fine-tuning trains a small subset of the parameters.
 
@@ -90,7 +108,7 @@ def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
 
     Small is read as less than half.
 
-    Verdict: reproduced where each reading trains less than half, not reproduced where each trains
+    Rule: reproduced where each reading trains less than half, not reproduced where each trains
     half or more, else underspecified.
     """
     shares = {
@@ -107,18 +125,20 @@ def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
         verdict=verdict_of_readings(small),
         evidence=f"The layers are not named; of the backbone's parameters they hold: {listed}. "
         "Less than half is counted as small.",
-        figures=shares,
         limits=(OPEN_CHOICE,),
     )
 
 
-def backbone_size(*, named: str, backbones: Mapping[str, Backbone], printed: Published) -> Outcome:
+@checks("A06", measured=backbones)
+def backbone_size(
+    *, named: Published, backbones: Mapping[str, Backbone], printed: Published
+) -> Outcome:
     """Check that the backbone named in the methods has the size of Table 4.
 
-    Verdict: reproduced where the backbone with a linear head has the printed size; contradicted
+    Rule: reproduced where the backbone with a linear head has the printed size; contradicted
     where the backbone alone has more; else underspecified (a head could fill the rest).
     """
-    backbone = backbones[named]
+    backbone = backbones[named.printed.lower()]
     alone, low, high = backbone.trunk / MILLION, *rounding(printed)
     verdict = UNDERSPECIFIED
     if matches(backbone.total(backbone.linear(1)) / MILLION, printed):
@@ -130,15 +150,14 @@ def backbone_size(*, named: str, backbones: Mapping[str, Backbone], printed: Pub
         verdict=verdict,
         evidence=f"Without classifier: {counted}; Table 4 prints {printed.printed} M "
         f"({low:.2f} to {high:.2f}).",
-        figures={name: b.trunk / MILLION for name, b in backbones.items()}
-        | {"published": printed.value},
     )
 
 
+@checks("A07", measured=backbones)
 def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Outcome:
     """Check that some backbone with the linear head of Eq. 4 has the size of Table 4.
 
-    Verdict: reproduced where one has, else contradicted.
+    Rule: reproduced where one has, else contradicted.
     """
     totals = {name: b.total(b.linear(1)) / MILLION for name, b in backbones.items()}
     low, high = rounding(printed)
@@ -154,31 +173,32 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Out
     return Outcome(
         verdict=REPRODUCED if holds else CONTRADICTED,
         evidence=evidence + (f", which leaves a head of {room}." if room else "."),
-        figures=totals | {"published": printed.value},
     )
 
 
+def _with_classifier(claim: Claim) -> dict[str, float]:
+    backbone = count_backbone(claim.ours)
+    return {"count": backbone.total(backbone.linear(2)) / MILLION}
+
+
+@checks("A62", "A63", measured=_with_classifier)
 def counted_size(*, count: float, printed: Published) -> Outcome:
-    """Check a printed size against a count.
+    """Check a printed size against a count, both in millions.
 
-    Verdict: reproduced where the count rounds to the printed digits, else contradicted.
-
-    Args:
-        count: in millions.
-        printed: in millions.
+    Rule: reproduced where the count rounds to the printed digits, else contradicted.
     """
     return Outcome(
         verdict=REPRODUCED if matches(count, printed) else CONTRADICTED,
         evidence=f"Counted {count:.3f} M with a classifier of two classes; printed "
         f"{printed.printed} M.",
-        figures={"counted": count, "published": printed.value},
     )
 
 
+@checks("A64", measured=lambda claim: {"backbone": count_backbone("resnet18")})
 def undescribed_head(*, printed: Published, backbone: Backbone, described: Published) -> Outcome:
     """Check the size of a network whose head is not described.
 
-    Verdict: contradicted where the backbone alone has more than is printed; underspecified while
+    Rule: contradicted where the backbone alone has more than is printed; underspecified while
     the head is not described; else reproduced.
     """
     low, high = (end - backbone.trunk / MILLION for end in rounding(printed))
@@ -191,21 +211,17 @@ def undescribed_head(*, printed: Published, backbone: Backbone, described: Publi
         verdict=verdict,
         evidence=f"{printed.printed} M leave {low:.2f} to {high:.2f} M for a head on ResNet-18 "
         f"({backbone.trunk / MILLION:.2f} M); the circuit and its layers: {described.printed}.",
-        figures={"least": low, "most": high},
     )
 
 
-def lighter_in_use(*, ours: Published, others: Mapping[str, Published]) -> Outcome:
+@checks("A70")
+def lighter_in_use(*, ours: Published, others: ByRow) -> Outcome:
     """Check that the model has fewer parameters in use than conventional networks.
 
     Freezing saves memory in training; in use every parameter counts.
 
-    Verdict: reproduced where it has fewer than each network of the table, contradicted where it has
+    Rule: reproduced where it has fewer than each network of the table, contradicted where it has
     fewer than none, else underspecified: which network is meant is not said.
-
-    Args:
-        ours: printed parameters.
-        others: of the networks in the same table.
     """
     saved = {name: percent_saved(ours.value, value.value) for name, value in others.items()}
     verdict = UNDERSPECIFIED
@@ -220,14 +236,14 @@ def lighter_in_use(*, ours: Published, others: Mapping[str, Published]) -> Outco
     return Outcome(
         verdict=verdict,
         evidence=f"Against which network is not said: {listed}. Freezing saves nothing in use.",
-        figures=saved,
     )
 
 
+@checks("A59")
 def same_head(*, methods: Published, results: Published, discussion: Published) -> Outcome:
     """Check that methods and results speak of the same head.
 
-    Verdict: underspecified where they name different ones, since no number rules either out; else
+    Rule: underspecified where they name different ones, since no number rules either out; else
     reproduced.
     """
     same = methods.printed == results.printed
@@ -236,7 +252,6 @@ def same_head(*, methods: Published, results: Published, discussion: Published) 
         evidence=f"The methods describe a {methods.printed} head (Eq. 4), the results name a "
         f"{results.printed} one, and the discussion calls the brain-inspired mechanisms "
         f"{discussion.printed}.",
-        figures={},
     )
 
 
@@ -266,14 +281,14 @@ def training_step(name: str) -> Mapping[str, float]:
     return found
 
 
+@checks("A85", measured=lambda claim: {"steps": {name: training_step(name) for name in BACKBONES}})
 def lighter_training(*, steps: Mapping[str, Mapping[str, float]]) -> Outcome:
     """Check that freezing layers makes training cheaper.
 
-    Verdict: reproduced where, on each backbone, a step of either stage takes less than one that
+    Rule: reproduced where, on each backbone, a step of either stage takes less than one that
     trains all layers; else not reproduced.
 
-    Args:
-        steps: backbone -> see `training_step`.
+    `steps`: backbone -> see `training_step`.
     """
     *stages, whole = STAGES
     cheaper = all(step[stage] < step[whole] for step in steps.values() for stage in stages)
@@ -286,5 +301,4 @@ def lighter_training(*, steps: Mapping[str, Mapping[str, float]]) -> Outcome:
         verdict=REPRODUCED if cheaper else NOT_REPRODUCED,
         evidence=f"Multiply-accumulates of a training step, forward and backward, over those with "
         f"all layers trained: {listed}. In use nothing is saved (A70).",
-        figures={f"{name}, {s}": step[s] for name, step in steps.items() for s in STAGES},
     )

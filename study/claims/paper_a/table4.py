@@ -1,25 +1,24 @@
 """Paper A's Table 4 by its own numbers: counts, gains, and what 120 images can show."""
 
 import math
-from collections.abc import Mapping
 
 from scipy import stats
 
 from helpers.metrics.power import auc_error, best_mcnemar, most_losses, newcombe, power
 from helpers.metrics.scores import LEVEL
 from study.claims.arithmetic import difference, images
+from study.claims.check import ByColumn, ByRow, ByRowAndColumn, Whole, checks
 from study.claims.outcome import Outcome
 from study.published import Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
-def above_all(
-    *, ours: Mapping[str, Published], others: Mapping[str, Mapping[str, Published]]
-) -> Outcome:
+@checks("A41")
+def above_all(*, ours: ByColumn, others: ByRowAndColumn) -> Outcome:
     """Check that ours is the highest of the table in each metric.
 
-    Verdict: reproduced where it is, else contradicted.
+    Rule: reproduced where it is, else contradicted.
     """
     behind = [
         f"{metric} of {name}"
@@ -35,46 +34,43 @@ def above_all(
     return Outcome(
         verdict=CONTRADICTED if behind else REPRODUCED,
         evidence=f"{listed}{'; not below: ' + ', '.join(behind) if behind else ''}.",
-        figures={metric: value.value for metric, value in ours.items()},
     )
 
 
+@checks("A47", "A48", "A49", "A50", "A51")
 def printed_gain(*, ours: Published, theirs: Published, printed: Published) -> Outcome:
     """Check that a stated gain is the difference of the table's rows.
 
-    Verdict: reproduced where the difference gives the printed digits, else contradicted.
+    Rule: reproduced where the difference gives the printed digits, else contradicted.
     """
     found = difference(ours, theirs)
     return Outcome(
         verdict=REPRODUCED if matches(found, printed) else CONTRADICTED,
         evidence=f"{ours.printed} - {theirs.printed} = {found:g}; printed is +{printed.printed}.",
-        figures={"difference": found, "published": printed.value},
     )
 
 
-def whole_counts(*, printed: Mapping[str, Published], n: int) -> Outcome:
+@checks("A42")
+def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
     """Check that accuracies are whole counts of the test images.
 
-    Verdict: reproduced where all are, else contradicted.
+    Rule: reproduced where all are, else contradicted.
     """
     counts = {name: images(value, n) for name, value in printed.items()}
     listed = ", ".join(f"{name} {c.images}" for name, c in counts.items())
     wrong = [name for name, c in counts.items() if not c.fits]
     evidence = f"Nearest counts of {n}: {listed}; "
     evidence += f"no whole count: {', '.join(wrong)}." if wrong else "each gives the digits."
-    return Outcome(
-        verdict=CONTRADICTED if wrong else REPRODUCED,
-        evidence=evidence,
-        figures={name: c.images for name, c in counts.items()},
-    )
+    return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=evidence)
 
 
-def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
+@checks("A52", "A53", "A54")
+def shown_by_counts(*, ours: Published, theirs: Published, n: Whole) -> Outcome:
     """Check whether two printed accuracies on the same `n` images show which system is better.
 
     The paper does not say where the systems differ, which a paired test needs.
 
-    Verdict: contradicted where ours is not higher; reproduced where Newcombe's interval, as if of
+    Rule: contradicted where ours is not higher; reproduced where Newcombe's interval, as if of
     different images, lies above 0; not reproduced where even the most favourable overlap leaves
     McNemar's p at 5 % or above; else underspecified.
     """
@@ -99,21 +95,17 @@ def shown_by_counts(*, ours: Published, theirs: Published, n: int) -> Outcome:
             f"shown (McNemar, p < 5 %) only if the lower one alone is right on at most {lost} "
             f"image{'' if lost == 1 else 's'}, which is not printed."
         )
-    return Outcome(
-        verdict=verdict,
-        evidence=evidence,
-        figures={"difference": gap.value, "low": gap.low, "high": gap.high}
-        | {"best p": best, "power": told},
-    )
+    return Outcome(verdict=verdict, evidence=evidence)
 
 
-def auc_counts(*, printed: Mapping[str, Published], positive: int, negative: int) -> Outcome:
+@checks("A79")
+def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
     """Check that AUCs are counts of (positive, negative) pairs; a tied pair counts half.
 
     A half count takes an odd number of tied pairs. A score that p positives and q negatives share
     ties p q pairs, so at least one score must be shared by an odd number of both.
 
-    Verdict: reproduced where the digits of each hold a whole count; contradicted where one holds
+    Rule: reproduced where the digits of each hold a whole count; contradicted where one holds
     not even a half count; else underspecified: the scores are not printed.
     """
     pairs = positive * negative
@@ -136,11 +128,7 @@ def auc_counts(*, printed: Mapping[str, Published], positive: int, negative: int
             "score that an odd number of positive images and an odd number of negative ones have "
             "in common to the last digit. Ties are not mentioned."
         )
-    return Outcome(
-        verdict=CONTRADICTED if impossible else verdict,
-        evidence=evidence,
-        figures={name: found[0] / 2 if found else None for name, found in halves.items()},
-    )
+    return Outcome(verdict=CONTRADICTED if impossible else verdict, evidence=evidence)
 
 
 def _half_counts(value: Published, pairs: int) -> list[int]:
@@ -151,26 +139,31 @@ def _half_counts(value: Published, pairs: int) -> list[int]:
 
 # Most that two AUCs on the same images can be taken to be correlated.
 CLOSEST = 0.9
+Z = stats.norm.ppf((1 + LEVEL) / 2)
 
 
-def auc_shown(*, ours: Published, theirs: Published, positive: int, negative: int) -> Outcome:
+def needed_correlation(ours: Published, theirs: Published, positive: int, negative: int) -> float:
+    """Return the correlation of two AUCs from which their difference is significant."""
+    a, b = (auc_error(value.fraction, positive, negative) for value in (ours, theirs))
+    return (a**2 + b**2 - (difference(ours, theirs) / Z) ** 2) / (2 * a * b)
+
+
+@checks("A80", "A81", "A82")
+def auc_shown(*, ours: Published, theirs: Published, positive: Whole, negative: Whole) -> Outcome:
     """Check whether two printed AUCs on the same images show which system is better.
 
     Standard errors by Hanley & McNeil; how far the two are correlated by the common images is not
     printed.
 
-    Verdict: contradicted where ours is not higher; reproduced where the difference is significant
+    Rule: contradicted where ours is not higher; reproduced where the difference is significant
     (5 %, two-sided) without any correlation; not reproduced where it is not even at one of .9; else
     underspecified.
     """
-    gap = difference(ours, theirs)
-    a, b = (auc_error(v.fraction, positive, negative) for v in (ours, theirs))
-    z = stats.norm.ppf((1 + LEVEL) / 2)
-    needed = (a**2 + b**2 - (gap / z) ** 2) / (2 * a * b)
-    error = math.hypot(a, b)
+    gap, needed = difference(ours, theirs), needed_correlation(ours, theirs, positive, negative)
+    error = math.hypot(*(auc_error(v.fraction, positive, negative) for v in (ours, theirs)))
     evidence = (
         f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: {gap:+.4f} "
-        f"(95 % {gap - z * error:+.3f} to {gap + z * error:+.3f} as if of different images"
+        f"(95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different images"
         f"{f', p = {2 * stats.norm.sf(gap / error):.3f}' if gap > 0 else ''}); "
     )
     verdict = UNDERSPECIFIED
@@ -186,24 +179,17 @@ def auc_shown(*, ours: Published, theirs: Published, positive: int, negative: in
             f"shown only if the two AUCs, by their common images, are correlated by {needed:.2f} "
             "or more, which is not printed."
         )
-    return Outcome(
-        verdict=verdict,
-        evidence=evidence,
-        figures={"difference": gap, "error": error, "correlation needed": max(needed, 0.0)},
-    )
+    return Outcome(verdict=verdict, evidence=evidence)
 
 
-def same_twice(*, first: Mapping[str, Published], second: Mapping[str, Published]) -> Outcome:
+@checks("A83")
+def same_twice(*, first: ByColumn, second: ByColumn) -> Outcome:
     """Check that two tables give one system the same numbers.
 
-    Verdict: reproduced where every number is printed alike, else contradicted.
+    Rule: reproduced where every number is printed alike, else contradicted.
     """
     wrong = [name for name, value in first.items() if value.printed != second[name].printed]
     listed = ", ".join(
         f"{name} {value.printed} and {second[name].printed}" for name, value in first.items()
     )
-    return Outcome(
-        verdict=CONTRADICTED if wrong else REPRODUCED,
-        evidence=f"{listed}.",
-        figures={"different": len(wrong)},
-    )
+    return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=f"{listed}.")

@@ -4,21 +4,26 @@ Gradients are with respect to the logit of the right class, whose probability is
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from helpers.config import READINGS
 from helpers.training.losses import focal_loss
-from study.claims.one_cycle import Fit
+from study.claims.check import InOrder, checks
+from study.claims.ledger import Claim
+from study.claims.one_cycle import Fit, chance_of_fit, find_schedules
 from study.claims.outcome import Outcome
-from study.claims.warm_restarts import Cycles, fits_from_any, fits_from_zero
+from study.claims.warm_restarts import Cycles, all_cycles, fits_from_any, fits_from_zero
 from study.published import Published
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 SURE, CONFIDENT, UNCERTAIN, HARD = 0.99, 0.9, 0.5, 0.1
 GAMMAS = (0.5, 1.0, 2.0, 5.0)
+ALPHAS = (0.1, 0.25, 0.5, 0.75, 0.9)
+EPS = tuple(k / 100 for k in range(101))
 # Gradients within this factor of each other are called about equal.
 ABOUT_EQUAL = 2.0
 
@@ -28,15 +33,12 @@ def focal_gradient(p_t: float, gamma: float) -> float:
     return (1 - p_t) ** gamma * (1 - p_t - gamma * p_t * np.log(p_t))
 
 
-def equal_weights(*, easy: float, hard: float) -> Outcome:
-    """Check that cross-entropy (Eq. 6) gives an easy and a hard sample about equal weight.
+@checks("A08")
+def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> Outcome:
+    """Check that cross-entropy (Eq. 6) gives samples of an easy and a hard p_t about equal weight.
 
-    Verdict: reproduced where the gradients are within a factor of 2; else underspecified: the
+    Rule: reproduced where the gradients are within a factor of 2; else underspecified: the
     factor before the logarithm is 1 for all, which is equal, the gradient is not.
-
-    Args:
-        easy: p_t of the easy sample.
-        hard: of the hard one.
     """
     ratio = focal_gradient(hard, 0.0) / focal_gradient(easy, 0.0)
     equal = 1 / ABOUT_EQUAL <= ratio <= ABOUT_EQUAL
@@ -45,14 +47,14 @@ def equal_weights(*, easy: float, hard: float) -> Outcome:
         evidence=f"The factor before the logarithm is 1 for all; the gradient of a sample at p_t = "
         f"{hard:g} is {ratio:.3g} times that of one at {easy:g}. Which of them is meant by weight "
         "is not said.",
-        figures={"gradient ratio": ratio},
     )
 
 
-def easy_suppressed(*, gammas: Sequence[float], p_t: float) -> Outcome:
+@checks("A09")
+def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT) -> Outcome:
     """Check that the focal factor reduces the gradient of confident samples.
 
-    Verdict: reproduced where the gradient is below that of cross-entropy for each gamma, else not
+    Rule: reproduced where the gradient is below that of cross-entropy for each gamma, else not
     reproduced.
     """
     ratios = {g: focal_gradient(p_t, g) / focal_gradient(p_t, 0.0) for g in gammas}
@@ -62,14 +64,16 @@ def easy_suppressed(*, gammas: Sequence[float], p_t: float) -> Outcome:
         evidence=f"At p_t = {p_t:g} the gradient is this share of cross-entropy's: {listed}; gamma "
         "itself is not given, and 0, which the text allows, changes nothing. So with hard labels; "
         "with smoothed ones it depends on how Eq. 10 is read.",
-        figures={f"gamma {g:g}": ratio for g, ratio in ratios.items()},
     )
 
 
-def uncertain_favoured(*, gammas: Sequence[float], uncertain: float, confident: float) -> Outcome:
+@checks("A10")
+def uncertain_favoured(
+    *, gammas: Sequence[float] = GAMMAS, uncertain: float = UNCERTAIN, confident: float = CONFIDENT
+) -> Outcome:
     """Check that the focal factor moves the gradient from confident to uncertain samples.
 
-    Verdict: reproduced where an uncertain sample weighs more against a confident one than in
+    Rule: reproduced where an uncertain sample weighs more against a confident one than in
     cross-entropy, for each gamma; else not reproduced.
     """
 
@@ -83,17 +87,17 @@ def uncertain_favoured(*, gammas: Sequence[float], uncertain: float, confident: 
         evidence=f"A sample at p_t = {uncertain:g} weighs {weight(0.0):.3g} times one at "
         f"{confident:g} in cross-entropy, with the factor {listed}. It is amplified against the "
         "others only: (1 - p_t)^gamma is never above 1.",
-        figures={"cross-entropy": weight(0.0)} | {f"gamma {g:g}": w for g, w in weights.items()},
     )
 
 
 ONE_ALPHA = "one for both classes"
 
 
-def alpha_balances(*, by_class: Published, alphas: Sequence[float]) -> Outcome:
+@checks("A11")
+def alpha_balances(*, by_class: Published, alphas: Sequence[float] = ALPHAS) -> Outcome:
     """Check that alpha of Eq. 7 can weigh one class against the other.
 
-    Verdict: underspecified where a positive and a negative sample weigh the same for each alpha
+    Rule: underspecified where a positive and a negative sample weigh the same for each alpha
     as the formula is printed, else reproduced.
     """
     one = by_class.printed == ONE_ALPHA
@@ -108,14 +112,14 @@ def alpha_balances(*, by_class: Published, alphas: Sequence[float]) -> Outcome:
         if constant
         else f"A positive sample weighs {min(ratios):.2g} to {max(ratios):.2g} times a negative "
         "one, as alpha is chosen.",
-        figures={f"alpha {a:g}": r for a, r in zip(alphas, ratios, strict=True)},
     )
 
 
-def smoothed_labels(*, eps: Sequence[float]) -> Outcome:
+@checks("A12")
+def smoothed_labels(*, eps: Sequence[float] = EPS) -> Outcome:
     """Check that labels smoothed by Eq. 9 stay strictly between 0 and 1.
 
-    Verdict: reproduced where they do for each eps, the end 0 (no smoothing) aside, and one above 0
+    Rule: reproduced where they do for each eps, the end 0 (no smoothing) aside, and one above 0
     was tried; else not reproduced.
     """
     e = np.array([value for value in eps if value > 0])
@@ -128,34 +132,35 @@ def smoothed_labels(*, eps: Sequence[float]) -> Outcome:
         verdict=REPRODUCED if inside else NOT_REPRODUCED,
         evidence=f"{evidence}. eps is not given; of the printed range, 0 leaves hard labels and 1 "
         "leaves no label at all (1/2 for both).",
-        figures={"lowest": float(labels.min()), "highest": float(labels.max())} if len(e) else {},
     )
 
 
+@checks("A13")
 def joint_loss(
-    *, probability: float, gamma: float, eps: float, sure: float, guess: float
+    *,
+    probability: float = CONFIDENT,
+    gamma: float = 2.0,
+    eps: float = 0.1,
+    sure: float = SURE,
+    guess: float = UNCERTAIN,
 ) -> Outcome:
     """Check that Eq. 10 defines one loss: its p_t (Eq. 8) is defined for labels 0 and 1 only.
 
     The readings of `losses` are compared on one positive sample. Each is also asked for what the
     text after Eq. 8 wants of the focal loss: less for a sure right answer than for a guess.
 
-    Verdict: reproduced where all readings agree within 1 %, else underspecified.
+    Rule: reproduced where all readings agree within 1 %, else underspecified.
 
-    Args:
-        probability: predicted for the sample.
-        gamma: focusing parameter.
-        eps: smoothing.
-        sure: probability of a sure right answer.
-        guess: of a guess.
+    `probability`: predicted for the sample; `sure`: probability of a sure right answer; `guess`: of
+    a guess.
     """
     grid = np.arange(1, 1000) / 1000
     at, ratios, lowest = {}, {}, {}
     for reading in READINGS:
         options = {"reading": reading, "gamma": gamma, "eps": eps}
-        at[reading], high, low = _losses([probability, sure, guess], **options)
+        at[reading], high, low = reading_losses([probability, sure, guess], **options)
         ratios[reading] = high / low
-        lowest[reading] = float(grid[_losses(grid, **options).argmin()])
+        lowest[reading] = float(grid[reading_losses(grid, **options).argmin()])
     same = max(at.values()) - min(at.values()) <= 0.01 * max(at.values())
     dearer = [reading for reading, ratio in ratios.items() if ratio >= 1]
     return Outcome(
@@ -167,13 +172,10 @@ def joint_loss(
         + ", ".join(f"{p:.3g}" for p in lowest.values())
         + f". That a sure right answer ({sure:g}) costs less than a guess ({guess:g}), as the text "
         "after Eq. 8 wants, holds " + (f"in all but {', '.join(dearer)}." if dearer else "in all."),
-        figures={f"loss, {reading}": value for reading, value in at.items()}
-        | {f"lowest at, {reading}": p for reading, p in lowest.items()}
-        | {f"sure / guess, {reading}": ratio for reading, ratio in ratios.items()},
     )
 
 
-def _losses(
+def reading_losses(
     probabilities: Sequence[float], *, reading: str, gamma: float, eps: float
 ) -> np.ndarray:
     """Return the loss of positive samples of the given probabilities."""
@@ -191,20 +193,24 @@ def _losses(
 # --- schedules -----------------------------------------------------------------------------------
 
 
-def warm_restarts(
-    *, printed: Sequence[Published], cycles: Cycles, most_batches: int, named: Published
-) -> Outcome:
+# Batches of an epoch up to which all cycles are tried, and the longest first cycle, epochs.
+MOST_BATCHES, LONGEST = 108, 50
+
+
+def _cycles(claim: Claim) -> dict[str, Cycles]:
+    epochs = len(claim.given["printed"])
+    return {"cycles": all_cycles(most_batches=MOST_BATCHES, longest=LONGEST, epochs=epochs)}
+
+
+@checks("A17", measured=_cycles)
+def warm_restarts(*, printed: InOrder, cycles: Cycles, named: Published) -> Outcome:
     """Check that the rates can come from cosine annealing with warm restarts.
 
-    Verdict: reproduced where a schedule that falls to zero, as the formula's defaults do, has all
+    Rule: reproduced where a schedule that falls to zero, as the formula's defaults do, has all
     rates to the printed digits; else underspecified where one with another lowest rate has and the
     results name no other schedule; else contradicted.
 
-    Args:
-        printed: rates at the end of epochs 1, 2, ...
-        cycles: the schedules that are tried.
-        most_batches: of an epoch, in them.
-        named: the schedule that the results name.
+    `printed`: rates at the end of each epoch.
     """
     plain, free = fits_from_zero(printed, cycles), fits_from_any(printed, cycles)
     verdict = CONTRADICTED
@@ -214,7 +220,7 @@ def warm_restarts(
         verdict = UNDERSPECIFIED
     evidence = (
         f"{', '.join(value.printed for value in printed)}: of {len(cycles):,} schedules, of whole "
-        f"epochs and of whole batches up to {most_batches} an epoch, {plain.sum()} fall to zero "
+        f"epochs and of whole batches up to {MOST_BATCHES} an epoch, {plain.sum()} fall to zero "
         "and have these rates after each epoch."
     )
     if free.any() and not plain.any():
@@ -229,30 +235,31 @@ def warm_restarts(
         "before the first cycle, which is not mentioned, was not tried."
         if not plain.any()
         else evidence,
-        figures={
-            "schedules tried": len(cycles),
-            "schedules that fit": int(plain.sum()),
-            "with a lowest rate": int(free.sum()),
-        },
     )
 
 
-def one_cycle(*, printed: Sequence[Published], fits: Sequence[Fit], chance: float) -> Outcome:
+def _fits(claim: Claim) -> dict[str, Any]:
+    return {"fits": find_schedules([value for _, value in claim.items("printed")])}
+
+
+@checks(
+    "A18",
+    measured=lambda claim: (
+        _fits(claim) | {"chance": chance_of_fit(epochs=len(claim.given["printed"]))}
+    ),
+)
+def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> Outcome:
     """Check that the rates are those of a one-cycle schedule.
 
-    Verdict: reproduced where a schedule of the grid gives all of them to the printed digits; else
+    Rule: reproduced where a schedule of the grid gives all of them to the printed digits; else
     not reproduced.
 
-    Args:
-        printed: rates at the end of epochs 1, 2, ...
-        fits: what `find_schedules` found for them.
-        chance: see `one_cycle.chance_of_fit`.
+    `printed`: rates at the end of each epoch; `chance`: see `one_cycle.chance_of_fit`.
     """
     if not fits:
         return Outcome(
             verdict=NOT_REPRODUCED,
             evidence="No one-cycle schedule of the grid gives the printed rates.",
-            figures={"schedules that fit": 0},
         )
     best = fits[0]
     only = "the only one of the grid" if len(fits) == 1 else f"one of {len(fits)} on the grid"
@@ -262,22 +269,14 @@ def one_cycle(*, printed: Sequence[Published], fits: Sequence[Fit], chance: floa
         f"1/{best.div_factor:g} of it and a rise over {best.rise_epochs:g} epochs of "
         f"{best.steps[0]} to {best.steps[1]} batches, {only}. Of one-cycle schedules drawn off "
         f"the grid, {100 * chance:.2g} % are fitted by some schedule on it.",
-        figures={
-            "schedules that fit": len(fits),
-            "max_lr": best.max_lr,
-            "div_factor": best.div_factor,
-            "rise epochs": best.rise_epochs,
-            "chance": chance,
-        },
     )
 
 
-def highest_rate(
-    *, stated: Published, printed: Sequence[Published], fits: Sequence[Fit]
-) -> Outcome:
+@checks("A67", measured=_fits)
+def highest_rate(*, stated: Published, printed: InOrder, fits: Sequence[Fit]) -> Outcome:
     """Check the highest rate that the text states against the table.
 
-    Verdict: reproduced where it is the highest of the table, else contradicted.
+    Rule: reproduced where it is the highest of the table, else contradicted.
     """
     highest = max(value.value for value in printed)
     holds = matches(highest, stated)
@@ -287,17 +286,14 @@ def highest_rate(
             f" The schedule found goes on to {fits[0].max_lr:g} after {fits[0].rise_epochs:g} "
             f"epochs; Table 1 ends after {len(printed)}, while the rate was rising."
         )
-    return Outcome(
-        verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=evidence,
-        figures={"highest printed": highest, "peak": fits[0].max_lr if fits else None},
-    )
+    return Outcome(verdict=REPRODUCED if holds else CONTRADICTED, evidence=evidence)
 
 
+@checks("A65")
 def total_time(*, total: Published, epochs: Published, seconds: Published) -> Outcome:
     """Check that the total time is that of the epochs.
 
-    Verdict: reproduced where epochs x seconds gives the printed minutes, else contradicted.
+    Rule: reproduced where epochs x seconds gives the printed minutes, else contradicted.
     """
     minutes = epochs.value * seconds.value / 60
     return Outcome(
@@ -305,5 +301,4 @@ def total_time(*, total: Published, epochs: Published, seconds: Published) -> Ou
         evidence=f"{epochs.printed} x {seconds.printed} s = {minutes:.2f} min; printed is "
         f"{total.printed}. It is the time up to the first epoch at the target, in which the "
         "rate was still rising.",
-        figures={"minutes": minutes, "published": total.value},
     )

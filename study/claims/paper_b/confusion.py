@@ -1,18 +1,43 @@
-"""Paper B's confusion matrices, curves and class-wise areas, as far as the text quotes them."""
+"""Paper B's confusion matrices, curves and class-wise areas, as far as the text quotes them.
 
+A test set has n images of k classes.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
+from study.claims.check import InOrder, Items, Total, Whole, checks
 from study.claims.outcome import BUDGET, OPEN_CHOICE, Outcome
+from study.claims.paper_b import stored
+from study.claims.paper_b.data import ByClasses
 from study.published import Published
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 
+def _by_class(items: Items) -> dict[str, Published]:
+    # A range is given for several classes at once: its low end stands for each of them.
+    return {f"class {c}": value for key, value in items for c in re.findall(r"\d+", key.row)}
+
+
+def _by_curve(items: Items) -> dict[str, Published]:
+    return {key.column.partition("/")[2].replace("_", " "): value for key, value in items}
+
+
+# Class -> right answers; curve ("train loss") -> value.
+ByClass = Annotated[Mapping[str, Published], _by_class]
+ByCurve = Annotated[Mapping[str, Published], _by_curve]
+# What the curves are in the history of a run: our test curve is that of the validation split.
+LOSSES = {"train loss": "train_loss", "test loss": "val_loss"}
+
+
+@checks(*("B57", "B66"), measured=lambda claim: {"supports": stored.class_supports(claim.dataset)})
 def counts_fit(
     *,
-    right: Mapping[str, Published],
-    wrong: Mapping[str, Published],
+    right: ByClass,
+    wrong: ByClasses,
     accuracy: Published,
-    n: int,
+    n: Whole,
     supports: Mapping[str, int] | None,
 ) -> Outcome:
     """Judge quoted cells of a confusion matrix.
@@ -21,12 +46,8 @@ def counts_fit(
     accuracy allows on the test set, or a quoted diagonal is more than its class has images; "not
     run" as long as no run tells the sizes of the classes; else "reproduced".
 
-    Args:
-        right: diagonal cells by class; of a range its low end counts once.
-        wrong: other cells.
-        accuracy: printed.
-        n: test images.
-        supports: images by class, None if no run is stored.
+    `right`: diagonal cells by class; of a range its low end counts once; `wrong`: other cells;
+    `supports`: images by class, None if no run is stored.
     """
     total = sum(value.low for value in right.values())
     errors = sum(value.low for value in wrong.values())
@@ -42,23 +63,17 @@ def counts_fit(
         verdict=verdict,
         evidence=f"Quoted: {total:.0f} right and {errors:.0f} wrong; {accuracy.printed} % of {n} "
         f"test images leaves {most:.0f} right and {n - least:.0f} wrong.{needs}",
-        figures={"right": total, "wrong": errors, "most_right": most, "most_wrong": n - least},
         runs=("run store",) if supports else (),
     )
 
 
-def concentrated(*, wrong: Mapping[str, Published], accuracy: Published, n: int, k: int) -> Outcome:
+@checks("B60")
+def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -> Outcome:
     """Judge "errors are concentrated in certain pairs, not spread over all classes".
 
     Rule: "reproduced" where the quoted cells hold at least three times the share of all errors that
     an even spread would give them, "contradicted" where they hold no more than that share, else
     "underspecified".
-
-    Args:
-        wrong: quoted cells.
-        accuracy: printed.
-        n: test images.
-        k: classes.
     """
     quoted = sum(value.low for value in wrong.values())
     share = quoted / ((1 - accuracy.fraction) * n)
@@ -72,12 +87,12 @@ def concentrated(*, wrong: Mapping[str, Published], accuracy: Published, n: int,
         verdict=verdict,
         evidence=f"The {len(wrong)} quoted cells hold {quoted:.0f} errors, {100 * share:.0f} % of "
         f"all that the accuracy leaves; spread evenly they would hold {100 * even:.0f} %.",
-        figures={"share": share, "even": even},
     )
 
 
+@checks("B58", "B67")
 def broadest(
-    *, quoted: Mapping[str, Published], accuracy: Published, n: int, k: int, other: float
+    *, quoted: ByClasses, accuracy: Published, n: Whole, k: Whole, other: Total
 ) -> Outcome:
     """Judge "this class has the broadest confusion" by the errors quoted for it.
 
@@ -85,12 +100,7 @@ def broadest(
     "underspecified": the errors of the other classes, and over how many classes they spread, are
     not quoted.
 
-    Args:
-        quoted: the class's quoted errors.
-        accuracy: printed.
-        n: test images.
-        k: classes.
-        other: errors quoted for the next class.
+    `other`: errors quoted for the next class.
     """
     errors = sum(value.low for value in quoted.values())
     mean = (1 - accuracy.fraction) * n / k
@@ -99,10 +109,10 @@ def broadest(
         evidence=f"Quoted for the class: {errors:.0f} errors, for the next one {other:.0f}; at "
         f"{accuracy.printed} % the mean over {k} classes is {mean:.0f}. The other classes' errors "
         "are not quoted.",
-        figures={"errors": errors, "mean": mean, "other": other},
     )
 
 
+@checks("B59", "B68")
 def reciprocal(*, there: Published, back: Published) -> Outcome:
     """Judge "reciprocal confusion" of two classes.
 
@@ -117,45 +127,35 @@ def reciprocal(*, there: Published, back: Published) -> Outcome:
         verdict=verdict,
         evidence=f"Quoted: {there.printed} one way, {back.printed} the other"
         + (", which may be one cell told twice." if low == high else "."),
-        figures={"low": low, "high": high},
     )
 
 
-def alike(
-    *,
-    first: Mapping[str, Published],
-    second: Mapping[str, Published],
-    accuracies: tuple[Published, Published],
-) -> Outcome:
+@checks("B69")
+def alike(*, first: ByClasses, second: ByClasses, accuracies: InOrder) -> Outcome:
     """Judge whether two matrices of different data sets can be told apart by what is quoted.
 
     Rule: "underspecified" where the largest quoted cell, of right answers, differs by less than a
     hundredth while the printed accuracies say that one has twice the errors of the other or more:
     it looks like one set twice, and the rest is in a picture alone; else "reproduced".
-
-    Args:
-        first: cells of the one.
-        second: the same cells of the other.
-        accuracies: printed.
     """
-    apart = {
-        cell: abs(second[cell].value - value.value) / value.value for cell, value in first.items()
-    }
-    points = 100 * abs(accuracies[0].fraction - accuracies[1].fraction)
-    errors = sorted(1 - value.fraction for value in accuracies)
+    low, high = sorted(1 - value.fraction for value in accuracies)
     largest = max(first, key=lambda cell: first[cell].value)
-    close = apart[largest] < 0.01 and errors[1] > 2 * errors[0]
+    apart = abs(second[largest].value - first[largest].value) / first[largest].value
+    close = apart < 0.01 and high > 2 * low
     listed = ", ".join(
-        f"{cell} {value.printed} and {second[cell].printed}" for cell, value in first.items()
+        f"class {true}{'' if true == said else f' as {said}'} {value.printed} and "
+        f"{second[true, said].printed}"
+        for (true, said), value in first.items()
     )
     return Outcome(
         verdict=UNDERSPECIFIED if close else REPRODUCED,
-        evidence=f"OrganC and OrganS: {listed}; their accuracies are {points:.1f} "
-        f"points apart, {errors[1] / errors[0]:.1f} times the errors in one of them.",
-        figures={"largest": apart[largest], "points": points},
+        evidence=f"OrganC and OrganS: {listed}; their accuracies are {100 * (high - low):.1f} "
+        f"points apart, {high / low:.1f} times the errors in one of them.",
     )
 
 
+@checks("B12", "B135", which="within")
+@checks("B63", which="low")
 def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
     """Judge a single value that is said to be an end of a printed range.
 
@@ -165,11 +165,11 @@ def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
     return Outcome(
         verdict=REPRODUCED if fits else CONTRADICTED,
         evidence=f"{value.printed} beside the printed range {band.printed}.",
-        figures={"value": value.value, "low": band.low, "high": band.high},
     )
 
 
-def plateau(*, printed: Published, accuracy: Published, within: float) -> Outcome:
+@checks("B52", "B55")
+def plateau(*, printed: Published, accuracy: Published, within: float = 1.0) -> Outcome:
     """Judge a plateau of the test curve, "around" a value or a range, against the table.
 
     Rule: "reproduced" where the table's accuracy is at most `within` points off, else
@@ -181,10 +181,10 @@ def plateau(*, printed: Published, accuracy: Published, within: float) -> Outcom
         evidence=f"The curve levels off around {printed.printed} %, the table prints "
         f"{accuracy.printed} %; {within:g} point off is allowed for. Of which epoch the table's "
         "number is, is not said.",
-        figures={"low": printed.low, "high": printed.high, "table": accuracy.value},
     )
 
 
+@checks("B72")
 def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Outcome:
     """Judge a number that is called an AUC.
 
@@ -199,24 +199,21 @@ def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Out
         evidence=f"Called an AUC: {called.printed} %; the classes' AUCs are {band.printed}"
         + (", and the accuracy is the same number." if same else ".")
         + " It may be an area under precision-recall curves, which are called AUC as well.",
-        figures={"called": called.fraction, "low": band.low, "high": band.high},
     )
 
 
+@checks(*("B61", "B62", "B70", "B71"), measured=lambda claim: {"areas": stored.class_areas(claim)})
 def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) -> Outcome:
     """Judge a range of class-wise areas under a curve.
 
     Rule: "not run" without runs; "reproduced" where the mean over seeds of every class lies in the
     printed range to its digits, else "not reproduced".
 
-    Args:
-        printed: a range, or a bound by its ends.
-        areas: of each seed, one value a class; None without runs.
+    `areas`: of each seed, one value a class; None without runs.
     """
     if not areas:
         return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Printed: {printed.printed}. Needed: runs on the data set.",
+            verdict=NOT_RUN, evidence=f"Printed: {printed.printed}. Needed: runs on the data set."
         )
     means = [sum(seed[i] for seed in areas) / len(areas) for i in range(len(areas[0]))]
     low, high = min(means), max(means)
@@ -226,25 +223,20 @@ def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) 
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence=f"Ours: {low:.3f} to {high:.3f} over {len(means)} classes, mean of {len(areas)} "
         f"seed(s); printed: {printed.printed}.",
-        figures={"low": low, "high": high},
         limits=(BUDGET, OPEN_CHOICE),
         runs=("run store",),
     )
 
 
-def course(
-    *, printed: Mapping[str, Published], epochs: Published, found: Mapping[str, float] | None
-) -> Outcome:
+@checks("B51", "B54", measured=lambda claim: {"found": stored.curves_at(claim, LOSSES)})
+def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | None) -> Outcome:
     """Judge where training curves end, after as many epochs as the paper trained.
 
     Rule: "not run" without runs of that length; "reproduced" where each of our final values is
     within a tenth of the printed one (which are "approximate") or in its range, else "not
     reproduced".
 
-    Args:
-        printed: curve -> value.
-        epochs: of the paper.
-        found: curve -> ours at the end, mean over seeds; None without such runs.
+    `found`: curve -> ours at the end, mean over seeds; None without such runs.
     """
     listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
     if not found:
@@ -262,12 +254,12 @@ def course(
         evidence=f"Printed: {listed}; ours: "
         + ", ".join(f"{name} {found[name]:.2f}" for name in printed)
         + ".",
-        figures=dict(found),
         limits=(OPEN_CHOICE,),
         runs=("run store",),
     )
 
 
+@checks("B56")
 def above(*, higher: Published, lower: Published) -> Outcome:
     """Judge that one printed number exceeds another.
 
@@ -276,5 +268,4 @@ def above(*, higher: Published, lower: Published) -> Outcome:
     return Outcome(
         verdict=REPRODUCED if higher.low > lower.high else CONTRADICTED,
         evidence=f"{higher.printed} against {lower.printed}.",
-        figures={"higher": higher.low, "lower": lower.high},
     )

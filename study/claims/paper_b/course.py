@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from study.claims.check import checks
+from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, sign_of
+from study.claims.paper_b import stored
 from study.published import Published
 from study.verdicts import NOT_REPRODUCED, NOT_RUN, OTHER_IMAGES, REPRODUCED
 
@@ -15,6 +18,16 @@ WINDOW = 5
 RAPID, STEADY = 0.75, 0.1
 
 
+# Curve, as the paper calls it -> figure of the history.
+LOSSES = {"training loss": "train_loss", "held-out loss": "val_loss"}
+ACCURACIES = {"train accuracy": "train_accuracy", "test accuracy": "val_accuracy"}
+
+
+def _long(claim: Claim) -> dict[str, Any]:
+    return {"courses": stored.long_courses(claim.ours, LOSSES, epochs=claim.value("epochs"))}
+
+
+@checks("B128", dataset="BreastMNIST", same=False, measured=_long)
 def settles(
     *,
     courses: Mapping[str, Sequence[Sequence[float]]],
@@ -30,12 +43,8 @@ def settles(
     of its fall by the first of the two epochs, and does less than a tenth of it after the second,
     "not reproduced" otherwise.
 
-    Args:
-        courses: curve -> its values by epoch, of each seed.
-        rapid: epoch by which the fall is rapid.
-        steady: epoch from which the loss is stable.
-        dataset: of the runs.
-        same: whether it is one that the paper speaks of.
+    `courses`: curve -> its values by epoch, of each seed; `same`: whether it is one that the paper
+    speaks of.
     """
     if min(len(runs) for runs in courses.values()) < 2:
         return Outcome(verdict=NOT_RUN, evidence="Needed: two runs of the printed length.")
@@ -54,8 +63,6 @@ def settles(
         verdict=verdict if same else OTHER_IMAGES,
         evidence=f"On {dataset}, {min(map(len, courses.values()))} seeds at the printed length: "
         f"{listed}.",
-        figures={f"{name}, early": v for name, v in done.items()}
-        | {f"{name}, late": v for name, v in after.items()},
         limits=(OPEN_CHOICE,) if same else (STAND_IN, OPEN_CHOICE),
         runs=("paper_b",),
     )
@@ -73,21 +80,22 @@ def _shares(course: np.ndarray, rapid: int, steady: int) -> tuple[float, float]:
     return (first - around(rapid)) / (first - last), (around(steady) - last) / (first - last)
 
 
-def reaches(
-    *, printed: Mapping[str, Published], epoch: Published, found: Mapping[str, float] | None
-) -> Outcome:
+def _early(claim: Claim) -> dict[str, Any]:
+    epoch = round(claim.value("epoch").value)
+    return {"found": stored.curves_at(claim, ACCURACIES, epoch=epoch, scale=100)}
+
+
+@checks("B129", "B130", measured=_early)
+def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] | None) -> Outcome:
     """Judge where training curves are after a number of epochs.
 
     Rule: "not run" without runs of the printed length on the data set; "reproduced" where each of
     ours is in the printed range, or on the printed side of the bound, a point more or less;
     else "not reproduced".
 
-    Args:
-        printed: curve -> value in %.
-        epoch: after which.
-        found: curve -> ours in %, mean over seeds; None without such runs.
+    `found`: curve -> ours in %, mean over seeds; None without such runs.
     """
-    listed = ", ".join(f"{name} {value.printed} %" for name, value in printed.items())
+    listed = ", ".join(f"{name} {printed.printed} %" for name in ACCURACIES)
     if not found:
         return Outcome(
             verdict=NOT_RUN,
@@ -95,30 +103,29 @@ def reaches(
             "length on the data set.",
         )
     off = [
-        name
-        for name, value in printed.items()
-        if (value.low is not None and found[name] < value.low - 1)
-        or (value.high is not None and found[name] > value.high + 1)
+        value
+        for value in found.values()
+        if (printed.low is not None and value < printed.low - 1)
+        or (printed.high is not None and value > printed.high + 1)
     ]
     return Outcome(
         verdict=NOT_REPRODUCED if off else REPRODUCED,
         evidence=f"Printed for epoch {epoch.printed}: {listed}; ours: "
-        + ", ".join(f"{name} {found[name]:.1f} %" for name in printed)
+        + ", ".join(f"{name} {value:.1f} %" for name, value in found.items())
         + ".",
-        figures=dict(found),
         limits=(OPEN_CHOICE,),
         runs=("paper_b",),
     )
 
 
+@checks("B132", measured=lambda claim: {"rows": stored.chosen_epochs()})
 def chosen_on_test(*, rows: Sequence[Mapping[str, Any]]) -> Outcome:
     """Ask what choosing the epoch on the test curve would add, which the paper does not exclude.
 
     Rule: "not run" without two seeds with a test curve; else by the sign that the interval of the
     gain shows (95 %, t over the seeds), of the protocol with most seeds.
 
-    Args:
-        rows: see `epoch_choice.curve_rows`.
+    `rows`: see `epoch_choice.curve_rows`.
     """
     rows = [row for row in rows if row["gain_low"] is not None]
     if not rows:
@@ -134,7 +141,6 @@ def chosen_on_test(*, rows: Sequence[Mapping[str, Any]]) -> Outcome:
         evidence="The paper draws test curves, names no validation split, and does not say of "
         "which epoch its numbers are. Best test epoch less the one that validation data select, "
         f"points of accuracy: {listed}.",
-        figures={f"{row['model']} {row['dataset']}": row["gain"] for row in rows},
         limits=(OPEN_CHOICE,),
         runs=("paper_b",),
     )

@@ -1,8 +1,13 @@
 """Paper B's statements on data and training against the released sets and against itself."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping
+from typing import Annotated
 
+from helpers.data.transforms import NORMALISE
+from study.claims.check import ByColumn, ByDataset, ByRow, Items, Total, TotalByRow, checks
 from study.claims.outcome import Outcome
+from study.claims.paper_b import counting, stored
 from study.published import NOT_GIVEN, Published
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
@@ -23,7 +28,16 @@ REGIONS = {
 }
 
 
-def same_number(*, printed: Published, released: float) -> Outcome:
+def _by_classes(items: Items) -> dict[tuple[int, ...], Published]:
+    return {tuple(map(int, re.findall(r"\d+", " ".join(key[2:])))): v for key, v in items}
+
+
+# Quoted values by the classes that their row and column name: "class 4", "predicted class 10".
+ByClasses = Annotated[Mapping[tuple[int, ...], Published], _by_classes]
+
+
+@checks("B38", "B39", "B42", "B44", "B45")
+def same_number(*, printed: Published, released: Total) -> Outcome:
     """Judge a stated number of images or classes.
 
     Rule: "reproduced" where it is the released data set's, else "not reproduced".
@@ -31,24 +45,23 @@ def same_number(*, printed: Published, released: float) -> Outcome:
     return Outcome(
         verdict=REPRODUCED if matches(released, printed) else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed} {printed.unit}; released: {released:g}.",
-        figures={"printed": printed.value, "released": float(released)},
     )
 
 
+@checks("B43")
 def same_word(*, printed: Published, released: Published) -> Outcome:
     """Judge a stated property in words.
 
     Rule: "reproduced" where the released set has it, else "not reproduced". "Coloured" is "RGB".
     """
     meant = {"coloured": "RGB"}.get(printed.printed, printed.printed)
-    same = meant == released.printed
     return Outcome(
-        verdict=REPRODUCED if same else NOT_REPRODUCED,
+        verdict=REPRODUCED if meant == released.printed else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed}; the released images are {released.printed}.",
-        figures={"same": float(same)},
     )
 
 
+@checks("B40")
 def classes_agree(*, printed: Published, elsewhere: Published, released: Published) -> Outcome:
     """Judge a number of classes that the paper states twice.
 
@@ -61,36 +74,28 @@ def classes_agree(*, printed: Published, elsewhere: Published, released: Publish
             evidence=f"Section 4.1 names {printed.printed} classes, section 4.4.1 "
             f"{elsewhere.printed}; the released set has {released.printed}. The first may mean the "
             "images that the set was made from.",
-            figures={"printed": printed.value, "elsewhere": elsewhere.value},
         )
     return same_number(printed=printed, released=released.value)
 
 
-def class_meaning(*, quoted: Mapping[int, Published], released: Mapping[str, str]) -> Outcome:
+@checks("B41", measured=lambda claim: {"released": counting.class_names(claim.ours)})
+def class_meaning(*, quoted: ByClasses, released: Mapping[str, str]) -> Outcome:
     """Judge which class is which.
 
     Rule: "reproduced" where every quoted class begins with what the released one is called
     ("normal" of "normal, benign"), else "not reproduced".
-
-    Args:
-        quoted: class -> what the paper calls it.
-        released: class -> name in the released set.
     """
-    wrong = [
-        label for label, name in quoted.items() if not released[str(label)].startswith(name.printed)
-    ]
+    names = {label: (name.printed, released[str(label)]) for (label,), name in quoted.items()}
+    same = all(there.startswith(said) for said, there in names.values())
     listed = "; ".join(
-        f"class {label}: printed {name.printed!r}, released {released[str(label)]!r}"
-        for label, name in quoted.items()
+        f"class {label}: printed {said!r}, released {there!r}"
+        for label, (said, there) in names.items()
     )
-    return Outcome(
-        verdict=NOT_REPRODUCED if wrong else REPRODUCED,
-        evidence=f"{listed}.",
-        figures={"wrong": float(len(wrong))},
-    )
+    return Outcome(verdict=REPRODUCED if same else NOT_REPRODUCED, evidence=f"{listed}.")
 
 
-def are_largest(*, named: Sequence[str], totals: Mapping[str, int]) -> Outcome:
+@checks("B46", measured=lambda claim: {"named": claim.beside.keys()})
+def are_largest(*, named: Collection[str], totals: TotalByRow) -> Outcome:
     """Judge "these contain the largest number of samples".
 
     Rule: "reproduced" where no other data set has as many images as the least of those named, else
@@ -98,37 +103,33 @@ def are_largest(*, named: Sequence[str], totals: Mapping[str, int]) -> Outcome:
     """
     least = min(totals[name] for name in named)
     larger = [name for name, total in totals.items() if name not in named and total >= least]
-    listed = ", ".join(f"{name} {total}" for name, total in totals.items())
+    listed = ", ".join(f"{name} {total:.0f}" for name, total in totals.items())
     return Outcome(
-        verdict=NOT_REPRODUCED if larger else REPRODUCED,
-        evidence=f"Released images: {listed}.",
-        figures={name: float(total) for name, total in totals.items()},
+        verdict=NOT_REPRODUCED if larger else REPRODUCED, evidence=f"Released images: {listed}."
     )
 
 
-def all_reported(*, datasets: Sequence[str], accuracies: Mapping[str, Published]) -> Outcome:
+@checks("B14")
+def all_reported(*, stated: Published, accuracies: ByDataset) -> Outcome:
     """Judge "evaluated on six data sets".
 
-    Rule: "reproduced" where each named set has a printed accuracy, else "contradicted".
+    Rule: "reproduced" where as many sets have a printed accuracy, else "contradicted".
     """
-    missing = [d for d in datasets if d not in accuracies or accuracies[d].value is None]
+    there = sum(value.value is not None for value in accuracies.values())
     return Outcome(
-        verdict=CONTRADICTED if missing else REPRODUCED,
-        evidence=f"{len(datasets) - len(missing)} of {len(datasets)} data sets have a printed "
-        "accuracy.",
-        figures={"missing": float(len(missing))},
+        verdict=REPRODUCED if there == stated.value else CONTRADICTED,
+        evidence=f"{there} of {stated.printed} data sets have a printed accuracy.",
     )
 
 
+@checks("B47", measured=lambda claim: {"shares": stored.rarest_shares()})
 def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) -> Outcome:
     """Judge "moderate class imbalance", severe being a class below the bound, in percent.
 
     Rule: "not reproduced" where the rarest class of a stored test split lies below the bound; "not
     run" as long as a data set has no stored run; else "reproduced".
 
-    Args:
-        shares: data set -> share of the rarest class, None without a stored run.
-        bound: of the paper.
+    `shares`: data set -> share of the rarest class, None without a stored run.
     """
     known = {d: 100 * share for d, share in shares.items() if share is not None}
     severe = [d for d, share in known.items() if share < bound.high]
@@ -141,12 +142,12 @@ def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) 
     return Outcome(
         verdict=verdict,
         evidence=f"Rarest class of the test split: {listed or 'none stored'}.{needs}",
-        figures=known,
         runs=("run store",),
     )
 
 
-def same_constants(*, printed: Mapping[str, Published], ours: Mapping[str, tuple]) -> Outcome:
+@checks("B48", ours=NORMALISE._asdict())
+def same_constants(*, printed: ByColumn, ours: Mapping[str, tuple]) -> Outcome:
     """Judge printed constants against those of torchvision's ImageNet weights.
 
     Rule: "reproduced" where all are equal, else "not reproduced".
@@ -160,11 +161,11 @@ def same_constants(*, printed: Mapping[str, Published], ours: Mapping[str, tuple
         verdict=NOT_REPRODUCED if wrong else REPRODUCED,
         evidence="; ".join(f"{name} printed {value.printed}" for name, value in printed.items())
         + f"; {len(printed) - len(wrong)} of {len(printed)} are those of the ImageNet weights.",
-        figures={"wrong": float(len(wrong))},
     )
 
 
-def settings_given(*, settings: Mapping[str, Published]) -> Outcome:
+@checks("B07", "B49", "B50")
+def settings_given(*, settings: ByColumn) -> Outcome:
     """Judge whether a protocol can be repeated.
 
     Rule: "underspecified" where one setting is not given, else "reproduced".
@@ -174,34 +175,30 @@ def settings_given(*, settings: Mapping[str, Published]) -> Outcome:
         verdict=UNDERSPECIFIED if missing else REPRODUCED,
         evidence=f"Not given: {', '.join(missing) or 'nothing'} ({len(missing)} of "
         f"{len(settings)} settings).",
-        figures={"missing": float(len(missing))},
     )
 
 
-def neighbours(*, pairs: Sequence[tuple[int, int]], names: Mapping[str, str]) -> Outcome:
+@checks("B64", "B65", measured=lambda claim: {"names": counting.class_names(claim.ours)})
+def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
     """Judge "these confused classes are anatomical neighbours".
 
     Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
     all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
     necessary condition holds.
 
-    Args:
-        pairs: confused classes.
-        names: class -> organ, of the released set.
+    `names`: class -> organ, of the released set.
     """
-    apart = [(a, b) for a, b in pairs if REGIONS[names[str(a)]] != REGIONS[names[str(b)]]]
-    organs = dict.fromkeys(label for pair in pairs for label in pair)
-    listed = ", ".join(
-        f"{label} is {names[str(label)]} ({REGIONS[names[str(label)]]})" for label in organs
-    )
+    organs = {label: names[str(label)] for label in sorted({c for pair in confused for c in pair})}
+    apart = [(a, b) for a, b in confused if REGIONS[organs[a]] != REGIONS[organs[b]]]
+    listed = ", ".join(f"{c} is {organ} ({REGIONS[organ]})" for c, organ in organs.items())
     return Outcome(
         verdict=NOT_REPRODUCED if apart else UNDERSPECIFIED,
         evidence=f"In the released set class {listed}. To lie in the same part is necessary, not "
         "enough.",
-        figures={"apart": float(len(apart))},
     )
 
 
+@checks("B37", measured=lambda claim: {"timed": counting.timed()})
 def times_printed(*, timed: int) -> Outcome:
     """Judge "a comprehensive analysis of FLOPs and inference performance".
 
@@ -211,19 +208,22 @@ def times_printed(*, timed: int) -> Outcome:
         verdict=REPRODUCED if timed else UNDERSPECIFIED,
         evidence=f"Printed latencies and throughputs: {timed}; FLOPs and parameters "
         "alone are printed.",
-        figures={"timed": float(timed)},
     )
 
 
-def described(*, stated: Mapping[str, Published], released: Mapping[str, str]) -> Outcome:
+@checks(
+    "B136",
+    measured=lambda claim: {
+        "released": {key.row: counting.description(key.row) for key in claim.given["stated"]}
+    },
+)
+def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
     """Judge what the paper says the images of each data set are.
 
     Rule: "reproduced" where the description of each released set has the stated words, upper and
     lower case alike, else "not reproduced".
 
-    Args:
-        stated: data set -> words, separated by commas.
-        released: data set -> description of the released set.
+    `stated`: data set -> words, separated by commas.
     """
     missing = {
         dataset: [
@@ -238,5 +238,4 @@ def described(*, stated: Mapping[str, Published], released: Mapping[str, str]) -
         evidence=f"Looked for in the released descriptions: {listed}; missing: "
         + ("; ".join(f"{d} {', '.join(w)}" for d, w in wrong.items()) or "nothing")
         + ".",
-        figures={"missing": float(len(wrong))},
     )

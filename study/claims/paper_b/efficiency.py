@@ -1,10 +1,16 @@
 """Paper B's statements on speed and memory, none of which it measures, against ours."""
 
 from helpers.metrics.scores import Estimate
+from study.claims.check import checks
 from study.claims.outcome import OPEN_CHOICE, Outcome
+from study.claims.paper_b import stored
 from study.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
+# Most that an exported network may differ, as a share of the scale of its logits.
+EXPORT_SHARE = 1e-3
 
+
+@checks("B111", "B112", measured=lambda claim: stored.time_ratios(claim.ours))
 def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "faster inference than the other network".
 
@@ -12,9 +18,8 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     image or for many at a time, "not run" as long as one was not timed on a quiet machine, else
     "underspecified": the paper names no device, and the other's scan is ours, not its authors'.
 
-    Args:
-        ratios: "1 image" and so on -> ratio of the times, None if not timed.
-        quiet: whether others took no notable share of the processor.
+    `ratios`: "1 image" and so on -> ratio of the times, None if not timed; `quiet`: whether others
+    took no notable share of the processor.
     """
     known = {name: r for name, r in ratios.items() if r is not None and r.low is not None}
     if len(known) < len(ratios) or not ratios or not quiet:
@@ -31,12 +36,13 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
         verdict=NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
         evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan was "
         "in plain PyTorch then; its authors' is a kernel for GPUs. No device is named.",
-        figures={name: r.value for name, r in known.items()},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
 
 
+@checks("B113", device="a GPU", measured=lambda claim: stored.peaks(claim.ours))
+@checks("B139", device="a CPU", measured=lambda claim: stored.peaks(claim.ours))
 def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome:
     """Judge "reduced memory" beside the other network.
 
@@ -44,10 +50,7 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
     lower; else "reproduced" on a GPU, "underspecified" on a CPU: there the other's scan is ours,
     not its authors', and keeps what theirs does not.
 
-    Args:
-        ours: bytes.
-        theirs: bytes.
-        device: "a GPU" or "a CPU".
+    `ours`: bytes; `theirs`: bytes; `device`: "a GPU" or "a CPU".
     """
     if ours is None or theirs is None:
         return Outcome(
@@ -60,22 +63,20 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
         evidence=f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
         f"{theirs / 2**20:.0f} MiB"
         + (", the other's scan in plain PyTorch." if device == "a CPU" else "."),
-        figures={"ours": float(ours), "theirs": float(theirs)},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
 
 
-def exports(*, row: dict | None, at_most: float) -> Outcome:
+@checks("B114", measured=lambda claim: {"row": stored.export_row()})
+def exports(*, row: dict | None, at_most: float = EXPORT_SHARE) -> Outcome:
     """Judge "can be deployed" in the part that can be tried: export to a portable format.
 
     Rule: "not reproduced" where the exported network does not give the same logits within `at_most`
     of their scale, "not run" without an export, else "underspecified": no device is named, and
     speed and power on it are not in the check.
 
-    Args:
-        row: the network's row of the phase `exports`.
-        at_most: share of the logits' scale.
+    `row`: the network's row of the phase `exports`.
     """
     if row is None:
         return Outcome(verdict=NOT_RUN, evidence="Needed: the phase `exports`.")
@@ -87,12 +88,12 @@ def exports(*, row: dict | None, at_most: float) -> Outcome:
         evidence=f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their "
         "scale; that it runs fast or with little power on a small device is measured neither there "
         "nor here.",
-        figures={"share": share},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
 
 
+@checks("B138", measured=lambda claim: stored.time_ratios(claim.ours))
 def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "more efficient batch processing, and so enhanced throughput" beside the other network.
 
@@ -100,9 +101,8 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
     over theirs is longer for many images at a time than for one, beyond both 95 % intervals;
     else "underspecified": no device is named, and the other's scan is ours, not its authors'.
 
-    Args:
-        ratios: of one image, then of many: our time over theirs.
-        quiet: whether others took no notable share of the processor.
+    `ratios`: of one image, then of many: our time over theirs; `quiet`: whether others took no
+    notable share of the processor.
     """
     known = [r for r in ratios.values() if r is not None and r.low is not None]
     if len(known) < 2 or not quiet:
@@ -119,7 +119,6 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
         verdict=NOT_REPRODUCED if many.low > one.high else UNDERSPECIFIED,
         evidence=f"As many images in the same time as the other, on a CPU: {listed}. The other's "
         "scan was in plain PyTorch; a GPU, which section 4.7.2 speaks of, was not at hand.",
-        figures={"one": one.value, "many": many.value},
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )

@@ -3,13 +3,9 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from study.claims.outcome import (
-    OPEN_CHOICE,
-    STAND_IN,
-    Outcome,
-    in_ledger,
-    verdict_of_measures,
-)
+from study.claims.check import checks
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger, verdict_of_measures
+from study.claims.paper_b import stored
 from study.claims.seeds import mean_over_seeds
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.verdicts import IN_PART, NOT_RUN, UNDERSPECIFIED, on_all
@@ -19,6 +15,7 @@ _STUDY = "results/localisation"
 _NEEDS = "Needed: the measured maps of `params/localisation.yaml`."
 
 
+@checks("B106", "B107", measured=lambda claim: stored.layer(claim.ours))
 def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
     """Judge "this layer's maps concentrate on the lesion".
 
@@ -36,12 +33,12 @@ def focused(*, finding: LayerFinding | None, level: float) -> Outcome:
         f"{finding.title}, {chance.value:+.3f} of the map's energy more in the box than chance; "
         f"not shown to be better than {len(missed)} of {len(finding.against)} controls "
         f"({', '.join(missed) or 'none'}): {finding.verdict}.",
-        figures={"over_chance": chance.value, "missed": float(len(missed))},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )
 
 
+@checks("B108", measured=lambda claim: {"findings": stored.map_progression()})
 def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
     """Judge "from emerging localisation (ContextGate) to precise focusing (SpectralFlow)".
 
@@ -56,12 +53,13 @@ def progresses(*, findings: Sequence[SignFinding]) -> Outcome:
     return Outcome(
         verdict=in_ledger(on_all([f.verdict for f in findings])),
         evidence=f"On angiograms with lesion boxes: {listed}.",
-        figures={f.title: f.difference.value for f in findings},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )
 
 
+@checks("B109", measured=lambda claim: {"findings": stored.spread(claim, breast=True)})
+@checks("B110", measured=lambda claim: {"findings": stored.spread(claim, breast=False)})
 def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
     """Judge "distributed for normal, focused for abnormal".
 
@@ -80,7 +78,6 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
         verdict=in_ledger(on_all([f.sign.verdict for f in findings])),
         evidence="Share of the image that holds half of the map, in images of the released class "
         f"without disease and of the other: {listed}.",
-        figures={f"{f.dataset} {f.title}": f.sign.difference.value for f in findings},
         limits=(OPEN_CHOICE,)
         if all(f.dataset.startswith("breastmnist") for f in findings)
         else (STAND_IN, OPEN_CHOICE),
@@ -88,6 +85,7 @@ def spread_by_class(*, findings: Sequence[FocusFinding]) -> Outcome:
     )
 
 
+@checks("B121", measured=lambda claim: stored.gate_scatter(claim.ours))
 def varies_within_class(
     *, trained: Sequence[float], untaught: Mapping[str, Sequence[float]]
 ) -> Outcome:
@@ -98,9 +96,7 @@ def varies_within_class(
     layer of each network that was not taught the task (95 %, t over the seeds), "inconclusive"
     where than in none of them, else "underspecified"; "not run" with fewer than five seeds.
 
-    Args:
-        trained: standard deviation over the images, by seed.
-        untaught: network -> likewise.
+    `trained`: standard deviation over the images, by seed; `untaught`: network -> likewise.
     """
     if not untaught or min(len(trained), *(len(v) for v in untaught.values())) < 5:
         return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
@@ -114,7 +110,6 @@ def varies_within_class(
         evidence="On angiograms, all of one class: the share of the image that holds half of the "
         f"gate's map scatters by {statistics.fmean(trained):.3f} over the images; more than in the "
         f"same layer untaught by: {listed}.",
-        figures={name: m.value for name, m in more.items()},
         limits=(STAND_IN, OPEN_CHOICE),
         runs=(_STUDY,),
     )

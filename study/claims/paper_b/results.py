@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from study.claims.check import checks
+from study.claims.ledger import Claim
 from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger
-from study.compare import Compared
+from study.claims.paper_b import stored
+from study.compare import Compared, best_optimizers
 from study.levels import Level
 from study.published import Published
 from study.ranking import JudgedClaim
@@ -29,22 +32,18 @@ _SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
 _NO_ANSWER = (NOT_RUN, SHORT)
 
 
-def table3(*, level: Level, epochs: Published) -> Outcome:
+@checks(
+    *("B01", "B02", "B03", "B04", "B05", "B06"),
+    measured=lambda claim: {"level": stored.network_level(claim)},
+)
+def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
     """Judge a printed accuracy.
 
     Rule: `levels.judge_level`; lower or higher is "not reproduced".
-
-    Args:
-        level: the number beside our runs.
-        epochs: of the paper.
     """
-    printed, ours = level.published, level.one_more
+    ours = level.one_more
     if ours is None or ours.low is None:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Printed: {printed.printed} %. {level.verdict}.",
-            figures={"printed": printed.value, "seeds": float(ours.seeds if ours else 0)},
-        )
+        return Outcome(verdict=NOT_RUN, evidence=f"Printed: {printed.printed} %. {level.verdict}.")
     config, group = level.group.config, level.group
     verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
     return Outcome(
@@ -53,18 +52,12 @@ def table3(*, level: Level, epochs: Published) -> Outcome:
         f"{100 * ours.high:.1f}, {ours.seeds} seeds, {config['image_size']} px from "
         f"{group.source_size} px files, {config['epochs']} epochs); printed: {printed.printed} % "
         f"after {epochs.printed}: {level.verdict}.",
-        figures={
-            "printed": printed.value,
-            "seeds": float(ours.seeds),
-            "mean": 100 * ours.value,
-            "low": 100 * ours.low,
-            "high": 100 * ours.high,
-        },
         limits=(OPEN_CHOICE, BUDGET) if config["epochs"] < epochs.value else (OPEN_CHOICE,),
         runs=(config["recipe"],),
     )
 
 
+@checks("B78", "B85", "B99", measured=stored.claim_in_words)
 def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[str]) -> Outcome:
     """Judge a claim in words by the verdicts of `params/ranking.yaml`.
 
@@ -73,10 +66,8 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     whatever the others say; "not run" as long as data sets are missing, "not run at its budget"
     while the runs are too short, else "shown" or "inconclusive".
 
-    Args:
-        scratch: both sides from scratch.
-        published: as the paper compares.
-        missing: data sets without a run.
+    `scratch`: both sides from scratch; `published`: as the paper compares; `missing`: data sets
+    without a run.
     """
     sides = (published, scratch)
     verdicts = [judged.verdict for judged in sides]
@@ -95,12 +86,18 @@ def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[
     return Outcome(
         verdict=verdict,
         evidence=f"{said}.{needs}",
-        figures={"shown": float(published.shown), "contrary": float(published.contrary)},
         limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
         runs=("ranking",),
     )
 
 
+@checks(
+    "B79",
+    measured=lambda claim: {
+        "against": stored.against("as published", claim.beside),
+        "missing": stored.missing(),
+    },
+)
 def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge "our model is below these on some data sets".
 
@@ -120,11 +117,17 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
         evidence=f"Of {len(verdicts)} comparisons on the data sets run, the other is shown to be "
         f"better in {verdicts.count(SHOWN_REVERSED)}, ours in {verdicts.count(SHOWN)}; not judged "
         f"yet: {sum(v in OPEN for v in verdicts)}.",
-        figures={"other": float(verdicts.count(SHOWN_REVERSED)), "n": float(len(verdicts))},
         runs=("ranking",),
     )
 
 
+@checks(
+    "B86",
+    measured=lambda claim: {
+        "against": stored.against("imagenet", claim.beside),
+        "missing": stored.missing(),
+    },
+)
 def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge an advantage over plain networks with the same start, weights and training.
 
@@ -132,7 +135,6 @@ def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Out
     data set is missing, else "not run".
     """
     verdicts = [c.verdict for c in against]
-    failed = [v for v in verdicts if v in (SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE)]
     verdict = in_ledger(on_all(verdicts))
     if missing and verdict == SHOWN:
         verdict = NOT_RUN
@@ -146,12 +148,15 @@ def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Out
         verdict=verdict,
         evidence=f"Ours less theirs: {listed or 'nothing stored'}."
         + (f" Not run: {', '.join(missing)}." if missing else ""),
-        figures={"failed": float(len(failed)), "n": float(len(verdicts))},
         limits=(BUDGET, OPEN_CHOICE) if verdict not in _NO_ANSWER else (),
         runs=("ranking",),
     )
 
 
+@checks(
+    *("B100", "B102", "B103", "B104", "B105"),
+    measured=lambda claim: {"compared": stored.compared_beside(claim)},
+)
 def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
@@ -162,7 +167,6 @@ def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence="; ".join(_said(c) for c in compared) + ".",
-        figures={c.pair.name: c.auc.value if c.auc else None for c in compared},
         limits=(OPEN_CHOICE, BUDGET) if verdict not in _NO_ANSWER else (),
         runs=("table2",),
     )
@@ -179,6 +183,7 @@ def _said(c: Compared) -> str:
     )
 
 
+@checks("B101", measured=lambda claim: {"best": best_optimizers(stored.compared("optimizer"))})
 def best_optimizer(*, best: dict[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
@@ -191,12 +196,27 @@ def best_optimizer(*, best: dict[str, str]) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence="; ".join(f"{name}: {v}" for name, v in best.items()) + ".",
-        figures={"judged": float(len(best) - len(open_))},
         limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
         runs=("table2",),
     )
 
 
+def _gaps(figure: str):
+    def measured(claim: Claim) -> dict[str, list[float]]:
+        gaps = {cutmix: stored.train_gaps(figure, cutmix=cutmix) for cutmix in (True, False)}
+        return {"with_it": gaps[True], "without": gaps[False]}
+
+    return measured
+
+
+@checks("B131", what="training less validation loss", scale=1, spec="+.2f", measured=_gaps("loss"))
+@checks(
+    "B53",
+    what="validation less training accuracy, in points,",
+    scale=100,
+    spec="+.1f",
+    measured=_gaps("accuracy"),
+)
 def augmentation_lowers(
     *, with_it: Sequence[float], without: Sequence[float], what: str, scale: float, spec: str
 ) -> Outcome:
@@ -207,12 +227,8 @@ def augmentation_lowers(
     seeds, "not run" without two seeds of each, else "underspecified": where the sign is that of the
     augmentation, it says nothing of generalisation.
 
-    Args:
-        with_it: the gap in each seed's last epoch, with CutMix.
-        without: likewise without.
-        what: names the gap and its unit.
-        scale: from the gap to that unit.
-        spec: how it is written.
+    `with_it`: the gap in each seed's last epoch, with CutMix; `without`: likewise without; `what`:
+    names the gap and its unit; `scale`: from the gap to that unit; `spec`: how it is written.
     """
     if min(len(with_it), len(without)) < 2:
         return Outcome(
@@ -225,7 +241,6 @@ def augmentation_lowers(
         f"({len(with_it)} seeds), {b:{spec}} without ({len(without)} seeds), same network and "
         "data: images that are mixed and erased are harder than those of the test. So the sign "
         "alone says nothing of generalisation.",
-        figures={"with": a, "without": b},
         limits=(STAND_IN, OPEN_CHOICE, BUDGET),
         runs=("table2",),
     )

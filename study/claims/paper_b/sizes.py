@@ -4,16 +4,23 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from study.claims.arithmetic import percent_saved, saved_range
+from study.claims.check import ByRow, Whole, checks
+from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
+from study.claims.paper_b import counting
 from study.published import Published
-from study.sizes import matches
+from study.sizes import IMAGE_SIZE, matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, SLIP, UNDERSPECIFIED
 
 COUNTED = "study.sizes"
 # Up to this share of the other's, a number is substantially less.
 SUBSTANTIALLY = 0.9
+MPARAMS, GMACS = "million parameters", "10^9 multiply-accumulates"
+RELEASED = (28, 64, 128, 224)  # sides of the released files, pixels
 
 
+@checks("B21", measured=counting.size_beside, open_choice=True)
+@checks("B11", "B23", "B24", "B25", "B31", "B32", measured=counting.size_beside)
 def stated_size(
     *, printed: Published, counted: float, up_to: float | None = None, open_choice: bool = False
 ) -> Outcome:
@@ -21,11 +28,8 @@ def stated_size(
 
     Rule: "reproduced" where our count is the printed one by `sizes.matches`; else "not reproduced".
 
-    Args:
-        printed: a number or a bound.
-        counted: ours, in the unit of `printed`.
-        up_to: with normalisation, where whether it was counted is not said.
-        open_choice: whether the network is our reading of a text with gaps.
+    `counted`: ours, in the unit of `printed`; `up_to`: with normalisation, where whether it was
+    counted is not said; `open_choice`: whether the network is our reading of a text with gaps.
     """
     normed = "" if up_to is None else f", with normalisation {up_to:.2f} {printed.unit}"
     same = matches(counted, printed, up_to=up_to)
@@ -33,37 +37,39 @@ def stated_size(
         verdict=REPRODUCED if same else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed} {printed.unit}; counted: {counted:.2f} "
         f"{printed.unit}{normed}.",
-        figures={"printed": printed.value, "counted": counted},
         limits=(OPEN_CHOICE,) if open_choice else (),
         runs=(COUNTED,),
     )
 
 
+@checks(
+    "B09",
+    measured=lambda claim: {
+        "trunk": counting.backbone()[0],
+        "built": counting.millions("medspectralnet"),
+        "light": counting.millions("medspectralnet_resnet16"),
+    },
+)
 def stated_total(*, printed: Published, trunk: float, built: float, light: float) -> Outcome:
-    """Judge the total of parameters beside the backbone that the text names.
+    """Judge the total of parameters, in millions, beside the backbone that the text names.
 
     Rule: "contradicted" where the backbone without its classifier alone exceeds the printed total;
     else "reproduced" where the network built from the text rounds to it, else "not reproduced".
 
-    Args:
-        printed: in millions.
-        trunk: of the backbone without its classifier, in millions.
-        built: of our build of the text.
-        light: of the nearest build that keeps to the total, with a shortened backbone.
+    `trunk`: of the backbone without its classifier; `built`: of our build of the text; `light`: of
+    the nearest build that keeps to the total, with a shortened backbone.
     """
     verdict = REPRODUCED if matches(built, printed) else NOT_REPRODUCED
-    if trunk > printed.value:
-        verdict = CONTRADICTED
     return Outcome(
-        verdict=verdict,
+        verdict=CONTRADICTED if trunk > printed.value else verdict,
         evidence=f"The named backbone alone has {trunk:.2f} M without its classifier, the network "
         f"of the text {built:.2f} M; printed: {printed.printed} M. With a shortened backbone "
         f"{light:.2f} M can be had.",
-        figures={"printed": printed.value, "trunk": trunk, "built": built, "light": light},
         runs=(COUNTED,),
     )
 
 
+@checks("B10", "B26", "B27")
 def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome:
     """Judge a printed saving in percent.
 
@@ -78,13 +84,11 @@ def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome
         evidence=f"{ours.printed} is {found:.1f} % less than {theirs.printed} ({low:.1f} to "
         f"{high:.1f} % with all roundings), and {100 - found:.1f} % of it; printed: "
         f"{printed.printed} %.",
-        figures={"computed": found, "low": low, "high": high, "printed": printed.value},
     )
 
 
-def saving_range(
-    *, printed: Published, ours: Published, others: Mapping[str, Published]
-) -> Outcome:
+@checks("B33")
+def saving_range(*, printed: Published, ours: Published, others: ByRow) -> Outcome:
     """Judge a printed range of savings over several systems.
 
     Rule: "reproduced" where the saving over each system lies in the printed range to its digits;
@@ -92,57 +96,60 @@ def saving_range(
     "contradicted".
     """
     saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
-    outside = [name for name, share in saved.items() if not matches(round(share), printed)]
-    listed = ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
-    above = all(saved[name] > printed.high for name in outside)
+    outside = [share for share in saved.values() if not matches(round(share), printed)]
+    wrong = SLIP if all(share > printed.high for share in outside) else CONTRADICTED
     return Outcome(
-        verdict=REPRODUCED if not outside else SLIP if above else CONTRADICTED,
-        evidence=f"Saved against {listed}; printed: {printed.printed} %.",
-        figures=saved,
+        verdict=wrong if outside else REPRODUCED,
+        evidence=f"Saved against {_shares(saved)}; printed: {printed.printed} %.",
     )
 
 
-def saving_over_unnamed(
-    *, printed: Published, ours: Published, others: Mapping[str, Published]
-) -> Outcome:
+@checks("B34")
+def saving_over_unnamed(*, printed: Published, ours: Published, others: ByRow) -> Outcome:
     """Judge a saving against "large state-of-the-art models" that are not named.
 
     Rule: "reproduced" where it is reached against every system whose size the paper prints,
     "contradicted" where against none, else "underspecified".
     """
     saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
-    reached = [name for name, share in saved.items() if round(share) >= printed.value]
-    verdict = UNDERSPECIFIED if reached else CONTRADICTED
-    if len(reached) == len(saved):
-        verdict = REPRODUCED
-    listed = ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
+    reached = [round(share) >= printed.value for share in saved.values()]
+    some = UNDERSPECIFIED if any(reached) else CONTRADICTED
     return Outcome(
-        verdict=verdict,
-        evidence=f"Which models are meant is not said; saved against {listed}; printed: "
+        verdict=REPRODUCED if all(reached) else some,
+        evidence=f"Which models are meant is not said; saved against {_shares(saved)}; printed: "
         f"{printed.printed} %.",
-        figures=saved,
     )
 
 
+def _shares(saved: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
+
+
+def _counted(count):
+    def measured(claim: Claim) -> dict:
+        others = {title: count(model) for title, model in claim.beside.items()}
+        return {"ours": count("medspectralnet"), "others": others}
+
+    return measured
+
+
+@checks("B28", unit=GMACS, times=2.0, measured=_counted(counting.gmacs))
+@checks("B134", unit=GMACS, measured=_counted(counting.gmacs))
+@checks("B35", "B36", unit=MPARAMS, measured=_counted(counting.millions))
 def smaller_than(
     *,
     ours: float,
     others: Mapping[str, float],
     unit: str,
     times: float = 1.0,
-    printed: Mapping[str, Published] = MappingProxyType({}),
+    printed: ByRow = MappingProxyType({}),
 ) -> Outcome:
     """Judge "fewer parameters" or "less computation" than others by our counts.
 
     Rule: "reproduced" where each of the others has more than `times` ours, else "not reproduced";
     "underspecified" where our counts say so and a size that its authors print does not.
 
-    Args:
-        ours: MedSpectralNet.
-        others: name -> counted.
-        unit: of the counts.
-        times: how much more is claimed.
-        printed: name -> what the authors of some of the others print.
+    `times`: how much more is claimed; `printed`: what the authors of some of the others print.
     """
     below = [name for name, size in others.items() if not size > times * ours]
     otherwise = {n: p for n, p in printed.items() if not p.value > times * ours}
@@ -156,67 +163,12 @@ def smaller_than(
         verdict=NOT_REPRODUCED if below else verdict,
         evidence=f"Counted in {unit}: MedSpectralNet as the text builds it {ours:.2f}, {listed}."
         + said,
-        figures={"ours": ours, **others},
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )
 
 
-def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome:
-    """Judge a cost that is linear in H x W.
-
-    Rule: "reproduced" where the multiply-accumulates per pixel of every image side are within 2 %
-    of those of the largest one, else "not reproduced".
-
-    Args:
-        macs: image side -> multiply-accumulates of the network.
-        plain: likewise of the plain backbone.
-    """
-    sides = sorted(macs)
-    largest = sides[-1]
-
-    def spread(counts: Mapping[int, int]) -> float:
-        per_pixel = [counts[side] / side**2 for side in sides]
-        return max(abs(value / per_pixel[-1] - 1) for value in per_pixel)
-
-    ours, backbone = spread(macs), spread(plain)
-    return Outcome(
-        verdict=REPRODUCED if ours <= 0.02 else NOT_REPRODUCED,
-        evidence=f"Multiply-accumulates per pixel at {', '.join(map(str, sides))} px differ by "
-        f"{100 * ours:.1f} % from those at {largest} px; a plain ResNet-18's differ by "
-        f"{100 * backbone:.1f} %: any convolutional network is linear.",
-        figures={"spread": ours, "plain": backbone},
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
-    )
-
-
-def attention_cost(
-    *, printed: Published, attention: Mapping[int, int], macs: Mapping[int, int]
-) -> Outcome:
-    """Judge "self-attention with as many parameters needs about four times the FLOPs".
-
-    Rule: "reproduced" where the ratio rounds to the printed number on each map, "not reproduced"
-    where on none, else "underspecified", since the map's size is not given.
-
-    Args:
-        printed: how many times.
-        attention: side of the map -> counted multiply-accumulates of self-attention.
-        macs: likewise of SpectralFlow.
-    """
-    ratios = {side: attention[side] / own for side, own in macs.items()}
-    listed = ", ".join(f"{r:.2f} on {side} x {side}" for side, r in ratios.items())
-    return Outcome(
-        verdict=verdict_of_readings(matches(r, printed) for r in ratios.values()),
-        evidence=f"Self-attention of as many parameters takes {listed} times the "
-        f"multiply-accumulates of SpectralFlow; printed: about {printed.printed}. It grows with "
-        "the map, whose size is not given; the network's own at 224 px is the first.",
-        figures={f"side_{side}": ratio for side, ratio in ratios.items()},
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
-    )
-
-
+@checks("B18")
 def whole_channels(*, channels: Published, share: Published) -> Outcome:
     """Judge a width of C/3 channels.
 
@@ -224,41 +176,42 @@ def whole_channels(*, channels: Published, share: Published) -> Outcome:
     is not said.
     """
     divisor = int(share.printed.rpartition("/")[2])
-    rest = int(channels.value) % divisor
     return Outcome(
-        verdict=UNDERSPECIFIED if rest else REPRODUCED,
+        verdict=UNDERSPECIFIED if int(channels.value) % divisor else REPRODUCED,
         evidence=f"C is {channels.printed}; {share.printed} is {channels.value / divisor:.2f} "
         "channels, and how that is rounded is not said.",
-        figures={"rest": float(rest)},
     )
 
 
+@checks("B19")
 def gate_fits(*, gate: Published, gated: Published) -> Outcome:
     """Judge an elementwise product of a gate and what it gates.
 
     Rule: "reproduced" where both have the same printed width, else "underspecified": one gate may
     serve several parts, which is not said.
     """
-    same = gate.printed == gated.printed
     return Outcome(
-        verdict=REPRODUCED if same else UNDERSPECIFIED,
+        verdict=REPRODUCED if gate.printed == gated.printed else UNDERSPECIFIED,
         evidence=f"The gate has {gate.printed} channels, what it modulates {gated.printed}: it "
         "fits only if one gate serves both halves, which is not said.",
-        figures={"same": float(same)},
     )
 
 
-def whole_patches(*, sides: Sequence[int], stride: Published, sizes: Sequence[int]) -> Outcome:
+def patch_sides(patches: Published) -> list[int]:
+    """Return the sides of a patch that are printed as a choice, "3 or 5"."""
+    return [int(side) for side in patches.printed.split(" or ")]
+
+
+@checks("B20")
+def whole_patches(
+    *, patches: Published, stride: Published, sizes: Sequence[int] = RELEASED
+) -> Outcome:
     """Judge non-overlapping k x k patches on the backbone's map.
 
     Rule: "reproduced" where at one of the sizes that the data sets come in a k divides the map
     into whole patches; else "underspecified": how the rest is padded is not said.
-
-    Args:
-        sides: values of k.
-        stride: of the map.
-        sizes: image sides of the released files.
     """
+    sides = patch_sides(patches)
     maps = {size: -(-size // int(stride.value)) for size in sizes}
     fitting = [(size, k) for size, side in maps.items() for k in sides if side % k == 0]
     listed = ", ".join(f"{side} x {side} at {size} px" for size, side in maps.items())
@@ -266,94 +219,95 @@ def whole_patches(*, sides: Sequence[int], stride: Published, sizes: Sequence[in
         verdict=REPRODUCED if fitting else UNDERSPECIFIED,
         evidence=f"The map is {listed}; k = {' or '.join(map(str, sides))} divides "
         f"{len(fitting)} of them, and no padding is described.",
-        figures={"fitting": float(len(fitting))},
     )
 
 
+@checks("B17", measured=lambda claim: {"shape": counting.backbone()[1]})
 def backbone_map(
-    *, channels: Published, stride: Published, shape: Sequence[int], image_size: int
+    *, channels: Whole, stride: Whole, shape: Sequence[int], image_size: int = IMAGE_SIZE
 ) -> Outcome:
     """Judge the shape of the backbone's map.
 
     Rule: "reproduced" where the network that is named gives the printed channels at the printed
     stride, else "not reproduced".
 
-    Args:
-        channels: printed.
-        stride: printed.
-        shape: (C, H, W) of the map for an image of `image_size`.
-        image_size: in pixels.
+    `shape`: (C, H, W) of the map for an image of `image_size`.
     """
-    wanted = (int(channels.value), *[image_size // int(stride.value)] * 2)
+    wanted = (channels, *[image_size // stride] * 2)
     return Outcome(
         verdict=REPRODUCED if tuple(shape) == wanted else NOT_REPRODUCED,
         evidence=f"A ResNet-18 maps {image_size} px to {' x '.join(map(str, shape))}; printed: "
         f"{' x '.join(map(str, wanted))}.",
-        figures={"channels": float(shape[0]), "side": float(shape[1])},
         runs=(COUNTED,),
     )
 
 
+@checks("B29")
 def tool_gives(*, printed: Published, by_tool: Published) -> Outcome:
     """Judge that a printed cost was counted with the tool that is named.
 
     Rule: "reproduced" where the named tool gives the printed number (`sizes.matches`), else
     "underspecified": what a tool sees depends on the code of the network, which is not named.
     """
-    fits = matches(by_tool.value, printed)
     return Outcome(
-        verdict=REPRODUCED if fits else UNDERSPECIFIED,
+        verdict=REPRODUCED if matches(by_tool.value, printed) else UNDERSPECIFIED,
         evidence=f"The named tool gives {by_tool.printed} {by_tool.unit} for torchvision's network "
         f"({by_tool.note}); printed: {printed.printed}. Whose code was counted is not said.",
-        figures={"tool": by_tool.value, "printed": printed.value},
     )
 
 
-def operations(*, printed: Mapping[str, tuple[Published, float, float]]) -> Outcome:
+@checks(
+    "B30",
+    measured=lambda claim: {
+        "counted": {t: counting.both_gmacs(m) for t, m in claim.beside.items()}
+    },
+)
+def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) -> Outcome:
     """Judge "FLOPs: the total number of arithmetic operations".
 
     Rule: a multiply-accumulate is two operations. "Reproduced" where the printed numbers are twice
     our counts of multiply-accumulates by `sizes.matches`, else "not reproduced".
 
-    Args:
-        printed: network -> (printed number, our multiply-accumulates in its unit without
-            normalisation, and with it).
+    `counted`: our multiply-accumulates in that unit, without normalisation and with it.
     """
-    ratios = {name: value.value / macs for name, (value, macs, _) in printed.items()}
-    fits = all(matches(2 * a, value, up_to=2 * b) for value, a, b in printed.values())
-    listed = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    fits = all(matches(2 * counted[n][0], v, up_to=2 * counted[n][1]) for n, v in printed.items())
+    listed = ", ".join(f"{n} {value.value / counted[n][0]:.2f}" for n, value in printed.items())
     return Outcome(
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence=f"Printed FLOPs are, in times our multiply-accumulates: {listed}; counted "
         "operation by operation they would be 2.",
-        figures=ratios,
         runs=(COUNTED,),
     )
 
 
-def needs_less(*, printed: tuple[Published, Published], counted: tuple[float, float]) -> Outcome:
-    """Judge "substantially less computation than the other network".
+@checks("B124", measured=lambda claim: {n: counting.gmacs(m) for n, m in claim.beside.items()})
+def needs_less(
+    *, ours: Published, theirs: Published, counted_ours: float, counted_theirs: float
+) -> Outcome:
+    """Judge "substantially less computation than the other network", in G.
 
     Rule: "substantially" is read as a tenth. "Reproduced" where both the printed numbers and our
     counts of the first are at least a tenth lower, "not reproduced" where neither are, else
     "underspecified": whose count is meant is not said.
-
-    Args:
-        printed: ours and theirs, each from its own paper, in G.
-        counted: likewise by one tool, in G.
     """
-    ours, theirs = printed
-    lower = [a <= SUBSTANTIALLY * b for a, b in ((ours.value, theirs.value), counted)]
+    pairs = ((ours.value, theirs.value), (counted_ours, counted_theirs))
+    lower = [a <= SUBSTANTIALLY * b for a, b in pairs]
     return Outcome(
         verdict=verdict_of_readings(lower),
         evidence=f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
-        f"one tool: {counted[0]:.2f} against {counted[1]:.2f} G, the other's released sizes.",
-        figures={"ours": counted[0], "theirs": counted[1]},
+        f"one tool: {counted_ours:.2f} against {counted_theirs:.2f} G, the other's released sizes.",
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )
 
 
+@checks(
+    "B22",
+    measured=lambda claim: {
+        "trunk": counting.gmacs("resnet18"),
+        "shortened": counting.gmacs("medspectralnet_resnet16"),
+    },
+)
 def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -> Outcome:
     """Judge the printed cost and total together.
 
@@ -361,13 +315,11 @@ def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -
     printed total (`shortened`, in the unit of `printed`) costs no less than the printed number;
     else "not reproduced", with what each alone would take.
     """
-    fits = matches(shortened, printed)
     return Outcome(
-        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        verdict=REPRODUCED if matches(shortened, printed) else NOT_REPRODUCED,
         evidence="The build of the described network that keeps to the printed parameters, on a "
         f"shortened backbone, costs {shortened:.2f} {printed.unit} at 224 px; printed: "
         f"{printed.printed}. The full backbone alone costs {trunk:.2f}.",
-        figures={"shortened": shortened, "trunk": trunk},
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )

@@ -15,13 +15,15 @@ from helpers.metrics.power import (
     power,
     standard_error,
 )
-from study.claims.arithmetic import difference, images, percent_saved, points, saved_range
-from study.claims.check import Check, joined
+from study.claims import check as registry
+from study.claims.arithmetic import difference, images, percent_saved, saved_range
+from study.claims.check import ByRow, InOrder, Total, checks
+from study.claims.judge import CHECKS
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
-from study.claims.outcome import LIMITS, VERDICTS, Outcome
+from study.claims.outcome import LIMITS, Outcome
 from study.published import Published, PublishedError, last_digit, parse_printed, rounding
 from study.sizes import matches
-from study.verdicts import REPRODUCED
+from study.verdicts import OF_CLAIMS, REPRODUCED
 
 
 def printed(text, unit="%"):
@@ -39,7 +41,9 @@ GOOD = {
     "printed": "85.00 %",
     "kind": "arithmetic",
     "check": "from the confusion matrix",
-    "sources": "A | Table 2 | test | accuracy ;; A | Table 2 | test | auc",
+    "sources": "ours=A | Table 2 | test | accuracy ;; A | Table 2 | test | auc",
+    "also": "others=A | Table 4 | ResNet34 | accuracy ;; others=A | Table 4 | ResNet34 | f1",
+    "beside": "table4: over_resnet18 ;; 1 : 4=robustness: imbalance_4",
     "cannot": "",
 }
 
@@ -55,7 +59,16 @@ def write(path, *rows, columns=COLUMNS):
 def test_a_claim_is_read_with_the_values_it_speaks_of(tmp_path):
     (claim,) = load_claims(write(tmp_path / "claims.csv", GOOD))
     assert claim.id == "A01" and claim.check and not claim.cannot
-    assert [value.printed for value in claim.published()] == ["85.00", "0.9372"]
+    assert [key.value().printed for key in claim.sources] == ["85.00", "0.9372"]
+    assert claim.value("ours").printed == "85.00"
+    assert [(key.column, value.printed) for key, value in claim.items("others")] == [
+        ("accuracy", "79.17"),
+        ("f1", "0.8043"),
+    ]
+    assert claim.beside == {
+        "table4: over_resnet18": "table4: over_resnet18",
+        "1 : 4": "robustness: imbalance_4",
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,8 +108,8 @@ def test_wrong_columns_are_named(tmp_path):
 
 
 def test_an_outcome_has_a_known_verdict_known_limits_and_evidence():
-    good = Outcome(verdict=VERDICTS[0], evidence="102 of 120.", limits=LIMITS)
-    assert good.verdict == REPRODUCED and good.figures == {} and good.runs == ()
+    good = Outcome(verdict=OF_CLAIMS[0], evidence="102 of 120.", limits=LIMITS)
+    assert good.verdict == REPRODUCED and good.runs == ()
     with pytest.raises(ValueError, match="unknown verdict 'true'; known: reproduced"):
         Outcome(verdict="true", evidence="x")
     with pytest.raises(ValueError, match=r"unknown limits \['luck'\]"):
@@ -105,12 +118,61 @@ def test_an_outcome_has_a_known_verdict_known_limits_and_evidence():
         Outcome(verdict=REPRODUCED, evidence="  ")
 
 
-def test_tables_of_checks_are_joined_unless_they_share_a_claim():
-    check = Check(lambda *, text: Outcome(verdict=REPRODUCED, evidence=text), lambda: {"text": "x"})
-    assert check().evidence == "x"
-    assert list(joined({"A01": check}, {"B01": check})) == ["A01", "B01"]
+@pytest.fixture
+def claim(tmp_path, monkeypatch):
+    """Return a claim, and a registry without checks."""
+    monkeypatch.setattr(registry, "CHECKS", {})
+    return load_claims(write(tmp_path / "claims.csv", GOOD))[0]
+
+
+def test_a_check_is_given_what_its_row_names(claim):
+    @checks("A01", measured=lambda claim: {"counted": len(claim.beside)}, unit="%")
+    def check(*, ours: Published, others: InOrder, counted: int, unit: str) -> Outcome:
+        figures = [ours.printed, *(value.printed for value in others), str(counted), unit]
+        return Outcome(verdict=REPRODUCED, evidence=" ".join(figures))
+
+    assert registry.CHECKS["A01"](claim).evidence == "85.00 79.17 0.8043 2 %"
+
+
+def test_several_values_are_arranged_as_the_argument_says(claim):
+    @checks("A01")
+    def by_row(*, others: ByRow) -> Outcome:
+        return Outcome(verdict=REPRODUCED, evidence=", ".join(others))
+
+    @checks("A02")
+    def total(*, others: Total) -> Outcome:
+        return Outcome(verdict=REPRODUCED, evidence=f"{others:.4f}")
+
+    @checks("A03")
+    def one(*, others: Published) -> Outcome:
+        return Outcome(verdict=REPRODUCED, evidence=others.printed)
+
+    found = registry.CHECKS
+    assert found["A01"](claim).evidence == "ResNet34" and found["A02"](claim).evidence == "79.9743"
+    with pytest.raises(
+        ClaimsError, match="A01 names 2 values for 'others', of which one takes one"
+    ):
+        found["A03"](claim)
+
+
+def test_an_argument_that_the_row_does_not_name_is_told(claim):
+    @checks("A01")
+    def gain(*, ours: Published, theirs: Published) -> Outcome:
+        return Outcome(verdict=REPRODUCED, evidence=f"{ours.printed} {theirs.printed}")
+
+    with pytest.raises(ClaimsError, match=r"A01 lacks theirs for gain; it has ours\. Name its"):
+        registry.CHECKS["A01"](claim)
+
+
+def test_a_claim_has_one_check(claim):
+    checks("A01")(lambda: None)
     with pytest.raises(ClaimsError, match="two checks: A01"):
-        joined({"A01": check}, {"A01": check})
+        checks("A02", "A01")(lambda: None)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_rule_of_a_verdict_stands_beside_its_check(name):
+    assert "Rule:" in CHECKS[name].function.__doc__
 
 
 # --- printed numbers -----------------------------------------------------------------------------
@@ -140,7 +202,7 @@ def test_ranges_and_bounds_agree_with_what_is_in_them():
 
 def test_differences_of_printed_numbers_are_exact():
     assert difference(printed("85.00"), printed("76.67")) == 8.33
-    assert points(printed("0.9372", "fraction"), printed("0.8912", "fraction")) == 4.6
+    assert difference(printed("0.9372", "fraction"), printed("0.8912", "fraction")) == 0.046
     with pytest.raises(ValueError, match="differ in their unit"):
         difference(printed("85.00"), printed("0.85", "fraction"))
 

@@ -8,18 +8,19 @@ import pytest
 import torch
 import torchvision
 
+from helpers.config import READINGS
 from helpers.metrics.power import auc_error
 from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
 from study.claims.confusion import Confusion, matrices
+from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
 from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
 from study.claims.outcome import LIMITS
 from study.claims.paper_a.data import auc_splits
-from study.claims.paper_a.results import Damaged
 from study.claims.paper_a.sizes import Backbone, count_backbone
-from study.claims.paper_a.training import focal_gradient
-from study.claims.paper_a.wiring import CHECKS
+from study.claims.paper_a.table4 import needed_correlation
+from study.claims.paper_a.training import focal_gradient, reading_losses
 from study.claims.seeds import mean_over_seeds
 from study.claims.split_sizes import search_sizes
 from study.claims.warm_restarts import FACTORS, all_cycles, fits_from_any, fits_from_zero
@@ -36,6 +37,7 @@ from study.verdicts import (
 )
 
 CLAIMS = {claim.id: claim for claim in load_claims() if claim.paper == "A"}
+CHECKS = {claim: ALL_CHECKS[claim] for claim in CLAIMS if claim in ALL_CHECKS}
 
 
 def printed(text, unit="%"):
@@ -73,14 +75,14 @@ def auc_apart(value):
 LESS = ([0.1, 0.11, 0.1, 0.12, 0.1], [0.3, 0.31, 0.32, 0.3, 0.3])
 RISING = [fraction(text) for text in ("0.7", "0.8", "0.9", "0.85")]
 SURE = Estimate(0.85, 0.78, 0.9, 120, "made up", seeds=5)
-WRONG_MATRIX = {"matrix": Confusion(tn=30, fp=30, fn=30, tp=30)}
+WRONG_MATRIX = dict.fromkeys(("tn", "fp", "fn", "tp"), 30)
 HALF = Backbone(trunk=100, last_stage=90, last_block=60, features=9)
 
 SPREAD = [0.7, 0.8, 0.9, 0.75, 0.85]
 KNOWN = {"source": printed("ARCADE", "text")}
 # The method keeps its AUC, its control loses a tenth.
 STEADY = [0.85, 0.851, 0.852, 0.853, 0.854]
-KEPT = Damaged(STEADY, [0.74, 0.75, 0.76, 0.75, 0.74], STEADY, [0.85] * 5)
+KEPT = [STEADY, [0.74, 0.75, 0.76, 0.75, 0.74], STEADY, [0.85] * 5]
 
 # For each claim: other inputs (or a function of the real ones that returns them), and the verdict.
 OTHERWISE = {
@@ -92,7 +94,7 @@ OTHERWISE = {
     "A03": ({"seconds": {"a network": 0.2}}, NOT_REPRODUCED),
     "A04": ({"heads": {"wide": (50.0, HALF)}}, NOT_REPRODUCED),
     "A05": ({"backbones": {"small": HALF}}, NOT_REPRODUCED),
-    "A06": ({"named": "resnet18", "printed": printed("11.2", "M")}, REPRODUCED),
+    "A06": ({"named": printed("ResNet18", "text"), "printed": printed("11.2", "M")}, REPRODUCED),
     "A07": ({"printed": printed("11.2", "M")}, REPRODUCED),
     "A08": ({"easy": 0.5, "hard": 0.4}, REPRODUCED),
     "A09": ({"gammas": (0.0,)}, NOT_REPRODUCED),
@@ -114,14 +116,14 @@ OTHERWISE = {
     "A25": ({"source": printed("ARCADE", "text")}, NOT_REPRODUCED),
     "A26": (lambda i: {"train": i["val"], "val": i["train"]}, CONTRADICTED),
     "A27": (lambda i: {"train": i["val"], "val": i["train"]} | KNOWN, REPRODUCED),
-    "A28": (WRONG_MATRIX | {"total": printed("119", "images")}, CONTRADICTED),
+    "A28": ({"total": 119}, CONTRADICTED),
     "A29": (
         {"source": printed("ARCADE", "text"), "by_patient": printed("yes", "text")},
         REPRODUCED,
     ),
     **{f"A{n}": (WRONG_MATRIX, CONTRADICTED) for n in (30, 31, 32, 33, 34, 35, 37)},
     "A36": ({"auc": fraction("0.9950")}, CONTRADICTED),
-    "A38": ({"matrix": Confusion(tn=58, fp=2, fn=16, tp=44)}, CONTRADICTED),
+    "A38": ({"tn": 58, "fp": 2, "fn": 16, "tp": 44}, CONTRADICTED),
     "A39": (
         lambda i: {"sensitivity": i["specificity"], "specificity": i["sensitivity"]} | KNOWN,
         REPRODUCED,
@@ -198,7 +200,7 @@ OTHERWISE = {
 @pytest.fixture(scope="module")
 def inputs():
     """What each check is given, read once."""
-    return {name: check.inputs() for name, check in CHECKS.items()}
+    return {name: check.inputs(CLAIMS[name]) for name, check in CHECKS.items()}
 
 
 # --- every claim ---------------------------------------------------------------------------------
@@ -240,7 +242,8 @@ def test_what_the_papers_own_numbers_contradict(inputs):
 
 
 def test_values_from_memory_carry_no_verdict():
-    assert {value.mark for claim in CLAIMS.values() for value in claim.published()} == {"T"}
+    used = {key for claim in CLAIMS.values() for key in claim.sources}
+    assert {key.value().mark for key in used} == {"T"}
 
 
 @pytest.mark.parametrize("name", ["A14", "A55", "A74"])
@@ -395,18 +398,18 @@ def test_a_lowest_rate_above_zero_is_found_and_leaves_the_name_to_decide(inputs)
 def test_half_counts_of_pairs_need_ties():
     check = CHECKS["A79"].function
     outcome = check(printed={"x": fraction("0.8721")}, positive=60, negative=60)
-    assert outcome.verdict == UNDERSPECIFIED and outcome.figures["x"] == 3139.5
+    assert outcome.verdict == UNDERSPECIFIED and "3,139.5" in outcome.evidence
     few = check(printed={"x": fraction("0.8453")}, positive=3, negative=3)
     assert few.verdict == CONTRADICTED
 
 
 def test_the_correlation_that_an_auc_gain_needs_is_where_the_test_turns(inputs):
-    given = inputs["A81"]
-    outcome = CHECKS["A81"].function(**given)
-    a, b = (auc_error(given[k].value, 60, 60) for k in ("ours", "theirs"))
-    r = outcome.figures["correlation needed"]
+    ours, theirs = (inputs["A81"][side] for side in ("ours", "theirs"))
+    r = needed_correlation(ours, theirs, 60, 60)
+    a, b = (auc_error(value.value, 60, 60) for value in (ours, theirs))
     error = math.sqrt(a**2 + b**2 - 2 * r * a * b)
-    assert outcome.figures["difference"] / error == pytest.approx(1.959964, rel=1e-6)
+    assert (ours.value - theirs.value) / error == pytest.approx(1.959964, rel=1e-6)
+    assert f"correlated by {r:.2f}" in CHECKS["A81"].function(**inputs["A81"]).evidence
 
 
 def test_a_course_shown_reversed_and_one_measure_alone(inputs):
@@ -441,10 +444,9 @@ def test_the_focal_gradient_is_that_of_the_loss(gamma, p_t):
     assert focal_gradient(p_t, gamma) == pytest.approx(abs(logit.grad.item()), rel=1e-6)
 
 
-def test_the_readings_of_the_joint_loss(inputs):
-    given = inputs["A13"]
-    outcome = CHECKS["A13"].function(**given)
-    p, gamma, label = given["probability"], given["gamma"], 1 - given["eps"] / 2
+def test_the_readings_of_the_joint_loss():
+    p, gamma, eps = 0.9, 2.0, 0.1
+    label = 1 - eps / 2
     own, other = -math.log(p), -math.log(1 - p)
     entropy = label * own + (1 - label) * other
     expected = {
@@ -454,10 +456,14 @@ def test_the_readings_of_the_joint_loss(inputs):
         "exp_ce": (1 - math.exp(-entropy)) ** gamma * entropy,
     }
     for reading, value in expected.items():
-        assert outcome.figures[f"loss, {reading}"] == pytest.approx(value, rel=1e-9)
-    assert outcome.figures["lowest at, linear"] == pytest.approx(0.75, abs=0.001)
-    assert outcome.figures["lowest at, hard_pt"] == 0.999  # the grid's end
-    assert "holds in all but linear." in outcome.evidence
+        (found,) = reading_losses([p], reading=reading, gamma=gamma, eps=eps)
+        assert found == pytest.approx(value, rel=1e-9)
+    evidence = CHECKS["A13"].function(probability=p, gamma=gamma, eps=eps).evidence
+    # The smallest loss of the reading by p_t of hard labels lies at the grid's end.
+    lowest = evidence.partition("lowest at ")[2].partition(". That")[0].split(", ")
+    at = dict(zip(READINGS, lowest, strict=True))
+    assert (at["hard_pt"], at["linear"]) == ("0.999", "0.75")
+    assert "holds in all but linear." in evidence
 
 
 def test_backbones_are_counted_as_torchvision_states():

@@ -7,10 +7,8 @@ import pytest
 
 from helpers.explain.boxes import MeanScore, ScoreDifference
 from helpers.metrics.scores import Estimate
-from study.claims.judge import CHECKS as ALL_CHECKS
-from study.claims.ledger import load_claims
-from study.claims.outcome import VERDICTS
-from study.claims.paper_b.wiring import CHECKS
+from study.claims.judge import CHECKS
+from study.claims.ledger import Key, load_claims
 from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.published import Published, parse_printed
@@ -22,6 +20,7 @@ from study.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
+    OF_CLAIMS,
     OURS_LOWER,
     REPRODUCED,
     SHORT,
@@ -32,7 +31,8 @@ from study.verdicts import (
     UNDERSPECIFIED,
 )
 
-CLAIMS = tuple(claim for claim in load_claims() if claim.paper == "B")
+CLAIMS = {claim.id: claim for claim in load_claims() if claim.paper == "B"}
+CHECKED = [name for name, claim in CLAIMS.items() if not claim.cannot]
 
 
 def printed(text, unit="%", mark="T"):
@@ -88,9 +88,11 @@ OURS = [(put(counted=2.0, up_to=None), REPRODUCED)]
 NUMBER = [(put(released=1), NOT_REPRODUCED)]
 FEWER = [(put(ours=lambda old: 100 * old), NOT_REPRODUCED)]
 GIVEN = [(put(settings={"seeds": printed("5", "seeds")}), REPRODUCED)]
-PAIRS_UP = {"a set": (printed("90.0"), printed("80.0"))}
-PAIRS_DOWN = {"a set": (printed("80.0"), printed("90.0"))}
-REVERSE = [(put(pairs=PAIRS_DOWN), CONTRADICTED)]
+KEY = Key("a source", "a table", "a system", "a set/accuracy")
+HIGH, LOW = {"a set": printed("90.0")}, {"a set": printed("80.0")}
+UP, DOWN = {"ours": HIGH, "theirs": LOW}, {"ours": LOW, "theirs": HIGH}
+LOW_QUOTED, HIGH_QUOTED = {"a set": [printed("80.0")]}, {"a set": [printed("95.0")]}
+REVERSE = [(put(ours=LOW, theirs={KEY: printed("90.0")}), CONTRADICTED)]
 SIDES = {f"class {c}": 10_000 for c in range(11)}
 CELLS = [
     (put(supports=SIDES), REPRODUCED),
@@ -184,8 +186,8 @@ GAP = [
     (put(with_it=[0.02]), NOT_RUN),
 ]
 EARLY = [
-    (lambda i: i | {"found": {k: v.low for k, v in i["printed"].items()}}, REPRODUCED),
-    (lambda i: i | {"found": dict.fromkeys(i["printed"], 10.0)}, NOT_REPRODUCED),
+    (lambda i: i | {"found": {"train accuracy": i["printed"].low}}, REPRODUCED),
+    (put(found={"train accuracy": 10.0}), NOT_REPRODUCED),
 ]
 WIDE, NARROW = [0.5, 0.51, 0.52, 0.5, 0.51], [0.1, 0.11, 0.1, 0.12, 0.1]
 SETTLED = {"loss": [[2.0 ** (-epoch / 10) for epoch in range(200)]] * 2}
@@ -196,8 +198,8 @@ ALTERED = {
     **dict.fromkeys(("B01", "B02", "B03", "B04", "B05", "B06"), TABLE3),
     "B07": GIVEN,
     "B08": [
-        (put(pairs=PAIRS_UP, printed=to("10-15"), quoted=PAIRS_UP), REPRODUCED),
-        (put(pairs=PAIRS_UP, printed=to("10-15"), quoted=PAIRS_DOWN), UNDERSPECIFIED),
+        (put(**UP, printed=to("10-15"), quoted=LOW_QUOTED), REPRODUCED),
+        (put(**UP, printed=to("10-15"), quoted=HIGH_QUOTED), UNDERSPECIFIED),
     ],
     "B09": [
         (put(trunk=8.0, built=8.5), REPRODUCED),
@@ -227,7 +229,7 @@ ALTERED = {
     "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
     "B30": [
         (
-            put(printed=lambda old: {k: (v, a / 2, b / 2) for k, (v, a, b) in old.items()}),
+            put(counted=lambda old: {k: (a / 2, b / 2) for k, (a, b) in old.items()}),
             REPRODUCED,
         )
     ],
@@ -264,8 +266,8 @@ ALTERED = {
     "B60": [(put(n=10**6), CONTRADICTED), (put(n=43_000), UNDERSPECIFIED)],
     **dict.fromkeys(("B61", "B62", "B70", "B71"), AREAS),
     "B63": [(put(value=to("0.950", "fraction")), CONTRADICTED)],
-    "B64": [(put(pairs=[(4, 5), (0, 10)]), NOT_REPRODUCED)],
-    "B65": [(put(pairs=[(0, 1)]), UNDERSPECIFIED)],
+    "B64": [(put(confused={(4, 5): None, (0, 10): None}), NOT_REPRODUCED)],
+    "B65": [(put(confused={(0, 1): None}), UNDERSPECIFIED)],
     "B67": [(put(other=1000.0), CONTRADICTED)],
     "B68": [
         (put(back=to("30", "images")), CONTRADICTED),
@@ -277,8 +279,8 @@ ALTERED = {
     "B80": REVERSE,
     **dict.fromkeys(("B74", "B75", "B76", "B81", "B82", "B83", "B84"), GAIN),
     "B77": [
-        (put(pairs=PAIRS_UP, n={"a set": 1000}), REPRODUCED),
-        (put(pairs=PAIRS_DOWN, n={"a set": 1000}), CONTRADICTED),
+        (put(**UP, n={"a set": 1000}), REPRODUCED),
+        (put(**DOWN, n={"a set": 1000}), CONTRADICTED),
     ],
     **dict.fromkeys(("B78", "B85", "B99"), IN_WORDS),
     "B79": [
@@ -293,14 +295,19 @@ ALTERED = {
     ],
     "B87": [
         (
-            put(pairs={"a set": (printed("90.0"), {"plain": printed("80.0")})}, n={"a set": 100}),
+            put(ours=HIGH, plain={KEY: printed("80.0")}, n={"a set": 100}),
             UNDERSPECIFIED,
         )
     ],
     **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
     "B94": [(put(yardstick=to("0.3", "points")), CONTRADICTED)],
     "B95": [(put(yardstick=to("3.0", "points")), REPRODUCED)],
-    "B96": [(put(others={"near": (printed("90.0"), printed("90.1"))}), REPRODUCED)],
+    "B96": [
+        (
+            lambda i: i | {"ours": i["ours"] | LOW, "others": {"a set": [printed("80.1")]}},
+            REPRODUCED,
+        )
+    ],
     "B97": [(put(yardstick=to("4.0", "points")), REPRODUCED)],
     "B98": [
         (put(ours=to("90.0")), CONTRADICTED),
@@ -337,23 +344,23 @@ ALTERED = {
         (put(untaught={}), NOT_RUN),
     ],
     "B124": [
-        (put(printed=(printed("1.0", "G"), printed("2.0", "G"))), REPRODUCED),
-        (put(counted=(2.0, 2.0)), NOT_REPRODUCED),
+        (put(ours=to("1.0", "G"), theirs=to("2.0", "G")), REPRODUCED),
+        (put(counted_ours=2.0, counted_theirs=2.0), NOT_REPRODUCED),
     ],
     "B125": [
-        (put(pairs={("a system", "a set"): PAIRS_UP["a set"]}), REPRODUCED),
+        (put(ours=HIGH, theirs={KEY: printed("80.0")}), REPRODUCED),
         (
-            put(
-                pairs={("a system", "a set"): PAIRS_UP["a set"]},
-                yardstick=to("20.0", "points"),
-            ),
+            put(ours=HIGH, theirs={KEY: printed("80.0")}, yardstick=to("20.0", "points")),
             UNDERSPECIFIED,
         ),
     ],
-    "B126": [(put(pairs=PAIRS_UP), REPRODUCED), (put(pairs=PAIRS_DOWN), CONTRADICTED)],
+    "B126": [
+        (put(ours=HIGH, quoted=LOW_QUOTED), REPRODUCED),
+        (put(ours=HIGH, quoted=HIGH_QUOTED), CONTRADICTED),
+    ],
     "B127": [
-        (put(pairs={"a set": (printed("80.5"), printed("80.0"))}), REPRODUCED),
-        (put(pairs=PAIRS_DOWN), CONTRADICTED),
+        (put(ours={"a set": printed("80.5")}, theirs=LOW), REPRODUCED),
+        (put(**DOWN), CONTRADICTED),
     ],
     "B128": [
         (put(courses=SETTLED, same=True), REPRODUCED),
@@ -387,40 +394,32 @@ ALTERED = {
 @pytest.fixture(scope="module")
 def inputs():
     """What every check is given now, read once."""
-    return {name: check.inputs() for name, check in CHECKS.items()}
+    return {name: CHECKS[name].inputs(CLAIMS[name]) for name in CHECKED}
 
 
 def test_every_claim_has_a_check_or_says_why_not():
     assert len(CLAIMS) >= 60
-    with_check = {claim.id for claim in CLAIMS if not claim.cannot}
-    assert with_check == set(CHECKS)
-    assert set(CHECKS) <= set(ALL_CHECKS)
-    assert set(ALTERED) == set(CHECKS)
+    assert set(CHECKED) == {name for name in CHECKS if name.startswith("B")}
+    assert set(ALTERED) == set(CHECKED)
 
 
 def test_all_kinds_of_claims_are_there():
-    kinds = {claim.kind for claim in CLAIMS}
+    kinds = {claim.kind for claim in CLAIMS.values()}
     assert kinds >= {"arithmetic", "architecture", "data", "training", "result", "comparison"}
 
 
 def test_ids_follow_each_other():
-    assert [claim.id for claim in CLAIMS] == [f"B{i:02d}" for i in range(1, len(CLAIMS) + 1)]
+    assert list(CLAIMS) == [f"B{i:02d}" for i in range(1, len(CLAIMS) + 1)]
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("name", CHECKED)
 def test_a_check_runs_and_can_come_out_otherwise(name, inputs):
-    check, given = CHECKS[name], inputs[name]
-    found = check.function(**given)
-    assert found.verdict in VERDICTS
+    check, given = CHECKS[name].function, inputs[name]
+    found = check(**given)
+    assert found.verdict in OF_CLAIMS
     for alter, expected in ALTERED[name]:
-        assert check.function(**alter(given)).verdict == expected
+        assert check(**alter(given)).verdict == expected
     assert any(expected != found.verdict for _, expected in ALTERED[name])
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_the_rule_of_a_verdict_stands_beside_its_check(name):
-    text = CHECKS[name].function.__doc__
-    assert "Rule:" in text
 
 
 def test_verdicts_on_printed_numbers_alone_name_no_runs(inputs):

@@ -20,7 +20,6 @@ from study.tables.claims import (
     COLUMNS,
     claim_table,
     claims_files,
-    claims_frame,
     count_table,
     is_measured,
     kind_table,
@@ -34,7 +33,8 @@ from study.verdicts import CANNOT, COMPATIBLE, CONTRADICTED, MEANING, NOT_RUN, R
 def claim(name, kind="result", cannot=""):
     check = "" if cannot else "by counting"
     source = (("A", "Table 2", "test", "accuracy"),)
-    return Claim(name, name[0], "Table 2", f"Claim | {name}.", "85 %", kind, check, source, cannot)
+    what = (name, name[0], "Table 2", f"Claim | {name}.", "85 %", kind, check)
+    return Claim(*what, sources=source, given={}, beside={}, cannot=cannot)
 
 
 def printed(text, unit="%"):
@@ -85,6 +85,15 @@ def test_what_was_measured_on_other_images_says_so(judged):
             assert STAND_IN in one.outcome.limits, one.claim.id
 
 
+def test_only_checks_on_runs_read_stored_runs(judged, tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    for one, without in zip(judged, judge_claims(), strict=True):
+        if one.outcome and is_measured(one.outcome):
+            assert without.outcome != one.outcome, one.claim.id
+        elif one.state != NOT_RUN:
+            assert without == one, one.claim.id
+
+
 # --- tables --------------------------------------------------------------------------------------
 
 
@@ -96,7 +105,7 @@ def test_states_are_counted_by_paper():
 
 
 def test_the_count_table_adds_up():
-    lines = count_table(FEW).splitlines()
+    lines = count_table(FEW).markdown().splitlines()
     measured = sum(bool(one.outcome and is_measured(one.outcome)) for one in FEW)
     assert f"| {CANNOT} | 0 | 1 | 1 | 0 |" in lines
     assert lines[-1] == f"| all | 2 | 3 | 5 | {measured} |"
@@ -104,20 +113,20 @@ def test_the_count_table_adds_up():
 
 
 def test_the_kind_table_has_every_kind():
-    lines = kind_table(FEW).splitlines()
+    lines = kind_table(FEW).markdown().splitlines()
     assert len(lines) == 2 + len(KINDS)
     (line,) = [line for line in lines if line.startswith("| arithmetic |")]
     assert [int(cell) for cell in line.split("|")[2:-1]][-1] == 2
 
 
 def test_a_claim_stands_with_its_evidence_or_reason_and_bars_are_escaped():
-    table = claim_table(FEW)
+    table = claim_table(FEW).markdown()
     assert "Claim \\| A02." in table and "4 is not 5." in table and "It is no number." in table
     assert short(CONTRADICTED) == "contradicted" and short(CANNOT) == CANNOT
 
 
 def test_the_csv_holds_all():
-    frame = claims_frame(FEW)
+    frame = claim_table(FEW, columns=COLUMNS).frame
     assert list(frame) == list(COLUMNS) and len(frame) == len(FEW)
     assert frame.loc[2, "limits"] == f"{STAND_IN}; {OPEN_CHOICE}"
     assert frame.loc[4, "verdict"] == CANNOT and frame.loc[4, "runs"] == ""
