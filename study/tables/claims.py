@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from study.claims.judge import STATES, Judged, count_states
 from study.claims.ledger import KINDS, PAPERS
@@ -182,7 +183,11 @@ def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
         for row in load_published().itertuples()
         if row.mark == "M"
     }
-    used = [one.claim.id for one in judged if unverified & set(one.claim.sources)]
+    used = [
+        one.claim.id
+        for one in judged
+        if unverified & {*one.claim.sources, *chain.from_iterable(one.claim.given.values())}
+    ]
     yield (
         f"On values that could not be verified (mark M, {len(unverified)} of them in "
         f"`results/published`): {len(used)} verdicts{_listed(used, named)}."

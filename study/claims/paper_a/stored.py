@@ -75,8 +75,8 @@ def framework() -> Group | None:
 
 
 def one_cycle_runs() -> Group | None:
-    """Return the runs under the recovered schedule that go on to its end."""
-    return pair("stopping", "at_target").b
+    """Return the runs under the recovered schedule, with its momentum cycle, to its end."""
+    return pair("stopping_momentum", "at_target").b
 
 
 def parts(claim: Claim) -> dict[str, Any]:
