@@ -44,7 +44,6 @@ class Measured:
     """All files of a study, read.
 
     Attributes:
-        study: the study.
         networks: id -> measures.
         controls: measures of what knows no network.
     """

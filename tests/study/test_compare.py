@@ -10,7 +10,7 @@ from helpers.metrics.paired import holm
 from helpers.metrics.scores import Estimate
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
-from helpers.runs.groups import ComparisonError, group_runs, is_real
+from helpers.runs.groups import group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.compare import (
@@ -21,6 +21,7 @@ from study.compare import (
     judge_gains,
 )
 from study.plans.comparisons import load_plan, planned_configs
+from study.plans.form import PlanError
 from study.plans.verdicts import load_rules
 from study.verdicts import (
     EXCLUDED,
@@ -103,7 +104,7 @@ def test_planned_runs_are_each_protocol_once_a_seed():
 
 
 def test_the_matrix_asks_for_every_run_that_a_comparison_needs():
-    planned = planned_configs(range(load_plan().min_seeds))
+    planned = planned_configs(range(load_plan().rule.min_seeds))
     assert planned <= set(load_matrix("paper"))
 
 
@@ -157,36 +158,45 @@ def test_an_ablation_takes_one_thing_away():
 
 
 def test_an_unknown_family_lists_the_known_ones(plan):
-    with pytest.raises(ComparisonError, match=r"unknown family 'ablations'; known: heads"):
+    with pytest.raises(PlanError, match=r"unknown family 'ablations'; known: heads"):
         plan.family("ablations")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("rule:", "rules:"), "comparisons.yaml lacks the key rule"),
-        (("dataset:", "note: x\ndataset:"), "unknown key note; known: rule, dataset"),
-        (("min_seeds: 5", "min_seeds: 1"), "min_seeds must be at least 2"),
-        (("level: 0.05", "level: 5"), "level within 0 .. 1"),
-        (("title: Heads", "titel: Heads"), "a family lacks the key title"),
-        (("title: One", "titel: One"), "family heads, comparison one lacks the key title"),
-        (("a: {model: first}", "c: {model: first}"), "comparison one has an unknown key c"),
-        (("id: two", "id: one"), "family heads: one stands twice"),
-        (("weight_decay", "weight_decy"), "comparison three, b: unknown parameter weight_decy"),
-        (("weight_decay: 0.5", "patience: null"), "three, b: patience has no value"),
+        (("rule:", "rules:"), "unknown key 'rules'; known: rule, dataset, families, systems"),
+        (("dataset:", "note: x\ndataset:"), "unknown key 'note'; known: rule, dataset"),
+        (("min_seeds: 5", "min_seeds: 1"), "rule.min_seeds: .*greater than or equal to 2, got 1"),
+        (("level: 0.05", "level: 5"), "rule.level: .*less than 1, got 5"),
+        (
+            ("title: Heads", "titel: Heads"),
+            "families.heads: unknown key 'titel'; .*Did you mean 'title'",
+        ),
+        (
+            ("title: One", "titel: One"),
+            "heads.comparisons.one: unknown key 'titel'; .*Did you mean 'title'",
+        ),
+        (("a: {model: first}", "c: {model: first}"), "heads.comparisons.one: unknown key 'c'"),
+        (("id: two", "id: one"), "families.heads: comparisons: one stands twice"),
+        (("weight_decay", "weight_decy"), "comparisons.three.b: unknown parameter weight_decy"),
+        (("weight_decay: 0.5", "patience: null"), "three.b: patience has no value"),
         (("weight_decay: 0.5", "weight_decay: 0.01"), "three: a and b are the same protocol"),
-        (("recipe: common", "recipe: comon"), "one, a: unknown recipe 'comon'; known: common"),
-        ((", pretrained: imagenet", ""), "one, a: .*pretrained"),
-        (("gain over ResNet18", "gain over ResNet19"), "comparison three: .*Did you mean"),
-        (("systems: {imagenet: [], none: []}", ""), "comparisons.yaml lacks the key systems"),
-        (("none: []", "scratch: []"), "systems lacks the key none"),
-        (("none: []", "none: [{title: X}]"), "systems of start none, X lacks the key runs"),
+        (("recipe: common", "recipe: comon"), "one.a: unknown recipe 'comon'; known: common"),
+        ((", pretrained: imagenet", ""), "one.a: .*pretrained"),
+        (("gain over ResNet18", "gain over ResNet19"), "three.published: .*Did you mean"),
+        (
+            ("systems: {imagenet: [], none: []}", ""),
+            "comparisons.yaml: the key 'systems' is missing",
+        ),
+        (("none: []", "scratch: []"), r"systems\.none: this key is missing"),
+        (("none: []", "none: [{title: X}]"), "comparisons.yaml: the key 'runs' is missing"),
     ],
 )
 def test_a_file_out_of_order_is_refused(tmp_path, change, message):
     path = tmp_path / "comparisons.yaml"
     path.write_text(SMALL.replace(*change, 1))
-    with pytest.raises(ComparisonError, match=message):
+    with pytest.raises(PlanError, match=message):
         load_plan(path)
 
 
