@@ -79,6 +79,11 @@ class Compared:
         """Return the difference in "auc" or "accuracy"."""
         return getattr(self, measure)
 
+    @property
+    def other(self) -> str:
+        """The other's name, where one system is compared with others."""
+        return self.name
+
     def sign(self, measure: str) -> int:
         """Return 1 where A is shown to be better in a measure, -1 where B is, else 0."""
         return self.shown.get(measure) or 0
@@ -118,11 +123,6 @@ class Corrected:
 
     p_value: float | None
     shown: int
-
-    @property
-    def sign(self) -> int | None:
-        """`shown`, but None where no test is possible or due."""
-        return None if self.p_value is None else self.shown
 
 
 def power_for(difference: Estimate | None, size: float) -> float | None:
@@ -232,7 +232,8 @@ def judge(
     }
     judged = []
     for i, c in enumerate(family):
-        shown = {name: found[i].sign for name, found in corrected.items()}
+        p = {name: found[i].p_value for name, found in corrected.items()}
+        shown = {n: None if p[n] is None else found[i].shown for n, found in corrected.items()}
         verdict = on_comparison(
             *(c.difference(on), shown[on]),
             **{"epochs": c.epochs, "size": c.size, "one_more": c.one_more.get(on)} | rule,
@@ -240,8 +241,7 @@ def judge(
         judged.append(
             replace(
                 c,
-                p={name: found[i].p_value for name, found in corrected.items()},
-                shown=shown,
+                **{"p": p, "shown": shown},
                 family_size=planned,
                 chance=None if shown[on] else power_for(c.difference(on), c.size or rules.size[on]),
                 verdict=NO_COMPETITOR if c.no_competitor and verdict not in OPEN else verdict,
@@ -395,6 +395,8 @@ class Results:
     """Everything that the tables show, compared once.
 
     Attributes:
+        plan: see `load_plan`.
+        rules: see `plans.verdicts.load_rules`.
         groups: real runs on the plan's data set.
         compared: comparisons by the name of their family.
     """

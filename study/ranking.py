@@ -53,6 +53,7 @@ class Ranking:
     """A ranking of all models of one start on one data set.
 
     Attributes:
+        dataset: name.
         title: of the data set.
         start: "none" or "imagenet".
         places: best mean first, constant networks behind them, then models without runs, in the
@@ -287,7 +288,11 @@ def compare_as_published(
         for model in plan.as_published
     }
     sizes = {model: printed_difference(model, dataset=dataset, plan=plan) for model in others}
-    printed = {model: size.value for model, size in sizes.items() if size and size.verified}
+    printed = {
+        model: size.published.value
+        for model, size in sizes.items()
+        if size and size.published.may_carry_verdict
+    }
     return compare_focus(focus, others, plan=plan, rules=rules, printed=printed)
 
 
@@ -311,29 +316,12 @@ class PrintedDifference:
     Attributes:
         focus: the focus's value.
         other: the other's.
+        published: focus less other as a published value, in shares; marked M if one of them is.
     """
 
     focus: PublishedAccuracy
     other: PublishedAccuracy
-
-    @property
-    def value(self) -> float:
-        """Focus less other, in shares; printed values have at most four decimals, and so has it."""
-        return round(self.focus.published.fraction - self.other.published.fraction, 6)
-
-    @property
-    def verified(self) -> bool:
-        """Whether neither value is marked M."""
-        return "M" not in (self.focus.published.mark, self.other.published.mark)
-
-    @property
-    def published(self) -> Published:
-        """The difference as a published value."""
-        return replace(
-            self.focus.published,
-            **{"value": self.value, "printed": f"{self.value:g}", "unit": "fraction"},
-            mark=self.focus.published.mark if self.verified else "M",
-        )
+    published: Published
 
 
 def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDifference | None:
@@ -346,7 +334,13 @@ def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDiffer
     """
     focus = primary(plan.systems[plan.focus], dataset, "imagenet")
     other = primary(plan.systems[model], dataset, "none")
-    return None if focus is None or other is None else PrintedDifference(focus, other)
+    if focus is None or other is None:
+        return None
+    a, b = focus.published, other.published
+    value = round(a.fraction - b.fraction, 6)  # of at most four printed decimals each
+    found = {"value": value, "printed": f"{value:g}", "unit": "fraction"}
+    mark = "M" if "M" in (a.mark, b.mark) else a.mark
+    return PrintedDifference(focus, other, replace(a, **found, mark=mark))
 
 
 def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:

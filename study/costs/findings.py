@@ -18,7 +18,6 @@ from study.sizes import Counted, count_sizes
 from study.verdicts import INCONCLUSIVE, MET, MISSED, NOT_RUN
 
 DATASETS = {"breastmnist": "BreastMNIST", "pneumoniamnist": "PneumoniaMNIST"}
-STARTS = {"none": "from scratch", "imagenet": "from ImageNet weights"}
 # The one protocol of Table 3 first; where it was not run, the one that is in the README's status.
 RECIPES = ("ranking", "common")
 
@@ -71,12 +70,10 @@ def judge_targets(store: Store, plan: Plan) -> list[TargetResult]:
     """Judge all targets, for one image and for many at a time."""
     found = []
     for target in plan.targets:
-        for batch_size in (plan.latency_batch, plan.throughput_batch):
-            ratio = store.ratio(
-                target.time, target.of, image_size=plan.image_size, batch_size=batch_size
-            )
+        for place in (plan.latency, plan.throughput):
+            ratio = store.ratio(target.time, target.of, **place)
             verdict = judge_target(ratio, target.at_most)
-            found.append(TargetResult(target, batch_size, ratio, verdict))
+            found.append(TargetResult(target, place["batch_size"], ratio, verdict))
     return found
 
 
@@ -173,9 +170,7 @@ def cost_of(store: Store, plan: Plan, model: str, cost: str) -> float | None:
         row = store.row("sizes", model=model)
         return None if row is None else row[cost] / {"params": 1e6, "macs": 1e9}[cost]
     form = EAGER if cost == "latency" else ONNX
-    times = store.times(
-        Candidate(model, form), image_size=plan.image_size, batch_size=plan.latency_batch
-    )
+    times = store.times(Candidate(model, form), **plan.latency)
     return None if times is None else 1000 * times.median
 
 
@@ -307,20 +302,12 @@ def int8_findings(store: Store) -> list[Int8]:
 def times_frame(stores: Sequence[Store], plan: Plan) -> pd.DataFrame:
     """Return all times as a flat table: one line a device, size, batch, network and form."""
     reference = Candidate(plan.reference, EAGER)
-    places = [
-        {"image_size": image_size, "batch_size": batch_size}
-        for image_size, batch_size in (
-            (plan.image_size, plan.latency_batch),
-            (plan.image_size, plan.throughput_batch),
-            (plan.small_size, plan.latency_batch),
-        )
-    ]
     candidates = [Candidate(model, form) for model in plan.models for form in BACKENDS]
     rows = [
         _timed_row(store, candidate, reference, place)
         for store in stores
         for candidate in candidates
-        for place in places
+        for place in (plan.latency, plan.throughput, plan.small_latency)
         if store.times(candidate, **place) is not None
     ]
     return pd.DataFrame(rows)

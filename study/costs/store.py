@@ -54,6 +54,7 @@ class Store:
     """Measurements of one device.
 
     Attributes:
+        path: the file.
         content: what it holds.
         about: of what is measured from now on; None if the file is only read.
     """

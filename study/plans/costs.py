@@ -129,6 +129,23 @@ class Plan(Form):
             raise PlanError(f"rounds needs the groups {', '.join(GROUPS)}.")
         return self
 
+    # What is timed together, as `Store.times` takes it.
+
+    @property
+    def latency(self) -> dict[str, int]:
+        """One image."""
+        return {"image_size": self.image_size, "batch_size": self.latency_batch}
+
+    @property
+    def throughput(self) -> dict[str, int]:
+        """Many images."""
+        return self.latency | {"batch_size": self.throughput_batch}
+
+    @property
+    def small_latency(self) -> dict[str, int]:
+        """One small image."""
+        return self.latency | {"image_size": self.small_size}
+
     @property
     def models(self) -> tuple[str, ...]:
         """All models, in the order of the tables."""

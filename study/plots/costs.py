@@ -118,32 +118,19 @@ def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes
         batch_size: images at a time.
         axes: to draw into; the line is the reference's eager time.
     """
-    width = 0.8 / len(FORMS)
+    place = {"image_size": plan.image_size, "batch_size": batch_size}
+    width, scale = 0.8 / len(FORMS), 1000 / batch_size
     for k, (form, title) in enumerate(FORMS.items()):
-        shown = False
-        for x, model in enumerate(plan.main):
-            times = store.times(
-                Candidate(model, form), image_size=plan.image_size, batch_size=batch_size
-            )
-            if times is None:
-                continue
-            middle, (low, high) = times.median, times.quartiles
-            scale = 1000 / batch_size
-            axes.bar(
-                x + (k - 1.5) * width,
-                scale * middle,
-                width,
-                yerr=[[scale * (middle - low)], [scale * (high - middle)]],
-                color=COLOURS[k],
-                error_kw={"linewidth": 1},
-                label=None if shown else title,
-            )
-            shown = True
-    reference = store.times(
-        Candidate(plan.reference, "eager"), image_size=plan.image_size, batch_size=batch_size
-    )
+        timed = {x: store.times(Candidate(m, form), **place) for x, m in enumerate(plan.main)}
+        timed = {x + (k - 1.5) * width: times for x, times in timed.items() if times}
+        middles = scale * np.array([times.median for times in timed.values()])
+        ends = scale * np.array([times.quartiles for times in timed.values()]).reshape(-1, 2).T
+        looks = {"color": COLOURS[k], "error_kw": {"linewidth": 1}, "label": title}
+        if timed:
+            axes.bar(list(timed), middles, width, yerr=abs(ends - middles), **looks)
+    reference = store.times(Candidate(plan.reference, "eager"), **place)
     if reference is not None:
-        axes.axhline(1000 * reference.median / batch_size, color=GREY, linestyle=":", linewidth=1)
+        axes.axhline(scale * reference.median, color=GREY, linestyle=":", linewidth=1)
     axes.set(
         ylabel="ms an image",
         xticks=range(len(plan.main)),

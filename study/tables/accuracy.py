@@ -17,6 +17,7 @@ from typing import Any
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.levels import Level, judge_levels, printed_at, stands_beside
+from study.plans.ranking import STARTS as RANKED
 from study.plans.verdicts import Comparison, Rules
 from study.published import Published, comparators, lookup
 from study.table import (
@@ -55,7 +56,7 @@ MEDMNIST = {
     "organcmnist": "OrganCMNIST",
     "organsmnist": "OrganSMNIST",
 }
-STARTS = {"imagenet": "Started from ImageNet weights", "none": "Trained from scratch"}
+STARTS = dict(reversed(RANKED.items()))
 CAG_METRICS = {
     "auc": "AUC",
     "sensitivity": "sensitivity",

@@ -1,10 +1,7 @@
-"""Paper A's claims on the ARCADE patches, as tables: `params/comparisons.yaml` and the run store.
+"""Paper A's claims on the ARCADE patches, as tables: `params/comparisons.yaml` and the runs."""
 
-`study.tables` writes them and checks that they are not stale.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -53,7 +50,6 @@ from study.tables.scores import (
 from study.verdicts import NOT_RUN
 from study.words import protocol_text
 
-HEADINGS = STARTS
 TABLE4_FAMILIES = {"imagenet": "table4", "none": "table4_scratch"}
 
 
@@ -128,25 +124,18 @@ def _epoch_values(group: Group | None, epoch: int, name: str) -> list[float]:
     return [history[epoch - 1][key] for history in histories if len(history) >= epoch]
 
 
-@dataclass(frozen=True)
-class Reached:
-    """When a run with the stopping rule reached its target.
+def reached(
+    history: Sequence[dict[str, Any]], target: float
+) -> tuple[int, float] | tuple[None, None]:
+    """Return the first epoch whose validation accuracy is at least `target`, 0 to 1.
 
-    Attributes:
-        epochs: epochs it took, None if the target was not reached.
-        seconds: of training up to then, None likewise.
+    Returns:
+        The epoch, from 1, and the seconds of training up to its end; None where none is.
     """
-
-    epochs: int | None
-    seconds: float | None
-
-
-def reached(history: Sequence[dict[str, Any]], target: float) -> Reached:
-    """Find the first epoch whose validation accuracy is at least `target` (0 to 1)."""
     for i, entry in enumerate(history, start=1):
         if entry["val_accuracy"] >= target:
-            return Reached(i, sum(e["seconds"] for e in history[:i]))
-    return Reached(None, None)
+            return i, sum(e["seconds"] for e in history[:i])
+    return None, None
 
 
 def _training(column: str) -> Published:
@@ -180,22 +169,19 @@ def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
     for compared in stoppings:
         target = compared.pair.a.stop_at_accuracy
         suffix = "" if compared is stopping else f", target {target:g}"
-        without = dict(_test_accuracies(compared.b))
+        b = compared.b
+        without = dict(zip(b.seeds, b.values("accuracy"), strict=True)) if b else {}
         for run in compared.a.runs if compared.a else ():
-            row, when = f"seed {run.config['seed']}{suffix}", reached(run.record["history"], target)
-            accuracy = run.record["metrics"]["test"]["accuracy"]["value"]
-            add(row, "epochs_to_target", [when.epochs])
-            add(row, "seconds_to_target", [when.seconds])
-            add(row, "test_accuracy", [accuracy])
-            add(row, "test_accuracy_without_stop", [without.get(run.config["seed"])])
+            epochs, seconds = reached(run.record["history"], target)
+            found = {"epochs_to_target": epochs, "seconds_to_target": seconds}
+            found["test_accuracy"] = run.record["metrics"]["test"]["accuracy"]["value"]
+            found["test_accuracy_without_stop"] = without.get(run.config["seed"])
+            for name, value in found.items():
+                add(f"seed {run.config['seed']}{suffix}", name, [value])
     columns = ["cycle_momentum", "row", "quantity", "published", "mean", "sd", "n_seeds"]
     return pd.DataFrame(rows, columns=columns).astype(
         dict.fromkeys(("published", *columns[4:6]), float)
     )
-
-
-def _test_accuracies(group: Group | None) -> Iterator[tuple[int, float]]:
-    return zip(group.seeds, group.values("accuracy"), strict=True) if group else iter(())
 
 
 def _wide(frame: pd.DataFrame, start: str) -> list[dict[str, Any]]:
@@ -278,7 +264,7 @@ METRICS = {
 def table4_files(results: Results, table: Table) -> dict[str, str]:
     """Return Table 4 beside ours, and the printed gains beside the measured differences."""
     sections: list[str | Table] = []
-    for start, heading in HEADINGS.items():
+    for start, heading in STARTS.items():
         sections += [f"## {heading}", table.where(pretrained=start)]
         sections += [comparison_table(results, TABLE4_FAMILIES[start])]
         sections += ["Printed gains beside ours:", gain_table(results, TABLE4_FAMILIES[start])]
@@ -407,7 +393,7 @@ def _block(results: Results, systems: Table) -> str:
         "(`params/comparisons.yaml`, each written down before any of its runs was stored, but "
         "for those marked there)."
     ]
-    for start, heading in HEADINGS.items():
+    for start, heading in STARTS.items():
         parts += [f"**Table 4. {heading}**", systems.where(pretrained=start)]
     parts.append("**Each part of the framework taken away** (ImageNet weights)")
     parts.append(comparison_table(results, "ablation", columns=BRIEF))

@@ -1,7 +1,4 @@
-"""What the networks cost, as tables: `results/efficiency`, the runs and the published sizes.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""What the networks cost, as tables: `results/efficiency`, the runs and the published sizes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +9,6 @@ from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.costs.findings import (
     DATASETS,
-    STARTS,
     accuracy_group,
     int8_findings,
     judge_targets,
@@ -23,6 +19,7 @@ from study.costs.memory import FORWARD, TRAINING
 from study.costs.store import Store, device_title, disturbance_text, load_stores, origin
 from study.costs.timing import Times
 from study.plans.costs import COMPILED, EAGER, INT8, ONNX, Candidate, Plan, load_plan
+from study.plans.ranking import START_WORDS, STARTS
 from study.table import (
     COMMAND,
     Column,
@@ -111,10 +108,10 @@ def _memory_column(title: str, name: str) -> Column:
 
 def _accuracy_columns() -> Iterator[Column]:
     for dataset, title in DATASETS.items():
-        for start, words in STARTS.items():
+        for start in STARTS:
             name = f"{dataset}_{start}"
             yield column(
-                f"{title}, {words}, %",
+                f"{title}, {START_WORDS[start]}, %",
                 *(name, f"{name}_sd", f"{name}_note"),
                 write=deviation,
                 spec=".1f",
@@ -184,8 +181,6 @@ def size_table(store: Store, plan: Plan) -> Table:
 
 def _model_row(store: Store, plan: Plan, groups: Sequence[Group], model: str) -> dict[str, Any]:
     """Return all that is known of a network: counts, memory, times, ratios and accuracies."""
-    one = {"image_size": plan.image_size, "batch_size": plan.latency_batch}
-    many = {"image_size": plan.image_size, "batch_size": plan.throughput_batch}
     eager, reference = Candidate(model, EAGER), Candidate(plan.reference, EAGER)
     row: dict[str, Any] = {"network": plan.titles[model], "model": model}
     row |= store.row("sizes", model=model) or {}
@@ -193,12 +188,12 @@ def _model_row(store: Store, plan: Plan, groups: Sequence[Group], model: str) ->
         if found := store.row("memory", model=model, step=step):
             row |= {f"{step}_bytes": found["bytes"], f"{step}_reason": found["reason"]}
     for form in FORMS:
-        row |= _seconds(form, store.times(Candidate(model, form), **one))
+        row |= _seconds(form, store.times(Candidate(model, form), **plan.latency))
     export = store.row("exports", model=model)
     if export is not None and export["reason"]:
         row["export_reason"] = "does not export"
-    row |= _ratio("ratio", store.ratio(eager, reference, **one))
-    row |= _throughput("throughput", store.times(eager, **many), plan.throughput_batch)
+    row |= _ratio("ratio", store.ratio(eager, reference, **plan.latency))
+    row |= _throughput("throughput", store.times(eager, **plan.throughput), plan.throughput_batch)
     for dataset in DATASETS:
         for start in STARTS:
             group = accuracy_group(groups, dataset=dataset, model=model, start=start)
@@ -247,16 +242,14 @@ def form_table(store: Store, plan: Plan) -> Table:
     for model in plan.main:
         for form, title in FORMS.items():
             candidate, eager = Candidate(model, form), Candidate(model, EAGER)
-            one = {"image_size": plan.image_size, "batch_size": plan.latency_batch}
             row = {"network": plan.titles[model], "form": title}
             if reason := store.failure(candidate):
                 rows.append(row | {"reason": reason})
                 continue
-            small = one | {"image_size": plan.small_size}
-            many = store.times(candidate, **one | {"batch_size": plan.throughput_batch})
-            row |= _seconds("latency", store.times(candidate, **one))
-            row |= _ratio("ratio", store.ratio(candidate, eager, **one))
-            row |= _seconds("small", store.times(candidate, **small))
+            many = store.times(candidate, **plan.throughput)
+            row |= _seconds("latency", store.times(candidate, **plan.latency))
+            row |= _ratio("ratio", store.ratio(candidate, eager, **plan.latency))
+            row |= _seconds("small", store.times(candidate, **plan.small_latency))
             rows.append(row | _throughput("throughput", many, plan.throughput_batch))
     columns = [
         *(column("network"), column("form")),

@@ -1,7 +1,4 @@
-"""Where the maps look, as tables: `results/localisation` and the maps beside the runs.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""Where the maps look, as tables: `results/localisation` and the maps beside the runs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

@@ -1,6 +1,6 @@
 """The counted sizes of every model beside the printed ones, as a table; see `study.sizes`.
 
-`python -m study.tables.sizes` prints it; `study.tables` writes it and checks that it is not stale.
+`python -m study.tables.sizes` prints it.
 """
 
 import argparse

@@ -1,7 +1,4 @@
-"""Paper B's Table 2 and the ablation of its blocks, as tables; see `study.compare`.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""Paper B's Table 2 and the ablation of its blocks, as tables; see `study.compare`."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -106,7 +106,7 @@ def test_a_printed_accuracy_has_one_verdict_in_all_places(monkeypatch):
     levels = {x.key: x for x in judge_levels(groups, datasets=[*MEDMNIST], rules=rules)}
     assert len(levels) >= 6
     told = defaultdict(list)
-    papers = {c.row: (c.paper, c.table, c.row) for c in rules.comparisons}
+    papers = {c.published.row: c.published for c in rules.comparisons}
     for row in build_rows(groups, datasets=[*MEDMNIST], rules=rules):
         if row.published and row.verdict:
             told[*papers[row.system], f"{row.dataset}/accuracy"].append(row.verdict)
