@@ -139,7 +139,7 @@ def rank_models(
         rules: how many seeds a verdict needs.
 
     Raises:
-        RankingError: the plan does not hold the data set or the start.
+        PlanError: the plan does not hold the data set or the start.
         ComparisonError: runs of a model saw different data, or two models different test images.
     """
     plan.check(dataset, start)

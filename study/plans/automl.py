@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from helpers.config import PROFILES, check_type
+from helpers.config import PROFILES
 from helpers.paths import results_root
 from study.plans.form import (
     Form,
@@ -16,6 +16,7 @@ from study.plans.form import (
     Several,
     check_known,
     check_unique,
+    checked,
     params_file,
     read_plan,
 )
@@ -49,8 +50,12 @@ SYSTEMS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class AutoMLConfig:
+def _known_system(name: str) -> str:
+    check_known(name, SYSTEMS, "AutoML system")
+    return name
+
+
+class AutoMLConfig(Form):
     """One search.
 
     Attributes:
@@ -65,38 +70,24 @@ class AutoMLConfig:
     """
 
     dataset: str
-    model: str
-    seed: int
-    image_size: int
+    model: Annotated[str, AfterValidator(_known_system)]
+    seed: int = Field(ge=0)
+    image_size: int = Field(ge=1)
     estimators: str
-    time_budget_seconds: float | None
-    max_trials: int | None
-    profile: str = "paper"
+    time_budget_seconds: float | None = Field(gt=0)
+    # FLAML does not search with one trial: it takes its first configuration unseen.
+    max_trials: int | None = Field(ge=2)
+    profile: Literal[PROFILES] = "paper"
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
-        check_known(self.model, SYSTEMS, "AutoML system")
-        check_known(self.profile, PROFILES, "profile")
-        if self.seed < 0:
-            raise PlanError(f"seed must be at least 0, got {self.seed}.")
-        if self.image_size < 1:
-            raise PlanError(f"image_size must be at least 1, got {self.image_size}.")
-        self._check_budget()
-
-    def _check_budget(self) -> None:
+    @model_validator(mode="after")
+    def _has_one_budget(self) -> "AutoMLConfig":
         seconds, trials = self.time_budget_seconds, self.max_trials
         if (seconds is None) == (trials is None):
             raise PlanError(
                 "a search has one budget: time_budget_seconds or max_trials, got "
                 f"{seconds} and {trials}."
             )
-        if seconds is not None and not 0 < seconds < float("inf"):
-            raise PlanError(f"time_budget_seconds must be positive, got {seconds}.")
-        # FLAML does not search with one trial: it takes its first configuration unseen.
-        if trials is not None and trials < 2:
-            raise PlanError(f"max_trials must be at least 2, got {trials}.")
+        return self
 
     @property
     def system(self) -> System:
@@ -113,7 +104,7 @@ class AutoMLConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return all values, and what all AutoML runs share, as a JSON-ready dictionary."""
         shared = {"recipe": RECIPE, "metric": METRIC, "threads": 1}
-        return shared | asdict(self) | {"pretrained": self.system.pretrained}
+        return shared | self.model_dump() | {"pretrained": self.system.pretrained}
 
     def hash(self) -> str:
         """Return ten hexadecimal digits that identify everything but the seed and the profile."""
@@ -162,7 +153,9 @@ class Plan(Form):
 
     @model_validator(mode="after")
     def _plans_each_run_once(self) -> "Plan":
-        check_unique([str(config.folder) for config in self.configs()], "runs")
+        check_unique(self.datasets, "datasets")
+        check_unique([str(seed) for seed in self.seeds], "seeds")
+        self.configs()
         return self
 
     def config(
@@ -178,22 +171,16 @@ class Plan(Form):
         """Return a search by the plan's protocol, with another budget if one is given.
 
         Raises:
-            PlanError: unknown system, a seed or a budget out of range.
-            ConfigError: a value of the wrong type.
+            PlanError: unknown system, a value of the wrong type or out of its range.
         """
-        check_known(system, SYSTEMS, "AutoML system")
+        _known_system(system)
         if time_budget_seconds is None and max_trials is None:
             time_budget_seconds, max_trials = self.time_budget_seconds, self.max_trials
-        return AutoMLConfig(
-            dataset=dataset,
-            model=system,
-            seed=seed,
-            image_size=self.systems[system].image_size,
-            estimators=",".join(self.estimators),
-            time_budget_seconds=time_budget_seconds,
-            max_trials=max_trials,
-            profile=profile,
-        )
+        named = {"dataset": dataset, "model": system, "seed": seed, "profile": profile}
+        named["image_size"] = self.systems[system].image_size
+        named["estimators"] = ",".join(self.estimators)
+        budget = {"time_budget_seconds": time_budget_seconds, "max_trials": max_trials}
+        return checked(AutoMLConfig, named | budget)
 
     def configs(self, *, profile: str = "paper") -> list[AutoMLConfig]:
         """Return all planned searches."""

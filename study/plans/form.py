@@ -56,14 +56,21 @@ def read_plan(form: type[F], path: Path) -> F:
         PlanError: it is not of the form.
     """
     with reading(path, PlanError):
-        content = read_yaml(path)
-        try:
-            return form.model_validate(content)
-        except ValidationError as found:
-            first = found.errors(include_url=False)[0]
-            place = ".".join(_steps(content, first["loc"]))
-            where = f"{path.name}, {place}" if place else path.name
-            raise PlanError(f"{where}: {_message(first)}") from None
+        return checked(form, read_yaml(path), where=path.name)
+
+
+def checked(form: type[F], content: Any, *, where: str = "") -> F:
+    """Return content as a form.
+
+    Raises:
+        PlanError: it is not; the message names `where` and the place in it.
+    """
+    try:
+        return form.model_validate(content)
+    except ValidationError as found:
+        first = found.errors(include_url=False)[0]
+        place = ", ".join(filter(None, (where, ".".join(_steps(content, first["loc"])))))
+        raise PlanError(f"{place}: {_message(first)}" if place else _message(first)) from None
 
 
 def params_file(name: str) -> Path:

@@ -12,7 +12,6 @@ import torch
 import yaml
 from sklearn.metrics import log_loss
 
-from helpers.config import ConfigError
 from helpers.data.splits import Split, Splits
 from helpers.metrics.scores import evaluate
 from helpers.models.backbones import WeightsUnavailable
@@ -92,9 +91,9 @@ def test_the_plan_covers_both_systems_and_states_one_budget():
         ({"sytems": {}}, "unknown key 'sytems'; known: .*Did you mean 'systems'"),
         ({"systems": None}, "systems: .*dictionary, got None"),
         ({"systems": {"auto_sklearn": {"image_size": 28}}}, "known: flaml_pixels, flaml_resnet18"),
-        ({"seeds": [0, 0]}, "runs: .*_s0 stands twice"),
+        ({"seeds": [0, 0]}, "seeds: 0 stands twice"),
         ({"seeds": []}, "seeds: .*at least 1 item"),
-        ({"time_budget_seconds": 0}, "must be positive, got 0"),
+        ({"time_budget_seconds": 0}, "time_budget_seconds: .*greater than 0, got 0"),
         ({"time_budget_seconds": None}, "one budget"),
         ({"seeds": ["0"]}, r"seeds\.0: .*valid integer, got '0'"),
     ],
@@ -111,23 +110,23 @@ def test_a_plan_that_is_wrong_says_where(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"time_budget_seconds": 0.0}, "time_budget_seconds must be positive, got 0.0"),
-        ({"time_budget_seconds": -5.0}, "must be positive, got -5"),
-        ({"time_budget_seconds": float("inf")}, "is inf; expected a finite number"),
-        ({"max_trials": 1}, "at least 2, got 1"),
+        ({"time_budget_seconds": 0.0}, "time_budget_seconds: .*greater than 0, got 0.0"),
+        ({"time_budget_seconds": -5.0}, "time_budget_seconds: .*greater than 0, got -5"),
+        ({"time_budget_seconds": float("inf")}, "time_budget_seconds: .*finite number, got inf"),
+        ({"max_trials": 1}, "max_trials: .*equal to 2, got 1"),
         ({"max_trials": 3, "time_budget_seconds": 3.0}, "one budget"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": -1}, "seed: .*equal to 0, got -1"),
         ({"system": "autokeras"}, "'autokeras'; known: flaml_pixels, flaml_resnet18"),
-        ({"profile": "fast"}, "unknown profile 'fast'; known: paper"),
+        ({"profile": "fast"}, "profile: Input should be 'paper', .* got 'fast'"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(options, message):
-    with pytest.raises((PlanError, ConfigError), match=message):
+    with pytest.raises(PlanError, match=message):
         config_of(**options)
 
 
 def test_a_number_in_quotes_is_refused():
-    with pytest.raises(ConfigError, match="time_budget_seconds must be float"):
+    with pytest.raises(PlanError, match=r"time_budget_seconds: .*valid number, got '60'"):
         config_of(time_budget_seconds="60")
 
 
