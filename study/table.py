@@ -217,6 +217,8 @@ class Table:
 
     def where(self, **wanted: Any) -> "Table":
         """Return the rows that have these values, as a table of its own."""
+        if self.frame.empty:  # it may lack the columns
+            return self
         kept = pd.Series(True, index=self.frame.index)
         for name, value in wanted.items():
             kept &= self.frame[name] == value

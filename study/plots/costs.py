@@ -40,28 +40,26 @@ def plot_pareto(
         always: titles of our networks that are named wherever they lie.
     """
     front = pareto_front(ours)
-    for point in ours:
-        colour = COLOURS[0] if point in front else GREY
-        if point.low is not None:
-            axes.vlines(
-                point.cost, 100 * point.low, 100 * point.high, color=colour, alpha=0.35, linewidth=1
-            )
-    _scatter(axes, [p for p in ours if p not in front], "o", GREY, "ours")
-    _scatter(axes, front, "o", COLOURS[0], "ours, on the Pareto front")
-    _scatter(axes, printed, "D", COLOURS[1], "published, other protocols")
+    others = [point for point in ours if point not in front]
+    for points, marker, colour, label in (
+        (others, "o", GREY, "ours"),
+        (front, "o", COLOURS[0], "ours, on the Pareto front"),
+        (printed, "D", COLOURS[1], "published, other protocols"),
+    ):
+        if points:
+            place = [p.cost for p in points], [100 * p.accuracy for p in points]
+            axes.plot(*place, marker, color=colour, markersize=4, label=label)
+        for p in (p for p in points if p.low is not None):
+            ends = (100 * p.low, 100 * p.high)
+            axes.vlines(p.cost, *ends, color=colour, alpha=0.35, linewidth=1)
     if front:
-        steps = [100 * point.accuracy for point in front]
-        axes.step(
-            [point.cost for point in front],
-            steps,
-            where="post",
-            color=COLOURS[0],
-            linewidth=0.8,
-            linestyle=":",
-        )
-    _name(axes, front, COLOURS[0])
-    _name(axes, [p for p in ours if p not in front and p.title in always], GREY)
-    _name(axes, printed, COLOURS[1])
+        steps = [p.cost for p in front], [100 * p.accuracy for p in front]
+        axes.step(*steps, where="post", color=COLOURS[0], linewidth=0.8, linestyle=":")
+    named = [p for p in others if p.title in always]
+    for points, colour in ((front, COLOURS[0]), (named, GREY), (printed, COLOURS[1])):
+        for p in points:
+            title = p.title.removesuffix(" (paper)")
+            axes.text(p.cost, 100 * p.accuracy, title, fontsize=SMALL, color=colour)
     if not (ours or printed):
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
@@ -88,24 +86,6 @@ def spread_names(figure: Figure) -> None:
             force_text=(0.3, 0.8),
             iter_lim=500,  # a time limit, the default, would place them anew at every run
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
-        )
-
-
-def _name(axes: Axes, points: Sequence[Point], colour: str) -> None:
-    for point in points:
-        title = point.title.removesuffix(" (paper)")
-        axes.text(point.cost, 100 * point.accuracy, title, fontsize=SMALL, color=colour)
-
-
-def _scatter(axes: Axes, points: Sequence[Point], marker: str, colour: str, label: str) -> None:
-    if points:
-        axes.plot(
-            [point.cost for point in points],
-            [100 * point.accuracy for point in points],
-            marker,
-            color=colour,
-            markersize=4,
-            label=label,
         )
 
 

@@ -162,21 +162,17 @@ def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) 
     if not fitting:
         return row
     comparison = fitting[0]
-    verdict = NO_VERDICT
-    for level in levels:
-        if _same(level.group, group) and level.key[:3] == comparison.published:
-            verdict = level.verdict
+    own = [
+        x for x in levels if x.group and (x.group.config, x.group.md5) == (group.config, group.md5)
+    ]
+    verdicts = [level.verdict for level in own if level.key[:3] == comparison.published]
     return replace(
         row,
         published=printed_at(comparison, group.dataset),
         system=comparison.published.row,
-        verdict=verdict,
+        verdict=verdicts[0] if verdicts else NO_VERDICT,
         departures=departures(group, comparison),
     )
-
-
-def _same(a: Group | None, b: Group) -> bool:
-    return a is not None and (a.config, a.md5) == (b.config, b.md5)
 
 
 def _missing(level: Level, rules: Rules) -> Row:

@@ -91,7 +91,7 @@ def test_rules_name_published_rows_and_known_models():
         (("min_seeds:", "extra: 1\nmin_seeds:"), "unknown key 'extra'"),
         (
             ("source_size: 64", "sourcesize: 64"),
-            "comparisons.4.runs: unknown setting 'sourcesize'.*Did you mean 'source_size'",
+            "comparisons.5.runs: unknown setting 'sourcesize'.*Did you mean 'source_size'",
         ),
         (
             ("judged: true", "judged: true\n    verdict: yes"),
