@@ -30,6 +30,7 @@ from study.orders import kendall, order_agreement
 from study.plans.form import PlanError
 from study.plans.ranking import load_plan, published_accuracies
 from study.plans.verdicts import load_rules
+from study.plots import forest
 from study.plots import ranking as ranking_plots
 from study.published import lookup
 from study.ranking import (
@@ -679,7 +680,7 @@ def test_a_ranking_is_drawn_with_intervals_seeds_and_published_values(plan, scen
     texts = [text.get_text() for text in axes.texts]
     assert texts.count(NOT_RUN) == 2 and "1-1, n = 5" in texts
     assert len(axes.collections) == 2
-    ranking_plots.share_legend([axes])
+    forest.share_legend([axes])
 
 
 def test_rankings_beside_each_other_and_none_at_all(plan, scene):
@@ -693,7 +694,7 @@ def test_rankings_beside_each_other_and_none_at_all(plan, scene):
         plt.close(figure)
         figure, axes = ranking_plots.side_by_side([], lambda *pair: 1 / 0, size=(4, 2))
         assert [text.get_text() for text in axes[0].texts] == [NOT_RUN]
-        ranking_plots.share_legend(axes)
+        forest.share_legend(axes)
         assert not figure.legends
         plt.close(figure)
 
