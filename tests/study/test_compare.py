@@ -74,6 +74,11 @@ def store(config, *, seeds=range(5), wrong=20, **options):
         fabricate_from(replace(config, seed=seed), wrong=wrong + i, **options)
 
 
+def with_rule(plan, **change):
+    """Return the plan with some settings of its rule changed."""
+    return plan.model_copy(update={"rule": plan.rule.model_copy(update=change)})
+
+
 def compare(plan, root, name="heads"):
     groups = group_runs(filter(is_real, list_runs(root)))
     compared = compare_family(plan.family(name), groups, plan=plan, rules=load_rules())
@@ -252,7 +257,7 @@ def test_power_stands_beside_what_is_not_shown(plan, pair, results_tree):
 
 
 def test_runs_too_short_for_the_papers_budget_get_no_verdict(plan, pair, results_tree):
-    papers = replace(plan, paper="B", same_images=True)
+    papers = with_rule(plan, paper="B", same_images=True)
     store(pair["one"].a, wrong=10)
     store(pair["one"].b, wrong=50)
     assert pair["one"].a.epochs < 20
@@ -373,7 +378,7 @@ def test_a_difference_is_written_with_its_sign():
 
 
 def gains_of(compared, plan, **change):
-    plan = replace(plan, **{"paper": "A", "same_images": True} | change)
+    plan = with_rule(plan, **{"paper": "A", "same_images": True} | change)
     return judge_gains(compared, plan=plan, rules=load_rules())
 
 
@@ -432,7 +437,7 @@ def test_what_may_not_be_judged_yet_keeps_its_place_in_the_family():
     untestable = replace(tested, p=None)
     found = correct([None, tested, untestable], level=0.05)
     assert found[0] == found[2] == Corrected(None, 0)
-    assert [c.sign for c in found] == [None, 1, None]
+    assert [c.shown for c in found] == [0, 1, 0]
     assert found[1].p_value == pytest.approx(3 * tested.p)
     assert correct([], level=0.05) == []
 
