@@ -15,22 +15,11 @@ from helpers.config import RunConfig
 from helpers.metrics.intervals import less, mean, one_more_run, power
 from helpers.metrics.paired import holm
 from helpers.metrics.scores import Estimate
-from helpers.runs.groups import (
-    MEASURES,
-    Group,
-    common_seeds,
-    find_group,
-    paired_scores,
-)
-from study.plans.comparisons import (
-    GAINS,
-    Family,
-    Pair,
-    Plan,
-)
+from helpers.runs.groups import MEASURES, Group, common_seeds, find_group, paired_scores
+from study.plans.comparisons import GAINS, Family, Pair, Plan
 from study.plans.table2 import Cell, Table2
 from study.plans.verdicts import Rules, load_rules
-from study.published import Published, lookup
+from study.published import Published
 from study.verdicts import (
     BEST,
     NO_BEST,
@@ -86,14 +75,18 @@ class Compared:
     chance: float | None = None
     verdict: str = NOT_RUN
 
+    def difference(self, measure: str) -> Estimate | None:
+        """Return the difference in "auc" or "accuracy"."""
+        return getattr(self, measure)
+
     @property
     def other(self) -> str:
         """The other's name, where one system is compared with others."""
         return self.name
 
-    def difference(self, measure: str) -> Estimate | None:
-        """Return the difference in "auc" or "accuracy"."""
-        return getattr(self, measure)
+    def sign(self, measure: str) -> int:
+        """Return 1 where A is shown to be better in a measure, -1 where B is, else 0."""
+        return self.shown.get(measure) or 0
 
     @property
     def epochs(self) -> float | None:
@@ -130,11 +123,6 @@ class Corrected:
 
     p_value: float | None
     shown: int
-
-    @property
-    def sign(self) -> int | None:
-        """`shown`, but None where no test is possible or due."""
-        return None if self.p_value is None else self.shown
 
 
 def power_for(difference: Estimate | None, size: float) -> float | None:
@@ -211,6 +199,7 @@ def judge(
     paper: str,
     min_seeds: int | None = None,
     same_images: bool = True,
+    planned: int | None = None,
 ) -> list[Compared]:
     """Correct the tests of a family, and judge "A is better" on each member.
 
@@ -222,7 +211,10 @@ def judge(
         paper: whose claim it is.
         min_seeds: for a verdict; by default what the rules ask for on so many images.
         same_images: whether the test images are those that the paper names.
+        planned: members of the family, by default as many as are given.
     """
+    planned = planned or len(family)
+    rule = {"rules": rules, "paper": paper, "min_seeds": min_seeds, "same_images": same_images}
 
     def is_due(c: Compared) -> bool:
         if not c.seeds or c.no_competitor:
@@ -234,25 +226,23 @@ def judge(
     corrected = {
         name: correct(
             [c.difference(name) if ok else None for c, ok in zip(family, due, strict=True)],
-            level=level,
+            **{"level": level, "planned": planned},
         )
         for name in MEASURES
     }
     judged = []
     for i, c in enumerate(family):
-        shown = {name: found[i].sign for name, found in corrected.items()}
+        p = {name: found[i].p_value for name, found in corrected.items()}
+        shown = {n: None if p[n] is None else found[i].shown for n, found in corrected.items()}
         verdict = on_comparison(
             *(c.difference(on), shown[on]),
-            **{"rules": rules, "paper": paper, "epochs": c.epochs, "size": c.size},
-            **{"one_more": c.one_more.get(on), "same_images": same_images},
-            min_seeds=min_seeds,
+            **{"epochs": c.epochs, "size": c.size, "one_more": c.one_more.get(on)} | rule,
         )
         judged.append(
             replace(
                 c,
-                p={name: found[i].p_value for name, found in corrected.items()},
-                shown=shown,
-                family_size=len(family),
+                **{"p": p, "shown": shown},
+                family_size=planned,
                 chance=None if shown[on] else power_for(c.difference(on), c.size or rules.size[on]),
                 verdict=NO_COMPETITOR if c.no_competitor and verdict not in OPEN else verdict,
             )
@@ -274,10 +264,9 @@ def compare_family(
     compared = []
     for pair in family.pairs:
         a, b = (find_group(groups, side) for side in (pair.a, pair.b))
-        size = lookup(**pair.published, column="auc").fraction if pair.published else None
+        size = pair.published.at("auc").fraction if pair.published else None
         compared.append(Compared(pair.name, pair.title, a, b, pair, **measure(a, b), size=size))
-    rule = {"paper": plan.paper, "min_seeds": plan.min_seeds, "same_images": plan.same_images}
-    return judge(compared, on="auc", rules=rules, level=plan.level, **rule)
+    return judge(compared, on="auc", rules=rules, **dict(plan.rule))
 
 
 @dataclass(frozen=True)
@@ -306,15 +295,11 @@ def judge_gain(
     published: Published,
     *,
     metric: str,
-    rules: Rules,
-    paper: str,
-    min_seeds: int | None = None,
-    same_images: bool = True,
+    **rule: Any,
 ) -> Gain:
-    """Judge a printed gain in "accuracy" or "auc"; the other arguments as for `judge`."""
+    """Judge a printed gain in "accuracy" or "auc"; `rule` as for `verdicts.on_gain`."""
     measured, shown = compared.difference(metric), compared.shown.get(metric)
-    given = {"rules": rules, "paper": paper, "epochs": compared.epochs, "min_seeds": min_seeds}
-    given |= {"one_more": compared.one_more.get(metric), "same_images": same_images}
+    given = {"epochs": compared.epochs, "one_more": compared.one_more.get(metric)} | rule
     verdict = on_gain(published, measured, shown, **given)
     sign = on_comparison(measured, shown, size=published.fraction, **given)
     if compared.no_competitor and compared.verdict not in OPEN:
@@ -325,23 +310,17 @@ def judge_gain(
 
 def judge_gains(compared: Compared, *, plan: Plan, rules: Rules) -> list[Gain]:
     """Judge the gains that the paper prints for a comparison; none if it prints none."""
-    if compared.pair.published is None:
+    if (row := compared.pair.published) is None:
         return []
-    rule = {"rules": rules, "paper": plan.paper, "same_images": plan.same_images}
-    return [
-        judge_gain(
-            *(compared, lookup(**compared.pair.published, column=metric)),
-            **{"metric": metric, "min_seeds": plan.min_seeds} | rule,
-        )
-        for metric in GAINS
-    ]
+    rule = {"rules": rules} | plan.rule.model_dump(exclude={"level"})
+    return [judge_gain(compared, row.at(metric), metric=metric, **rule) for metric in GAINS]
 
 
 OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
 
 
 @dataclass(frozen=True)
-class JudgedCell:
+class CellResult:
     """A cell beside our runs.
 
     Attributes:
@@ -357,7 +336,7 @@ class JudgedCell:
     verdict: str
 
 
-def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[JudgedCell]:
+def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[CellResult]:
     """Put the cells beside our runs.
 
     Args:
@@ -371,9 +350,9 @@ def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list
         one_more = group.estimate("accuracy", one_more_run) if group else None
         verdict = on_number(
             *(cell.published, one_more),
-            **{"rules": rules, "paper": table.plan.paper, "epochs": cell.config.epochs},
+            **{"rules": rules, "paper": table.plan.rule.paper, "epochs": cell.config.epochs},
         )
-        judged.append(JudgedCell(cell, group, one_more, verdict))
+        judged.append(CellResult(cell, group, one_more, verdict))
     return judged
 
 

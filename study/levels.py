@@ -11,7 +11,7 @@ from helpers.metrics.intervals import mean_here, one_more_run
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group
 from study.plans.verdicts import Comparison, Rules
-from study.published import Published, PublishedError, lookup
+from study.published import Published, PublishedError
 from study.verdicts import nearest, on_number
 
 
@@ -44,9 +44,8 @@ def stands_beside(comparison: Comparison, group: Group) -> bool:
 
 def printed_at(comparison: Comparison, dataset: str, measure: str = "accuracy") -> Published | None:
     """Return the published number of a comparison, None if its source has none for this set."""
-    key = {"paper": comparison.paper, "table": comparison.table, "row": comparison.row}
     try:
-        return lookup(**key, column=f"{dataset}/{measure}")
+        return comparison.published.at(f"{dataset}/{measure}")
     except PublishedError as error:
         if "unknown column" not in str(error):
             raise
@@ -77,11 +76,8 @@ def judge_level(
     Returns:
         None where no comparison of the rules speaks of the number, or none is printed.
     """
-    comparisons = [
-        c
-        for c in rules.comparisons
-        if c.judged and (c.paper, c.table, c.row) == (paper, table, row)
-    ]
+    asked = (paper, table, row)
+    comparisons = [c for c in rules.comparisons if c.judged and c.published == asked]
     if not comparisons or (printed := printed_at(comparisons[0], dataset, measure)) is None:
         return None
     there = [
@@ -91,17 +87,17 @@ def judge_level(
     if group:
         here, one_more = (group.estimate(measure, how) for how in (mean_here, one_more_run))
         epochs, same = group.config["epochs"], group.rebuilt is None
-    key = (paper, table, row, f"{dataset}/{measure}")
+    key = (*asked, f"{dataset}/{measure}")
     rule = {"rules": rules, "paper": paper, "epochs": epochs, "same_images": same}
     return Level(key, printed, group, here, one_more, on_number(printed, one_more, **rule))
 
 
 def judge_levels(groups: Sequence[Group], *, datasets: Iterable[str], rules: Rules) -> list[Level]:
     """Judge every printed accuracy that the rules speak of, data set by data set."""
-    rows = dict.fromkeys((c.paper, c.table, c.row) for c in rules.comparisons if c.judged)
+    rows = dict.fromkeys(c.published for c in rules.comparisons if c.judged)
     found = [
-        judge_level(groups, paper=p, table=t, row=r, dataset=dataset, rules=rules)
+        judge_level(groups, **row._asdict(), dataset=dataset, rules=rules)
         for dataset in datasets
-        for p, t, r in rows
+        for row in rows
     ]
     return [level for level in found if level]

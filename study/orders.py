@@ -51,9 +51,11 @@ def order_agreement(ranking: Ranking, *, verified_only: bool = True) -> Agreemen
         if accuracy and not (verified_only and accuracy.published.mark == "M"):
             values[place.system.model] = accuracy.published.fraction
     models = tuple(values)
-    pairs = [p for p in ranking.pairs if p.a in values and p.b in values]
-    signs = [p.shown * np.sign(values[p.a] - values[p.b]) for p in pairs]
-    told_apart = [s for s, p in zip(signs, pairs, strict=True) if values[p.a] != values[p.b]]
+    told_apart = [
+        c.sign("accuracy") * np.sign(values[a] - values[b])
+        for (a, b), c in ranking.pairs.items()
+        if a in values and b in values and values[a] != values[b]
+    ]
     counts = {
         "same": told_apart.count(1),
         "reversed": told_apart.count(-1),

@@ -10,13 +10,13 @@ import numpy as np
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group, find_group
 from study.automl.rows import AutoMLRow
-from study.compare import Compared, Gain, correct, judge, judge_gain, measure
+from study.compare import Compared, Gain, judge, judge_gain, measure
 from study.plans.ranking import (
     START_WORDS,
     Claim,
+    Comparator,
     Plan,
     PublishedAccuracy,
-    System,
     published_accuracies,
 )
 from study.plans.verdicts import Rules
@@ -39,34 +39,13 @@ class Place:
         worst: the worst one.
     """
 
-    system: System
+    system: Comparator
     group: Group | None
     accuracy: Estimate | None = None
     auc: Estimate | None = None
     rank: int | None = None
     best: int | None = None
     worst: int | None = None
-
-
-@dataclass(frozen=True)
-class PairTest:
-    """Two models of a ranking on the same test images; numbers are a less b.
-
-    Attributes:
-        a: model.
-        b: model.
-        seeds: those that both have.
-        accuracy: the difference, None without a common seed.
-        p_value: corrected over all planned pairs of the ranking; None where none can be given.
-        shown: 1 where a is shown to be better, -1 where b is, else 0.
-    """
-
-    a: str
-    b: str
-    seeds: tuple[int, ...] = ()
-    accuracy: Estimate | None = None
-    p_value: float | None = None
-    shown: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,8 +58,7 @@ class Ranking:
         start: "none" or "imagenet".
         places: best mean first, constant networks behind them, then models without runs, in the
             plan's order.
-        pairs: all pairs of ranked models.
-        n_pairs: how many are planned.
+        pairs: all pairs of ranked models, by their names; judged on the accuracy.
         against: the focus against every other.
     """
 
@@ -88,14 +66,18 @@ class Ranking:
     title: str
     start: str
     places: tuple[Place, ...]
-    pairs: tuple[PairTest, ...]
-    n_pairs: int
+    pairs: Mapping[tuple[str, str], Compared]
     against: tuple[Compared, ...]
 
     @property
     def heading(self) -> str:
         """The data set and the start in words."""
         return f"{self.title}, {START_WORDS[self.start]}"
+
+    @property
+    def n_pairs(self) -> int:
+        """How many pairs are planned."""
+        return math.comb(len(self.places), 2)
 
     @property
     def ranked(self) -> tuple[Place, ...]:
@@ -157,7 +139,7 @@ def rank_models(
         rules: how many seeds a verdict needs.
 
     Raises:
-        RankingError: the plan does not hold the data set or the start.
+        PlanError: the plan does not hold the data set or the start.
         ComparisonError: runs of a model saw different data, or two models different test images.
     """
     plan.check(dataset, start)
@@ -165,12 +147,12 @@ def rank_models(
         model: find_group(groups, plan.config(dataset, model, start))
         for model in plan.starts[start]
     }
-    pairs, n_pairs = compare_pairs(found, plan=plan)
+    pairs = compare_pairs(found, plan=plan, rules=rules)
     places = _places(found, pairs, plan)
     others = {model: group for model, group in found.items() if model != plan.focus}
     against = compare_focus(found[plan.focus], others, plan=plan, rules=rules)
     title = plan.datasets[dataset]
-    return Ranking(dataset, title, start, tuple(places), tuple(pairs), n_pairs, tuple(against))
+    return Ranking(dataset, title, start, tuple(places), pairs, tuple(against))
 
 
 def rank_all(groups: Sequence[Group], *, plan: Plan, rules: Rules) -> list[Ranking]:
@@ -182,35 +164,41 @@ def rank_all(groups: Sequence[Group], *, plan: Plan, rules: Rules) -> list[Ranki
     ]
 
 
-def compare_pairs(found: Mapping[str, Group | None], *, plan: Plan) -> tuple[list[PairTest], int]:
-    """Test every pair of models with runs, but constant ones; correct over all planned pairs.
+def compare_pairs(
+    found: Mapping[str, Group | None], *, plan: Plan, rules: Rules
+) -> dict[tuple[str, str], Compared]:
+    """Compare every pair of models with runs, but constant ones; correct over all planned pairs.
 
     Args:
         found: model -> its runs, None where there are none.
         plan: its `level` and `rank_seeds`.
-
-    Returns:
-        The pairs, and how many were planned.
+        rules: see `plans.verdicts.load_rules`.
     """
-    n_pairs = math.comb(len(found), 2)
-    there = [model for model, group in found.items() if group and not group.is_constant]
+    there = {model: group for model, group in found.items() if group and not group.is_constant}
     floor = pooled_scatter(found.values())
-    pairs = []
-    for a, b in itertools.combinations(there, 2):
-        measured = measure(found[a], found[b], floor=floor)
-        named = {name: measured[name] for name in ("seeds", "accuracy") if name in measured}
-        pairs.append(PairTest(a, b, **named))
-    enough = [p.accuracy if len(p.seeds) >= plan.rank_seeds else None for p in pairs]
-    corrected = correct(enough, level=plan.level, planned=n_pairs)
-    tested = [
-        replace(pair, p_value=c.p_value, shown=c.shown)
-        for pair, c in zip(pairs, corrected, strict=True)
-    ]
-    return tested, n_pairs
+    names = list(itertools.combinations(there, 2))
+    compared = judge(
+        [_compared(f"{a} - {b}", there[a], there[b], floor=floor) for a, b in names],
+        **{"on": "accuracy", "rules": rules, "level": plan.level, "paper": plan.paper},
+        **{"min_seeds": plan.rank_seeds, "planned": math.comb(len(found), 2)},
+    )
+    return dict(zip(names, compared, strict=True))
+
+
+def _compared(
+    name: str,
+    a: Group | None,
+    b: Group | None,
+    *,
+    floor: tuple[float, float] | None,
+    title: str = "",
+    size: float | None = None,
+) -> Compared:
+    return Compared(name, title or name, a, b, **measure(a, b, floor=floor), size=size)
 
 
 def _places(
-    found: Mapping[str, Group | None], pairs: Sequence[PairTest], plan: Plan
+    found: Mapping[str, Group | None], pairs: Mapping[tuple[str, str], Compared], plan: Plan
 ) -> list[Place]:
     ranked = {m: group for m, group in found.items() if group and not group.is_constant}
     means = {model: group.accuracy for model, group in ranked.items()}
@@ -240,7 +228,9 @@ def _places(
     )
 
 
-def rank_range(model: str, pairs: Sequence[PairTest], n_models: int) -> tuple[int, int]:
+def rank_range(
+    model: str, pairs: Mapping[tuple[str, str], Compared], n_models: int
+) -> tuple[int, int]:
     """Return the best and the worst rank that the tests leave to a model.
 
     Args:
@@ -248,7 +238,8 @@ def rank_range(model: str, pairs: Sequence[PairTest], n_models: int) -> tuple[in
         pairs: all pairs of the ranking.
         n_models: models with runs.
     """
-    own = [p.shown if p.a == model else -p.shown for p in pairs if model in (p.a, p.b)]
+    signs = {names: c.sign("accuracy") for names, c in pairs.items() if model in names}
+    own = [sign if names[0] == model else -sign for names, sign in signs.items()]
     return 1 + own.count(-1), n_models - own.count(1)
 
 
@@ -277,11 +268,7 @@ def compare_focus(
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
     printed, floor = printed or {}, pooled_scatter((focus, *others.values()))
     compared = [
-        Compared(
-            *(name, titles[name], focus, group),
-            **measure(focus, group, floor=floor),
-            size=printed.get(name),
-        )
+        _compared(name, focus, group, floor=floor, title=titles[name], size=printed.get(name))
         for name, group in others.items()
     ]
     return judge(compared, on="accuracy", rules=rules, level=plan.level, paper=plan.paper)
@@ -301,14 +288,18 @@ def compare_as_published(
         for model in plan.as_published
     }
     sizes = {model: printed_difference(model, dataset=dataset, plan=plan) for model in others}
-    printed = {model: size.value for model, size in sizes.items() if size and size.verified}
+    printed = {
+        model: size.published.value
+        for model, size in sizes.items()
+        if size and size.published.may_carry_verdict
+    }
     return compare_focus(focus, others, plan=plan, rules=rules, printed=printed)
 
 
 # --- published values ----------------------------------------------------------------------------
 
 
-def primary(system: System, dataset: str, start: str) -> PublishedAccuracy | None:
+def primary(system: Comparator, dataset: str, start: str) -> PublishedAccuracy | None:
     """Return the published accuracy that stands beside a model in a ranking, None if there is none.
 
     The first row of the plan that may stand in this ranking; failing that, the first one.
@@ -325,29 +316,12 @@ class PrintedDifference:
     Attributes:
         focus: the focus's value.
         other: the other's.
+        published: focus less other as a published value, in shares; marked M if one of them is.
     """
 
     focus: PublishedAccuracy
     other: PublishedAccuracy
-
-    @property
-    def value(self) -> float:
-        """Focus less other, in shares; printed values have at most four decimals, and so has it."""
-        return round(self.focus.published.fraction - self.other.published.fraction, 6)
-
-    @property
-    def verified(self) -> bool:
-        """Whether neither value is marked M."""
-        return "M" not in (self.focus.published.mark, self.other.published.mark)
-
-    @property
-    def published(self) -> Published:
-        """The difference as a published value."""
-        return replace(
-            self.focus.published,
-            **{"value": self.value, "printed": f"{self.value:g}", "unit": "fraction"},
-            mark=self.focus.published.mark if self.verified else "M",
-        )
+    published: Published
 
 
 def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDifference | None:
@@ -360,7 +334,13 @@ def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDiffer
     """
     focus = primary(plan.systems[plan.focus], dataset, "imagenet")
     other = primary(plan.systems[model], dataset, "none")
-    return None if focus is None or other is None else PrintedDifference(focus, other)
+    if focus is None or other is None:
+        return None
+    a, b = focus.published, other.published
+    value = round(a.fraction - b.fraction, 6)  # of at most four printed decimals each
+    found = {"value": value, "printed": f"{value:g}", "unit": "fraction"}
+    mark = "M" if "M" in (a.mark, b.mark) else a.mark
+    return PrintedDifference(focus, other, replace(a, **found, mark=mark))
 
 
 def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:
@@ -414,12 +394,10 @@ def judge_claim(claim: Claim, against: Sequence[Compared]) -> JudgedClaim:
 
 
 @dataclass(frozen=True)
-class Results:
+class Table3:
     """Everything that the tables show, compared once.
 
     Attributes:
-        plan: see `plans.ranking.load_plan`.
-        rules: see `plans.verdicts.load_rules`.
         rankings: all planned ones, also those without runs.
         as_published: the paper's own comparison, by data set.
         automl: AutoML systems, published and open ones (`automl.rows.automl_rows`).
@@ -497,7 +475,7 @@ class Results:
 
 def rank_everything(
     groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
-) -> Results:
+) -> Table3:
     """Make all rankings and comparisons of the plan.
 
     Args:
@@ -512,6 +490,6 @@ def rank_everything(
         for dataset in plan.datasets
     }
     rankings = tuple(rank_all(groups, **rule))
-    return Results(
+    return Table3(
         plan, rules, rankings, published, tuple(automl), tuple(outside_plan(groups, plan))
     )

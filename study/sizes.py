@@ -21,18 +21,20 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import model_validator
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.files import read_yaml, reading
 from helpers.models.counting import count_parameters
 from helpers.models.registry import build_model
 from helpers.models.zoo.timm_models import TIMM_MODELS
-from helpers.paths import repo_root
+from study.plans.form import Form, Several, params_file, read_plan
 from study.published import Published, last_digit, rounding
+from study.verdicts import MATCH, NO_MATCH, NO_VERDICT, NOT_RUN, UNVERIFIED
 
 _WRITTEN_ANEW = ("medmamba_", "medvit_", "vmamba_")
 # Where a source does not say: the classes of OrganMNIST, the most of paper B's six sets.
@@ -45,8 +47,7 @@ def is_comparator(model: str) -> bool:
     return model in TIMM_MODELS or model.startswith(_WRITTEN_ANEW)
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Form):
     """A place that prints sizes, and how it counts.
 
     Attributes:
@@ -61,8 +62,8 @@ class Source:
     """
 
     title: str
-    paper: str
-    table: str
+    paper: str = ""
+    table: str = ""
     num_classes: int = NUM_CLASSES
     params: str = "params"
     macs: str = "macs"
@@ -70,8 +71,7 @@ class Source:
     merged: bool = False
 
 
-@dataclass(frozen=True)
-class PrintedSize:
+class PrintedSize(Form):
     """One row of a source that speaks of one of our models.
 
     Attributes:
@@ -89,24 +89,22 @@ class PrintedSize:
     note: str = ""
 
 
-class SizesError(ValueError):
-    """The file of printed sizes is not in order."""
+class _PrintedSizes(Form):
+    sources: dict[str, Source]
+    rows: Several[PrintedSize]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_their_sources(cls, content: dict[str, Any]) -> dict[str, Any]:
+        sources = content["sources"]
+        rows = [row | {"source": sources[row["source"]]} for row in content["rows"]]
+        return content | {"rows": rows}
 
 
 @cache
 def printed_sizes(path: Path | None = None) -> tuple[PrintedSize, ...]:
-    """Return the rows of `params/sizes.yaml`.
-
-    Raises:
-        SizesError: a key is missing or unknown, or a row names no source.
-    """
-    path = path or repo_root() / "params" / "sizes.yaml"
-    with reading(path, SizesError):
-        content = read_yaml(path)
-        sources = {name: Source(**entry) for name, entry in content["sources"].items()}
-        return tuple(
-            PrintedSize(**entry | {"source": sources[entry["source"]]}) for entry in content["rows"]
-        )
+    """Return the rows of `params/sizes.yaml`; errors as of `read_plan`."""
+    return read_plan(_PrintedSizes, path or params_file("sizes.yaml")).rows
 
 
 _ATEN = torch.ops.aten
@@ -223,6 +221,33 @@ def matches(count: float, printed: Published, *, up_to: float | None = None) -> 
         raise ValueError(f"{printed.printed!r} ({printed.source}) cannot be compared.")
     above = low is None or (count if up_to is None else up_to) >= low - slack
     return above and (high is None or count <= high + slack)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A count beside a printed number, both in the unit of the print.
+
+    Attributes:
+        count: ours, None if not counted.
+        published: the printed one, None if there is none.
+        up_to: the count by another way that the source leaves open, None where it says its own.
+    """
+
+    count: float | None
+    published: Published | None
+    up_to: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """`MATCH`, `NO_MATCH`, `NOT_RUN`, `UNVERIFIED`, or "" where no number is printed."""
+        if self.count is None:
+            return NOT_RUN
+        printed = self.published
+        if printed is None or (printed.low is None and printed.high is None):
+            return NO_VERDICT
+        if printed.mark == "M":
+            return UNVERIFIED
+        return MATCH if matches(self.count, printed, up_to=self.up_to) else NO_MATCH
 
 
 def giga_macs(model: str, *, num_classes: int, image_size: int) -> tuple[float, float]:

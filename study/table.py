@@ -8,13 +8,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
 from helpers.files import guarded
-from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.published import Published
 
@@ -218,10 +217,16 @@ class Table:
 
     def where(self, **wanted: Any) -> "Table":
         """Return the rows that have these values, as a table of its own."""
-        kept = self.frame
+        if self.frame.empty:  # it may lack the columns
+            return self
+        kept = pd.Series(True, index=self.frame.index)
         for name, value in wanted.items():
-            kept = kept if kept.empty else kept[kept[name] == value]
-        return replace(self, frame=kept)
+            kept &= self.frame[name] == value
+        return self.keep(kept)
+
+    def keep(self, kept: pd.Series) -> "Table":
+        """Return the rows that are marked, bool (rows,), as a table of its own."""
+        return replace(self, frame=self.frame[kept])
 
     def csv(self, *, float_format: str = "%.4f") -> str:
         """Return the whole frame as CSV, numbers with four decimals unless told otherwise."""
@@ -273,20 +278,17 @@ def _typed(cells: pd.Series) -> pd.Series:
 # --- around tables -------------------------------------------------------------------------------
 
 
-def mean_sd(values: Sequence[float | None], *, scale: float = 1, digits: int = 3) -> str:
-    """Write mean ± sd (ddof = 1) of single seeds."""
-    found = aggregate_seeds(list(values))
-    if found["mean"] is None:
-        return "undefined"
-    return deviation(found["mean"], found["sd"], spec=f".{digits}f", scale=scale)
-
-
 def as_percent(published: Published) -> str:
     """Write a published share in percent with the digits that were printed."""
-    if published.unit != "fraction" or published.value is None:
-        return published.printed
-    decimals = len(published.printed.partition(".")[2])
-    return f"{100 * published.value:.{max(decimals - 2, 0)}f}"
+    return percent_as_printed(published.printed, published.unit)
+
+
+def percent_as_printed(printed: str, unit: str) -> str:
+    """Write a printed share in percent; what is no plain number of unit 1 stays as it is."""
+    if unit != "fraction" or not printed.replace(".", "", 1).isdigit():
+        return printed
+    decimals = len(printed.partition(".")[2])
+    return f"{100 * float(printed):.{max(decimals - 2, 0)}f}"
 
 
 def folded(summary: str, content: str) -> str:
@@ -312,11 +314,37 @@ def origin(groups: Sequence[Group]) -> str:
     return f"{count}; " + "; ".join(f"{k}: {', '.join(sorted(set(v)))}" for k, v in listed.items())
 
 
+def made_from(groups: Sequence[Group]) -> str:
+    """Say which command made a block, and from which runs."""
+    made = origin(groups)
+    return f"Made by `{COMMAND}` from {made[0].lower()}{made[1:]}."
+
+
+class Pages(NamedTuple):
+    """What is generated of a subject.
+
+    Attributes:
+        files: name -> content, in `results/tables`; none while nothing is measured.
+        block: on `results/README.md`.
+    """
+
+    files: dict[str, str]
+    block: str
+
+
 def joined(*parts: "str | Table") -> str:
     """Return texts and tables as one markdown text."""
     return "\n\n".join(part if isinstance(part, str) else part.markdown() for part in parts)
 
 
-def page(title: str, intro: str, groups: Sequence[Group], sections: Iterable["str | Table"]) -> str:
-    """Write a page of tables: title, what to know, where the numbers come from, sections."""
-    return joined(MADE, f"# {title}", intro, f"{origin(groups)}.", *sections) + "\n"
+def page(title: str, *sections: "str | Table", of: Sequence[Group] | None = None) -> str:
+    """Write a page of tables: title, what to know, sections.
+
+    Args:
+        title: its heading.
+        sections: what to know, then texts and tables.
+        of: the runs that it is made from, said after what to know; None where none are.
+    """
+    first, *others = sections
+    said = [] if of is None else [f"{origin(of)}."]
+    return joined(MADE, f"# {title}", first, *said, *others) + "\n"

@@ -5,6 +5,7 @@ import math
 from helpers.config import RunConfig, make_config
 from helpers.metrics.scores import Estimate
 from study.compare import Compared
+from study.table import number, p_value
 
 
 def protocol_text(config: RunConfig) -> str:
@@ -19,21 +20,9 @@ def protocol_text(config: RunConfig) -> str:
     return ", ".join([config.model, config.recipe, *departures])
 
 
-def interval_text(difference: Estimate | None, *, scale: float = 1, digits: int = 3) -> str:
-    """Write a difference with its interval: "+0.004 (-0.021 to +0.029)"."""
-    if difference is None:
-        return ""
-    values = (difference.value, difference.low, difference.high)
-    if None in values:
-        return signed(scale * difference.value, digits=digits)
-    value, low, high = (signed(scale * v, digits=digits) for v in values)
-    return f"{value} ({low} to {high})"
-
-
 def signed(value: float, *, digits: int = 3) -> str:
     """Write a difference with its sign; what rounds to zero has none."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text
+    return number(value, spec=f"+.{digits}f")
 
 
 def sentence(compared: Compared) -> str:
@@ -65,8 +54,9 @@ def excluded_effect(difference: Estimate) -> float:
     return math.ceil(100 * max(-difference.low, difference.high) - 1e-9) / 100
 
 
-def p_text(p_value: float | None) -> str:
+def p_text(p: float | None) -> str:
     """Write a p value: "p = 0.012", "p < 0.001"."""
-    if p_value is None:
+    if p is None:
         return "no p"
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    written = p_value(p)
+    return f"p {written}" if written[0] == "<" else f"p = {written}"

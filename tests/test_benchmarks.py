@@ -20,10 +20,9 @@ from study.tables.speed import (
     Speed,
     SpeedError,
     load_records,
-    readme_speed,
     record_path,
     save_record,
-    speed_files,
+    speed_pages,
 )
 
 CASE = training.Case(training.SMALL, 28, 4)
@@ -278,11 +277,11 @@ def test_bad_records_say_what_to_do(tmp_path):
 
 
 def test_tables_are_made_from_the_records_alone(tmp_path):
-    assert speed_files(root=tmp_path) == {}
-    assert readme_speed(root=tmp_path) == NOT_MEASURED
+    assert speed_pages(root=tmp_path).files == {}
+    assert speed_pages(root=tmp_path).block == NOT_MEASURED
     save_record(record(), root=tmp_path)
-    (page,) = speed_files(root=tmp_path).values()
-    block = readme_speed(root=tmp_path)
+    (page,) = speed_pages(root=tmp_path).files.values()
+    block = speed_pages(root=tmp_path).block
     line = "| loop | 0.960 x | 0.900 to 0.970 | at least 0.95 | met |"
     assert line in page and line in block
     assert block.index("1 of 1 targets met.") < block.index("<details>") < block.index(line)
@@ -292,15 +291,17 @@ def test_tables_are_made_from_the_records_alone(tmp_path):
     assert "a step's memory not kept" in block
     kept = {"malloc": {"MALLOC_TRIM_THRESHOLD_": "1"}}
     save_record(record(env=record().env | kept), root=tmp_path)
-    assert "a step's memory kept by glibc" in readme_speed(root=tmp_path)
+    assert "a step's memory kept by glibc" in speed_pages(root=tmp_path).block
     assert (
         "Not measured yet: scan, augmentation, stages, heads, prediction, metrics, evidence."
         in block
     )
     for name in BENCHMARKS:
         save_record(record(name), root=tmp_path)
-    assert "Not measured yet" not in readme_speed(root=tmp_path)
-    assert speed_table.speed_files(root=tmp_path)["speed.md"].count("\n## ") == len(BENCHMARKS)
+    assert "Not measured yet" not in speed_pages(root=tmp_path).block
+    assert speed_table.speed_pages(root=tmp_path).files["speed.md"].count("\n## ") == len(
+        BENCHMARKS
+    )
 
 
 def test_a_small_network_trains_every_parameter():

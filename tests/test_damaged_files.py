@@ -22,9 +22,10 @@ from helpers.runs.experiment import save_weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
 from helpers.training.loop import _State
 from study.claims.ledger import ClaimsError, load_claims
-from study.costs.store import Store
+from study.costs.store import EfficiencyError, Store
 from study.maps.scores import load_scores, save_scores
 from study.plans import automl, comparisons, costs, maps, ranking, verdicts
+from study.plans.form import PlanError
 from study.published import PublishedError, _read
 from study.tables import leakage, speed
 from tests.fabricated import fabricate_run
@@ -194,7 +195,7 @@ def test_measurements(tmp_path):
         part["rows"] = part["rows"][:1]
     path = tmp_path / source.name
     path.write_text(json.dumps(content))
-    survive(path, lambda: Store.read(path), costs.EfficiencyError)
+    survive(path, lambda: Store.read(path), EfficiencyError)
 
 
 def test_speeds(tmp_path):
@@ -242,12 +243,12 @@ def test_published_and_claims(tmp_path):
 @pytest.mark.parametrize(
     ("name", "read", "error", "n"),
     [
-        ("verdicts", verdicts.load_rules, verdicts.RulesError, 400),
-        ("localisation", maps.load_plan, ValueError, 400),
-        ("automl", automl.load_plan, automl.AutoMLError, 400),
-        ("efficiency", costs.load_plan, costs.EfficiencyError, 200),
-        ("comparisons", comparisons.load_plan, comparisons.ComparisonError, 200),
-        ("ranking", ranking.load_plan, ranking.RankingError, 200),
+        ("verdicts", verdicts.load_rules, PlanError, 400),
+        ("localisation", maps.load_plan, PlanError, 400),
+        ("automl", automl.load_plan, PlanError, 400),
+        ("efficiency", costs.load_plan, PlanError, 200),
+        ("comparisons", comparisons.load_plan, PlanError, 200),
+        ("ranking", ranking.load_plan, PlanError, 200),
         ("tuning_fitting", tuning.load_tuning, ConfigError, 200),
     ],
 )

@@ -46,7 +46,7 @@ def automl_rows(runs: Sequence[Run] | None = None, plan: Plan | None = None) -> 
         AutoMLRow(entry.name, None, published=_published(entry.name), reason=entry.reason)
         for entry in plan.not_run
     ]
-    for system in plan.image_sizes:
+    for system in plan.systems:
         groups = group_runs(run for run in runs if run.config["model"] == system)
         budget = plan.config(plan.datasets[0], system, plan.seeds[0]).budget
         measured = {group.dataset: group for group in groups}

@@ -49,10 +49,14 @@ from helpers.runs.store import (
 from helpers.terminal import escape_unshowable
 from helpers.training.inference import EVALUATION_BATCH, as_tensor, prepare
 from helpers.training.seeds import default_device, environment, git_state
-from study.plans.automl import METRIC, AutoMLConfig, AutoMLError, Plan, automl_root, load_plan
+from study.plans.automl import METRIC, AutoMLConfig, Plan, automl_root, load_plan
 
 SELECTION_RULE = "lowest log loss on the validation split of all trials; not trained again"
 Predict = Callable[[np.ndarray], np.ndarray]
+
+
+class AutoMLError(ValueError):
+    """A search found nothing, or may not begin."""
 
 
 class Features:
@@ -393,7 +397,7 @@ def list_automl_runs(plan: Plan | None = None) -> list[Run]:
     runs = []
     for run in list_runs(automl_root()):
         config = run.config
-        if config["model"] not in plan.image_sizes or run.record["data"]["phantom"]:
+        if config["model"] not in plan.systems or run.record["data"]["phantom"]:
             continue
         planned = plan.config(config["dataset"], config["model"], config["seed"])
         if planned.to_dict() == run.record["config"]:
@@ -432,7 +436,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             for seed in options.seed or plan.seeds
             for dataset in options.dataset or plan.datasets
-            for system in options.system or plan.image_sizes
+            for system in options.system or plan.systems
         ]
         seen: dict[tuple[str, str], Features] = {}
         for config in configs:

@@ -13,12 +13,11 @@ from helpers.runs.groups import Group, find_group
 from study.costs.store import Store
 from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, Plan, Target
 from study.plans.ranking import load_plan as load_ranking_plan
-from study.published import Published, lookup
-from study.sizes import count_sizes, matches
-from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NO_VERDICT, NOT_RUN
+from study.published import lookup
+from study.sizes import Counted, count_sizes
+from study.verdicts import INCONCLUSIVE, MET, MISSED, NOT_RUN
 
 DATASETS = {"breastmnist": "BreastMNIST", "pneumoniamnist": "PneumoniaMNIST"}
-STARTS = {"none": "from scratch", "imagenet": "from ImageNet weights"}
 # The one protocol of Table 3 first; where it was not run, the one that is in the README's status.
 RECIPES = ("ranking", "common")
 
@@ -40,7 +39,7 @@ FIG14 = (
 
 
 @dataclass(frozen=True)
-class JudgedTarget:
+class TargetResult:
     """A target at one batch size.
 
     Attributes:
@@ -67,82 +66,49 @@ def judge_target(ratio: Estimate | None, at_most: float) -> str:
     return MISSED if ratio.low > at_most else INCONCLUSIVE
 
 
-def judge_targets(store: Store, plan: Plan) -> list[JudgedTarget]:
+def judge_targets(store: Store, plan: Plan) -> list[TargetResult]:
     """Judge all targets, for one image and for many at a time."""
     found = []
     for target in plan.targets:
-        for batch_size in (plan.latency_batch, plan.throughput_batch):
-            ratio = store.ratio(
-                target.time, target.of, image_size=plan.image_size, batch_size=batch_size
-            )
+        for place in (plan.latency, plan.throughput):
+            ratio = store.ratio(target.time, target.of, **place)
             verdict = judge_target(ratio, target.at_most)
-            found.append(JudgedTarget(target, batch_size, ratio, verdict))
+            found.append(TargetResult(target, place["batch_size"], ratio, verdict))
     return found
 
 
-@dataclass(frozen=True)
-class Size:
+@dataclass(frozen=True, kw_only=True)
+class Size(Counted):
     """A published size beside the counted one.
 
     Attributes:
         table: of paper B.
         row: system there.
-        quantity: "params" or "flops" (which are multiply-accumulates).
+        quantity: "params" or "flops" (which are multiply-accumulates); for these `up_to` counts
+            normalisation, which the paper may or may not have counted.
         model: network that stands for it here.
-        published: as printed.
-        counted: ours, None if not counted.
-        norm_macs: multiply-accumulates of normalisation, which the paper may or may not have
-            counted; 0 for parameters.
     """
 
     table: str
     row: str
     quantity: str
     model: str
-    published: Published
-    counted: int | None
-    norm_macs: int = 0
-
-    @property
-    def in_unit(self) -> float | None:
-        """The count in the unit of the published value."""
-        return None if self.counted is None else self.counted / self._scale
-
-    @property
-    def with_norms(self) -> float | None:
-        """The count with normalisation, in the same unit; None for parameters."""
-        if self.counted is None or not self.norm_macs:
-            return None
-        return (self.counted + self.norm_macs) / self._scale
-
-    @property
-    def _scale(self) -> float:
-        return {"M": 1e6, "G": 1e9}[self.published.unit]
-
-    @property
-    def verdict(self) -> str:
-        """Whether our count is the printed one (`sizes.matches`); "" where none is printed."""
-        if self.in_unit is None:
-            return NOT_RUN
-        if self.published.low is None and self.published.high is None:
-            return NO_VERDICT
-        same = matches(self.in_unit, self.published, up_to=self.with_norms)
-        return MATCH if same else NO_MATCH
 
 
 def published_sizes(store: Store, plan: Plan) -> list[Size]:
     """Return the rows of Table 4 and Fig. 14 beside our counts."""
     found = []
     for table, row, quantity, model in (*TABLE4, *FIG14):
-        published = lookup(paper="B", table=table, row=row, column=quantity)
-        counts = store.row("sizes", model=model)
-        key = "macs" if quantity == "flops" else "params"
-        counted, norms = (None if counts is None else counts[key]), 0
-        if quantity == "flops":
-            norms = count_sizes(
-                model, num_classes=plan.num_classes, image_size=plan.image_size
-            ).norm_macs
-        found.append(Size(table, row, quantity, model, published, counted, norms))
+        about = {"table": table, "row": row, "quantity": quantity, "model": model}
+        about["published"] = lookup(paper="B", table=table, row=row, column=quantity)
+        counts, count, up_to = store.row("sizes", model=model), None, None
+        if counts and quantity == "params":
+            count = counts["params"] / 1e6
+        elif counts:
+            size = {"num_classes": plan.num_classes, "image_size": plan.image_size}
+            count = counts["macs"] / 1e9
+            up_to = (counts["macs"] + count_sizes(model, **size).norm_macs) / 1e9
+        found.append(Size(**about, count=count, up_to=up_to))
     return found
 
 
@@ -204,9 +170,7 @@ def cost_of(store: Store, plan: Plan, model: str, cost: str) -> float | None:
         row = store.row("sizes", model=model)
         return None if row is None else row[cost] / {"params": 1e6, "macs": 1e9}[cost]
     form = EAGER if cost == "latency" else ONNX
-    times = store.times(
-        Candidate(model, form), image_size=plan.image_size, batch_size=plan.latency_batch
-    )
+    times = store.times(Candidate(model, form), **plan.latency)
     return None if times is None else 1000 * times.median
 
 
@@ -338,20 +302,12 @@ def int8_findings(store: Store) -> list[Int8]:
 def times_frame(stores: Sequence[Store], plan: Plan) -> pd.DataFrame:
     """Return all times as a flat table: one line a device, size, batch, network and form."""
     reference = Candidate(plan.reference, EAGER)
-    places = [
-        {"image_size": image_size, "batch_size": batch_size}
-        for image_size, batch_size in (
-            (plan.image_size, plan.latency_batch),
-            (plan.image_size, plan.throughput_batch),
-            (plan.small_size, plan.latency_batch),
-        )
-    ]
     candidates = [Candidate(model, form) for model in plan.models for form in BACKENDS]
     rows = [
         _timed_row(store, candidate, reference, place)
         for store in stores
         for candidate in candidates
-        for place in places
+        for place in (plan.latency, plan.throughput, plan.small_latency)
         if store.times(candidate, **place) is not None
     ]
     return pd.DataFrame(rows)

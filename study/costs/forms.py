@@ -25,7 +25,6 @@ from helpers.paths import write_atomically
 
 # The operator set of torch's own exporter: it writes others by converting its graph.
 OPSET = 18
-EXPORTER = "torch.onnx.export(dynamo=True)"
 TOLERANCE = 1e-4
 # Logits of an untrained network may be so small that the tolerance would pass any numbers; so the
 # difference must also be small beside the largest logit.

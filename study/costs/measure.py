@@ -350,34 +350,25 @@ def measure_times(store: Store, plan: Plan, *, threads: int, device: torch.devic
     forms = _FORMS[device.type]
     exportable = {row["model"] for row in store.rows("exports") if row["reason"] is None}
     everything = [(model, form) for model in plan.main for form in forms]
-    shared = {"threads": threads, "device": device}
 
-    def timed(group: str, kind: str, candidates: Sequence[tuple[str, str]], **options: int) -> None:
+    def timed(group: str, kind: str, candidates: Sequence[tuple[str, str]], **place: int) -> None:
         print(f"times: {group}", flush=True)
-        time_group(
-            *(store, plan),
-            group=group,
-            candidates=candidates,
-            rounds=plan.rounds[kind],
-            **options,
-            **shared,
-        )
+        options = {"rounds": plan.rounds[kind], "threads": threads, "device": device} | place
+        time_group(store, plan, group=group, candidates=candidates, **options)
 
-    one, many = plan.latency_batch, plan.throughput_batch
-    size, small = plan.image_size, plan.small_size
-    timed("main latency", "main_latency", everything, image_size=size, batch_size=one)
-    timed("main throughput", "main_throughput", everything, image_size=size, batch_size=many)
-    timed("small latency", "small_latency", everything, image_size=small, batch_size=one)
+    timed("main latency", "main_latency", everything, **plan.latency)
+    timed("main throughput", "main_throughput", everything, **plan.throughput)
+    timed("small latency", "small_latency", everything, **plan.small_latency)
     for start in range(0, len(plan.others), plan.others_per_group):
         models = plan.others[start : start + plan.others_per_group]
         eager = [(model, EAGER) for model in (plan.reference, *models)]
         graphs = [(m, ONNX) for m in models if m in exportable and ONNX in forms]
         name = f"others {start // plan.others_per_group + 1}"
-        timed(f"{name} latency", "others_latency", eager + graphs, image_size=size, batch_size=one)
-        timed(f"{name} throughput", "others_throughput", eager, image_size=size, batch_size=many)
+        timed(f"{name} latency", "others_latency", eager + graphs, **plan.latency)
+        timed(f"{name} throughput", "others_throughput", eager, **plan.throughput)
     pair = [(model, EAGER) for model in plan.claimed]
-    timed("claimed latency", "claimed_latency", pair, image_size=size, batch_size=one)
-    timed("claimed throughput", "claimed_throughput", pair, image_size=size, batch_size=many)
+    timed("claimed latency", "claimed_latency", pair, **plan.latency)
+    timed("claimed throughput", "claimed_throughput", pair, **plan.throughput)
 
 
 # --- the command line ----------------------------------------------------------------------------

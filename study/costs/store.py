@@ -13,7 +13,7 @@ from helpers.metrics.scores import Estimate
 from helpers.paths import results_root
 from study.costs.timing import Times, ratio
 from study.measurements import open_record, save_record
-from study.plans.costs import Candidate, EfficiencyError
+from study.plans.costs import Candidate
 
 SCHEMA = 1
 # Phase -> what each of its rows holds.
@@ -40,9 +40,13 @@ def store_path(device: str, threads: int) -> Path:
     return folder() / f"{name}.json"
 
 
-def stored_paths() -> list[Path]:
-    """Return the files there are, CPU first."""
-    return sorted(folder().glob("*.json"))
+def load_stores() -> list["Store"]:
+    """Return the measurements of all devices, CPU first."""
+    return [Store.read(path) for path in sorted(folder().glob("*.json"))]
+
+
+class EfficiencyError(ValueError):
+    """The stored measurements are not in order."""
 
 
 @dataclass

@@ -64,16 +64,23 @@ class Measured:
         """The layer of the plain network."""
         return self.networks[PLAIN].axes["rows"][-1]
 
-    def mean(self, network: str, row: str, *, view: str, measure: str, method: str = METHOD):
-        """Return the mean of a layer of a network with its interval."""
-        scores = self.networks[network]
-        cell = scores.of(view=view, row=row, method=method, measure=measure)
-        return summarise(cell, groups=scores.groups)
+    def cell(
+        self, network: str, row: str, *, measure: str, view: str = CROPS, method: str = METHOD
+    ) -> np.ndarray:
+        """Return the scores (seeds, images) of a layer of a network."""
+        return self.networks[network].of(view=view, row=row, method=method, measure=measure)
 
-    def control_mean(self, row: str, *, view: str, measure: str) -> MeanScore:
-        """Return the mean of a control of the input with its interval."""
-        cell = self.controls.of(view=view, row=row, method="input", measure=measure)
-        return summarise(cell[0], groups=self.controls.groups)
+    def control(self, row: str, *, measure: str, view: str = CROPS) -> np.ndarray:
+        """Return the scores (images,) of a control of the input."""
+        return self.controls.of(view=view, row=row, method="input", measure=measure)[0]
+
+    def mean(self, network: str, row: str, **where: str) -> MeanScore:
+        """Return the mean of a `cell` with its interval."""
+        return summarise(self.cell(network, row, **where), groups=self.networks[network].groups)
+
+    def control_mean(self, row: str, **where: str) -> MeanScore:
+        """Return the mean of a `control` with its interval."""
+        return summarise(self.control(row, **where), groups=self.controls.groups)
 
 
 @dataclass(frozen=True)
@@ -172,51 +179,33 @@ def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
 
 
 def _against(measured: Measured, plan: Plan, layer: str) -> dict[str, ScoreDifference]:
-    def cell(network: str) -> np.ndarray:
-        return measured.networks[network].of(
-            view=CROPS, row=layer, method=METHOD, measure=plan.primary
-        )
-
-    groups = measured.controls.groups
-    controls = {
-        row: measured.controls.of(view=CROPS, row=row, method="input", measure=plan.primary)[0]
-        for row in (CHANCE, *plan.input_controls)
-    }
-    controls |= {network: cell(network) for network in UNTAUGHT}
-    return {name: difference(cell(TRAINED), c, groups=groups) for name, c in controls.items()}
+    of, groups = {"measure": plan.primary}, measured.controls.groups
+    controls = {row: measured.control(row, **of) for row in (CHANCE, *plan.input_controls)}
+    controls |= {network: measured.cell(network, layer, **of) for network in UNTAUGHT}
+    own = measured.cell(TRAINED, layer, **of)
+    return {name: difference(own, control, groups=groups) for name, control in controls.items()}
 
 
 def progression(measured: Measured, plan: Plan) -> list[SignFinding]:
     """Judge the progression from ContextGate to SpectralFlow: nearer the lesion, more focused."""
-    scores = measured.networks[TRAINED]
-
-    def cell(layer: str, measure: str) -> np.ndarray:
-        return scores.of(view=CROPS, row=layer, method=METHOD, measure=measure)
-
     gate, last = FIRST_LAYERS["gate"], FIRST_LAYERS["last"]
+    nearer, wider = (
+        [measured.cell(TRAINED, layer, measure=name) for layer in (last, gate)]
+        for name in (plan.primary, "half_area")
+    )
     pairs = {
-        "energy in the box: second SpectralFlow - ContextGate": (
-            cell(last, plan.primary),
-            cell(gate, plan.primary),
-        ),
-        "half-energy area: ContextGate - second SpectralFlow": (
-            cell(gate, "half_area"),
-            cell(last, "half_area"),
-        ),
+        "energy in the box: second SpectralFlow - ContextGate": nearer,
+        "half-energy area: ContextGate - second SpectralFlow": wider[::-1],
     }
-    differences = {t: difference(a, b, groups=scores.groups) for t, (a, b) in pairs.items()}
-    return _signed(differences, plan)
+    groups = measured.networks[TRAINED].groups
+    return _signed({t: difference(a, b, groups=groups) for t, (a, b) in pairs.items()}, plan)
 
 
 def beside_plain(measured: Measured, plan: Plan) -> ScoreDifference:
     """Return energy in the box: second SpectralFlow minus a plain ResNet-18's last map."""
-    a = measured.networks[TRAINED].of(
-        view=CROPS, row=FIRST_LAYERS["last"], method=METHOD, measure=plan.primary
-    )
-    b = measured.networks[PLAIN].of(
-        view=CROPS, row=measured.last_plain, method=METHOD, measure=plan.primary
-    )
-    return difference(a, b, groups=measured.controls.groups)
+    ours = measured.cell(TRAINED, FIRST_LAYERS["last"], measure=plan.primary)
+    plain = measured.cell(PLAIN, measured.last_plain, measure=plan.primary)
+    return difference(ours, plain, groups=measured.controls.groups)
 
 
 def focus_findings(plan: Plan) -> list[FocusFinding]:

@@ -8,7 +8,7 @@ of the runs, reading them neither.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ from helpers.training.inference import prepare
 from helpers.training.seeds import environment, git_state
 from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, save_scores
 from study.plans.maps import Network, Plan, Study, load_plan
+
+# (row, method) -> maps (N, h, w).
+_Maps = dict[tuple[str, str], np.ndarray]
+
 
 # --- measuring -----------------------------------------------------------------------------------
 
@@ -126,40 +130,14 @@ def measure_network(
         the layers' names and titles.
     """
     layers = stage_layers(model, image_size=image_size)
-    names, methods = list(layers.values()), plan.methods
+    names = list(layers.values())
 
-    def maps_of(images: np.ndarray, labels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+    def maps_of(images: np.ndarray, labels: np.ndarray) -> _Maps:
         pixels = prepare(_tensor(images), image_size, form)
-        return explain(model, pixels, layers=names, classes=labels, methods=methods)
+        return explain(model, pixels, layers=names, classes=labels, methods=plan.methods)
 
-    cells = [(layer, method) for layer in names for method in methods]
-    val_maps = maps_of(val.images, val.labels)
-    val_masks = boxes.box_masks(val.boxes, val.images.shape[1])
-    best = {
-        cell: boxes.best_threshold(upsample(val_maps[cell], val.images.shape[1:3]), val_masks)[0]
-        for cell in cells
-    }
-    values = {}
-    empty = {}
-    for name, views in _views(test, plan.crop).items():
-        maps = [maps_of(view.images, test.labels) for view in views]
-        for cell in cells:
-            values[name, *cell] = _average(
-                [_measured(v, m[cell], plan, best[cell]) for v, m in zip(views, maps, strict=True)]
-            )
-            if name == WHOLE:
-                empty[cell] = float((maps[0][cell].max(axis=(1, 2)) <= 0).mean())
-    shape = (len(VIEWS), len(names), len(methods), len(plan.measures), len(test))
-    table = np.stack([values[view, *cell] for view in VIEWS for cell in cells]).reshape(shape)
-    grid = (len(names), len(methods))
-    return {
-        "values": table,
-        "thresholds": np.array([best[cell] for cell in cells]).reshape(grid),
-        "empty": np.array([empty[cell] for cell in cells]).reshape(grid),
-        "rows": names,
-        "titles": list(layers),
-        "resolution": val_maps[cells[-1]].shape[1:],
-    }
+    found = _measure_all(names, plan.methods, maps_of, val=val, test=test, plan=plan)
+    return found | {"titles": list(layers)}
 
 
 def measure_controls(
@@ -171,7 +149,7 @@ def measure_controls(
     """
     rows = [CHANCE, *plan.input_controls]
 
-    def maps_of(row: str, images: np.ndarray) -> np.ndarray:
+    def map_of(row: str, images: np.ndarray) -> np.ndarray:
         if row == CHANCE:
             return np.ones((len(images), *resolution), dtype=np.float32)
         if row == "gaussian":
@@ -180,25 +158,44 @@ def measure_controls(
             maps = getattr(saliency_controls, row)(images)
         return saliency_controls.at_resolution(maps, resolution)
 
-    val_masks = boxes.box_masks(val.boxes, val.images.shape[1])
+    def maps_of(images: np.ndarray, labels: np.ndarray) -> _Maps:
+        return {(row, "input"): map_of(row, images) for row in rows}
+
+    found = _measure_all(rows, ["input"], maps_of, val=val, test=test, plan=plan)
+    return found | {"empty": np.zeros((len(rows), 1)), "titles": rows}
+
+
+def _measure_all(
+    rows: Sequence[str],
+    methods: Sequence[str],
+    maps_of: Callable[[np.ndarray, np.ndarray], _Maps],
+    *,
+    val: Split,
+    test: Split,
+    plan: Plan,
+) -> dict[str, Any]:
+    """Measure the maps that a function makes of images and labels, by row and method."""
+    cells = [(row, method) for row in rows for method in methods]
+    size = val.images.shape[1:3]
+    val_maps, val_masks = maps_of(val.images, val.labels), boxes.box_masks(val.boxes, size[0])
     best = {
-        row: boxes.best_threshold(
-            upsample(maps_of(row, val.images), val.images.shape[1:3]), val_masks
-        )[0]
-        for row in rows
+        cell: boxes.best_threshold(upsample(val_maps[cell], size), val_masks)[0] for cell in cells
     }
-    values = [
-        _average([_measured(v, maps_of(row, v.images), plan, best[row]) for v in views])
-        for views in _views(test, plan.crop).values()
-        for row in rows
-    ]
-    shape = (len(VIEWS), len(rows), 1, len(plan.measures), len(test))
+    values, empty = [], []
+    for name, views in _views(test, plan.crop).items():
+        maps = [maps_of(view.images, test.labels) for view in views]
+        for cell in cells:
+            pairs = zip(views, maps, strict=True)
+            values.append(_average([_measured(v, m[cell], plan, best[cell]) for v, m in pairs]))
+            if name == WHOLE:
+                empty.append(float((maps[0][cell].max(axis=(1, 2)) <= 0).mean()))
+    grid = (len(rows), len(methods))
     return {
-        "values": np.stack(values).reshape(shape),
-        "thresholds": np.array([[best[row]] for row in rows]),
-        "empty": np.zeros((len(rows), 1)),
-        "rows": rows,
-        "titles": rows,
+        "values": np.stack(values).reshape(len(VIEWS), *grid, len(plan.measures), len(test)),
+        "thresholds": np.array([best[cell] for cell in cells]).reshape(grid),
+        "empty": np.array(empty).reshape(grid),
+        "rows": list(rows),
+        "resolution": val_maps[cells[-1]].shape[1:],
     }
 
 

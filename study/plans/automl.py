@@ -2,20 +2,27 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal
 
-from helpers.config import PROFILES, check_type
-from helpers.files import read_yaml, reading
-from helpers.paths import repo_root, results_root
+from pydantic import AfterValidator, Field, model_validator
+
+from helpers.config import PROFILES
+from helpers.paths import results_root
+from study.plans.form import (
+    Form,
+    PlanError,
+    Several,
+    check_known,
+    check_unique,
+    checked,
+    params_file,
+    read_plan,
+)
 
 RECIPE = "automl"
 METRIC = "log_loss"
-
-
-class AutoMLError(ValueError):
-    """An AutoML run was asked for that cannot be made, or its search found nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,12 @@ SYSTEMS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class AutoMLConfig:
+def _known_system(name: str) -> str:
+    check_known(name, SYSTEMS, "AutoML system")
+    return name
+
+
+class AutoMLConfig(Form):
     """One search.
 
     Attributes:
@@ -59,39 +70,24 @@ class AutoMLConfig:
     """
 
     dataset: str
-    model: str
-    seed: int
-    image_size: int
+    model: Annotated[str, AfterValidator(_known_system)]
+    seed: int = Field(ge=0)
+    image_size: int = Field(ge=1)
     estimators: str
-    time_budget_seconds: float | None
-    max_trials: int | None
-    profile: str = "paper"
+    time_budget_seconds: float | None = Field(gt=0)
+    # FLAML does not search with one trial: it takes its first configuration unseen.
+    max_trials: int | None = Field(ge=2)
+    profile: Literal[PROFILES] = "paper"
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
-        check_system(self.model)
-        if self.profile not in PROFILES:
-            raise AutoMLError(f"unknown profile {self.profile!r}; known: {', '.join(PROFILES)}.")
-        if self.seed < 0:
-            raise AutoMLError(f"seed must be at least 0, got {self.seed}.")
-        if self.image_size < 1:
-            raise AutoMLError(f"image_size must be at least 1, got {self.image_size}.")
-        self._check_budget()
-
-    def _check_budget(self) -> None:
+    @model_validator(mode="after")
+    def _has_one_budget(self) -> "AutoMLConfig":
         seconds, trials = self.time_budget_seconds, self.max_trials
         if (seconds is None) == (trials is None):
-            raise AutoMLError(
+            raise PlanError(
                 "a search has one budget: time_budget_seconds or max_trials, got "
                 f"{seconds} and {trials}."
             )
-        if seconds is not None and not 0 < seconds < float("inf"):
-            raise AutoMLError(f"time_budget_seconds must be positive, got {seconds}.")
-        # FLAML does not search with one trial: it takes its first configuration unseen.
-        if trials is not None and trials < 2:
-            raise AutoMLError(f"max_trials must be at least 2, got {trials}.")
+        return self
 
     @property
     def system(self) -> System:
@@ -108,7 +104,7 @@ class AutoMLConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return all values, and what all AutoML runs share, as a JSON-ready dictionary."""
         shared = {"recipe": RECIPE, "metric": METRIC, "threads": 1}
-        return shared | asdict(self) | {"pretrained": self.system.pretrained}
+        return shared | self.model_dump() | {"pretrained": self.system.pretrained}
 
     def hash(self) -> str:
         """Return ten hexadecimal digits that identify everything but the seed and the profile."""
@@ -124,8 +120,7 @@ class AutoMLConfig:
         return automl_root(self.profile) / "runs" / RECIPE / dataset / self.model / leaf
 
 
-@dataclass(frozen=True)
-class NotRun:
+class NotRun(Form):
     """A system of the benchmark that keeps its published values.
 
     Attributes:
@@ -136,20 +131,32 @@ class NotRun:
 
     name: str
     reason: str
-    checked: tuple[str, ...]
+    checked: Several[str] = Field(min_length=1)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Given(Form):
+    """What a system is given: images of so many pixels."""
+
+    image_size: int
+
+
+class Plan(Form):
     """The content of `params/automl.yaml`."""
 
-    datasets: tuple[str, ...]
-    image_sizes: dict[str, int]
-    seeds: tuple[int, ...]
-    estimators: tuple[str, ...]
+    datasets: Several[str] = Field(min_length=1)
+    systems: dict[str, Given] = Field(min_length=1)
+    seeds: Several[int] = Field(min_length=1)
+    estimators: Several[str]
     time_budget_seconds: float | None
     max_trials: int | None
-    not_run: tuple[NotRun, ...]
+    not_run: Several[NotRun]
+
+    @model_validator(mode="after")
+    def _plans_each_run_once(self) -> "Plan":
+        check_unique(self.datasets, "datasets")
+        check_unique([str(seed) for seed in self.seeds], "seeds")
+        self.configs()
+        return self
 
     def config(
         self,
@@ -164,29 +171,23 @@ class Plan:
         """Return a search by the plan's protocol, with another budget if one is given.
 
         Raises:
-            AutoMLError: unknown system, a seed or a budget out of range.
-            ConfigError: a value of the wrong type.
+            PlanError: unknown system, a value of the wrong type or out of its range.
         """
-        check_system(system)
+        _known_system(system)
         if time_budget_seconds is None and max_trials is None:
             time_budget_seconds, max_trials = self.time_budget_seconds, self.max_trials
-        return AutoMLConfig(
-            dataset=dataset,
-            model=system,
-            seed=seed,
-            image_size=self.image_sizes[system],
-            estimators=",".join(self.estimators),
-            time_budget_seconds=time_budget_seconds,
-            max_trials=max_trials,
-            profile=profile,
-        )
+        named = {"dataset": dataset, "model": system, "seed": seed, "profile": profile}
+        named["image_size"] = self.systems[system].image_size
+        named["estimators"] = ",".join(self.estimators)
+        budget = {"time_budget_seconds": time_budget_seconds, "max_trials": max_trials}
+        return checked(AutoMLConfig, named | budget)
 
     def configs(self, *, profile: str = "paper") -> list[AutoMLConfig]:
         """Return all planned searches."""
         return [
             self.config(dataset, system, seed, profile=profile)
             for dataset in self.datasets
-            for system in self.image_sizes
+            for system in self.systems
             for seed in self.seeds
         ]
 
@@ -196,41 +197,6 @@ def automl_root(profile: str = "paper") -> Path:
     return results_root(profile) / "automl"
 
 
-def check_system(name: str) -> None:
-    """Raise an `AutoMLError` that lists the known systems if `name` is not one of them."""
-    if name not in SYSTEMS:
-        raise AutoMLError(f"unknown AutoML system {name!r}; known: {', '.join(SYSTEMS)}.")
-
-
 def load_plan(path: Path | None = None) -> Plan:
-    """Read `params/automl.yaml`.
-
-    Raises:
-        AutoMLError: a key is missing, unknown or of the wrong kind, a system unknown, or a run
-            planned twice.
-    """
-    path = path or repo_root() / "params" / "automl.yaml"
-    with reading(path, AutoMLError):
-        content = read_yaml(path)
-        try:
-            plan = Plan(
-                image_sizes={k: v["image_size"] for k, v in content.pop("systems").items()},
-                not_run=tuple(
-                    NotRun(**entry | {"checked": tuple(entry["checked"])})
-                    for entry in content.pop("not_run")
-                ),
-                **{name: tuple(content.pop(name)) for name in ("datasets", "seeds", "estimators")},
-                **content,
-            )
-            configs = plan.configs()
-        except (KeyError, TypeError, AttributeError) as error:
-            raise AutoMLError(f"{path.name}: a key is missing or unknown: {error}.") from None
-        except ValueError as error:
-            raise AutoMLError(f"{path.name}: {error}") from None
-        if not configs:
-            raise AutoMLError(
-                f"{path.name}: no run is planned; datasets, systems or seeds are empty."
-            )
-        if len({config.folder for config in configs}) < len(configs):
-            raise AutoMLError(f"{path.name}: a run is planned twice (data set or seed repeated).")
-        return plan
+    """Read `params/automl.yaml`; errors as of `read_plan`."""
+    return read_plan(Plan, path or params_file("automl.yaml"))

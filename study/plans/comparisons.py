@@ -1,21 +1,33 @@
 """Planned comparisons of two protocols: `params/comparisons.yaml`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from helpers.config import ConfigError, RunConfig, make_config
-from helpers.files import read_yaml, reading
-from helpers.paths import repo_root
-from helpers.runs.groups import ComparisonError
-from study.published import Published, PublishedError, lookup
+from pydantic import BeforeValidator, Field, InstanceOf, model_validator
+from typing_extensions import TypedDict
+
+from helpers.config import RunConfig
+from study.plans.form import (
+    Form,
+    PlanError,
+    Protocol,
+    PublishedRow,
+    Row,
+    Several,
+    Share,
+    check_known,
+    check_unique,
+    params_file,
+    published_row,
+    read_plan,
+)
 
 GAINS = {"accuracy": "accuracy", "auc": "AUC"}
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Form):
     """A planned comparison.
 
     Attributes:
@@ -24,28 +36,55 @@ class Pair:
         claim: what the paper says, and where.
         a: one run of A's protocol (its seed means nothing).
         b: one of B's.
-        published: key of the printed gain but for the column, None if none is printed.
+        published: row of the printed gain, None if none is printed.
     """
 
-    name: str
+    name: str = Field(alias="id")
     title: str
     claim: str
-    a: RunConfig
-    b: RunConfig
-    published: Mapping[str, str] | None
+    a: Protocol
+    b: Protocol
+    published: PublishedRow | None = None
+
+    @model_validator(mode="after")
+    def _differs(self) -> "Pair":
+        if self.a == self.b:
+            raise PlanError("a and b are the same protocol.")
+        if self.published is not None:
+            for metric in GAINS:
+                self.published.at(metric)
+        return self
 
 
-@dataclass(frozen=True)
-class Family:
-    """Comparisons that are corrected together."""
+class Family(Form):
+    """Comparisons that are corrected together; `common` is what all their sides share."""
 
     name: str
     title: str
-    pairs: tuple[Pair, ...]
+    common: dict[str, Any]
+    pairs: Several[Pair] = Field(alias="comparisons")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, entry: dict[str, Any]) -> dict[str, Any]:
+        common = entry["common"]
+        pairs = [
+            pair | {side: common | pair.get(side, {}) for side in "ab"}
+            for pair in entry["comparisons"]
+        ]
+        return entry | {"comparisons": pairs}
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> "Family":
+        check_unique([pair.name for pair in self.pairs], "comparisons")
+        return self
 
 
-@dataclass(frozen=True)
-class System:
+def _table4_row(name: str | None) -> Row | None:
+    return name and published_row({"paper": "A", "table": "Table 4", "row": name})
+
+
+class Table4Row(Form):
     """A row of Table 4.
 
     Attributes:
@@ -55,161 +94,89 @@ class System:
     """
 
     title: str
-    config: RunConfig
-    published: str | None
+    config: Protocol = Field(alias="runs")
+    published: Annotated[InstanceOf[Row] | None, BeforeValidator(_table4_row)] = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The content of `params/comparisons.yaml`, or of a file of its form.
+class Rule(Form):
+    """When a comparison has a verdict.
 
     Attributes:
-        min_seeds: for a verdict.
-        level: of the corrected p values.
-        dataset: name for `load_dataset`; a comparison that names no other is on its test images.
-        families: what is corrected together.
-        systems: rows of paper A's Table 4 by their start; empty in a file that has none.
         paper: whose claims these are.
         same_images: whether the data set is the one that the paper names.
+        min_seeds: for a verdict.
+        level: of the corrected p values.
     """
 
-    min_seeds: int
-    level: float
-    dataset: str
-    families: tuple[Family, ...]
-    systems: Mapping[str, tuple[System, ...]]
     paper: str
     same_images: bool
+    min_seeds: int = Field(ge=2)
+    level: Share
+
+
+class Plan(Form):
+    """Comparisons, and when they have a verdict.
+
+    Attributes:
+        rule: see there.
+        dataset: name for `load_dataset`; a comparison that names no other is on its test images.
+        families: what is corrected together.
+    """
+
+    rule: Rule
+    dataset: str
+    families: Several[Family]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_its_images(cls, content: dict[str, Any]) -> dict[str, Any]:
+        own = {"dataset": content["dataset"]}
+        families = [family | {"common": own | family["common"]} for family in content["families"]]
+        return content | {"families": families}
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> "Plan":
+        check_unique([family.name for family in self.families], "families")
+        return self
 
     def family(self, name: str) -> Family:
         """Return a family.
 
         Raises:
-            ComparisonError: there is none of that name.
+            PlanError: there is none of that name.
         """
         known = {family.name: family for family in self.families}
-        if name not in known:
-            raise ComparisonError(f"unknown family {name!r}; known: {', '.join(known)}.")
+        check_known(name, known, "family")
         return known[name]
 
 
-def load_plan(path: Path | None = None, *, beside: Sequence[str] = ("systems",)) -> Plan:
-    """Read the comparisons.
+class Systems(TypedDict):
+    """Rows of Table 4 by their start."""
 
-    Args:
-        path: another file than `params/comparisons.yaml`.
-        beside: keys that the file has beside `rule`, `dataset` and `families`; of these only
-            `systems` is read here.
-
-    Raises:
-        ComparisonError: a key is missing or unknown, a name stands twice, a configuration or a
-            published row does not exist, or both sides of a comparison are the same.
-    """
-    path = path or repo_root() / "params" / "comparisons.yaml"
-    with reading(path, ComparisonError):
-        content = read_yaml(path)
-        check_keys(content, path.name, needed=("rule", "dataset", "families", *beside))
-        rule, dataset = content["rule"], content["dataset"]
-        check_keys(
-            rule, f"{path.name}, rule", needed=("min_seeds", "level", "paper", "same_images")
-        )
-        if rule["min_seeds"] < 2 or not 0 < rule["level"] < 1:
-            raise ComparisonError(
-                f"{path.name}: min_seeds must be at least 2, level within 0 .. 1."
-            )
-        families = tuple(_family(entry, dataset) for entry in content["families"])
-        _check_unique([family.name for family in families], path.name)
-        systems = {}
-        if "systems" in beside:
-            check_keys(content["systems"], f"{path.name}, systems", needed=("imagenet", "none"))
-            systems = {
-                start: tuple(_system(entry, dataset, start) for entry in entries)
-                for start, entries in content["systems"].items()
-            }
-        about = rule["paper"], rule["same_images"]
-        return Plan(rule["min_seeds"], rule["level"], dataset, families, systems, *about)
+    imagenet: Several[Table4Row]
+    none: Several[Table4Row]
 
 
-def _family(entry: dict[str, Any], dataset: str) -> Family:
-    check_keys(entry, "a family", needed=("name", "title", "common", "comparisons"))
-    name = entry["name"]
-    pairs = tuple(_pair(pair, entry["common"], dataset, name) for pair in entry["comparisons"])
-    _check_unique([pair.name for pair in pairs], f"family {name}")
-    return Family(name, entry["title"], pairs)
+class PaperA(Plan):
+    """The content of `params/comparisons.yaml`: comparisons, and the systems of Table 4."""
+
+    systems: Systems
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_as_said(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Give each system the data set, and the start that it stands under."""
+        own = {"dataset": content["dataset"]}
+        systems = {
+            start: [row | {"runs": row["runs"] | own | {"pretrained": start}} for row in rows]
+            for start, rows in content["systems"].items()
+        }
+        return content | {"systems": systems}
 
 
-def _pair(entry: dict[str, Any], common: dict[str, Any], dataset: str, family: str) -> Pair:
-    where = f"family {family}, comparison {entry.get('id')}"
-    check_keys(entry, where, needed=("id", "title", "claim"), allowed=("a", "b", "published"))
-    sides = [
-        protocol({"dataset": dataset} | common | entry.get(side, {}), where=f"{where}, {side}")
-        for side in ("a", "b")
-    ]
-    if sides[0] == sides[1]:
-        raise ComparisonError(f"{where}: a and b are the same protocol.")
-    published = entry.get("published")
-    if published is not None:
-        for metric in GAINS:
-            published_value(published, metric, where)
-    return Pair(entry["id"], entry["title"], entry["claim"], *sides, published)
-
-
-def _system(entry: dict[str, Any], dataset: str, start: str) -> System:
-    where = f"systems of start {start}, {entry.get('title')}"
-    check_keys(entry, where, needed=("title", "runs"), allowed=("published",))
-    own = {"dataset": dataset, "pretrained": start}
-    config = protocol(entry["runs"] | own, where=where)
-    if row := entry.get("published"):
-        published_value({"paper": "A", "table": "Table 4", "row": row}, "accuracy", where)
-    return System(entry["title"], config, entry.get("published"))
-
-
-def published_value(key: Mapping[str, str], column: str, where: str) -> Published:
-    """Look a printed value up for an entry of a plan.
-
-    Raises:
-        ComparisonError: there is none; the message names the entry.
-    """
-    try:
-        return lookup(**key, column=column)
-    except (PublishedError, TypeError) as error:
-        raise ComparisonError(f"{where}: {error}") from None
-
-
-def check_keys(
-    entry: dict[str, Any], where: str, *, needed: Sequence[str], allowed: Sequence[str] = ()
-) -> None:
-    """Raise a `ComparisonError` if an entry of a plan lacks a key or has an unknown one."""
-    if missing := [key for key in needed if key not in entry]:
-        raise ComparisonError(f"{where} lacks the key {', '.join(missing)}.")
-    if unknown := [key for key in entry if key not in (*needed, *allowed)]:
-        known = ", ".join((*needed, *allowed))
-        raise ComparisonError(f"{where} has an unknown key {', '.join(unknown)}; known: {known}.")
-
-
-def _check_unique(names: Sequence[str], where: str) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ComparisonError(f"{where}: {', '.join(twice)} stands twice.")
-
-
-def protocol(parameters: Mapping[str, Any], *, where: str) -> RunConfig:
-    """Return a configuration, with seed 0, of the named parameters.
-
-    Args:
-        parameters: for `make_config`, the data set among them.
-        where: names the entry in an error.
-
-    Raises:
-        ComparisonError: the parameters make no configuration, or one of them is null.
-    """
-    if empty := [name for name, value in parameters.items() if value is None]:
-        raise ComparisonError(
-            f"{where}: {', '.join(empty)} has no value; leave it out or give one."
-        )
-    try:
-        return make_config(**parameters, seed=0)
-    except (ConfigError, TypeError) as error:
-        raise ComparisonError(f"{where}: {error}") from None
+def load_plan(path: Path | None = None) -> PaperA:
+    """Read `params/comparisons.yaml`, or a file of its form; errors as of `read_plan`."""
+    return read_plan(PaperA, path or params_file("comparisons.yaml"))
 
 
 def planned_configs(seeds: Iterable[int], *, plan: Plan | None = None) -> set[RunConfig]:

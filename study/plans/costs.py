@@ -1,31 +1,19 @@
 """What the efficiency study measures, and its targets: `params/efficiency.yaml`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from helpers.files import read_yaml, reading
+from pydantic import BeforeValidator, Field, InstanceOf, model_validator
+
 from helpers.models.registry import model_entry
-from helpers.paths import repo_root
+from study.plans.form import Form, PlanError, Settings, Several, check_known, params_file, read_plan
 from study.plans.ranking import load_plan as load_ranking_plan
 
 EAGER, COMPILED, ONNX, INT8 = "eager", "compiled", "onnx", "int8"
-
-
 BACKENDS = (EAGER, COMPILED, ONNX, INT8)
-
-
-def check_backend(backend: str) -> None:
-    """Raise a `ValueError` that lists the known forms if `backend` is not one of them."""
-    if backend not in BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}.")
-
-
 # Fewer rounds than this are never taken, however slow a candidate is.
 FEWEST_ROUNDS = 3
-
-
 GROUPS = (
     *("main_latency", "main_throughput", "small_latency"),
     *("claimed_latency", "claimed_throughput"),
@@ -33,16 +21,19 @@ GROUPS = (
 )
 
 
-class EfficiencyError(ValueError):
-    """The plan or the stored measurements are not in order."""
-
-
 @dataclass(frozen=True)
 class Candidate:
-    """A network in one form."""
+    """A network in one form.
+
+    Raises:
+        PlanError: an unknown form.
+    """
 
     model: str
     backend: str
+
+    def __post_init__(self) -> None:
+        check_known(self.backend, BACKENDS, "backend")
 
     @property
     def name(self) -> str:
@@ -50,8 +41,10 @@ class Candidate:
         return f"{self.model} {self.backend}"
 
 
-@dataclass(frozen=True)
-class Target:
+_Candidate = Annotated[InstanceOf[Candidate], BeforeValidator(lambda entry: Candidate(**entry))]
+
+
+class Target(Form):
     """A ratio of two times that must not exceed a bound.
 
     Attributes:
@@ -62,21 +55,19 @@ class Target:
     """
 
     title: str
-    time: Candidate
-    of: Candidate
+    time: _Candidate
+    of: _Candidate
     at_most: float
 
 
-@dataclass(frozen=True)
-class Rounds:
+class Rounds(Form):
     """How long a group is measured: see `timing.interleave`."""
 
-    rounds: int
+    rounds: int = Field(ge=FEWEST_ROUNDS)
     budget: float
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Form):
     """The content of `params/efficiency.yaml`; sizes in pixels, batches in images.
 
     Attributes:
@@ -90,14 +81,14 @@ class Plan:
         reference: model whose eager time stands in every group.
         main: models in all forms.
         claimed: two models of which the first is said to be faster than the second.
-        others: models eager and by ONNX Runtime.
-        others_per_group: how many of them take turns.
+        others_per_group: how many of `others` take turns.
         export_seconds: processor time that the exporter may take for a network.
         rounds: by group.
         targets: in the order of the file.
         calibration_images: for 8-bit integers.
         int8_runs: values that the configurations of the judged runs have.
-        titles: of all models.
+        titles: of all models, those of `params/ranking.yaml`.
+        others: models eager and by ONNX Runtime: all of them but main.
     """
 
     image_size: int
@@ -108,16 +99,52 @@ class Plan:
     throughput_batch: int
     training_batch: int
     reference: str
-    main: tuple[str, ...]
-    claimed: tuple[str, str]
-    others: tuple[str, ...]
+    main: Several[str]
+    claimed: Several[str] = Field(min_length=2, max_length=2)
     others_per_group: int
     export_seconds: int
-    rounds: Mapping[str, Rounds]
-    targets: tuple[Target, ...]
+    rounds: dict[str, Rounds]
+    targets: Several[Target]
     calibration_images: int
-    int8_runs: tuple[Mapping[str, str], ...]
-    titles: Mapping[str, str]
+    int8_runs: Several[Settings]
+    titles: dict[str, str]
+    others: Several[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_titles(cls, content: dict[str, Any]) -> dict[str, Any]:
+        titles = {model: system.title for model, system in load_ranking_plan().systems.items()}
+        others = [model for model in titles if model not in content.get("main", ())]
+        return content | {"titles": titles, "others": others}
+
+    @model_validator(mode="after")
+    def _speaks_of_known_models(self) -> "Plan":
+        for model in (*self.main, self.reference):
+            model_entry(model)
+        for model in (*self.main, *self.claimed):
+            check_known(model, self.titles, "model of params/ranking.yaml")
+        for model in (self.reference, *(s.model for t in self.targets for s in (t.time, t.of))):
+            check_known(model, self.main, "model of main")
+        if set(self.rounds) != set(GROUPS):
+            raise PlanError(f"rounds needs the groups {', '.join(GROUPS)}.")
+        return self
+
+    # What is timed together, as `Store.times` takes it.
+
+    @property
+    def latency(self) -> dict[str, int]:
+        """One image."""
+        return {"image_size": self.image_size, "batch_size": self.latency_batch}
+
+    @property
+    def throughput(self) -> dict[str, int]:
+        """Many images."""
+        return self.latency | {"batch_size": self.throughput_batch}
+
+    @property
+    def small_latency(self) -> dict[str, int]:
+        """One small image."""
+        return self.latency | {"image_size": self.small_size}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -126,63 +153,5 @@ class Plan:
 
 
 def load_plan(path: Path | None = None) -> Plan:
-    """Read the plan.
-
-    Raises:
-        EfficiencyError: a key is missing or unknown, or a value makes no sense.
-    """
-    path = path or repo_root() / "params" / "efficiency.yaml"
-    with reading(path, EfficiencyError):
-        content = read_yaml(path)
-        systems = load_ranking_plan().systems
-        titles = {model: system.title for model, system in systems.items()}
-        needed = {field.name for field in fields(Plan)} - {"others", "titles"}
-        if set(content) != needed:
-            wrong = ", ".join(sorted(set(content) ^ needed))
-            raise EfficiencyError(f"{path.name}: missing or unknown keys: {wrong}.")
-        try:
-            return _plan(content, titles)
-        except (ValueError, TypeError, KeyError) as error:
-            raise EfficiencyError(f"{path.name}: {error}") from error
-
-
-def _plan(content: dict[str, Any], titles: Mapping[str, str]) -> Plan:
-    main = tuple(content["main"])
-    for model in (*main, content["reference"]):
-        model_entry(model)
-        if model not in titles:
-            raise EfficiencyError(f"{model} has no title in params/ranking.yaml.")
-    if content["reference"] not in main:
-        raise EfficiencyError(f"the reference {content['reference']!r} must be one of main.")
-    claimed = tuple(content["claimed"])
-    if len(claimed) != 2 or not set(claimed) <= set(titles):
-        raise EfficiencyError(
-            f"claimed needs two models of params/ranking.yaml, got {', '.join(claimed)}."
-        )
-    rounds = {name: Rounds(**entry) for name, entry in content["rounds"].items()}
-    if set(rounds) != set(GROUPS):
-        raise EfficiencyError(f"rounds needs the groups {', '.join(GROUPS)}.")
-    if min(entry.rounds for entry in rounds.values()) < FEWEST_ROUNDS:
-        raise EfficiencyError(f"every group needs at least {FEWEST_ROUNDS} rounds.")
-    targets = tuple(_target(entry, main) for entry in content["targets"])
-    return Plan(
-        **content
-        | {
-            "main": main,
-            "claimed": claimed,
-            "others": tuple(model for model in titles if model not in main),
-            "rounds": rounds,
-            "targets": targets,
-            "int8_runs": tuple(content["int8_runs"]),
-            "titles": titles,
-        }
-    )
-
-
-def _target(entry: dict[str, Any], main: tuple[str, ...]) -> Target:
-    sides = [Candidate(**entry[side]) for side in ("time", "of")]
-    for side in sides:
-        check_backend(side.backend)
-        if side.model not in main:
-            raise EfficiencyError(f"a target speaks of {side.model!r}, which is not one of main.")
-    return Target(entry["title"], *sides, float(entry["at_most"]))
+    """Read the plan; errors as of `read_plan`."""
+    return read_plan(Plan, path or params_file("efficiency.yaml"))

@@ -1,127 +1,101 @@
 """The rule of 06_gradcam's measurement, read from `params/localisation.yaml`."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from helpers.files import read_yaml, reading
-from helpers.paths import repo_root, results_root
+from pydantic import model_validator
+
+from helpers.paths import results_root
+from study.plans.form import Form, Settings, Several, check_known, params_file, read_plan
 
 
-@dataclass(frozen=True)
-class Network:
+def _settings_apart(entry: dict[str, Any], *own: str) -> dict[str, Any]:
+    """Put what is no key of the entry's own among the settings of its runs."""
+    runs = {name: value for name, value in entry.items() if name not in own}
+    return {name: entry[name] for name in own if name in entry} | {"runs": runs}
+
+
+class Network(Form):
     """A network of a study.
 
     Attributes:
-        id: Name of its file.
-        title: Name for readers.
-        runs: What its runs have in common, the seed left open.
+        id: name of its file.
+        title: name for readers.
+        runs: what its runs have in common, the seed left open.
         start: None for the trained network; "none" or "imagenet" for the untrained one with these
             weights.
     """
 
     id: str
     title: str
-    runs: dict[str, Any]
-    start: str | None = None
+    runs: Settings
+    start: Literal["none", "imagenet"] | None = None
 
 
-@dataclass(frozen=True)
-class Study:
-    """One data set with lesion boxes, and the networks whose maps are measured on it."""
+class Study(Form):
+    """One data set with lesion boxes, and the networks whose maps are measured on it.
+
+    `common` is what all their runs share.
+    """
 
     name: str
     title: str
     profile: str
+    common: Settings
     dataset: str
-    seeds: tuple[int, ...]
-    networks: tuple[Network, ...]
+    seeds: Several[int]
+    networks: Several[Network]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, entry: dict[str, Any]) -> dict[str, Any]:
+        common = entry["common"] | {"dataset": entry["dataset"], "label_noise": 0.0}
+        own = ("id", "title", "start")
+        networks = [_settings_apart(network, *own) for network in entry["networks"]]
+        return entry | {"networks": [n | {"runs": common | n["runs"]} for n in networks]}
 
     @property
     def folder(self) -> Path:
         """Where its files lie."""
         return results_root(self.profile) / "localisation"
 
-    def network(self, name: str) -> Network:
-        """Return a network by its id."""
-        return next(network for network in self.networks if network.id == name)
 
-
-@dataclass(frozen=True)
-class Focus:
+class Focus(Form):
     """A data set without boxes whose maps are compared between a normal class and the others."""
 
-    runs: dict[str, Any]
+    runs: Settings
     normal: int
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, entry: dict[str, Any]) -> dict[str, Any]:
+        return _settings_apart(entry, "normal")
 
-@dataclass(frozen=True)
-class Plan:
+
+class Plan(Form):
     """The content of `params/localisation.yaml`."""
 
     level: float
     crop: float
     threshold: float
-    methods: tuple[str, ...]
-    measures: tuple[str, ...]
+    methods: Several[str]
+    measures: Several[str]
     primary: str
-    input_controls: tuple[str, ...]
-    studies: tuple[Study, ...]
-    focus: tuple[Focus, ...]
+    input_controls: Several[str]
+    studies: Several[Study]
+    focus: Several[Focus]
 
     def study(self, name: str) -> Study:
         """Return a study by its name.
 
         Raises:
-            ValueError: an unknown name.
+            PlanError: an unknown name.
         """
-        for study in self.studies:
-            if study.name == name:
-                return study
-        known = ", ".join(study.name for study in self.studies)
-        raise ValueError(f"unknown study {name!r}; known: {known}.")
+        known = {study.name: study for study in self.studies}
+        check_known(name, known, "study")
+        return known[name]
 
 
 def load_plan(path: Path | None = None) -> Plan:
-    """Read the rule.
-
-    Raises:
-        ValueError: a key is missing or unknown.
-    """
-    path = path or repo_root() / "params" / "localisation.yaml"
-    with reading(path, ValueError):
-        content = read_yaml(path)
-        try:
-            studies = tuple(_study(entry) for entry in content.pop("studies"))
-            focus = tuple(
-                Focus(
-                    runs={k: v for k, v in entry.items() if k != "normal"}, normal=entry["normal"]
-                )
-                for entry in content.pop("focus")
-            )
-            lists = {
-                name: tuple(content.pop(name)) for name in ("methods", "measures", "input_controls")
-            }
-            return Plan(studies=studies, focus=focus, **lists, **content)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path.name}: a key is missing or unknown: {error}.") from None
-
-
-def _study(entry: dict[str, Any]) -> Study:
-    common = entry["common"] | {"dataset": entry["dataset"], "label_noise": 0.0}
-    named = ("id", "title", "start")
-    networks = tuple(
-        Network(
-            runs=common | {k: v for k, v in network.items() if k not in named},
-            **{k: v for k, v in network.items() if k in named},
-        )
-        for network in entry["networks"]
-    )
-    return Study(
-        name=entry["name"],
-        title=entry["title"],
-        profile=entry["profile"],
-        dataset=entry["dataset"],
-        seeds=tuple(entry["seeds"]),
-        networks=networks,
-    )
+    """Read the rule; errors as of `read_plan`."""
+    return read_plan(Plan, path or params_file("localisation.yaml"))

@@ -15,7 +15,7 @@ from study.claims.judge import Judged
 from study.claims.ledger import KINDS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
-from study.plots.forest import Line, Mark, plot_forest
+from study.plots.forest import Line, Mark, legend_below, plot_forest
 from study.published import Published
 from study.sizes import matches
 from study.tables.claims import short, there
@@ -82,25 +82,20 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
         rows: from the top down.
         axes: to draw into; about .25 inch of height a line.
     """
+    printed = {"colour": COLOURS[1], "marker": "D", "label": "published, 95 % for its images"}
+    ours = {"colour": COLOURS[0], "label": "ours, 95 % for images, seeds"}
     lines = []
     for row in rows:
+        sides = ((row.published, -0.15, printed), (row.ours, 0.15, ours))
         marks = [
-            _share(row.published, COLOURS[1], "D", -0.15, "published, 95 % for its images"),
+            Mark(*(100 * end for end in share), shift=shift, **looks)
+            for share, shift, looks in sides
+            if share
         ]
-        if row.ours:
-            label = "ours, 95 % for images, seeds"
-            marks.append(_share(row.ours, COLOURS[0], "o", 0.15, label))
         lines.append(Line(row.label, marks, note=short(row.state)))
     plot_forest(lines, axes=axes, xlabel="%")
-    axes.legend(*_once(axes), loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    legend_below(axes, at=0.5, drop=0.15, ncols=2)
     return axes
-
-
-def _share(
-    shares: tuple[float, float, float], colour: str, marker: str, shift: float, label: str
-) -> Mark:
-    percents = (100 * share for share in shares)
-    return Mark(*percents, colour=colour, marker=marker, shift=shift, label=label)
 
 
 def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) -> Axes:
@@ -141,13 +136,6 @@ def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadM
         axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
     axes.set(xlabel="rise, epochs", ylabel="peak, thousandths")
     return mesh
-
-
-def _once(axes: Axes) -> tuple[list, list[str]]:
-    """Return the handles and labels of a legend, each label once."""
-    handles, labels = axes.get_legend_handles_labels()
-    found = dict(zip(labels, handles, strict=True))
-    return list(found.values()), list(found)
 
 
 def plot_possible_f1(

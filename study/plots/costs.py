@@ -40,28 +40,26 @@ def plot_pareto(
         always: titles of our networks that are named wherever they lie.
     """
     front = pareto_front(ours)
-    for point in ours:
-        colour = COLOURS[0] if point in front else GREY
-        if point.low is not None:
-            axes.vlines(
-                point.cost, 100 * point.low, 100 * point.high, color=colour, alpha=0.35, linewidth=1
-            )
-    _scatter(axes, [p for p in ours if p not in front], "o", GREY, "ours")
-    _scatter(axes, front, "o", COLOURS[0], "ours, on the Pareto front")
-    _scatter(axes, printed, "D", COLOURS[1], "published, other protocols")
+    others = [point for point in ours if point not in front]
+    for points, marker, colour, label in (
+        (others, "o", GREY, "ours"),
+        (front, "o", COLOURS[0], "ours, on the Pareto front"),
+        (printed, "D", COLOURS[1], "published, other protocols"),
+    ):
+        if points:
+            place = [p.cost for p in points], [100 * p.accuracy for p in points]
+            axes.plot(*place, marker, color=colour, markersize=4, label=label)
+        for p in (p for p in points if p.low is not None):
+            ends = (100 * p.low, 100 * p.high)
+            axes.vlines(p.cost, *ends, color=colour, alpha=0.35, linewidth=1)
     if front:
-        steps = [100 * point.accuracy for point in front]
-        axes.step(
-            [point.cost for point in front],
-            steps,
-            where="post",
-            color=COLOURS[0],
-            linewidth=0.8,
-            linestyle=":",
-        )
-    _name(axes, front, COLOURS[0])
-    _name(axes, [p for p in ours if p not in front and p.title in always], GREY)
-    _name(axes, printed, COLOURS[1])
+        steps = [p.cost for p in front], [100 * p.accuracy for p in front]
+        axes.step(*steps, where="post", color=COLOURS[0], linewidth=0.8, linestyle=":")
+    named = [p for p in others if p.title in always]
+    for points, colour in ((front, COLOURS[0]), (named, GREY), (printed, COLOURS[1])):
+        for p in points:
+            title = p.title.removesuffix(" (paper)")
+            axes.text(p.cost, 100 * p.accuracy, title, fontsize=SMALL, color=colour)
     if not (ours or printed):
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
@@ -91,24 +89,6 @@ def spread_names(figure: Figure) -> None:
         )
 
 
-def _name(axes: Axes, points: Sequence[Point], colour: str) -> None:
-    for point in points:
-        title = point.title.removesuffix(" (paper)")
-        axes.text(point.cost, 100 * point.accuracy, title, fontsize=SMALL, color=colour)
-
-
-def _scatter(axes: Axes, points: Sequence[Point], marker: str, colour: str, label: str) -> None:
-    if points:
-        axes.plot(
-            [point.cost for point in points],
-            [100 * point.accuracy for point in points],
-            marker,
-            color=colour,
-            markersize=4,
-            label=label,
-        )
-
-
 def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes:
     """Draw the time of an image of the main networks in every form, with quartiles.
 
@@ -118,32 +98,19 @@ def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes
         batch_size: images at a time.
         axes: to draw into; the line is the reference's eager time.
     """
-    width = 0.8 / len(FORMS)
+    place = {"image_size": plan.image_size, "batch_size": batch_size}
+    width, scale = 0.8 / len(FORMS), 1000 / batch_size
     for k, (form, title) in enumerate(FORMS.items()):
-        shown = False
-        for x, model in enumerate(plan.main):
-            times = store.times(
-                Candidate(model, form), image_size=plan.image_size, batch_size=batch_size
-            )
-            if times is None:
-                continue
-            middle, (low, high) = times.median, times.quartiles
-            scale = 1000 / batch_size
-            axes.bar(
-                x + (k - 1.5) * width,
-                scale * middle,
-                width,
-                yerr=[[scale * (middle - low)], [scale * (high - middle)]],
-                color=COLOURS[k],
-                error_kw={"linewidth": 1},
-                label=None if shown else title,
-            )
-            shown = True
-    reference = store.times(
-        Candidate(plan.reference, "eager"), image_size=plan.image_size, batch_size=batch_size
-    )
+        timed = {x: store.times(Candidate(m, form), **place) for x, m in enumerate(plan.main)}
+        timed = {x + (k - 1.5) * width: times for x, times in timed.items() if times}
+        middles = scale * np.array([times.median for times in timed.values()])
+        ends = scale * np.array([times.quartiles for times in timed.values()]).reshape(-1, 2).T
+        looks = {"color": COLOURS[k], "error_kw": {"linewidth": 1}, "label": title}
+        if timed:
+            axes.bar(list(timed), middles, width, yerr=abs(ends - middles), **looks)
+    reference = store.times(Candidate(plan.reference, "eager"), **place)
     if reference is not None:
-        axes.axhline(1000 * reference.median / batch_size, color=GREY, linestyle=":", linewidth=1)
+        axes.axhline(scale * reference.median, color=GREY, linestyle=":", linewidth=1)
     axes.set(
         ylabel="ms an image",
         xticks=range(len(plan.main)),

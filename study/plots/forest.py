@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from helpers.metrics.scores import Estimate
 from helpers.plots.style import COLOURS, GREY
 from helpers.runs.groups import Group, find_group
-from study.compare import Compared, JudgedCell
-from study.plans.comparisons import System
+from study.compare import CellResult, Compared
+from study.plans.comparisons import Table4Row
 from study.published import Published, lookup
 from study.verdicts import NOT_RUN, SHOWN, SHOWN_REVERSED
 
@@ -114,7 +114,7 @@ def _draw(mark: Mark, y: float, axes: Axes) -> None:
         axes.plot(mark.seeds, strokes, "|", color=GREY, label="ours, each seed")
 
 
-def mean_mark(mean: Estimate, seeds: Sequence[float], *, scale: float = 1, **looks) -> Mark:
+def mean_mark(mean: Estimate, seeds: Sequence[float] = (), *, scale: float = 1, **looks) -> Mark:
     """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
     value, low, high = (scale * v for v in (mean.value, mean.low, mean.high))
     return Mark(value, low, high, [scale * v for v in seeds], **{"label": "ours, mean"} | looks)
@@ -131,11 +131,26 @@ def difference_marks(
     return (Mark(*ends, colour=VERDICT_COLOURS.get(verdict, GREY)),)
 
 
-def legend_below(axes: Axes, *, at: float = 0.4, ncols: int = 3) -> None:
+def legend_below(axes: Axes, *, at: float = 0.4, drop: float = 0.2, ncols: int = 3) -> None:
     """Explain each kind of mark once, under the axes."""
-    handles, names = axes.get_legend_handles_labels()
-    labels = dict(zip(names, handles, strict=True))
-    axes.legend(labels.values(), labels, loc="upper center", bbox_to_anchor=(at, -0.2), ncols=ncols)
+    place = {"loc": "upper center", "bbox_to_anchor": (at, -drop)}
+    axes.legend(*_labelled([axes]), **place, ncols=ncols)
+
+
+def share_legend(axes: Sequence[Axes], *, ncols: int = 2) -> None:
+    """Put one legend of all axes below their figure, each label once."""
+    handles, labels = _labelled(axes)
+    if labels:
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=ncols)
+
+
+def _labelled(axes: Sequence[Axes]) -> tuple[list, list[str]]:
+    """Return the handles and labels of a legend, each label once."""
+    found: dict = {}
+    for one in axes:
+        handles, labels = one.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True)) | found
+    return list(found.values()), list(found)
 
 
 def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
@@ -158,7 +173,7 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
     return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 
 
-def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Axes) -> Axes:
+def plot_systems(systems: Sequence[Table4Row], groups: Sequence[Group], *, axes: Axes) -> Axes:
     """Draw each system's test AUC: every seed, the mean with its 95 % interval, the paper's value.
 
     Args:
@@ -168,19 +183,15 @@ def plot_systems(systems: Sequence[System], groups: Sequence[Group], *, axes: Ax
     """
     lines = []
     for system in systems:
-        group, marks = find_group(groups, system.config), []
-        if group:
-            marks.append(mean_mark(group.auc, group.values("auc")))
-        if system.published:
-            printed = lookup(paper="A", table="Table 4", row=system.published, column="auc").value
-            marks.append(_printed(printed, "paper, other images"))
-        lines.append(Line(system.title, marks, note="" if group else NOT_RUN))
+        group = find_group(groups, system.config)
+        printed = system.published and system.published.at("auc").value
+        lines.append(beside_printed(system.title, group, "auc", printed, "paper, other images"))
     plot_forest(lines, axes=axes, xlabel="test AUC (95 % interval: images and seeds)")
     legend_below(axes)
     return axes
 
 
-def plot_cells(cells: Sequence[JudgedCell], network: Published, *, axes: Axes) -> Axes:
+def plot_cells(cells: Sequence[CellResult], network: Published, *, axes: Axes) -> Axes:
     """Draw the test accuracy of Table 2's cells: seeds, mean with its 95 % interval, the paper's.
 
     A cell's own printed number is drawn where there is one, the network's as a line across all.
@@ -192,12 +203,9 @@ def plot_cells(cells: Sequence[JudgedCell], network: Published, *, axes: Axes) -
     """
     lines = []
     for judged in cells:
-        group, marks = judged.group, []
-        if group:
-            marks.append(mean_mark(group.accuracy, group.values("accuracy"), scale=100))
-        if judged.cell.published.value is not None:
-            marks.append(_printed(100 * judged.cell.published.fraction, "paper, Table 2"))
-        lines.append(Line(judged.cell.title, marks, note="" if group else NOT_RUN))
+        printed = judged.cell.published.fraction
+        looks = {"scale": 100, "label": "paper, Table 2"}
+        lines.append(beside_printed(judged.cell.title, judged.group, "accuracy", printed, **looks))
     across = {"color": COLOURS[1], "linestyle": "--", "linewidth": 1}
     plot_forest(lines, axes=axes, xlabel="test accuracy, % (95 % interval: images and seeds)")
     axes.axvline(100 * network.fraction, **across, label="paper, the network (section 4.6)")
@@ -205,8 +213,36 @@ def plot_cells(cells: Sequence[JudgedCell], network: Published, *, axes: Axes) -
     return axes
 
 
-def _printed(value: float, label: str) -> Mark:
-    return Mark(value, label=label, colour=COLOURS[1], marker="D")
+def beside_printed(
+    title: str,
+    group: Group | None,
+    measure: str,
+    printed: float | None,
+    label: str,
+    *,
+    scale: float = 1,
+    seeds: bool = True,
+    ours: str = "ours, mean",
+) -> Line:
+    """Return the line of a protocol: its mean in "accuracy" or "auc", each seed, what is printed.
+
+    Args:
+        title: whose line it is.
+        group: the runs, None if there are none.
+        measure: which.
+        printed: the published value, in shares; None where there is none.
+        label: of the published value in a legend.
+        scale: of all numbers.
+        seeds: whether each seed is drawn.
+        ours: label of the mean.
+    """
+    marks = []
+    if group:
+        each = group.values(measure) if seeds else ()
+        marks.append(mean_mark(getattr(group, measure), each, scale=scale, label=ours))
+    if printed is not None:
+        marks.append(Mark(scale * printed, label=label, colour=COLOURS[1], marker="D"))
+    return Line(title, marks, note="" if group else NOT_RUN)
 
 
 def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axes) -> Axes:
@@ -220,30 +256,21 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
     Raises:
         ValueError: more or fewer names than comparisons.
     """
-    sides = (("a", "focal, smoothed, balanced", -0.1, "o"), ("b", "cross-entropy", 0.1, "s"))
-    for k, (side, label, shift, marker) in enumerate(sides):
-        found = [(x, getattr(c, side)) for x, c in enumerate(compared)]
-        means = [(x, group.auc) for x, group in found if group is not None]
-        for x in (x for x, group in found if group is None):
-            # From the line at .5, which is always in view; the space keeps it off the line.
-            place = {"rotation": 90, "ha": "center", "va": "bottom"}
-            axes.text(x + shift, 0.5, f" {NOT_RUN}", **place, color=COLOURS[k], fontsize=6)
-        axes.errorbar(
-            [x + shift for x, _ in means],
-            [m.value for _, m in means],
-            yerr=np.array([[m.value - m.low, m.high - m.value] for _, m in means]).reshape(-1, 2).T,
-            fmt=marker,
-            color=COLOURS[k],
-            label=label,
-        )
-    axes.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
-    axes.set(
-        ylabel="test AUC (95 % interval)",
-        xticks=range(len(compared)),
-        xticklabels=names,
-        xlim=(-0.5, len(compared) - 0.5),
-    )
-    axes.legend(loc="lower left")
+    sides = {"a": ("focal, smoothed, balanced", "o"), "b": ("cross-entropy", "s")}
+    lines = []
+    for name, c in zip(names, compared, strict=True):
+        marks, missing = [], []
+        for k, (side, (label, marker)) in enumerate(sides.items()):
+            if group := getattr(c, side):
+                looks = {"colour": COLOURS[k], "marker": marker, "shift": 0.2 * k - 0.1}
+                marks.append(mean_mark(group.auc, label=label, **looks))
+            else:
+                missing.append(label)
+        note = f"{', '.join(missing)} {NOT_RUN}" if len(missing) == 1 else NOT_RUN
+        lines.append(Line(name, marks, note=note if missing else ""))
+    plot_forest(lines, axes=axes, xlabel="test AUC (95 % interval: images and seeds)")
+    axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+    legend_below(axes, ncols=2)
     return axes
 
 

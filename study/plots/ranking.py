@@ -70,16 +70,6 @@ def _ranked_line(place: Place, published: PublishedAccuracy | None, start: str, 
     return Line(place.system.title, marks, note=note)
 
 
-def share_legend(axes: Sequence[Axes]) -> None:
-    """Put one legend of all axes below their figure, each label once."""
-    labels: dict = {}
-    for one in axes:
-        handles, names = one.get_legend_handles_labels()
-        labels = dict(zip(names, handles, strict=True)) | labels
-    if labels:
-        axes[0].figure.legend(labels.values(), labels, loc="outside lower center", ncols=2)
-
-
 def plot_against(
     against: Sequence[Compared],
     *,
@@ -99,40 +89,38 @@ def plot_against(
     lines = []
     for c in order:
         marks = [*difference_marks(c.accuracy, c.verdict, scale=100)]
-        if printed and c.other in printed:
+        if printed and c.name in printed:
             looks = {"colour": COLOURS[4], "marker": "D", "label": "published"}
-            marks.append(Mark(100 * printed[c.other], **looks))
+            marks.append(Mark(100 * printed[c.name], **looks))
         lines.append(Line(c.title, marks, note=c.verdict))
     xlabel = f"accuracy of {focus} less the other's, points"
     return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 
 
-def pair_matrix(ranking: Ranking, *, rank_seeds: int) -> np.ndarray:
-    """Return every pair's outcome, int (n, n) in the order of the ranking.
+def pair_matrix(ranking: Ranking) -> np.ndarray:
+    """Return what is shown of every pair, int (n, n) in the order of the ranking.
 
     `BETTER`, `WORSE` (row against column), `LEVEL_WITH`, or `NOT_TESTED` with fewer common seeds
-    than `rank_seeds` and on the diagonal.
+    than the plan's `rank_seeds` and on the diagonal.
     """
     order = {place.system.model: i for i, place in enumerate(ranking.ranked)}
     matrix = np.full((len(order), len(order)), NOT_TESTED)
-    for pair in ranking.pairs:
-        if len(pair.seeds) < rank_seeds or pair.p_value is None:
-            continue
-        i, j = order[pair.a], order[pair.b]
-        outcomes = {1: (BETTER, WORSE), -1: (WORSE, BETTER), 0: (LEVEL_WITH, LEVEL_WITH)}
-        matrix[i, j], matrix[j, i] = outcomes[pair.shown]
+    cells = {1: (BETTER, WORSE), -1: (WORSE, BETTER), 0: (LEVEL_WITH, LEVEL_WITH)}
+    cells[None] = (NOT_TESTED, NOT_TESTED)
+    for (a, b), c in ranking.pairs.items():
+        i, j = order[a], order[b]
+        matrix[i, j], matrix[j, i] = cells[c.shown["accuracy"]]
     return matrix
 
 
-def plot_pairs(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
+def plot_pairs(ranking: Ranking, *, axes: Axes) -> Axes:
     """Draw which models are told apart: a cell is the row's model against the column's.
 
     Args:
         ranking: see `ranking.rank_models`.
-        plan: its `rank_seeds`.
         axes: to draw into, square.
     """
-    matrix = pair_matrix(ranking, rank_seeds=plan.rank_seeds)
+    matrix = pair_matrix(ranking)
     colours = ListedColormap(_PAIR_COLOURS)
     axes.imshow(matrix, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, 4), 4))
     titles = [place.system.title for place in ranking.ranked]

@@ -15,59 +15,41 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from helpers.metrics.scores import Estimate
 from helpers.paths import repo_root, write_atomically
-from helpers.plots.style import COLOURS, FULL_WIDTH, style
+from helpers.plots.style import FULL_WIDTH, style
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import list_runs
 from helpers.terminal import escape_unshowable
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
-from study.plots.forest import Line, Mark, mean_mark, plot_forest
-from study.published import lookup
+from study.plots.forest import Line, beside_printed, plot_forest, share_legend
 from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
-from study.verdicts import NOT_RUN
 
 FOLDER = "docs/pictures"
-PRINTED = COLOURS[1]
+_LOOKS = {"label": "printed", "ours": "ours, mean over seeds, 95 % interval", "seeds": False}
 _COLUMNS = 4  # of the contact sheet
 _TILE = (1.65, 1.25)  # inches
 _FACE = {"backbone": "#DCEAF5", "block": "#FBE5D6", "plain": "#EEEEEE"}
 
 
 def answer_picture(groups: Sequence[Group]) -> Figure:
-    """Draw what both papers print for their networks beside ours, with 95 % intervals.
-
-    Args:
-        groups: real runs (`groups.is_real`).
-    """
+    """Draw what both papers print for their networks beside ours, with 95 % intervals."""
     figure, (of_b, of_a) = plt.subplots(1, 2, figsize=(FULL_WIDTH, 2.5), width_ratios=(1, 1))
     lines = []
     for row in answer_rows(groups, load_rules()):
-        mean = row.group and row.group.accuracy
-        lines.append(_line(MEDMNIST[row.dataset], row.published.fraction, mean, scale=100))
+        looks = {"scale": 100} | _LOOKS
+        title, printed = MEDMNIST[row.dataset], row.published.fraction
+        lines.append(beside_printed(title, row.group, "accuracy", printed, **looks))
     _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel="test accuracy, %")
     lines = []
     for system in load_plan().systems["imagenet"]:
         if system.published is not None:
-            group = find_group(groups, system.config)
-            key = {"paper": "A", "table": "Table 4", "row": system.published}
-            printed = lookup(**key, column="auc").value
-            lines.append(_line(system.title, printed, group and group.auc))
+            group, printed = find_group(groups, system.config), system.published.at("auc").value
+            lines.append(beside_printed(system.title, group, "auc", printed, **_LOOKS))
     _draw(of_a, lines, title="Paper A, on other images", xlabel="test AUC")
-    handles, labels = of_b.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    figure.legend(once.values(), once, loc="outside lower center", ncols=2)
+    share_legend([of_b])
     return figure
-
-
-def _line(name: str, printed: float, mean: Estimate | None, *, scale: float = 1) -> Line:
-    marks = [Mark(scale * printed, label="printed", colour=PRINTED, marker="D")]
-    if mean:
-        label = "ours, mean over seeds, 95 % interval"
-        marks.insert(0, mean_mark(mean, (), scale=scale, label=label))
-    return Line(name, marks, note="" if mean else NOT_RUN)
 
 
 def _draw(axes: Axes, lines: Sequence[Line], *, title: str, xlabel: str) -> None:
@@ -163,11 +145,7 @@ def _best(images: Sequence[np.ndarray]) -> np.ndarray | None:
 
 
 def drawn(groups: Sequence[Group]) -> dict[str, bytes]:
-    """Return the three pictures: path as seen from the repository -> PNG.
-
-    Args:
-        groups: real runs (`groups.is_real`).
-    """
+    """Return the three pictures: path as seen from the repository -> PNG."""
     makers = {
         "answer": partial(answer_picture, groups),
         "blocks": blocks_picture,

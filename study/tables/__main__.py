@@ -16,30 +16,24 @@ from study.automl.rows import automl_rows
 from study.claims.judge import judge_claims
 from study.measurements import save_text
 from study.plans.comparisons import load_plan
-from study.plans.maps import load_plan as load_localisation_plan
+from study.plans.maps import load_plan as load_maps_plan
 from study.plans.ranking import load_plan as load_ranking
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.table import COMMAND
-from study.tables.accuracy import (
-    TablesError,
-    cag_files,
-    medmnist_files,
-    protocol_labels,
-    status_block,
-)
-from study.tables.angiograms import comparison_files, readme_block
+from study.tables.accuracy import TablesError, cag_files, medmnist_pages, protocol_labels
+from study.tables.angiograms import angiogram_pages
 from study.tables.answer import answer_block
 from study.tables.claims import claims_files, readme_claims
-from study.tables.costs import efficiency_files, readme_efficiency
+from study.tables.costs import cost_pages
 from study.tables.evidence import evidence_files
 from study.tables.leakage import leakage_files
-from study.tables.maps import localisation_files, readme_localisation
-from study.tables.ranking import ranking_files, readme_ranking
+from study.tables.maps import localisation_block, localisation_files
+from study.tables.ranking import ranking_pages
 from study.tables.replicas import replica_files
-from study.tables.sizes import model_size_files, readme_model_sizes
-from study.tables.speed import readme_speed, speed_files
-from study.tables.table2 import readme_table2, table2_files
+from study.tables.sizes import size_pages
+from study.tables.speed import speed_pages
+from study.tables.table2 import table2_pages
 
 # The generated blocks of each page, by the names of their markers.
 PAGES = {
@@ -95,33 +89,31 @@ def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
     Returns:
         Path -> content. Nothing is written.
     """
-    rules = load_rules()
+    rules, maps, judged = load_rules(), load_maps_plan(), judge_claims()
     groups = group_runs(filter(is_real, list_runs(root)))
-    plan, ranking, table2 = load_plan(), load_ranking(), load_table2()
-    automl, judged = automl_rows(), judge_claims()
-    tables = medmnist_files(groups, rules) | cag_files(groups, rules)
-    tables |= comparison_files(groups, plan)
-    tables |= ranking_files(groups, plan=ranking, rules=rules, automl=automl)
-    tables |= table2_files(groups, table2, rules)
-    tables |= model_size_files() | efficiency_files(groups) | speed_files()
-    tables |= claims_files(judged) | replica_files(groups) | evidence_files(groups)
-    tables |= leakage_files(groups, protocol_labels(groups))
+    rule = {"plan": load_ranking(), "rules": rules, "automl": automl_rows()}
+    made = {
+        "status": medmnist_pages(groups, rules),
+        "ranking": ranking_pages(groups, **rule),
+        "table2": table2_pages(groups, load_table2(), rules),
+        "cag": angiogram_pages(groups, load_plan()),
+        "model_sizes": size_pages(),
+        "efficiency": cost_pages(groups),
+        "speed": speed_pages(),
+    }
+    tables = cag_files(groups, rules) | claims_files(judged) | replica_files(groups)
+    tables |= evidence_files(groups) | leakage_files(groups, protocol_labels(groups))
+    for one in made.values():
+        tables |= one.files
     files = {root / "tables" / name: text for name, text in tables.items()}
-    for study in load_localisation_plan().studies:
+    for study in maps.studies:
         folder = results_root(study.profile) / "tables"
-        files |= {folder / n: text for n, text in localisation_files(study.name).items()}
+        files |= {folder / n: text for n, text in localisation_files(study, maps).items()}
     if pages is not None:
-        blocks = {
+        blocks = {name: one.block for name, one in made.items()} | {
             "answer": answer_block(judged, groups, rules),
             "claims": readme_claims(judged),
-            "status": status_block(groups, rules),
-            "ranking": readme_ranking(groups, plan=ranking, rules=rules, automl=automl),
-            "table2": readme_table2(groups, table2, rules),
-            "cag": readme_block(groups, plan),
-            "localisation": readme_localisation(),
-            "model_sizes": readme_model_sizes(),
-            "efficiency": readme_efficiency(groups),
-            "speed": readme_speed(),
+            "localisation": localisation_block(maps),
         }
         for page, names in PAGES.items():
             text = (pages / page).read_text(encoding="utf-8")

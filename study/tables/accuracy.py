@@ -17,19 +17,21 @@ from typing import Any
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.levels import Level, judge_levels, printed_at, stands_beside
+from study.plans.ranking import STARTS as RANKED
 from study.plans.verdicts import Comparison, Rules
 from study.published import Published, comparators, lookup
 from study.table import (
-    COMMAND,
     Column,
+    Pages,
     Table,
     as_percent,
     code,
     column,
     folded,
     joined,
-    origin,
+    made_from,
     page,
+    percent_as_printed,
 )
 from study.tables.leakage import load_tied, score_on
 from study.tables.scores import (
@@ -54,7 +56,7 @@ MEDMNIST = {
     "organcmnist": "OrganCMNIST",
     "organsmnist": "OrganSMNIST",
 }
-STARTS = {"imagenet": "Started from ImageNet weights", "none": "Trained from scratch"}
+STARTS = dict(reversed(RANKED.items()))
 CAG_METRICS = {
     "auc": "AUC",
     "sensitivity": "sensitivity",
@@ -155,34 +157,26 @@ def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) 
         c for c in rules.comparisons if stands_beside(c, group) and printed_at(c, group.dataset)
     ]
     if len(fitting) > 1:
-        names = ", ".join(c.row for c in fitting)
+        names = ", ".join(c.published.row for c in fitting)
         raise TablesError(f"{row.model}: params/verdicts.yaml compares it with several: {names}.")
     if not fitting:
         return row
     comparison = fitting[0]
-    verdict = NO_VERDICT
-    for level in levels:
-        if _same(level.group, group) and level.key[:3] == _row_key(comparison):
-            verdict = level.verdict
+    own = [
+        x for x in levels if x.group and (x.group.config, x.group.md5) == (group.config, group.md5)
+    ]
+    verdicts = [level.verdict for level in own if level.key[:3] == comparison.published]
     return replace(
         row,
         published=printed_at(comparison, group.dataset),
-        system=comparison.row,
-        verdict=verdict,
+        system=comparison.published.row,
+        verdict=verdicts[0] if verdicts else NO_VERDICT,
         departures=departures(group, comparison),
     )
 
 
-def _same(a: Group | None, b: Group) -> bool:
-    return a is not None and (a.config, a.md5) == (b.config, b.md5)
-
-
-def _row_key(comparison: Comparison) -> tuple[str, str, str]:
-    return comparison.paper, comparison.table, comparison.row
-
-
 def _missing(level: Level, rules: Rules) -> Row:
-    runs = next(c.runs for c in rules.comparisons if c.judged and _row_key(c) == level.key[:3])
+    runs = next(c.runs for c in rules.comparisons if c.judged and c.published == level.key[:3])
     return Row(
         dataset=level.key[3].split("/")[0],
         start=runs["pretrained"],
@@ -316,23 +310,16 @@ def published_table(dataset: str, start: str) -> Table | None:
     if dataset not in (*MEDMNIST, "cag"):
         return None
     found = comparators(dataset, "accuracy")
-    rows = [
-        {
-            "published system": key["row"],
-            "accuracy, %": as_percent(lookup(**key)),
-            "source": source,
-            "mark": mark,
-            "unverified": "unverified" if mark == "M" else "",
-        }
-        for key, source, mark, of_start in zip(
-            found[["paper", "table", "row", "column"]].to_dict("records"),
-            *(found["source"], found["mark"], found["pretrained"]),
-            strict=True,
-        )
-        if of_start == start
+    found = found[found["pretrained"] == start]
+    columns = [
+        column("published system", "row"),
+        column("accuracy, %", "printed", "unit", write=percent_as_printed),
+        *(
+            column("source"),
+            column("mark", write=lambda mark: "M (unverified)" if mark == "M" else mark),
+        ),
     ]
-    columns = [*map(column, ("published system", "accuracy, %", "source"))]
-    return Table.of(rows, [*columns, column("mark", "mark", "unverified")]) if rows else None
+    return None if found.empty else Table(found, columns)
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -343,34 +330,48 @@ def _rankings(dataset: str, table: Table) -> Iterator[str | Table]:
     for start, heading in STARTS.items():
         yield f"### {heading}"
         yield table.where(dataset=dataset, pretrained=start)
-        if published := published_table(dataset, start):
-            yield published
+        yield from _published(dataset, start)
 
 
-def _medmnist(groups: Sequence[Group], rules: Rules) -> tuple[list[Group], list[Row], list[str]]:
-    """Return what is no angiogram and has no table of its own: groups, rows, data sets."""
+def _published(dataset: str, start: str, heading: str = "") -> Iterator[str | Table]:
+    if published := published_table(dataset, start):
+        yield from ([heading, published] if heading else [published])
+
+
+def medmnist_pages(groups: Sequence[Group], rules: Rules) -> Pages:
+    """Return the accuracies on MedMNIST, and on whatever else is no angiogram.
+
+    What has a table of its own is left out. The block has one ranking a start, and sets without
+    runs as "not run".
+    """
     chosen = [
         group
         for group in groups
         if not group.dataset.startswith("cag:") and group.config["recipe"] not in OWN_TABLES
     ]
     names = [*MEDMNIST, *sorted({g.dataset for g in chosen} - {*MEDMNIST})]
-    return chosen, build_rows(chosen, datasets=names, rules=rules, among=groups), names
-
-
-def medmnist_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
-    """Return the tables of MedMNIST and whatever else is no angiogram: file name -> content."""
-    chosen, rows, names = _medmnist(groups, rules)
-    table = accuracy_table(rows, FULL)
-    sections = []
+    rows = build_rows(chosen, datasets=names, rules=rules, among=groups)
+    table, sections = accuracy_table(rows, FULL), []
     for dataset in names:
         sections += [f"## {MEDMNIST.get(dataset, dataset)}", *_rankings(dataset, table)]
-        if unknown := published_table(dataset, "not given"):
-            sections += ["### Published, start not given", unknown]
-    return {
-        "medmnist_accuracy.md": page("Accuracy on MedMNIST", LEGEND, chosen, sections),
+        sections += _published(dataset, "not given", "### Published, start not given")
+    files = {
+        "medmnist_accuracy.md": page("Accuracy on MedMNIST", LEGEND, *sections, of=chosen),
         "medmnist_accuracy.csv": table.csv(),
     }
+    there = (table.frame["n_seeds"] > 0) | (table.frame["pretrained"] == "imagenet")
+    brief, parts = replace(table.keep(there), columns=SHORT), [NOTE]
+    for start, heading in STARTS.items():
+        of_start = brief.where(pretrained=start)
+        if of_start.frame["verdict"].any():
+            parts += [f"**{heading}**", of_start]
+        else:  # nothing here is held against a paper
+            parts.append(folded(heading, of_start.markdown()))
+    parts.append(
+        "All published values beside ours: [MedMNIST](results/tables/medmnist_accuracy.md), "
+        f"[coronary angiograms](results/tables/cag_accuracy.md). {made_from(chosen)}"
+    )
+    return Pages(files, joined(*parts))
 
 
 def cag_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
@@ -379,38 +380,17 @@ def cag_files(groups: Sequence[Group], rules: Rules) -> dict[str, str]:
     names = sorted({g.dataset for g in chosen})
     rows = build_rows(chosen, datasets=names, rules=rules, among=groups)
     table = accuracy_table(rows, CAG, metrics=tuple(CAG_METRICS))
-    sections = [] if names else ["Not run."]
-    for name in names:
-        sections += [f"## {name.removeprefix('cag:')}", *_rankings(name, table)]
-    sections.append("## Published, on images that are not public")
-    for start, heading in (*STARTS.items(), ("not given", "Start not given")):
-        if published := published_table("cag", start):
-            sections += [f"### {heading}", published]
     intro = (
         "Paper A's images are not public: its numbers stand here for orientation and get no "
         f"verdict. {LEGEND}"
     )
+    sections = [intro] if names else [intro, "Not run."]
+    for name in names:
+        sections += [f"## {name.removeprefix('cag:')}", *_rankings(name, table)]
+    sections.append("## Published, on images that are not public")
+    for start, heading in (*STARTS.items(), ("not given", "Start not given")):
+        sections += _published("cag", start, f"### {heading}")
     return {
-        "cag_accuracy.md": page("Accuracy on coronary angiograms", intro, chosen, sections),
+        "cag_accuracy.md": page("Accuracy on coronary angiograms", *sections, of=chosen),
         "cag_accuracy.csv": table.csv(),
     }
-
-
-def status_block(groups: Sequence[Group], rules: Rules) -> str:
-    """Return the README's status: one ranking per start, sets without runs as "not run"."""
-    chosen, rows, _ = _medmnist(groups, rules)
-    shown = [row for row in rows if row.group or row.start == "imagenet"]
-    parts: list[str | Table] = [NOTE]
-    for start, heading in STARTS.items():
-        table = accuracy_table([row for row in shown if row.start == start], SHORT)
-        if any(row.verdict for row in shown if row.start == start):
-            parts += [f"**{heading}**", table]
-        else:  # nothing here is held against a paper
-            parts.append(folded(heading, table.markdown()))
-    made = origin(chosen)
-    parts.append(
-        "All published values beside ours: [MedMNIST](results/tables/medmnist_accuracy.md), "
-        "[coronary angiograms](results/tables/cag_accuracy.md). "
-        f"Made by `{COMMAND}` from {made[0].lower()}{made[1:]}."
-    )
-    return joined(*parts)

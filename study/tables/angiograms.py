@@ -1,10 +1,7 @@
-"""Paper A's claims on the ARCADE patches, as tables: `params/comparisons.yaml` and the run store.
+"""Paper A's claims on the ARCADE patches, as tables: `params/comparisons.yaml` and the runs."""
 
-`study.tables` writes them and checks that they are not stale.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,11 +9,12 @@ import pandas as pd
 from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group, find_group
 from study.compare import Compared, Results, compare_all, measure
-from study.plans.comparisons import Plan, System
+from study.plans.comparisons import PaperA, Table4Row
 from study.published import PRINTED_EPOCHS, Published, lookup
 from study.table import (
     COMMAND,
     Column,
+    Pages,
     Table,
     column,
     csv_text,
@@ -36,6 +34,7 @@ from study.tables.comparisons import (
     RULE,
     SIGNED,
     comparison_table,
+    family_files,
     family_sections,
     gain_table,
 )
@@ -51,19 +50,21 @@ from study.tables.scores import (
 from study.verdicts import NOT_RUN
 from study.words import protocol_text
 
-HEADINGS = STARTS
 TABLE4_FAMILIES = {"imagenet": "table4", "none": "table4_scratch"}
 
 
-def comparison_files(groups: Sequence[Group], plan: Plan) -> dict[str, str]:
-    """Return the generated files: name -> content."""
+def angiogram_pages(groups: Sequence[Group], plan: PaperA) -> Pages:
+    """Return all comparisons of paper A; the block has its systems, and each comparison in brief.
+
+    Args:
+        groups: real runs (`groups.is_real`), of whatever data set.
+        plan: see `plans.comparisons.load_plan`.
+    """
     results = compare_all(groups, plan)
-    return (
-        ablation_files(results)
-        | table4_files(results)
-        | table1_files(results)
-        | robustness_files(results)
-    )
+    systems = system_table(results)
+    files = ablation_files(results) | table4_files(results, systems)
+    files |= table1_files(results) | robustness_files(results)
+    return Pages(files, _block(results, replace(systems, columns=_SYSTEM_BRIEF)))
 
 
 def ablation_files(results: Results) -> dict[str, str]:
@@ -72,12 +73,9 @@ def ablation_files(results: Results) -> dict[str, str]:
         "Is each part of paper A's framework needed, and does it matter how its loss is read? The "
         f"paper has no ablation. {RULE}"
     )
-    names = ("ablation", "readings")
-    used, sections = results.of_families(*names), family_sections(results, *names)
-    return {
-        "cag_ablation.md": page("Paper A: each part taken away", intro, used, sections),
-        "cag_ablation.csv": comparison_table(results, *names).csv(),
-    }
+    return family_files(
+        results, "cag_ablation", "Paper A: each part taken away", intro, "ablation", "readings"
+    )
 
 
 # --- Table 1 -------------------------------------------------------------------------------------
@@ -113,7 +111,7 @@ def table1_files(results: Results) -> dict[str, str]:
     sections += family_sections(results, "momentum")
     used = results.of_families(*FAMILIES, "momentum")
     return {
-        "cag_table1.md": page("Paper A, Table 1", intro, used, sections),
+        "cag_table1.md": page("Paper A, Table 1", intro, *sections, of=used),
         "cag_table1.csv": csv_text(pd.concat(frames.values()), float_format="%.6g"),
     }
 
@@ -126,25 +124,18 @@ def _epoch_values(group: Group | None, epoch: int, name: str) -> list[float]:
     return [history[epoch - 1][key] for history in histories if len(history) >= epoch]
 
 
-@dataclass(frozen=True)
-class Reached:
-    """When a run with the stopping rule reached its target.
+def reached(
+    history: Sequence[dict[str, Any]], target: float
+) -> tuple[int, float] | tuple[None, None]:
+    """Return the first epoch whose validation accuracy is at least `target`, 0 to 1.
 
-    Attributes:
-        epochs: epochs it took, None if the target was not reached.
-        seconds: of training up to then, None likewise.
+    Returns:
+        The epoch, from 1, and the seconds of training up to its end; None where none is.
     """
-
-    epochs: int | None
-    seconds: float | None
-
-
-def reached(history: Sequence[dict[str, Any]], target: float) -> Reached:
-    """Find the first epoch whose validation accuracy is at least `target` (0 to 1)."""
     for i, entry in enumerate(history, start=1):
         if entry["val_accuracy"] >= target:
-            return Reached(i, sum(e["seconds"] for e in history[:i]))
-    return Reached(None, None)
+            return i, sum(e["seconds"] for e in history[:i])
+    return None, None
 
 
 def _training(column: str) -> Published:
@@ -178,22 +169,19 @@ def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
     for compared in stoppings:
         target = compared.pair.a.stop_at_accuracy
         suffix = "" if compared is stopping else f", target {target:g}"
-        without = dict(_test_accuracies(compared.b))
+        b = compared.b
+        without = dict(zip(b.seeds, b.values("accuracy"), strict=True)) if b else {}
         for run in compared.a.runs if compared.a else ():
-            row, when = f"seed {run.config['seed']}{suffix}", reached(run.record["history"], target)
-            accuracy = run.record["metrics"]["test"]["accuracy"]["value"]
-            add(row, "epochs_to_target", [when.epochs])
-            add(row, "seconds_to_target", [when.seconds])
-            add(row, "test_accuracy", [accuracy])
-            add(row, "test_accuracy_without_stop", [without.get(run.config["seed"])])
+            epochs, seconds = reached(run.record["history"], target)
+            found = {"epochs_to_target": epochs, "seconds_to_target": seconds}
+            found["test_accuracy"] = run.record["metrics"]["test"]["accuracy"]["value"]
+            found["test_accuracy_without_stop"] = without.get(run.config["seed"])
+            for name, value in found.items():
+                add(f"seed {run.config['seed']}{suffix}", name, [value])
     columns = ["cycle_momentum", "row", "quantity", "published", "mean", "sd", "n_seeds"]
     return pd.DataFrame(rows, columns=columns).astype(
         dict.fromkeys(("published", *columns[4:6]), float)
     )
-
-
-def _test_accuracies(group: Group | None) -> Iterator[tuple[int, float]]:
-    return zip(group.seeds, group.values("accuracy"), strict=True) if group else iter(())
 
 
 def _wide(frame: pd.DataFrame, start: str) -> list[dict[str, Any]]:
@@ -273,10 +261,10 @@ METRICS = {
 }
 
 
-def table4_files(results: Results) -> dict[str, str]:
+def table4_files(results: Results, table: Table) -> dict[str, str]:
     """Return Table 4 beside ours, and the printed gains beside the measured differences."""
-    table, sections = system_table(results), []
-    for start, heading in HEADINGS.items():
+    sections: list[str | Table] = []
+    for start, heading in STARTS.items():
         sections += [f"## {heading}", table.where(pretrained=start)]
         sections += [comparison_table(results, TABLE4_FAMILIES[start])]
         sections += ["Printed gains beside ours:", gain_table(results, TABLE4_FAMILIES[start])]
@@ -289,7 +277,7 @@ def table4_files(results: Results) -> dict[str, str]:
     used = results.used([system.config for system in systems])
     used += [g for g in results.of_families(*TABLE4_FAMILIES.values()) if g not in used]
     return {
-        "cag_table4.md": page("Paper A, Table 4", intro, used, sections),
+        "cag_table4.md": page("Paper A, Table 4", intro, *sections, of=used),
         "cag_table4.csv": table.csv(),
     }
 
@@ -319,7 +307,7 @@ _SYSTEM_BRIEF = (
 )
 
 
-def system_table(results: Results, columns: Sequence[Column] = _SYSTEM) -> Table:
+def system_table(results: Results) -> Table:
     """Return the systems of Table 4 beside the published rows, shares from 0 to 1."""
     rows = []
     for start, systems in results.plan.systems.items():
@@ -337,20 +325,15 @@ def system_table(results: Results, columns: Sequence[Column] = _SYSTEM) -> Table
                 }
                 | {f"printed_{name}": value and value.printed for name, value in printed.items()}
             )
-    return Table.of(rows, columns, "Table 4")
+    return Table.of(rows, _SYSTEM, "Table 4")
 
 
-def table4_frame(results: Results) -> pd.DataFrame:
-    """Return the frame of `system_table`."""
-    return system_table(results).frame
-
-
-def _published(system: System, column: str) -> Published | None:
+def _published(system: Table4Row, column: str) -> Published | None:
     """Return a system's value in Table 4; what only Table 2 prints is the framework's own."""
     if system.published is None:
         return None
     if column not in ("sensitivity", "specificity"):
-        return lookup(paper="A", table="Table 4", row=system.published, column=column)
+        return system.published.at(column)
     if system.config.model != "brain_inspired_resnet18":
         return None
     return lookup(paper="A", table="Table 2", row="test", column=column)
@@ -365,16 +348,12 @@ def robustness_files(results: Results) -> dict[str, str]:
     """Return the comparisons on damaged training data, and what the damage costs each side."""
     intro = f"The training split alone is damaged; validation and test are as they were. {RULE}"
     sections = [
-        *family_sections(results, "robustness"),
         "## What the damage costs",
         "AUC with the damage less AUC without it, of the same protocol (95 %, not corrected).",
         cost_table(results.compared["robustness"]),
     ]
-    used = results.of_families("robustness")
-    return {
-        "cag_robustness.md": page("Paper A: damaged training data", intro, used, sections),
-        "cag_robustness.csv": comparison_table(results, "robustness").csv(),
-    }
+    title = "Paper A: damaged training data"
+    return family_files(results, "cag_robustness", title, intro, "robustness", more=sections)
 
 
 def cost_table(compared: Sequence[Compared]) -> Table:
@@ -407,22 +386,19 @@ def _cost(side: str, damaged: Group | None, whole: Group | None) -> dict[str, An
 # --- the README ----------------------------------------------------------------------------------
 
 
-def readme_block(groups: Sequence[Group], plan: Plan) -> str:
-    """Return the README's summary of paper A."""
-    results = compare_all(groups, plan)
+def _block(results: Results, systems: Table) -> str:
     parts: list[str | Table] = [
         f"{OTHER_IMAGES} Differences are paired by seed; their 95 % intervals cover test images "
         "and seeds, and verdicts are corrected for the number of comparisons "
         "(`params/comparisons.yaml`, each written down before any of its runs was stored, but "
         "for those marked there)."
     ]
-    systems = system_table(results, _SYSTEM_BRIEF)
-    for start, heading in HEADINGS.items():
+    for start, heading in STARTS.items():
         parts += [f"**Table 4. {heading}**", systems.where(pretrained=start)]
     parts.append("**Each part of the framework taken away** (ImageNet weights)")
     parts.append(comparison_table(results, "ablation", columns=BRIEF))
     others: list[str | Table] = []
-    for family in plan.families:
+    for family in results.plan.families:
         if family.name != "ablation":
             others += [f"**{family.title}**"]
             others += [comparison_table(results, family.name, columns=BRIEF)]

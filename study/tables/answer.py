@@ -15,7 +15,7 @@ from study.verdicts import NOT_RUN
 
 def answer_rows(groups: Sequence[Group], rules: Rules) -> list[Row]:
     """Return one row for each accuracy that paper B prints of its network: that which is judged."""
-    own = {comparison.row for comparison in rules.comparisons if comparison.paper == "B"}
+    own = {c.published.row for c in rules.comparisons if c.paper == "B"}
     built = build_rows(groups, datasets=list(MEDMNIST), rules=rules)
     return [row for row in built if row.published and row.verdict and row.system in own]
 

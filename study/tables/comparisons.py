@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from helpers.metrics.scores import Estimate
 from study.compare import Compared, Results
 from study.plans.comparisons import GAINS
-from study.table import Column, Table, column, ends, interval, number, p_value
+from study.table import Column, Table, column, ends, interval, number, p_value, page
 from study.tables.scores import SEEDS
 from study.words import excluded_effect, protocol_text
 
@@ -30,28 +29,6 @@ POINTS = {"spec": "+.1f", "scale": 100}
 SIGNED = {"spec": "+.3f"}
 
 
-def difference_cells(
-    measure: str, difference: Estimate | None, *, p: float | None, shown: int | None
-) -> dict[str, Any]:
-    """Return a tested difference: `accuracy_difference`, `p_accuracy_holm` and so on.
-
-    Args:
-        measure: what differs.
-        difference: None without runs; then all cells are missing.
-        p: the corrected p value.
-        shown: the sign that is shown.
-    """
-    value, low, high = ends("", difference).values()
-    return {
-        f"{measure}_difference": value,
-        f"{measure}_low": low,
-        f"{measure}_high": high,
-        f"p_{measure}": difference and difference.p,
-        f"p_{measure}_holm": p,
-        f"{measure}_shown": shown,
-    }
-
-
 def compared_cells(c: Compared) -> dict[str, Any]:
     """Return a comparison as the cells of a row; missing where it is not run."""
     cells: dict[str, Any] = {
@@ -61,13 +38,21 @@ def compared_cells(c: Compared) -> dict[str, Any]:
         "planned": c.family_size,
     }
     for name in GAINS:
-        one_more = ends(f"{name}_one_more", c.one_more.get(name))
-        del one_more[f"{name}_one_more"]
-        a, b = c.means.get(name, (None, None))
-        tested = difference_cells(
-            *(name, c.difference(name)), p=c.p.get(name), shown=c.shown.get(name)
-        )
-        cells |= {f"{name}_a": a, f"{name}_b": b} | tested | one_more
+        difference, (a, b) = c.difference(name), c.means.get(name, (None, None))
+        value, low, high = ends("", difference).values()
+        _, one_more_low, one_more_high = ends("", c.one_more.get(name)).values()
+        cells |= {
+            f"{name}_a": a,
+            f"{name}_b": b,
+            f"{name}_difference": value,
+            f"{name}_low": low,
+            f"{name}_high": high,
+            f"p_{name}": difference and difference.p,
+            f"p_{name}_holm": c.p.get(name),
+            f"{name}_shown": c.shown.get(name),
+            f"{name}_one_more_low": one_more_low,
+            f"{name}_one_more_high": one_more_high,
+        }
     known = c.auc is not None and c.auc.low is not None
     cells["excluded_effect"] = excluded_effect(c.auc) if known else None
     return cells | {"verdict": c.verdict, "power": c.chance}
@@ -123,6 +108,20 @@ def family_sections(results: Results, *names: str) -> Iterator[str | Table]:
     for name in names:
         title = results.plan.family(name).title
         yield from (f"## {title}", comparison_table(results, name, caption=title))
+
+
+def family_files(
+    results: Results,
+    name: str,
+    title: str,
+    intro: str,
+    *families: str,
+    more: Sequence[str | Table] = (),
+) -> dict[str, str]:
+    """Return a page of some families, with more after them, and their comparisons as CSV."""
+    sections = (*family_sections(results, *families), *more)
+    text = page(title, intro, *sections, of=results.of_families(*families))
+    return {f"{name}.md": text, f"{name}.csv": comparison_table(results, *families).csv()}
 
 
 def gain_table(results: Results, *families: str) -> Table:

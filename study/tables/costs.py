@@ -1,9 +1,7 @@
-"""What the networks cost, as tables: `results/efficiency`, the runs and the published sizes.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""What the networks cost, as tables: `results/efficiency`, the runs and the published sizes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from helpers.metrics.scores import Estimate
@@ -11,7 +9,6 @@ from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.costs.findings import (
     DATASETS,
-    STARTS,
     accuracy_group,
     int8_findings,
     judge_targets,
@@ -19,13 +16,14 @@ from study.costs.findings import (
     times_frame,
 )
 from study.costs.memory import FORWARD, TRAINING
-from study.costs.store import Store, device_title, disturbance_text, origin, stored_paths
+from study.costs.store import Store, device_title, disturbance_text, load_stores, origin
 from study.costs.timing import Times
 from study.plans.costs import COMPILED, EAGER, INT8, ONNX, Candidate, Plan, load_plan
+from study.plans.ranking import START_WORDS, STARTS
 from study.table import (
     COMMAND,
-    MADE,
     Column,
+    Pages,
     Table,
     code,
     column,
@@ -34,6 +32,7 @@ from study.table import (
     estimate,
     joined,
     number,
+    page,
     percent,
 )
 from study.verdicts import NOT_RUN
@@ -109,10 +108,10 @@ def _memory_column(title: str, name: str) -> Column:
 
 def _accuracy_columns() -> Iterator[Column]:
     for dataset, title in DATASETS.items():
-        for start, words in STARTS.items():
+        for start in STARTS:
             name = f"{dataset}_{start}"
             yield column(
-                f"{title}, {words}, %",
+                f"{title}, {START_WORDS[start]}, %",
                 *(name, f"{name}_sd", f"{name}_note"),
                 write=deviation,
                 spec=".1f",
@@ -150,17 +149,16 @@ def size_table(store: Store, plan: Plan) -> Table:
     rows = []
     for size in published_sizes(store, plan):
         share = None
-        if size.published.value and size.in_unit is not None:
-            share = size.in_unit / size.published.value - 1
-        norms = size.with_norms
+        if size.published.value and size.count is not None:
+            share = size.count / size.published.value - 1
         rows.append(
             {
                 "paper B": size.table,
                 "system": size.row,
                 "quantity": "MACs, G" if size.quantity == "flops" else "parameters, M",
                 "published": size.published.printed,
-                "counted": size.in_unit,
-                "with_norms": None if norms is None else f"{norms:.2f}",
+                "counted": size.count,
+                "with_norms": size.up_to and f"{size.up_to:.2f}",
                 "difference": share,
                 "model": size.model,
                 "verdict": size.verdict,
@@ -183,20 +181,19 @@ def size_table(store: Store, plan: Plan) -> Table:
 
 def _model_row(store: Store, plan: Plan, groups: Sequence[Group], model: str) -> dict[str, Any]:
     """Return all that is known of a network: counts, memory, times, ratios and accuracies."""
-    one = {"image_size": plan.image_size, "batch_size": plan.latency_batch}
-    many = {"image_size": plan.image_size, "batch_size": plan.throughput_batch}
     eager, reference = Candidate(model, EAGER), Candidate(plan.reference, EAGER)
-    row: dict[str, Any] = {"network": plan.titles[model]} | (store.row("sizes", model=model) or {})
+    row: dict[str, Any] = {"network": plan.titles[model], "model": model}
+    row |= store.row("sizes", model=model) or {}
     for step in (FORWARD, TRAINING):
         if found := store.row("memory", model=model, step=step):
             row |= {f"{step}_bytes": found["bytes"], f"{step}_reason": found["reason"]}
     for form in FORMS:
-        row |= _seconds(form, store.times(Candidate(model, form), **one))
+        row |= _seconds(form, store.times(Candidate(model, form), **plan.latency))
     export = store.row("exports", model=model)
     if export is not None and export["reason"]:
         row["export_reason"] = "does not export"
-    row |= _ratio("ratio", store.ratio(eager, reference, **one))
-    row |= _throughput("throughput", store.times(eager, **many), plan.throughput_batch)
+    row |= _ratio("ratio", store.ratio(eager, reference, **plan.latency))
+    row |= _throughput("throughput", store.times(eager, **plan.throughput), plan.throughput_batch)
     for dataset in DATASETS:
         for start in STARTS:
             group = accuracy_group(groups, dataset=dataset, model=model, start=start)
@@ -231,12 +228,12 @@ def model_table(store: Store, plan: Plan, groups: Sequence[Group]) -> Table:
     return Table.of(rows, columns, "All networks")
 
 
-def main_table(store: Store, plan: Plan, groups: Sequence[Group]) -> Table:
-    """Return the main networks in short: size, latency in all forms, accuracy."""
+def main_table(networks: Table, plan: Plan) -> Table:
+    """Return the main networks of a `model_table` in short: size, latencies, accuracy."""
     latencies = (_ms(f"{title}, ms", form) for form, title in FORMS.items())
     columns = [column("network"), _PARAMS, _MACS, *latencies, *_accuracy_columns()]
-    rows = [_model_row(store, plan, groups, model) for model in plan.main]
-    return Table.of(rows, columns, "The main networks")
+    main = networks.keep(networks.frame["model"].isin(plan.main))
+    return replace(main, columns=columns, caption="The main networks")
 
 
 def form_table(store: Store, plan: Plan) -> Table:
@@ -245,16 +242,14 @@ def form_table(store: Store, plan: Plan) -> Table:
     for model in plan.main:
         for form, title in FORMS.items():
             candidate, eager = Candidate(model, form), Candidate(model, EAGER)
-            one = {"image_size": plan.image_size, "batch_size": plan.latency_batch}
             row = {"network": plan.titles[model], "form": title}
             if reason := store.failure(candidate):
                 rows.append(row | {"reason": reason})
                 continue
-            small = one | {"image_size": plan.small_size}
-            many = store.times(candidate, **one | {"batch_size": plan.throughput_batch})
-            row |= _seconds("latency", store.times(candidate, **one))
-            row |= _ratio("ratio", store.ratio(candidate, eager, **one))
-            row |= _seconds("small", store.times(candidate, **small))
+            many = store.times(candidate, **plan.throughput)
+            row |= _seconds("latency", store.times(candidate, **plan.latency))
+            row |= _ratio("ratio", store.ratio(candidate, eager, **plan.latency))
+            row |= _seconds("small", store.times(candidate, **plan.small_latency))
             rows.append(row | _throughput("throughput", many, plan.throughput_batch))
     columns = [
         *(column("network"), column("form")),
@@ -314,70 +309,52 @@ def int8_table(store: Store, plan: Plan) -> Table:
 # --- files ---------------------------------------------------------------------------------------
 
 
-def efficiency_page(stores: Sequence[Store], plan: Plan, groups: Sequence[Group]) -> str:
-    """Return the page: a part for each device."""
-    parts: list[str | Table] = [
-        MADE,
-        "# What the networks cost",
-        f"{NOTE} Accuracy is that of the stored runs in the protocol of Table 3 (recipe `ranking`) "
-        "on 28 px files, mean ± sd over seeds.",
-    ]
+def _sections(
+    stores: Sequence[Store], plan: Plan, groups: Sequence[Group]
+) -> Iterator[str | Table]:
+    """Yield a part for each device."""
     for store in stores:
-        parts += [
-            f"## {device_title(store)}",
-            f"{origin(store)}. {disturbance_text(store)}",
-            "### Targets",
-            target_table(store, plan),
-            "### Paper B's Table 4 and Fig. 14",
-            size_table(store, plan),
-            f"### All networks, {plan.image_size} px",
-            model_table(store, plan, groups),
-            "### Forms",
-            form_table(store, plan),
-            "### Export to ONNX",
-            export_table(store, plan),
-            "### Accuracy with 8-bit integers",
-            f"Static quantisation by ONNX Runtime (QDQ), calibrated on up to "
-            f"{plan.calibration_images} validation images, judged on the test images.",
-            int8_table(store, plan),
-        ]
-    return joined(*parts) + "\n"
+        yield from (f"## {device_title(store)}", f"{origin(store)}. {disturbance_text(store)}")
+        yield from ("### Targets", target_table(store, plan))
+        yield from ("### Paper B's Table 4 and Fig. 14", size_table(store, plan))
+        yield from (f"### All networks, {plan.image_size} px", model_table(store, plan, groups))
+        yield from ("### Forms", form_table(store, plan))
+        yield from ("### Export to ONNX", export_table(store, plan))
+        yield "### Accuracy with 8-bit integers"
+        yield (
+            "Static quantisation by ONNX Runtime (QDQ), calibrated on up to "
+            f"{plan.calibration_images} validation images, judged on the test images."
+        )
+        yield int8_table(store, plan)
 
 
-def load_stores() -> list[Store]:
-    """Return the measurements of all devices, CPU first."""
-    return [Store.read(path) for path in stored_paths()]
-
-
-def efficiency_files(groups: Sequence[Group]) -> dict[str, str]:
-    """Return the generated files: name -> content; none while nothing is measured.
+def cost_pages(groups: Sequence[Group]) -> Pages:
+    """Return all measured costs; the block has targets, printed sizes, the main networks.
 
     Args:
         groups: real runs, for the accuracies.
     """
-    stores, plan = load_stores(), load_plan()
+    plan, stores = load_plan(), load_stores()
     if not stores:
-        return {}
-    times = Table(times_frame(stores, plan), [])
-    return {
-        "efficiency.md": efficiency_page(stores, plan, groups),
-        "efficiency.csv": times.csv(),
+        return Pages({}, f"Not measured yet: `{COMMAND_STUDY}`.")
+    intro = (
+        f"{NOTE} Accuracy is that of the stored runs in the protocol of Table 3 (recipe `ranking`) "
+        "on 28 px files, mean ± sd over seeds."
+    )
+    sections = _sections(stores, plan, groups)
+    files = {
+        "efficiency.md": page("What the networks cost", intro, *sections),
+        "efficiency.csv": Table(times_frame(stores, plan), []).csv(),
     }
-
-
-def readme_efficiency(groups: Sequence[Group]) -> str:
-    """Return the block of `results/README.md`: targets, printed sizes, the main networks."""
-    stores, plan = load_stores(), load_plan()
-    if not stores:
-        return f"Not measured yet: `{COMMAND_STUDY}`."
     store = stores[0]
-    return joined(
+    block = joined(
         NOTE,
         f"**{device_title(store)}.** {disturbance_text(store)}",
         target_table(store, plan),
         size_table(store, plan),
-        main_table(store, plan, groups),
+        main_table(model_table(store, plan, groups), plan),
         "All networks, memory, throughput, exports, every device: "
         f"[efficiency](results/tables/efficiency.md). Made by `{COMMAND}` from what "
         f"`{COMMAND_STUDY}` measured ({origin(store)}).",
     )
+    return Pages(files, block)

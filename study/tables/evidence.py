@@ -8,7 +8,7 @@ from helpers.runs.groups import Group
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import is_stored
 from study.epoch_choice import curve_rows
-from study.table import MADE, Table, column, estimate, joined, number
+from study.table import Table, column, estimate, number, page
 from study.tables.speed import load_records
 
 INTRO = (
@@ -77,11 +77,7 @@ def curve_table(groups: Iterable[Group]) -> Table:
 
 
 def evidence_files(groups: Sequence[Group]) -> dict[str, str]:
-    """Return the generated page and its tables: name -> content.
-
-    Args:
-        groups: real runs (`groups.is_real`).
-    """
+    """Return the generated page and its tables: name -> content."""
     rows = matrix_rows(load_matrix("evidence"))
     stored, planned = (sum(row[key] for row in rows) for key in ("stored", "planned"))
     left = [row["hours"] for row in rows]
@@ -99,18 +95,10 @@ def evidence_files(groups: Sequence[Group]) -> dict[str, str]:
         ],
     )
     curves = curve_table(groups)
-    text = joined(
-        MADE,
-        "# Runs at the papers' own scale",
-        INTRO,
-        f"{total} {HOURS}",
-        matrix,
-        "## What choosing the epoch on the test split is worth",
-        CURVES,
-        curves,
-    )
+    heading = "## What choosing the epoch on the test split is worth"
+    sections = (INTRO, f"{total} {HOURS}", matrix, heading, CURVES, curves)
     return {
-        "evidence.md": text + "\n",
+        "evidence.md": page("Runs at the papers' own scale", *sections),
         "evidence.csv": matrix.csv(),
         "test_curves.csv": curves.csv(),
     }

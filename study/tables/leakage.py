@@ -123,7 +123,7 @@ def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str
         if others:
             sections.append(f"Left out: {others} protocol(s) with other test images.")
     return {
-        "leakage.md": page("Accuracy without tied test images", _INTRO, entered, sections),
+        "leakage.md": page("Accuracy without tied test images", _INTRO, *sections, of=entered),
         "leakage.csv": table.csv(),
     }
 

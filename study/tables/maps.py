@@ -1,7 +1,4 @@
-"""Where the maps look, as tables: `results/localisation` and the maps beside the runs.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""Where the maps look, as tables: `results/localisation` and the maps beside the runs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -27,7 +24,7 @@ from study.maps.findings import (
     progression,
 )
 from study.maps.scores import CHANCE, CROPS, WHOLE, Scores
-from study.plans.maps import Plan, load_plan
+from study.plans.maps import Plan, Study
 from study.table import COMMAND, Table, column, ends, estimate, folded, joined, p_value
 
 MEASURES = {
@@ -239,23 +236,20 @@ def localisation_table(measured: Measured, plan: Plan) -> Table:
     return Table.of(rows, [])
 
 
-def localisation_files(study: str) -> dict[str, str]:
+def localisation_files(study: Study, plan: Plan) -> dict[str, str]:
     """Return a study's generated files: name -> content; none while it is not measured."""
-    plan = load_plan()
-    chosen = plan.study(study)
-    if not is_measured(chosen):
+    if not is_measured(study):
         return {}
-    measured = load_measured(chosen)
-    focus = focus_findings(plan) if chosen.profile == "paper" else []
+    measured = load_measured(study)
+    focus = focus_findings(plan) if study.profile == "paper" else []
     return {
         "localisation.md": localisation_page(measured, plan, focus=focus),
         "localisation.csv": localisation_table(measured, plan).csv(),
     }
 
 
-def readme_localisation() -> str:
-    """Return the README's block: the verdicts on real images."""
-    plan = load_plan()
+def localisation_block(plan: Plan) -> str:
+    """Return the block of `results/README.md`: the verdicts on real images."""
     study = next(s for s in plan.studies if s.profile == "paper")
     if not is_measured(study):
         return "Not measured yet: `python -m study maps`."

@@ -1,13 +1,7 @@
-"""Table 3, measured, as tables: `results/tables/medmnist_ranking*`, and the README's block.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""Table 3, measured, as tables: `results/tables/medmnist_ranking*`, and the README's block."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Any
-
-import pandas as pd
 
 from helpers.runs.groups import Group
 from study.automl.rows import AutoMLRow
@@ -15,10 +9,10 @@ from study.compare import Compared
 from study.orders import order_agreement
 from study.plans.ranking import START_WORDS, STARTS, Plan, published_accuracies
 from study.plans.verdicts import Rules
-from study.ranking import JudgedClaim, PairTest, Ranking, Results, primary, rank_everything
+from study.ranking import JudgedClaim, Ranking, Table3, primary, rank_everything
 from study.table import (
-    COMMAND,
     Column,
+    Pages,
     Table,
     as_percent,
     column,
@@ -27,8 +21,8 @@ from study.table import (
     folded,
     interval,
     joined,
+    made_from,
     number,
-    origin,
     p_value,
     page,
 )
@@ -37,7 +31,6 @@ from study.tables.comparisons import (
     POWER,
     SIGNED,
     compared_cells,
-    difference_cells,
     difference_column,
     p_column,
 )
@@ -140,13 +133,9 @@ def ranking_table(rankings: Sequence[Ranking], columns: Sequence[Column] = PLACE
     return Table.of(rows, columns, empty=NOT_RUN_TEXT)
 
 
-def _keep(table: Table, kept: pd.Series) -> Table:
-    return Table(table.frame[kept], table.columns, table.caption, table.empty)
-
-
 def shown(table: Table) -> Table:
     """Leave out the models that are neither run nor published."""
-    return _keep(table, (table.frame["n_seeds"] > 0) | table.frame["published_row"].notna())
+    return table.keep((table.frame["n_seeds"] > 0) | table.frame["published_row"].notna())
 
 
 def heads(rankings: Sequence[Ranking], focus: str) -> Table:
@@ -157,10 +146,10 @@ def heads(rankings: Sequence[Ranking], focus: str) -> Table:
     # The places come in order of rank.
     top = table.frame.groupby("dataset").cumcount() < TOP
     own = table.frame["model"].str.startswith(focus)
-    return _keep(table, (top | own) & table.frame["rank"].notna())
+    return table.keep((top | own) & table.frame["rank"].notna())
 
 
-def coverage_table(results: Results) -> Table:
+def coverage_table(results: Table3) -> Table:
     """Return how much of the plan is run, by data set and start, and for how many epochs."""
     rows = [
         {
@@ -185,10 +174,10 @@ def coverage_table(results: Results) -> Table:
 # --- comparisons ---------------------------------------------------------------------------------
 
 
-def focus_table(results: Results) -> Table:
+def focus_table(results: Table3) -> Table:
     """Return where the focus stands in each ranking, and what it is shown to be against others."""
     rows = []
-    for ranking in (r for start in results.plan.starts for r in results.of_start(start)):
+    for ranking in (r for r in results.rankings if r.ranked):
         place = ranking.place(results.plan.focus)
         shown = [c.shown.get("accuracy") for c in ranking.against]
         rows.append(
@@ -203,10 +192,10 @@ def focus_table(results: Results) -> Table:
     return Table.of(rows, columns, f"Where {results.focus} stands", NOT_RUN_TEXT)
 
 
-def order_table(results: Results) -> Table:
+def order_table(results: Table3) -> Table:
     """Return how the measured orders agree with the published ones, with and without mark M."""
     rows = []
-    for ranking in (r for start in results.plan.starts for r in results.of_start(start)):
+    for ranking in (r for r in results.rankings if r.ranked):
         for verified in (True, False):
             row = {"dataset_title": ranking.title, "start": START_WORDS[ranking.start]}
             found = order_agreement(ranking, verified_only=verified)
@@ -243,7 +232,7 @@ def against_table(against: Sequence[Compared], *, focus: str) -> Table:
     return Table.of([_against_row(c) for c in against], columns, empty=NOT_RUN_TEXT)
 
 
-def _gain_rows(results: Results, dataset: str) -> list[dict[str, Any]]:
+def _gain_rows(results: Table3, dataset: str) -> list[dict[str, Any]]:
     """Return the paper's comparisons, those without a published difference too."""
     gains = {c.name: (printed, gain) for c, printed, gain in results.gains(dataset)}
     rows = []
@@ -253,10 +242,10 @@ def _gain_rows(results: Results, dataset: str) -> list[dict[str, Any]]:
             printed, gain = gains[c.name]
             sides = (printed.focus.published, printed.other.published)
             row |= {
-                "published_difference": printed.value,
+                "published_difference": printed.published.value,
                 "published_printed": " - ".join(map(as_percent, sides)),
                 "published_row": printed.other.row,
-                "published_verified": printed.verified,
+                "published_verified": printed.published.may_carry_verdict,
                 "published_verdict": gain.verdict,
                 "published_power": gain.power,
             }
@@ -264,7 +253,7 @@ def _gain_rows(results: Results, dataset: str) -> list[dict[str, Any]]:
     return rows
 
 
-def gain_table(results: Results, dataset: str) -> Table:
+def gain_table(results: Table3, dataset: str) -> Table:
     """Return the published differences beside the measured ones."""
     columns = [
         column(
@@ -293,33 +282,29 @@ def gain_table(results: Results, dataset: str) -> Table:
     return Table.of(rows, columns, results.plan.datasets[dataset])
 
 
-def claim_table(results: Results) -> Table:
+def claim_table(results: Table3) -> Table:
     """Return the paper's claims in words with their verdicts."""
+    sides = ("both from scratch", "as the paper compares")
     rows = [
-        {"text": f'"{scratch.claim.text}"', "section": scratch.claim.section}
-        | {f"scratch_{name}": value for name, value in vars(scratch).items()}
-        | {f"mixed_{name}": value for name, value in vars(mixed).items()}
-        for scratch, mixed in results.claims()
+        {"the paper says": f'"{both[0].claim.text}"', "section": both[0].claim.section}
+        | dict(zip(sides, both, strict=True))
+        for both in results.claims()
     ]
-    sides = {"scratch": "both from scratch", "mixed": "as the paper compares"}
-    counts = [field.name for field in fields(JudgedClaim) if field.name != "claim"]
-    columns = [
-        column(title, *(f"{side}_{name}" for name in counts), write=_claim_text)
-        for side, title in sides.items()
-    ]
-    return Table.of(rows, [column("the paper says", "text"), column("section"), *columns])
+    columns = [column(title, write=_claim_text) for title in sides]
+    return Table.of(rows, [column("the paper says"), column("section"), *columns])
 
 
-def _claim_text(verdict: str, better: int, worse: int, judged: int, planned: int) -> str:
-    if verdict == NOT_RUN:
-        return verdict
-    return f"{verdict} (of {planned}: better in {better}, worse in {worse}, judged {judged})"
+def _claim_text(found: JudgedClaim) -> str:
+    if found.verdict == NOT_RUN:
+        return NOT_RUN
+    counts = f"better in {found.shown}, worse in {found.contrary}, judged {found.judged}"
+    return f"{found.verdict} (of {found.planned}: {counts})"
 
 
 # --- published systems, AutoML -------------------------------------------------------------------
 
 
-def not_run_table(results: Results) -> Table:
+def not_run_table(results: Table3) -> Table:
     """Return the published systems that are not run: why, and what is published, in percent."""
     plan = results.plan
     systems = [
@@ -342,7 +327,7 @@ def not_run_table(results: Results) -> Table:
     return Table.of(rows, [*columns, column("source"), column("mark")], "Published, not run")
 
 
-def automl_table(results: Results) -> Table:
+def automl_table(results: Table3) -> Table:
     """Return the open AutoML systems run on all data sets."""
     rows = [
         {
@@ -369,7 +354,7 @@ def automl_table(results: Results) -> Table:
 # --- files ---------------------------------------------------------------------------------------
 
 
-def _sections(results: Results) -> Iterator[str | Table]:
+def _sections(results: Table3) -> Iterator[str | Table]:
     yield from ("## What is run", coverage_table(results))
     yield from (f"## {results.focus} in short", focus_table(results), claim_table(results))
     for start, heading in STARTS.items():
@@ -407,7 +392,7 @@ OPEN_AUTOML = (
 )
 
 
-def pair_table(results: Results) -> Table:
+def pair_table(results: Table3) -> Table:
     """Return all paired comparisons, shares from 0 to 1.
 
     The comparison is "all pairs", "focus" (against every other of its ranking), "as published" or
@@ -421,9 +406,10 @@ def pair_table(results: Results) -> Table:
 
     for ranking in results.rankings:
         where = (ranking.dataset, ranking.start)
-        for pair in ranking.pairs:
-            if pair.accuracy is not None:
-                add("all pairs", *where, _pair_row(pair, planned=ranking.n_pairs))
+        for (a, b), c in ranking.pairs.items():
+            if c.accuracy is not None:
+                cells = compared_cells(c)
+                add("all pairs", *where, {"a": a, "b": b} | {k: cells[k] for k in _OF_PAIRS})
         for c in ranking.against:
             add("focus", *where, _against_row(c))
     for dataset in results.plan.datasets:
@@ -434,45 +420,36 @@ def pair_table(results: Results) -> Table:
     return Table.of(rows, [])
 
 
-def _pair_row(pair: PairTest, *, planned: int) -> dict[str, Any]:
-    found = difference_cells("accuracy", pair.accuracy, p=pair.p_value, shown=pair.shown)
-    seeds = {"seeds": " ".join(map(str, pair.seeds)), "n_seeds": len(pair.seeds)}
-    return (
-        {"a": pair.a, "b": pair.b, "planned": planned}
-        | seeds
-        | found
-        | {"n_test_images": pair.accuracy.n}
-    )
+_OF_PAIRS = (
+    *("planned", "seeds", "n_seeds", "accuracy_difference", "accuracy_low", "accuracy_high"),
+    *("p_accuracy", "p_accuracy_holm", "accuracy_shown", "n_test_images"),
+)
 
 
-def ranking_files(
+def ranking_pages(
     groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
-) -> dict[str, str]:
-    """Return the generated files: name -> content; arguments as for `rank_everything`."""
+) -> Pages:
+    """Return all rankings; the block has their heads, where the focus stands, the claims.
+
+    Arguments as for `rank_everything`.
+    """
     results = rank_everything(groups, plan=plan, rules=rules, automl=automl)
-    intro = f"{RULE} {OTHER_PROTOCOL}"
-    return {
-        "medmnist_ranking.md": page("Table 3, measured", intro, results.groups, _sections(results)),
+    text = page(
+        "Table 3, measured", f"{RULE} {OTHER_PROTOCOL}", *_sections(results), of=results.groups
+    )
+    files = {
+        "medmnist_ranking.md": text,
         "medmnist_ranking.csv": ranking_table(results.rankings).csv(),
         "medmnist_ranking_pairs.csv": pair_table(results).csv(float_format="%.6g"),
     }
-
-
-def readme_ranking(
-    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
-) -> str:
-    """Return the README's block: the heads of the rankings, where the focus stands, the claims."""
-    results = rank_everything(groups, plan=plan, rules=rules, automl=automl)
     parts: list[str | Table] = [RULE]
     for start, heading in STARTS.items():
         parts += [f"**{heading}**", heads(results.of_start(start), plan.focus)]
-    parts += [focus_table(results), claim_table(results)]
     more = joined(order_table(results), automl_table(results))
-    parts.append(folded("Published order, and open AutoML", more))
-    made = origin(results.groups)
-    parts.append(
+    block = joined(
+        *(*parts, focus_table(results), claim_table(results)),
+        folded("Published order, and open AutoML", more),
         "All models, every pair, AutoML and what is published: "
-        "[Table 3, measured](results/tables/medmnist_ranking.md). "
-        f"Made by `{COMMAND}` from {made[0].lower()}{made[1:]}."
+        f"[Table 3, measured](results/tables/medmnist_ranking.md). {made_from(results.groups)}",
     )
-    return joined(*parts)
+    return Pages(files, block)

@@ -9,7 +9,7 @@ import pandas as pd
 from helpers.runs.groups import Group
 from helpers.runs.replicas import METRICS, NOTE, Scatter, _where, metric_of, pairs_of, scatter
 from helpers.runs.store import Run, run_id
-from study.table import MADE, Table, column, joined, number
+from study.table import Table, column, number, page
 from study.tables.scores import PERCENT
 
 
@@ -72,14 +72,9 @@ def replica_files(groups: Iterable[Group]) -> dict[str, str]:
     ]
     shown = Table(table, columns)
     processors = sorted({_where(r) for g in groups for pair in pairs_of(g.runs) for r in pair})
-    text = joined(
-        MADE,
-        "# The same seed on another processor",
-        NOTE,
-        "Accuracy in points, AUC as it is. Made on " + "; ".join(processors) + ".",
-        shown,
-    )
-    return {"replicas.md": text + "\n", "replicas.csv": shown.csv()}
+    made = f"Accuracy in points, AUC as it is. Made on {'; '.join(processors)}."
+    text = page("The same seed on another processor", NOTE, made, shown)
+    return {"replicas.md": text, "replicas.csv": shown.csv()}
 
 
 def _in_unit(value: float, metric: str) -> str:

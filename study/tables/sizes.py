@@ -1,21 +1,30 @@
 """The counted sizes of every model beside the printed ones, as a table; see `study.sizes`.
 
-`python -m study.tables.sizes` prints it; `study.tables` writes it and checks that it is not stale.
+`python -m study.tables.sizes` prints it.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from helpers.models.counting import MACS_TOOL
 from helpers.models.registry import list_models
 from helpers.terminal import escape_unshowable
 from study.published import Published, lookup
-from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, PrintedSize, count_sizes, matches
+from study.sizes import (
+    IMAGE_SIZE,
+    NUM_CLASSES,
+    Counted,
+    Counts,
+    PrintedSize,
+    Source,
+    count_sizes,
+    matches,
+)
 from study.sizes import printed_sizes as all_printed
-from study.table import MADE, Table, column, joined, number
+from study.table import Pages, Table, column, joined, number, page
 from study.verdicts import MATCH, NO_MATCH, UNVERIFIED
 
 NONE_PUBLISHED = "none published"
@@ -29,67 +38,37 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A count beside a printed one, in millions or in units of 10^9.
-
-    Attributes:
-        count: ours.
-        published: the printed one, None if there is none.
-        up_to: the count by another way that the source leaves open, None where it says its own.
-    """
-
-    count: float
-    published: Published | None
-    up_to: float | None = None
-
-    @property
-    def differs(self) -> bool:
-        """Whether something else is printed than `count`, by our first way of counting."""
-        return self.published is not None and not matches(self.count, self.published)
-
-    @property
-    def verdict(self) -> str:
-        """`MATCH`, `NO_MATCH`, unverified, or "" where nothing is printed."""
-        if self.published is None:
-            return ""
-        if self.published.mark == "M":
-            return UNVERIFIED
-        return MATCH if matches(self.count, self.published, up_to=self.up_to) else NO_MATCH
-
-    def cells(self, name: str) -> dict[str, Any]:
-        """Return the cells of a row."""
-        printed = f"{self.published.printed} [{self.published.mark}]" if self.published else ""
-        return {name: self.count, f"{name}_expected": printed, f"{name}_verdict": self.verdict}
+def _cells(name: str, counted: Counted) -> dict[str, Any]:
+    printed = counted.published
+    expected = f"{printed.printed} [{printed.mark}]" if printed else ""
+    return {name: counted.count, f"{name}_expected": expected, f"{name}_verdict": counted.verdict}
 
 
 def _row(model: str, size: PrintedSize | None) -> dict[str, Any]:
     """Return a model as one source counts it, or as we count it where nothing is printed."""
-    if size is None:
-        counts = count_sizes(model, num_classes=NUM_CLASSES, image_size=IMAGE_SIZE)
-        about = (NONE_PUBLISHED, NUM_CLASSES, IMAGE_SIZE)
-        params, macs = Quantity(counts.parameters / 1e6, None), Quantity(counts.macs / 1e9, None)
-        norms, note = False, ""
-    else:
-        source, taken = size.source, {"image_size": size.image_size, "merged": size.source.merged}
-        counts = count_sizes(model, num_classes=source.num_classes, **taken)
-        about, norms = (source.title, source.num_classes, size.image_size), bool(source.norms)
-        params = Quantity(counts.parameters / 1e6, _printed(size, source.params))
-        with_norms = (counts.macs + counts.norm_macs) / 1e9
-        macs = Quantity(
-            with_norms if norms else counts.macs / 1e9,
-            _printed(size, source.macs),
-            up_to=with_norms if source.norms is None else None,
-        )
-        notes = [size.note, "branches merged, as for inference" if source.merged else ""]
-        notes.append(_other_ways(counts, norms=norms) if macs.differs else "")
-        note = "; ".join(filter(None, notes))
-    row = {"model": model} | dict(zip(("source", "classes", "image_size"), about, strict=True))
-    row |= {"norms_counted": norms}
-    return row | params.cells("parameters") | macs.cells("macs") | {"note": note}
+    source = size.source if size else Source(title=NONE_PUBLISHED, params="", macs="")
+    image_size = size.image_size if size else IMAGE_SIZE
+    counts = count_sizes(
+        model, num_classes=source.num_classes, image_size=image_size, merged=source.merged
+    )
+    params = Counted(count=counts.parameters / 1e6, published=_printed(size, source.params))
+    with_norms = (counts.macs + counts.norm_macs) / 1e9
+    macs = Counted(
+        count=with_norms if source.norms else counts.macs / 1e9,
+        published=_printed(size, source.macs),
+        up_to=with_norms if source.norms is None else None,
+    )
+    notes = [size.note if size else ""]
+    notes.append("branches merged, as for inference" if source.merged else "")
+    if macs.published and not matches(macs.count, macs.published):
+        notes.append(_other_ways(counts, norms=bool(source.norms)))
+    row = {"model": model, "source": source.title, "classes": source.num_classes}
+    row |= {"image_size": image_size, "norms_counted": bool(source.norms)}
+    row |= _cells("parameters", params) | _cells("macs", macs)
+    return row | {"note": "; ".join(filter(None, notes))}
 
 
-def _printed(size: PrintedSize, column: str) -> Published | None:
+def _printed(size: PrintedSize | None, column: str) -> Published | None:
     if not column:
         return None
     source = size.source
@@ -148,25 +127,21 @@ def count_table(table: Table) -> Table:
 def mismatches(table: Table) -> Table:
     """Return the rows of a `size_table` in which a count is not the printed one."""
     verdicts = table.frame[["parameters_verdict", "macs_verdict"]]
-    kept = table.frame[(verdicts == NO_MATCH).any(axis=1)]
-    return Table(kept, table.columns, "Counts that are not the printed ones", "None.")
+    kept = table.keep((verdicts == NO_MATCH).any(axis=1))
+    return replace(kept, caption="Counts that are not the printed ones", empty="None.")
 
 
-def model_size_files() -> dict[str, str]:
-    """Return the generated files: name -> content."""
+def size_pages() -> Pages:
+    """Return all counts; the block says how many printed sizes match, and each that does not."""
     table = size_table()
-    title = "# Parameters and multiply-accumulates of every model, beside the published ones"
-    return {
-        "model_sizes.md": joined(MADE, title, NOTE, count_table(table), table) + "\n",
+    counts = count_table(table)
+    title = "Parameters and multiply-accumulates of every model, beside the published ones"
+    files = {
+        "model_sizes.md": page(title, NOTE, counts, table),
         "model_sizes.csv": table.csv(),
     }
-
-
-def readme_model_sizes() -> str:
-    """Return the README's block: how many printed sizes match, and each that does not."""
-    table = size_table()
     link = "All counts: [model sizes](results/tables/model_sizes.md)."
-    return joined(NOTE, count_table(table), mismatches(table), link)
+    return Pages(files, joined(NOTE, counts, mismatches(table), link))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

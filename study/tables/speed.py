@@ -16,7 +16,7 @@ import pandas as pd
 from helpers.paths import results_root
 from study.measurements import open_record
 from study.measurements import save_record as save_json
-from study.table import MADE, Table, column, commit_text, folded, joined, measured
+from study.table import Pages, Table, column, commit_text, folded, joined, measured, page
 from study.verdicts import MET, MISSED, NO_VERDICT
 
 SCHEMA = 1
@@ -188,35 +188,25 @@ def _machine(records: Sequence[Record]) -> str:
     )
 
 
-def speed_files(*, root: Path | None = None) -> dict[str, str]:
-    """Return the generated page of all speeds: name -> content; none while nothing is measured."""
+def speed_pages(*, root: Path | None = None) -> Pages:
+    """Return all speeds; the block has the figures that say most, and where they were measured."""
     records = load_records(root=root)
     if not records:
-        return {}
-    parts: list[str | Table] = [MADE, "# Speed", _machine(records)]
+        return Pages({}, NOT_MEASURED)
+    sections: list[str | Table] = [_machine(records)]
     for record in records:
         settings = ", ".join(f"{name} {value}" for name, value in record.settings.items())
-        parts.append(f"## {record.benchmark}")
-        parts.append(f"`python -m benchmarks.{record.benchmark}` ({settings})")
-        parts.append(speed_table(record.speeds))
-    return {"speed.md": joined(*parts) + "\n"}
-
-
-def readme_speed(*, root: Path | None = None) -> str:
-    """Return the README's block: the figures that say most, and where they were measured."""
-    records = load_records(root=root)
-    if not records:
-        return NOT_MEASURED
+        sections.append(f"## {record.benchmark}")
+        sections.append(f"`python -m benchmarks.{record.benchmark}` ({settings})")
+        sections.append(speed_table(record.speeds))
     shown = [speed for record in records for speed in record.speeds if speed.headline]
     missing = [name for name in BENCHMARKS if name not in {r.benchmark for r in records}]
-    aimed = [speed for speed in shown if speed.target is not None]
-    met = sum(speed.met for speed in aimed)
-    parts = [
+    aimed = [speed.met for speed in shown if speed.target is not None]
+    block = joined(
         _machine(records),
-        *([f"{met} of {len(aimed)} targets met."] if aimed else []),
+        *([f"{sum(aimed)} of {len(aimed)} targets met."] if aimed else []),
         folded("The figures that say most", speed_table(shown).markdown()),
-    ]
-    if missing:
-        parts.append(f"Not measured yet: {', '.join(missing)}.")
-    parts.append("All figures: [speed](results/tables/speed.md).")
-    return "\n\n".join(parts)
+        *([f"Not measured yet: {', '.join(missing)}."] if missing else []),
+        "All figures: [speed](results/tables/speed.md).",
+    )
+    return Pages({"speed.md": page("Speed", *sections)}, block)

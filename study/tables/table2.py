@@ -1,17 +1,15 @@
-"""Paper B's Table 2 and the ablation of its blocks, as tables; see `study.compare`.
-
-`study.tables` writes them and checks that they are not stale.
-"""
+"""Paper B's Table 2 and the ablation of its blocks, as tables; see `study.compare`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from helpers.config import RunConfig
 from helpers.runs.groups import Group, find_group
-from study.compare import JudgedCell, Results, best_optimizers, compare_all, judge_cells
+from study.compare import CellResult, Results, best_optimizers, compare_all, judge_cells
 from study.plans.comparisons import planned_configs
 from study.plans.table2 import Table2
 from study.plans.verdicts import Rules
-from study.table import COMMAND, Table, code, column, joined, origin, page
+from study.table import COMMAND, Pages, Table, code, column, joined, origin, page
 from study.tables.comparisons import BRIEF, PAIRED, comparison_table, family_sections
 from study.tables.scores import (
     SEEDS_OR_NOT_RUN,
@@ -36,8 +34,8 @@ RULE = (
 )
 
 
-def table2_files(groups: Sequence[Group], table: Table2, rules: Rules) -> dict[str, str]:
-    """Return the generated files: name -> content.
+def table2_pages(groups: Sequence[Group], table: Table2, rules: Rules) -> Pages:
+    """Return the cells, and each question with its answer.
 
     Args:
         groups: real runs (`groups.is_real`), of whatever data set.
@@ -45,44 +43,37 @@ def table2_files(groups: Sequence[Group], table: Table2, rules: Rules) -> dict[s
         rules: see `plans.verdicts.load_rules`.
     """
     results = compare_all(groups, table.plan, rules)
-    cells = judge_cells(groups, table, rules=rules)
+    used, cells = _used(results, table), cell_table(judge_cells(groups, table, rules=rules))
     intro = (
         "Does the optimizer, CutMix or a block of the network change anything? Paper B answers in "
         f"part (section 4.5) and without repetitions. {TEXT} {RULE}"
     )
-    cells_shown = cell_table(cells)
     sections = [
-        *("## Table 2: optimizer and augmentation", cells_shown),
+        *(intro, "## Table 2: optimizer and augmentation", cells),
         *family_sections(results, "cutmix", "optimizer"),
         best_table(results),
         *family_sections(results, "blocks"),
         network_table(results),
         *family_sections(results, "plain", "readings"),
     ]
-    title = "Paper B, Table 2 and the ablation of the blocks"
-    return {
-        "table2.md": page(title, intro, _used(results, table), sections),
-        "table2.csv": cells_shown.csv(),
+    files = {
+        "table2.md": page("Paper B, Table 2 and the ablation of the blocks", *sections, of=used),
+        "table2.csv": cells.csv(),
         "table2_comparisons.csv": comparison_table(results, *FAMILIES).csv(),
     }
-
-
-def readme_table2(groups: Sequence[Group], table: Table2, rules: Rules) -> str:
-    """Return the README's block: the cells, and each question with its answer."""
-    results = compare_all(groups, table.plan, rules)
-    cells = judge_cells(groups, table, rules=rules)
     text = TEXT.replace("(medmnist", "(results/tables/medmnist")
-    return joined(
+    block = joined(
         f"Paper B's ablation (section 4.5) on BreastMNIST. {text}",
-        cell_table(cells, columns=SHORT_CELLS),
+        replace(cells, columns=SHORT_CELLS),
         "**The effect of CutMix, and one optimizer instead of another**",
         comparison_table(results, "cutmix", "optimizer", columns=BRIEF),
         best_table(results),
         "**The network without a block, or with another in its place** (Adam, CutMix)",
         comparison_table(results, "blocks", "plain", columns=BRIEF),
         "In full: [Table 2 and ablation](results/tables/table2.md). "
-        f"Made by `{COMMAND}`; {origin(_used(results, table))}.",
+        f"Made by `{COMMAND}`; {origin(used)}.",
     )
+    return Pages(files, block)
 
 
 def _used(results: Results, table: Table2) -> list[Group]:
@@ -115,7 +106,7 @@ CELLS = (
 )
 
 
-def cell_table(cells: Sequence[JudgedCell], *, columns: Sequence = CELLS) -> Table:
+def cell_table(cells: Sequence[CellResult], *, columns: Sequence = CELLS) -> Table:
     """Return the cells of Table 2 beside ours, shares from 0 to 1: `CELLS`, or `SHORT_CELLS`."""
     rows = [
         {

@@ -10,7 +10,7 @@ from helpers.metrics.paired import holm
 from helpers.metrics.scores import Estimate
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
-from helpers.runs.groups import ComparisonError, group_runs, is_real
+from helpers.runs.groups import group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.compare import (
@@ -21,6 +21,7 @@ from study.compare import (
     judge_gains,
 )
 from study.plans.comparisons import load_plan, planned_configs
+from study.plans.form import PlanError
 from study.plans.verdicts import load_rules
 from study.verdicts import (
     EXCLUDED,
@@ -73,6 +74,11 @@ def store(config, *, seeds=range(5), wrong=20, **options):
         fabricate_from(replace(config, seed=seed), wrong=wrong + i, **options)
 
 
+def with_rule(plan, **change):
+    """Return the plan with some settings of its rule changed."""
+    return plan.model_copy(update={"rule": plan.rule.model_copy(update=change)})
+
+
 def compare(plan, root, name="heads"):
     groups = group_runs(filter(is_real, list_runs(root)))
     compared = compare_family(plan.family(name), groups, plan=plan, rules=load_rules())
@@ -103,7 +109,7 @@ def test_planned_runs_are_each_protocol_once_a_seed():
 
 
 def test_the_matrix_asks_for_every_run_that_a_comparison_needs():
-    planned = planned_configs(range(load_plan().min_seeds))
+    planned = planned_configs(range(load_plan().rule.min_seeds))
     assert planned <= set(load_matrix("paper"))
 
 
@@ -157,36 +163,45 @@ def test_an_ablation_takes_one_thing_away():
 
 
 def test_an_unknown_family_lists_the_known_ones(plan):
-    with pytest.raises(ComparisonError, match=r"unknown family 'ablations'; known: heads"):
+    with pytest.raises(PlanError, match=r"unknown family 'ablations'; known: heads"):
         plan.family("ablations")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("rule:", "rules:"), "comparisons.yaml lacks the key rule"),
-        (("dataset:", "note: x\ndataset:"), "unknown key note; known: rule, dataset"),
-        (("min_seeds: 5", "min_seeds: 1"), "min_seeds must be at least 2"),
-        (("level: 0.05", "level: 5"), "level within 0 .. 1"),
-        (("title: Heads", "titel: Heads"), "a family lacks the key title"),
-        (("title: One", "titel: One"), "family heads, comparison one lacks the key title"),
-        (("a: {model: first}", "c: {model: first}"), "comparison one has an unknown key c"),
-        (("id: two", "id: one"), "family heads: one stands twice"),
-        (("weight_decay", "weight_decy"), "comparison three, b: unknown parameter weight_decy"),
-        (("weight_decay: 0.5", "patience: null"), "three, b: patience has no value"),
+        (("rule:", "rules:"), "unknown key 'rules'; known: rule, dataset, families, systems"),
+        (("dataset:", "note: x\ndataset:"), "unknown key 'note'; known: rule, dataset"),
+        (("min_seeds: 5", "min_seeds: 1"), "rule.min_seeds: .*greater than or equal to 2, got 1"),
+        (("level: 0.05", "level: 5"), "rule.level: .*less than 1, got 5"),
+        (
+            ("title: Heads", "titel: Heads"),
+            "families.heads: unknown key 'titel'; .*Did you mean 'title'",
+        ),
+        (
+            ("title: One", "titel: One"),
+            "heads.comparisons.one: unknown key 'titel'; .*Did you mean 'title'",
+        ),
+        (("a: {model: first}", "c: {model: first}"), "heads.comparisons.one: unknown key 'c'"),
+        (("id: two", "id: one"), "families.heads: comparisons: one stands twice"),
+        (("weight_decay", "weight_decy"), "comparisons.three.b: unknown parameter weight_decy"),
+        (("weight_decay: 0.5", "patience: null"), "three.b: patience has no value"),
         (("weight_decay: 0.5", "weight_decay: 0.01"), "three: a and b are the same protocol"),
-        (("recipe: common", "recipe: comon"), "one, a: unknown recipe 'comon'; known: common"),
-        ((", pretrained: imagenet", ""), "one, a: .*pretrained"),
-        (("gain over ResNet18", "gain over ResNet19"), "comparison three: .*Did you mean"),
-        (("systems: {imagenet: [], none: []}", ""), "comparisons.yaml lacks the key systems"),
-        (("none: []", "scratch: []"), "systems lacks the key none"),
-        (("none: []", "none: [{title: X}]"), "systems of start none, X lacks the key runs"),
+        (("recipe: common", "recipe: comon"), "one.a: unknown recipe 'comon'; known: common"),
+        ((", pretrained: imagenet", ""), "one.a: .*pretrained"),
+        (("gain over ResNet18", "gain over ResNet19"), "three.published: .*Did you mean"),
+        (
+            ("systems: {imagenet: [], none: []}", ""),
+            "comparisons.yaml: the key 'systems' is missing",
+        ),
+        (("none: []", "scratch: []"), r"systems\.none: this key is missing"),
+        (("none: []", "none: [{title: X}]"), "comparisons.yaml: the key 'runs' is missing"),
     ],
 )
 def test_a_file_out_of_order_is_refused(tmp_path, change, message):
     path = tmp_path / "comparisons.yaml"
     path.write_text(SMALL.replace(*change, 1))
-    with pytest.raises(ComparisonError, match=message):
+    with pytest.raises(PlanError, match=message):
         load_plan(path)
 
 
@@ -242,7 +257,7 @@ def test_power_stands_beside_what_is_not_shown(plan, pair, results_tree):
 
 
 def test_runs_too_short_for_the_papers_budget_get_no_verdict(plan, pair, results_tree):
-    papers = replace(plan, paper="B", same_images=True)
+    papers = with_rule(plan, paper="B", same_images=True)
     store(pair["one"].a, wrong=10)
     store(pair["one"].b, wrong=50)
     assert pair["one"].a.epochs < 20
@@ -363,7 +378,7 @@ def test_a_difference_is_written_with_its_sign():
 
 
 def gains_of(compared, plan, **change):
-    plan = replace(plan, **{"paper": "A", "same_images": True} | change)
+    plan = with_rule(plan, **{"paper": "A", "same_images": True} | change)
     return judge_gains(compared, plan=plan, rules=load_rules())
 
 
@@ -422,7 +437,7 @@ def test_what_may_not_be_judged_yet_keeps_its_place_in_the_family():
     untestable = replace(tested, p=None)
     found = correct([None, tested, untestable], level=0.05)
     assert found[0] == found[2] == Corrected(None, 0)
-    assert [c.sign for c in found] == [None, 1, None]
+    assert [c.shown for c in found] == [0, 1, 0]
     assert found[1].p_value == pytest.approx(3 * tested.p)
     assert correct([], level=0.05) == []
 

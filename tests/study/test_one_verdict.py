@@ -11,13 +11,13 @@ from study.claims.paper_a.sizes import counted_size
 from study.claims.paper_b.results import table3
 from study.claims.paper_b.sizes import stated_size, stated_total
 from study.costs.findings import published_sizes
+from study.costs.store import load_stores
 from study.levels import judge_levels
 from study.plans.costs import load_plan
 from study.plans.verdicts import load_rules
 from study.sizes import printed_sizes
 from study.tables.accuracy import MEDMNIST, build_rows
 from study.tables.answer import answer_rows
-from study.tables.costs import load_stores
 from study.tables.sizes import mismatches, size_table
 from study.verdicts import (
     CONTRADICTED,
@@ -106,7 +106,7 @@ def test_a_printed_accuracy_has_one_verdict_in_all_places(monkeypatch):
     levels = {x.key: x for x in judge_levels(groups, datasets=[*MEDMNIST], rules=rules)}
     assert len(levels) >= 6
     told = defaultdict(list)
-    papers = {c.row: (c.paper, c.table, c.row) for c in rules.comparisons}
+    papers = {c.published.row: c.published for c in rules.comparisons}
     for row in build_rows(groups, datasets=[*MEDMNIST], rules=rules):
         if row.published and row.verdict:
             told[*papers[row.system], f"{row.dataset}/accuracy"].append(row.verdict)

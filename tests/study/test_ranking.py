@@ -27,8 +27,10 @@ from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.automl.rows import AutoMLRow
 from study.orders import kendall, order_agreement
-from study.plans.ranking import RankingError, load_plan, published_accuracies
+from study.plans.form import PlanError
+from study.plans.ranking import load_plan, published_accuracies
 from study.plans.verdicts import load_rules
+from study.plots import forest
 from study.plots import ranking as ranking_plots
 from study.published import lookup
 from study.ranking import (
@@ -38,7 +40,7 @@ from study.ranking import (
     rank_everything,
     rank_models,
 )
-from study.tables.ranking import ranking_files, readme_ranking
+from study.tables.ranking import ranking_pages
 from study.verdicts import (
     EXCLUDED,
     INCONCLUSIVE,
@@ -53,7 +55,8 @@ from study.verdicts import (
 from tests.fabricated import fabricate_from, fabricate_run
 
 # The runs of the ranking are shorter than a tenth of the paper's; these rules know no budget.
-RULES = replace(load_rules(), budgets={})
+RULES = load_rules()
+RULES = RULES.model_copy(update={"budget": RULES.budget.model_copy(update={"epochs": {}})})
 MEDMAMBA = {"paper": "medmamba", "table": "results"}
 SMALL = {
     "paper": "B",
@@ -189,23 +192,35 @@ def with_model(name, **entry):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"levle": 0.05}, r"unknown key levle.*Did you mean 'level'"),
-        ({"level": 5}, "level must lie within 0 .. 1"),
-        ({"rank_seeds": 1}, "rank_seeds be at least 2"),
-        ({"datasets": {}}, "datasets is empty"),
+        ({"levle": 0.05}, r"unknown key 'levle'.*Did you mean 'level'"),
+        ({"level": 5}, "level: .*less than 1, got 5"),
+        ({"rank_seeds": 1}, "rank_seeds: .*greater than or equal to 2, got 1"),
+        ({"datasets": {}}, "datasets: .*at least 1 item"),
         ({"recipe": "rankng"}, "unknown recipe 'rankng'; known: common"),
-        (with_model("swin_tinny"), r"unknown model swin_tinny; known: .*Did you mean 'swin_tiny'"),
-        (with_model("resnet18", titel="Y"), "models, resnet18 has an unknown key titel"),
+        (
+            with_model("swin_tinny"),
+            r"unknown model 'swin_tinny'; known: .*Did you mean 'swin_tiny'",
+        ),
+        (
+            with_model("resnet18", titel="Y"),
+            r"models\.resnet18: unknown key 'titel'; .*Did you mean 'title'",
+        ),
         (
             with_model("resnet18", published=[MEDMAMBA | {"row": "MedMamba-X"}]),
-            "has no row 'MedMamba-X'; known: .*MedMamba-T",
+            r"resnet18\.published\.0: unknown row 'MedMamba-X'; known: .*MedMamba-T",
         ),
-        (with_model("resnet18", published=[{"paper": "B"}]), "lacks the key table, row"),
-        ({"starts": {"none": ["medspectralnet"]}}, "starts lacks the key imagenet"),
-        ({"starts": SMALL["starts"] | {"auto": []}}, "unknown start auto; known: none, imagenet"),
+        (
+            with_model("resnet18", published=[{"paper": "B"}]),
+            "a published row has paper, table and row, got paper",
+        ),
+        ({"starts": {"none": ["medspectralnet"]}}, r"starts\.imagenet: this key is missing"),
+        (
+            {"starts": SMALL["starts"] | {"auto": []}},
+            r"starts\.auto: this key is unknown",
+        ),
         (
             {"starts": SMALL["starts"] | {"imagenet": ["medspectralnet", "resnet18"]}},
-            "unknown model in starts, imagenet resnet18; known: medspectralnet",
+            "unknown model in starts, imagenet 'resnet18'; known: medspectralnet",
         ),
         (
             {"starts": SMALL["starts"] | {"imagenet": ["medspectralnet"] * 2}},
@@ -215,26 +230,26 @@ def with_model(name, **entry):
         ({"as_published": ["medspectralnet"]}, "as_published holds others than the focus"),
         (
             {"claims": [{"text": "a", "section": "1", "others": ["swin_tiny"]}]},
-            "unknown model in a claim swin_tiny",
+            "unknown model in a claim 'swin_tiny'",
         ),
     ],
 )
 def test_a_plan_that_is_not_in_order_is_refused(tmp_path, changes, message):
-    with pytest.raises(RankingError, match=rf"^ranking.yaml: .*{message}"):
+    with pytest.raises(PlanError, match=rf"^ranking.yaml[:,] .*{message}"):
         write_plan(tmp_path, **changes)
 
 
 def test_a_missing_key_is_named(tmp_path):
     content = {name: value for name, value in SMALL.items() if name != "claims"}
     (tmp_path / "ranking.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(RankingError, match="the plan lacks the key claims"):
+    with pytest.raises(PlanError, match=r"ranking\.yaml, claims: this key is missing"):
         load_plan(tmp_path / "ranking.yaml")
 
 
 def test_unknown_data_sets_and_starts_are_answered_with_the_known_ones(plan):
-    with pytest.raises(RankingError, match="unknown data set brestmnist; known: breastmnist"):
+    with pytest.raises(PlanError, match="unknown data set 'brestmnist'; known: breastmnist"):
         rank_models([], dataset="brestmnist", start="none", plan=plan, rules=RULES)
-    with pytest.raises(RankingError, match="unknown start scratch; known: none, imagenet"):
+    with pytest.raises(PlanError, match="unknown start 'scratch'; known: none, imagenet"):
         rank_models([], dataset="breastmnist", start="scratch", plan=plan, rules=RULES)
 
 
@@ -270,9 +285,9 @@ def test_one_seed_tells_no_pair_apart_and_its_interval_covers_the_images_alone(p
     runs("resnet50", 140, seeds=1)
     ranking = ranked(plan)
     assert [(p.rank, p.best, p.worst) for p in ranking.ranked] == [(1, 1, 2), (2, 1, 2)]
-    (pair,) = ranking.pairs
+    (pair,) = ranking.pairs.values()
     assert pair.seeds == (0,) and pair.accuracy.value > 0.8
-    assert pair.p_value is None and pair.shown == 0
+    assert pair.p["accuracy"] is None and pair.sign("accuracy") == 0
     assert against(ranking, "resnet50").verdict == TOO_FEW_SEEDS
     alone, wilson = ranking.place("resnet50").accuracy, proportion(16, 156)
     assert alone.seeds == 1 and "images alone" in alone.method
@@ -288,9 +303,9 @@ def test_models_without_runs_are_last_without_numbers_and_hold_their_place(plan)
     assert missing == ["medmamba_b", "resnet50", "swin_tiny"]
     assert {p.rank for p in ranking.places if p.group is None} == {None}
     # Ten pairs and four comparisons are planned, one of each is there.
-    (pair,) = ranking.pairs
-    assert ranking.n_pairs == math.comb(5, 2)
-    assert pair.p_value == pytest.approx(min(1, 10 * pair.accuracy.p))
+    (pair,) = ranking.pairs.values()
+    assert ranking.n_pairs == pair.family_size == math.comb(5, 2)
+    assert pair.p["accuracy"] == pytest.approx(min(1, 10 * pair.accuracy.p))
     focus = against(ranking, "medmamba_t")
     assert focus.p["accuracy"] == pytest.approx(min(1, 4 * focus.accuracy.p))
     assert against(ranking, "swin_tiny").verdict == NOT_RUN
@@ -309,16 +324,17 @@ def test_the_tests_are_those_of_intervals_and_corrected_by_holm_over_all_pairs(p
     ranking = ranked(plan)
     by_model = {g.config["model"]: g for g in ranking.groups}
     expected = []
-    for pair in ranking.pairs:
-        sides = [[run.predictions("test")[1] for run in by_model[m].runs] for m in (pair.a, pair.b)]
-        y_true = by_model[pair.a].runs[0].predictions("test")[0]
+    for names, pair in ranking.pairs.items():
+        sides = [[run.predictions("test")[1] for run in by_model[m].runs] for m in names]
+        y_true = by_model[names[0]].runs[0].predictions("test")[0]
         # Fabricated seeds have the same number of mistakes: no scatter, so no floor.
         scores = [accuracy_scores(y_true, np.stack(side)) for side in sides]
         assert pair.accuracy == mean(less(*scores))
         expected.append(pair.accuracy.p)
     assert len(expected) == ranking.n_pairs == 10
-    np.testing.assert_allclose([p.p_value for p in ranking.pairs], holm(expected))
-    shown = {(p.a, p.b): p.shown for p in ranking.pairs}
+    found = [pair.p["accuracy"] for pair in ranking.pairs.values()]
+    np.testing.assert_allclose(found, holm(expected))
+    shown = {names: pair.sign("accuracy") for names, pair in ranking.pairs.items()}
     assert shown["medspectralnet", "swin_tiny"] == 1
     assert shown["medspectralnet", "medmamba_t"] == 0
 
@@ -388,7 +404,7 @@ def test_a_constant_network_is_flagged_and_no_competitor(plan):
     assert [place.system.model for place in ranking.constant] == ["swin_tiny"]
     c = against(ranking, "swin_tiny")
     assert (c.verdict, c.p["accuracy"], c.shown["accuracy"]) == (NO_COMPETITOR, None, None)
-    files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
+    files = ranking_pages(group_runs(list_runs()), plan=plan, rules=RULES).files
     page = files["medmnist_ranking.md"]
     assert "(4 of 5 constant)" in page
     (line,) = [line for line in page.splitlines() if line.startswith("| Swin-T |")]
@@ -404,7 +420,7 @@ def test_only_runs_of_the_protocol_enter_and_others_of_the_recipe_are_named(plan
     results = rank_everything(groups, plan=plan, rules=RULES)
     assert in_order(results.ranking("breastmnist", "none")) == ["medspectralnet"]
     assert sorted(g.config["model"] for g in results.outside) == ["resnet18", "resnet50"]
-    page = ranking_files(groups, plan=plan, rules=RULES)["medmnist_ranking.md"]
+    page = ranking_pages(groups, plan=plan, rules=RULES).files["medmnist_ranking.md"]
     assert "outside the plan, not ranked: resnet18, resnet50." in page
 
 
@@ -425,7 +441,7 @@ def test_more_than_two_classes_and_a_set_without_published_values(tmp_path):
     ranking = ranked(plan, dataset="pathmnist")
     assert [(p.best, p.worst) for p in ranking.ranked] == [(1, 1), (2, 2)]
     assert primary(plan.systems["resnet50"], "pathmnist", "none") is None
-    files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
+    files = ranking_pages(group_runs(list_runs()), plan=plan, rules=RULES).files
     assert "### PathMNIST, from scratch" in files["medmnist_ranking.md"]
 
 
@@ -463,7 +479,7 @@ def published(plan, model, *, dataset="breastmnist", start="none"):
 def test_a_published_level_has_no_verdict_in_a_ranking(plan):
     """It is judged once, by the runs that are nearest to the paper's."""
     runs("medmamba_b", 17, seeds=5)
-    files = ranking_files(group_runs(list_runs()), plan=plan, rules=RULES)
+    files = ranking_pages(group_runs(list_runs()), plan=plan, rules=RULES).files
     frame = pd.read_csv(StringIO(files["medmnist_ranking.csv"]))
     row = frame.set_index(["dataset", "pretrained", "model"]).loc["breastmnist", "none"]
     assert row.loc["medmamba_b", "published_mark"] == "M" and "verdict" not in frame
@@ -491,13 +507,13 @@ def test_published_differences_are_judged_by_one_more_pair_and_sign(plan):
     runs("resnet50", 50, dataset="pneumoniamnist")
     gains = judged_gains(plan, "pneumoniamnist")
     c, printed, gain = gains["medmamba_t"]
-    assert printed.value == c.size == pytest.approx(0.043) and gain.verdict == SHOWN
+    assert printed.published.value == c.size == pytest.approx(0.043) and gain.verdict == SHOWN
     low, high = c.one_more["accuracy"].low, c.one_more["accuracy"].high
-    assert low < printed.value < high
+    assert low < printed.published.value < high
     c, printed, gain = gains["resnet50"]
-    assert printed.value == pytest.approx(0.088) and gain.verdict == EXCLUDED == c.verdict
+    assert printed.published.value == pytest.approx(0.088) and gain.verdict == EXCLUDED == c.verdict
     c, printed, gain = gains["medmamba_b"]
-    assert gain.verdict == UNVERIFIED and not printed.verified and c.size is None
+    assert gain.verdict == UNVERIFIED and printed.published.mark == "M" and c.size is None
     # The runs of this recipe are shorter than a tenth of the paper's.
     short = judged_gains(plan, "pneumoniamnist", rules=load_rules())
     assert short["medmamba_t"][2].verdict == SHORT == short["resnet50"][0].verdict
@@ -580,20 +596,20 @@ def test_a_reversed_order_is_seen_and_unverified_values_stay_out(plan):
 
 
 def test_an_empty_store_says_not_run_everywhere(plan):
-    files = ranking_files([], plan=plan, rules=RULES)
+    files = ranking_pages([], plan=plan, rules=RULES).files
     page = files["medmnist_ranking.md"]
     assert "| BreastMNIST | from scratch | 10 | not run | 5 |  | 0 |" in page
     frame = pd.read_csv(StringIO(files["medmnist_ranking.csv"]))
     assert len(frame) == 2 * (5 + 1) and not frame["n_seeds"].any()
     assert frame["accuracy_mean"].isna().all()
-    readme = readme_ranking([], plan=plan, rules=RULES)
+    readme = ranking_pages([], plan=plan, rules=RULES).block
     assert "| MedSpectralNet |" not in readme
     # Published values stand there all the same.
     assert "85.3" in page and "89.1 (unverified)" in page
 
 
 def test_the_tables_hold_what_the_runs_say(plan, scene):
-    files = ranking_files(scene, plan=plan, rules=RULES)
+    files = ranking_pages(scene, plan=plan, rules=RULES).files
     frame = pd.read_csv(StringIO(files["medmnist_ranking.csv"]))
     row = frame.set_index(["dataset", "pretrained", "model"]).loc["breastmnist", "none", "resnet50"]
     place = ranked(plan, groups=scene).place("resnet50")
@@ -610,11 +626,11 @@ def test_the_tables_hold_what_the_runs_say(plan, scene):
     assert found.verdict == SHOWN
     assert found.accuracy_difference == pytest.approx(70 / 156, abs=1e-5)
     assert (pairs["comparison"] == "all pairs").sum() == 10
-    readme = readme_ranking(scene, plan=plan, rules=RULES)
+    readme = ranking_pages(scene, plan=plan, rules=RULES).block
     # Better than ResNet-50, worse than MedMamba-T, not told apart from MedMamba-B, one seed.
     assert "| BreastMNIST | from scratch | 2 of 5 | 2 to 4 | 1 | 1 | 1 | 1 |" in readme
     assert "21 runs on real images" in readme
-    assert ranking_files(scene[::-1], plan=plan, rules=RULES) == files
+    assert ranking_pages(scene[::-1], plan=plan, rules=RULES).files == files
 
 
 def test_open_automl_stands_beside_the_ranking_of_its_start_not_in_it(plan, scene):
@@ -631,7 +647,7 @@ def test_open_automl_stands_beside_the_ranking_of_its_start_not_in_it(plan, scen
     ((row, c),) = results.against_automl("breastmnist")
     assert row.name == "FLAML on pixels" and c.verdict == SHOWN and c.family_size == 1
     assert len(results.ranking("breastmnist", "none").ranked) == 5
-    page = ranking_files(groups, plan=plan, rules=RULES, automl=rows)["medmnist_ranking.md"]
+    page = ranking_pages(groups, plan=plan, rules=RULES, automl=rows).files["medmnist_ranking.md"]
     assert "| BreastMNIST | FLAML on pixels | 9 s | from scratch | 42.3" in page
     assert "| auto-sklearn | no release for this Python |" in page
 
@@ -664,7 +680,7 @@ def test_a_ranking_is_drawn_with_intervals_seeds_and_published_values(plan, scen
     texts = [text.get_text() for text in axes.texts]
     assert texts.count(NOT_RUN) == 2 and "1-1, n = 5" in texts
     assert len(axes.collections) == 2
-    ranking_plots.share_legend([axes])
+    forest.share_legend([axes])
 
 
 def test_rankings_beside_each_other_and_none_at_all(plan, scene):
@@ -678,7 +694,7 @@ def test_rankings_beside_each_other_and_none_at_all(plan, scene):
         plt.close(figure)
         figure, axes = ranking_plots.side_by_side([], lambda *pair: 1 / 0, size=(4, 2))
         assert [text.get_text() for text in axes[0].texts] == [NOT_RUN]
-        ranking_plots.share_legend(axes)
+        forest.share_legend(axes)
         assert not figure.legends
         plt.close(figure)
 
@@ -694,9 +710,9 @@ def test_the_matrix_of_pairs_is_the_tests_outcome_both_ways(plan, scene, axes):
         [worse, worse, worse, none, none],
         [none] * 5,
     ]
-    found = ranking_plots.pair_matrix(ranking, rank_seeds=plan.rank_seeds)
+    found = ranking_plots.pair_matrix(ranking)
     assert found.tolist() == expected
-    ranking_plots.plot_pairs(ranking, plan=plan, axes=axes)
+    ranking_plots.plot_pairs(ranking, axes=axes)
     assert axes.images[0].get_array().tolist() == expected
 
 

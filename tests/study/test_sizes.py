@@ -6,11 +6,12 @@ from torch import nn
 
 from helpers.models.counting import count_macs, count_parameters
 from helpers.models.registry import build_model, list_models
+from study.plans.form import PlanError
 from study.published import Published, lookup, parse_printed
 from study.sizes import (
+    Counted,
     Counts,
     PrintedSize,
-    SizesError,
     Source,
     count_network,
     count_sizes,
@@ -20,10 +21,9 @@ from study.sizes import (
 from study.tables import sizes
 from study.tables.sizes import (
     NONE_PUBLISHED,
-    Quantity,
     count_table,
     mismatches,
-    model_size_files,
+    size_pages,
     size_table,
 )
 from study.verdicts import MATCH, NO_MATCH, UNVERIFIED
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_in_order_is_refused(tmp_path):
     file = tmp_path / "sizes.yaml"
     for row in ("{model: a, source: b, row: c}", "{model: a, source: timm, row: c, colour: red}"):
         file.write_text("sources:\n  timm: {title: t, paper: p, table: t}\nrows:\n  - " + row)
-        with pytest.raises(SizesError, match=r"sizes\.yaml"):
+        with pytest.raises(PlanError, match=r"sizes\.yaml"):
             printed_sizes(file)
 
 
@@ -182,11 +182,11 @@ def test_what_is_not_a_number_cannot_be_compared():
 
 
 def test_what_is_quoted_from_memory_is_not_judged():
-    assert Quantity(31.15, printed("31.1")).verdict == MATCH
-    assert Quantity(31.15, printed("10.8")).verdict == NO_MATCH
+    assert Counted(count=31.15, published=printed("31.1")).verdict == MATCH
+    assert Counted(count=31.15, published=printed("10.8")).verdict == NO_MATCH
     for text in ("31.1", "10.8"):
-        assert Quantity(31.15, printed(text, "M")).verdict == UNVERIFIED
-    assert Quantity(31.15, None).verdict == ""
+        assert Counted(count=31.15, published=printed(text, "M")).verdict == UNVERIFIED
+    assert Counted(count=31.15, published=None).verdict == ""
 
 
 # --- table ---
@@ -212,8 +212,12 @@ def test_a_mismatch_is_shown_with_other_ways_of_counting(monkeypatch):
     monkeypatch.setattr(
         sizes, "lookup", lambda **key: printed("9.9" if key["column"] == "macs" else "11.7")
     )
-    source = Source("timm's benchmark", "timm", "benchmark", num_classes=1000, norms=True)
-    monkeypatch.setattr(sizes, "all_printed", lambda: [PrintedSize("resnet18", source, "any")])
+    source = Source(
+        title="timm's benchmark", paper="timm", table="benchmark", num_classes=1000, norms=True
+    )
+    monkeypatch.setattr(
+        sizes, "all_printed", lambda: [PrintedSize(model="resnet18", source=source, row="any")]
+    )
     table = size_table(["resnet18"])
     assert count_table(table).cells == [["1", "2", "1", "1", "0"]]
     (row,) = mismatches(table).frame.to_dict("records")
@@ -221,7 +225,7 @@ def test_a_mismatch_is_shown_with_other_ways_of_counting(monkeypatch):
 
 
 def test_files(small_registry):
-    files = model_size_files()
+    files = size_pages().files
     assert set(files) == {"model_sizes.md", "model_sizes.csv"}
     assert len(files["model_sizes.csv"].splitlines()) == 1 + len(size_table().frame)
     assert (

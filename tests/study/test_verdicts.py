@@ -67,7 +67,7 @@ def test_no_other_module_of_the_study_writes_such_a_word():
 
 RULES = load_rules()
 PRINTED = lookup(paper="B", table="Table 3", row="MedSpectralNet", column="breastmnist/accuracy")
-BUDGET = RULES.budgets["B"]
+BUDGET = RULES.budget.epochs["B"]
 
 
 def estimate(low: float | None, high: float | None, *, seeds: int = 5, n: int = 156) -> Estimate:
@@ -116,7 +116,7 @@ def test_below_a_tenth_of_the_printed_epochs_nothing_is_judged_whichever_way(int
 
 
 def test_a_paper_without_printed_epochs_has_no_budget():
-    assert "medmamba" not in RULES.budgets and RULES.at_budget("medmamba", 1)
+    assert "medmamba" not in RULES.budget.epochs and RULES.at_budget("medmamba", 1)
 
 
 def test_number_without_runs_seeds_images_or_value():

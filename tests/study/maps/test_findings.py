@@ -1,7 +1,6 @@
 """What measured maps say: verdicts that follow the rule, tables, files."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,9 +168,9 @@ def test_a_page_of_the_phantom_says_so(plan, tmp_path, monkeypatch):
     assert "PHANTOM" in page
 
 
-def test_what_is_not_measured_makes_no_table_and_says_how(study):
-    assert tables.localisation_files("arcade") == {}
-    assert "python -m study maps" in tables.readme_localisation()
+def test_what_is_not_measured_makes_no_table_and_says_how(study, plan):
+    assert tables.localisation_files(study, plan) == {}
+    assert "python -m study maps" in tables.localisation_block(plan)
     with pytest.raises(RunError, match=r"arcade_medspectralnet.npz.*python -m study maps"):
         findings.load_measured(study)
 
@@ -190,10 +189,10 @@ def test_a_rule_with_an_unknown_key_is_refused(tmp_path):
     text = (repo_root() / "params" / "localisation.yaml").read_text()
     path = tmp_path / "localisation.yaml"
     path.write_text(text + "levle: 0.01\n")
-    with pytest.raises(ValueError, match="levle"):
+    with pytest.raises(ValueError, match=r"unknown key 'levle'.*Did you mean 'level'"):
         load_plan(path)
     path.write_text(text.replace("crop: 0.75\n", ""))
-    with pytest.raises(ValueError, match="crop"):
+    with pytest.raises(ValueError, match=r"localisation\.yaml, crop: this key is missing"):
         load_plan(path)
 
 
@@ -204,7 +203,7 @@ def test_an_unknown_study_lists_the_known_ones(plan):
 
 def test_a_stricter_level_can_turn_a_verdict(study, plan):
     write_study(plan, study, {"medspectralnet": {"spectralflow2": 0.33}})
-    strict = replace(plan, level=1e-30)
+    strict = plan.model_copy(update={"level": 1e-30})
     assert verdicts(study, plan)["spectralflow2"].against[CHANCE].value > 0
     assert verdicts(study, strict)["spectralflow2"].verdict == INCONCLUSIVE
 

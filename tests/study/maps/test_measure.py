@@ -19,6 +19,11 @@ PLAN = load_plan()
 PHANTOM = make_phantom(n_train=8, n_val=8, n_test=12)
 
 
+def network(study, name):
+    """Return a network of a study by its id."""
+    return next(network for network in study.networks if network.id == name)
+
+
 class Dark(nn.Module):
     """A network whose class 1 is darkness: its map shows where the image is dark."""
 
@@ -109,7 +114,7 @@ def test_a_missing_seed_is_named_with_the_command_that_trains_it(results_tree):
     for seed in range(4):
         fabricate_run(chosen.dataset, "medspectralnet", recipe="common_224", epochs=None, seed=seed)
     with pytest.raises(RunError, match=r"no run with seed 4; `make sweep PROFILE=paper`"):
-        study.runs_of(chosen, chosen.network("medspectralnet"))
+        study.runs_of(chosen, network(chosen, "medspectralnet"))
 
 
 def test_trained_and_shuffled_runs_are_told_apart(results_tree):
@@ -125,14 +130,14 @@ def test_trained_and_shuffled_runs_are_told_apart(results_tree):
                 label_noise=noise,
             )
     for name, noise in (("medspectralnet", 0.0), ("shuffled", 0.5)):
-        runs = study.runs_of(chosen, chosen.network(name))
+        runs = study.runs_of(chosen, network(chosen, name))
         assert [run.config["seed"] for run in runs] == list(chosen.seeds)
         assert {run.config["label_noise"] for run in runs} == {noise}
 
 
 def test_a_study_writes_each_file_once(results_tree, monkeypatch):
-    chosen = replace(PLAN.study("phantom"), seeds=(0, 1))
-    chosen = replace(chosen, networks=chosen.networks[:1])
+    whole = PLAN.study("phantom")
+    chosen = whole.model_copy(update={"seeds": (0, 1), "networks": whole.networks[:1]})
     for seed in chosen.seeds:
         fabricate_run(
             "phantom",

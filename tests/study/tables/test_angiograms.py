@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.metrics.scores import Estimate
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
 from study.plans.comparisons import load_plan
+from study.table import interval
 from study.tables import __main__ as command
-from study.tables.angiograms import comparison_files, reached, readme_block
-from study.words import interval_text, protocol_text
+from study.tables.angiograms import angiogram_pages, reached
+from study.words import protocol_text
 from tests.fabricated import fabricate_from, fabricate_run
 
 DATASET = "cag:arcade_patches/subset800"
@@ -78,7 +78,7 @@ def groups(root):
 
 @pytest.fixture(scope="module")
 def files(groups):
-    return comparison_files(groups, load_plan())
+    return angiogram_pages(groups, load_plan()).files
 
 
 def line_of(text, start):
@@ -94,7 +94,7 @@ def csv_of(files, name):
 
 
 def test_where_nothing_ran_every_row_says_so():
-    files = comparison_files([], load_plan())
+    files = angiogram_pages([], load_plan()).files
     assert set(files) == {
         f"cag_{name}.{kind}"
         for name in ("ablation", "table4", "table1", "robustness")
@@ -108,7 +108,7 @@ def test_where_nothing_ran_every_row_says_so():
         if name.endswith(".md"):
             assert "No run of the paper profile on real images is stored yet." in text
             assert "not run" in text
-    block = readme_block([], load_plan())
+    block = angiogram_pages([], load_plan()).block
     pairs = [pair for family in load_plan().families for pair in family.pairs]
     assert block.count("not run") == 2 * 5 + len(pairs), "each system, each comparison"
 
@@ -130,9 +130,8 @@ def test_the_ablation_shows_numbers_protocols_and_verdict(files):
     assert re.fullmatch(r"above 0\.\d\d", line[13])
     table = csv_of(files, "cag_ablation.csv").set_index("comparison")
     row = table.loc["focal"]
-    assert line[7] == interval_text(
-        Estimate(row.auc_difference, row.auc_low, row.auc_high, 120, "as stored")
-    )
+    ends = (row.auc_difference, row.auc_low, row.auc_high)
+    assert line[7] == interval(*ends, spec="+.3f")
     assert (row.seeds, row.n_seeds, row.n_test_images) == ("0 1 2 3 4", 5, 120)
     assert row.accuracy_difference == pytest.approx(1 / 120, abs=1e-4)
     assert table.loc["all_parts"].verdict == "shown"
@@ -146,8 +145,8 @@ def test_quick_runs_and_other_angiograms_do_not_enter(files, groups):
     assert "\n\n16 runs on real images;" in files["cag_ablation.md"]
     others = [group for group in groups if group.config["dataset"] != DATASET]
     assert others, "they are stored"
-    alone = comparison_files(others, load_plan())
-    assert alone == comparison_files([], load_plan())
+    alone = angiogram_pages(others, load_plan()).files
+    assert alone == angiogram_pages([], load_plan()).files
 
 
 def test_phantom_runs_do_not_enter(results_tree):
@@ -236,8 +235,8 @@ def test_the_target_is_reached_or_not(files):
 
 def test_reaching_a_target_takes_the_first_epoch_at_it():
     history = course((0.5, 0.9, 0.95))
-    assert (reached(history, 0.9).epochs, reached(history, 0.9).seconds) == (2, 21)
-    assert (reached(history, 0.96).epochs, reached(history, 0.96).seconds) == (None, None)
+    assert reached(history, 0.9) == (2, 21)
+    assert reached(history, 0.96) == (None, None)
 
 
 # --- robustness ----------------------------------------------------------------------------------
@@ -261,15 +260,8 @@ def test_a_protocol_is_written_with_what_departs_from_its_recipe():
     assert protocol_text(pair.b).endswith(", plasticity all, warmup_epochs 0")
 
 
-def test_an_interval_is_left_out_where_there_is_none():
-    assert interval_text(None) == ""
-    assert interval_text(Estimate(1.0, None, None, 120, "")) == "+1.000"
-    shown = interval_text(Estimate(0.1, -0.05, 0.25, 9, ""), scale=100, digits=1)
-    assert shown == "+10.0 (-5.0 to +25.0)"
-
-
 def test_the_readme_has_systems_and_all_comparisons(groups):
-    block = readme_block(groups, load_plan())
+    block = angiogram_pages(groups, load_plan()).block
     imagenet, scratch = block.split("Trained from scratch**")
     assert line_of(imagenet, "ResNet18")[3:] == ["n = 5", "76.67", "0.8453"]
     focal = line_of(scratch, "The focal term")
@@ -287,7 +279,7 @@ def test_check_sees_a_stale_page_and_a_stale_block(root, monkeypatch, tmp_path):
     readme = tmp_path / RESULTS
     files = command.generate(root=root, pages=tmp_path)
     assert "cag_table4.md" in {path.name for path in files}
-    block = readme_block(group_runs(filter(is_real, list_runs(root))), load_plan())
+    block = angiogram_pages(group_runs(filter(is_real, list_runs(root))), load_plan()).block
     assert command.linked_from(RESULTS, block) in files[readme]
     files.pop(tmp_path / "README.md")  # the other page
     elsewhere = {tmp_path / path.name: text for path, text in files.items()}

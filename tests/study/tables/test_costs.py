@@ -36,10 +36,9 @@ from study.plots.costs import plot_forms, plot_pareto, spread_names
 from study.published import lookup
 from study.tables.costs import (
     NOT_MEASURED,
-    efficiency_files,
+    cost_pages,
     form_table,
     model_table,
-    readme_efficiency,
 )
 from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NOT_RUN
 from tests.fabricated import fabricate_from, fabricate_run
@@ -144,15 +143,15 @@ def test_printed_sizes_beside_counted(store):
     found = {(s.row, s.quantity): s for s in published_sizes(store, PLAN)}
     own = found["MedSpectralNet", "params"]
     printed = lookup(paper="B", table="Fig. 14", row="MedSpectralNet", column="params")
-    assert own.published == printed and own.in_unit == pytest.approx(13.02)
+    assert own.published == printed and own.count == pytest.approx(13.02)
     assert own.verdict == NO_MATCH == found["MedSpectralNet", "flops"].verdict
     assert found["Swin-T", "params"].verdict == MATCH == found["Swin-T", "flops"].verdict
     assert found["VMamba-T", "params"].verdict == NOT_RUN  # not counted in this store
     nest = found["Nest-Tiny", "params"]
-    assert replace(nest, counted=10**7).verdict == ""  # no number is printed
+    assert replace(nest, count=10.0).verdict == ""  # no number is printed
     bound = found["ResNet-50", "flops"]
-    assert replace(bound, counted=4_100_000_000).verdict == MATCH
-    assert replace(bound, counted=3_900_000_000).verdict == NO_MATCH
+    assert replace(bound, count=4.1).verdict == MATCH
+    assert replace(bound, count=3.9).verdict == NO_MATCH
 
 
 # --- accuracy ---
@@ -290,7 +289,7 @@ def test_times_of_a_busy_machine_are_provisional(store):
 
 def test_the_page(store):
     ranking_run("resnet18", wrong=20)
-    files = efficiency_files(group_runs(list_runs()))
+    files = cost_pages(group_runs(list_runs())).files
     page = files["efficiency.md"]
     for heading in ("Targets", "Table 4", "All networks, 224 px", "Forms", "Export", "8-bit"):
         assert f"### {heading}" in page or f"### Paper B's {heading}" in page or heading in page
@@ -307,14 +306,14 @@ def test_the_page(store):
 
 
 def test_the_readme(store):
-    text = readme_efficiency([])
+    text = cost_pages([]).block
     assert "| MedSpectralNet | parameters, M | 8.5 | 13.02 | +53% |" in text
     assert "/tmp" not in text
 
 
 def test_nothing_measured(results_tree):
-    assert efficiency_files([]) == {}
-    assert readme_efficiency([]) == "Not measured yet: `python -m study costs`."
+    assert cost_pages([]).files == {}
+    assert cost_pages([]).block == "Not measured yet: `python -m study costs`."
 
 
 # --- pictures ---

@@ -16,16 +16,17 @@ from helpers.models.medspectralnet_variants import ABLATION, VARIANTS
 from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.plots import style
-from helpers.runs.groups import ComparisonError, group_runs, is_real
+from helpers.runs.groups import group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
 from study.compare import Compared, best_optimizers, compare_family, judge_cells
 from study.plans.comparisons import planned_configs
+from study.plans.form import PlanError
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.plots import forest
 from study.published import parse_printed
-from study.tables.table2 import NO_NUMBER, readme_table2, table2_files
+from study.tables.table2 import NO_NUMBER, table2_pages
 from study.verdicts import (
     COMPATIBLE,
     INCONCLUSIVE,
@@ -43,7 +44,8 @@ from study.verdicts import (
 from tests.fabricated import fabricate_from
 
 # The runs of Table 2 are shorter than a tenth of the paper's; these rules know no budget.
-TABLE, RULES = load_table2(), replace(load_rules(), budgets={})
+TABLE, RULES = load_table2(), load_rules()
+RULES = RULES.model_copy(update={"budget": RULES.budget.model_copy(update={"epochs": {}})})
 SHIPPED = (repo_root() / "params" / "table2.yaml").read_text()
 CELLS = {cell.title: cell.config for cell in TABLE.cells}
 
@@ -94,7 +96,7 @@ def groups(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(groups):
-    return table2_files(groups, TABLE, RULES)
+    return table2_pages(groups, TABLE, RULES).files
 
 
 # --- the shipped plan ----------------------------------------------------------------------------
@@ -110,7 +112,7 @@ def test_the_plan_names_models_of_the_registry():
 
 
 def test_the_matrix_holds_every_run_that_is_compared():
-    planned = planned_configs(range(TABLE.plan.min_seeds), plan=TABLE.plan)
+    planned = planned_configs(range(TABLE.plan.rule.min_seeds), plan=TABLE.plan)
     cells = {replace(config, seed=seed) for config in CELLS.values() for seed in range(5)}
     assert cells <= planned <= {*load_matrix("paper"), *load_matrix("evidence")}
 
@@ -141,24 +143,27 @@ def test_comparisons_differ_in_what_they_name_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("cells:", "cels:"), r"table2.yaml lacks the key cells"),
-        (("network:", "systems: []\nnetwork:"), "table2.yaml has an unknown key systems"),
+        (("cells:", "cels:"), "table2.yaml: the key 'cells' is missing"),
+        (("network:", "systems: []\nnetwork:"), "table2.yaml: unknown key 'systems'"),
         (("row: MedSpectralNet", "row: MedSpectral"), "table2.yaml, network: .*Did you mean"),
-        (('row: "SGD, normal"', 'row: "SGD, plain"'), "cell SGD, normal: .*Did you mean"),
-        (("runs: &sgd", "run: &sgd"), "cell SGD, normal lacks the key runs"),
+        (
+            ('row: "SGD, normal"', 'row: "SGD, plain"'),
+            "cells.SGD, normal.published: .*Did you mean",
+        ),
+        (("runs: &sgd", "run: &sgd"), "the key 'runs' is missing"),
         (("learning_rate:", "learnig_rate:"), "unknown parameter learnig_rate"),
         (("optimizer: sgd,", "optimizer: sgd, weight_decay: 1e-2,"), "YAML reads 1e-4 as text"),
         (("optimizer: rmsprop", "optimizer: rmspop"), "must be one of .*got 'rmspop'"),
-        (("id: rmsprop\n", "id: sgd\n"), "family cutmix: sgd stands twice"),
-        (("cutmix: 0.5", "cutmix: 0.0"), "comparison sgd: a and b are the same protocol"),
-        (("_plain}", "_plane}"), "unknown model medspectralnet_plane; known: medspectralnet,"),
-        (("min_seeds: 5", "min_seeds: 1"), "min_seeds must be at least 2"),
+        (("id: rmsprop\n", "id: sgd\n"), "families.cutmix: comparisons: sgd stands twice"),
+        (("cutmix: 0.5", "cutmix: 0.0"), "comparisons.sgd: a and b are the same protocol"),
+        (("_plain}", "_plane}"), "unknown model 'medspectralnet_plane'; known: medspectralnet,"),
+        (("min_seeds: 5", "min_seeds: 1"), "rule.min_seeds: .*greater than or equal to 2, got 1"),
     ],
 )
 def test_a_plan_out_of_order_is_refused(tmp_path, change, message):
     assert change[0] in SHIPPED
     (tmp_path / "table2.yaml").write_text(SHIPPED.replace(*change, 1))
-    with pytest.raises(ComparisonError, match=message):
+    with pytest.raises(PlanError, match=message):
         load_table2(tmp_path / "table2.yaml", models=list_models())
 
 
@@ -180,7 +185,7 @@ def test_a_cell_is_judged_by_its_own_number(results_tree, printed, wrong, seeds,
     value, low, high = parse_printed(printed)
     (cell, *_) = TABLE.cells
     published = replace(cell.published, printed=printed, value=value, low=low, high=high)
-    table = replace(TABLE, cells=(replace(cell, published=published),))
+    table = TABLE.model_copy(update={"cells": (cell.model_copy(update={"published": published}),)})
     if wrong is not None:
         store(cell.config, wrong=wrong, seeds=seeds)
     (judged,) = judge_cells(stored(), table, rules=RULES)
@@ -261,7 +266,7 @@ def test_comparisons_of_stored_runs_come_out_each_way(groups):
 
 
 def test_tables_without_any_run():
-    files = table2_files([], TABLE, RULES)
+    files = table2_pages([], TABLE, RULES).files
     page = files["table2.md"]
     assert "No run of the paper profile on real images is stored yet" in page
     for title in CELLS:
@@ -271,7 +276,7 @@ def test_tables_without_any_run():
     assert line(page, "| `medspectralnet_k5` |")[3] == NOT_RUN
     assert "| normal | not run |" in page and "| normal + CutMix | not run |" in page
     assert pd.read_csv(io.StringIO(files["table2.csv"]))["accuracy_mean"].isna().all()
-    readme = readme_table2([], TABLE, RULES)
+    readme = table2_pages([], TABLE, RULES).block
     assert readme.count(NOT_RUN) >= len(CELLS)
 
 
@@ -311,12 +316,12 @@ def test_the_comparisons_as_data(files):
 
 
 def test_each_question_has_its_answer(groups, files):
-    for text in (files["table2.md"], readme_table2(groups, TABLE, RULES)):
+    for text in (files["table2.md"], table2_pages(groups, TABLE, RULES).block):
         assert "| normal | too few seeds |" in text
         assert "| normal + CutMix | Adam is shown to be best |" in text
         assert SHOWN in line(text, "| CutMix with Adam |")
         assert INCONCLUSIVE in line(text, "| ContextGate |")
-    assert line(readme_table2(groups, TABLE, RULES), "| RMSprop, normal |")[1] == "n = 2"
+    assert line(table2_pages(groups, TABLE, RULES).block, "| RMSprop, normal |")[1] == "n = 2"
 
 
 def test_the_networks_of_the_ablation_stand_once(files):
@@ -338,7 +343,8 @@ def drawn(cells):
 def test_the_picture_shows_means_seeds_and_the_printed_accuracy(groups):
     cells = judge_cells(groups, TABLE, rules=RULES)
     own = replace(cells[0].cell.published, value=80.0, printed="80.0")
-    cells[0] = replace(cells[0], cell=replace(cells[0].cell, published=own))
+    own_cell = cells[0].cell.model_copy(update={"published": own})
+    cells[0] = replace(cells[0], cell=own_cell)
     figure, axes = drawn(cells)
     points = {
         marker: [(*artist.get_xdata(), *artist.get_ydata()[:1]) for artist in axes.lines

@@ -16,7 +16,8 @@ from helpers.paths import repo_root
 from helpers.runs.groups import contradictions, group_runs, is_real
 from helpers.runs.store import list_runs, list_unreadable
 from study.levels import judge_level
-from study.plans.verdicts import RulesError, load_rules
+from study.plans.form import PlanError
+from study.plans.verdicts import load_rules
 from study.published import lookup
 from study.tables import __main__ as command
 from study.tables import accuracy
@@ -77,8 +78,8 @@ def test_rules_name_published_rows_and_known_models():
     for comparison in load_rules().comparisons:
         assert comparison.runs["model"] in list_models()
         assert "pretrained" in comparison.runs, "a comparison must say which ranking it is for"
-        paper = {"paper": comparison.paper}
-        lookup(**paper, table=comparison.table, row=comparison.row, column="breastmnist/accuracy")
+        paper = {"paper": comparison.published.paper}
+        comparison.published.at("breastmnist/accuracy")
         for table, row, column in comparison.states.values():
             lookup(**paper, table=table, row=row, column=column)
 
@@ -86,21 +87,27 @@ def test_rules_name_published_rows_and_known_models():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("min_seeds:", "min_seed:"), "lacks the key 'min_seeds'"),
-        (("min_seeds:", "extra: 1\nmin_seeds:"), "unknown keys: extra"),
-        (("source_size: 64", "sourcesize: 64"), "unknown filter sourcesize.*source_size"),
-        (("judged: true", "judged: true\n    verdict: yes"), "unknown key verdict"),
-        (("widest: 0.02", "widest: 2"), "widest must be a number within 0 .. 1, got 2"),
-        (("auc: 0.03", "AUC: 0.03"), "size has the keys accuracy, AUC; expected accuracy and auc"),
-        (("A: [section 3.5", "A: [section 3.6"), "budget, epochs of A: .*Did you mean"),
-        (("share: 0.1", "part: 0.1"), "lacks the key 'share'"),
+        (("min_seeds:", "min_seed:"), "unknown key 'min_seed'; .*Did you mean 'min_seeds'"),
+        (("min_seeds:", "extra: 1\nmin_seeds:"), "unknown key 'extra'"),
+        (
+            ("source_size: 64", "sourcesize: 64"),
+            "comparisons.5.runs: unknown setting 'sourcesize'.*Did you mean 'source_size'",
+        ),
+        (
+            ("judged: true", "judged: true\n    verdict: yes"),
+            "comparisons.0: unknown key 'verdict'",
+        ),
+        (("widest: 0.02", "widest: 2"), "widest: .*less than 1, got 2"),
+        (("auc: 0.03", "AUC: 0.03"), "size.auc: this key is missing"),
+        (("A: [section 3.5", "A: [section 3.6"), "budget.epochs: .*section 3.6.*Did you mean"),
+        (("share: 0.1", "part: 0.1"), "budget: unknown key 'part'; known: share, epochs"),
     ],
 )
 def test_rules_out_of_order_are_refused(tmp_path, change, message):
     rules = (repo_root() / "params" / "verdicts.yaml").read_text()
     path = tmp_path / "verdicts.yaml"
     path.write_text(rules.replace(*change, 1))
-    with pytest.raises(RulesError, match=message):
+    with pytest.raises(PlanError, match=message):
         load_rules(path)
 
 
@@ -215,7 +222,7 @@ def test_one_bad_run_never_blocks_the_others(store, kind, capsys):
 
     def tables():
         groups = real_groups(store)
-        return accuracy.medmnist_files(groups, rules), accuracy.status_block(groups, rules)
+        return accuracy.medmnist_pages(groups, rules)
 
     for seed in range(3):
         fabricate_run(seed=seed)
@@ -316,7 +323,7 @@ def test_a_rebuilt_set_is_held_against_the_official_one_and_marked(store):
     line = lines_of(page(store).split("## DermaMNIST")[1], "medspectralnet")[0]
     assert "epochs, DermaMNIST, rebuilt | 78.4 (MedSpectralNet)" in line
     assert f"{OTHER_IMAGES} (DermaMNIST, rebuilt; epochs" in line
-    status = accuracy.status_block([group], load_rules())
+    status = accuracy.medmnist_pages([group], load_rules()).block
     assert "| DermaMNIST, rebuilt |" in status and "| DermaMNIST |" not in status
 
 
