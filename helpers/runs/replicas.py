@@ -85,14 +85,34 @@ def one_more(values: Sequence[float | None]) -> tuple[float, float] | None:
     return float(known.mean() - reach), float(known.mean() + reach)
 
 
+def distinct_replicas(run: Run) -> list[Run]:
+    """Return the replicas of a stored run that are draws of their own.
+
+    Two processors may compute alike: a replica whose predictions equal those of the stored run, or
+    of a replica before it, to the bit is the same draw.
+    """
+    found: list[Run] = []
+    for replica in list_replicas(run):
+        if not any(_same_answers(replica, other) for other in (run, *found)):
+            found.append(replica)
+    return found
+
+
+def _same_answers(one: Run, other: Run) -> bool:
+    return all(
+        np.array_equal(one.predictions(split)[1], other.predictions(split)[1])
+        for split in ("val", "test")
+    )
+
+
 def draws(runs: Iterable[Run]) -> list[Run]:
-    """Return stored runs and all their replicas: each is one draw of its protocol."""
-    return [draw for run in runs for draw in (run, *list_replicas(run))]
+    """Return stored runs and their distinct replicas: each is one draw of its protocol."""
+    return [draw for run in runs for draw in (run, *distinct_replicas(run))]
 
 
 def pairs_of(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
-    """Return stored runs with a replica, and the replica; one with several stands for each."""
-    return [(run, replica) for run in runs for replica in list_replicas(run)]
+    """Return every distinct replica behind its stored run."""
+    return [(run, replica) for run in runs for replica in distinct_replicas(run)]
 
 
 def stored_of(replica: Run) -> Run:
@@ -115,8 +135,8 @@ def describe(replica: Run, seeds: Sequence[Run]) -> list[str]:
     run = stored_of(replica)
     distance = np.abs(replica.predictions("val")[1] - run.predictions("val")[1]).max()
     lines = [
-        f"Another network than the stored one: {_where(replica)} draws another from seed "
-        f"{run.config['seed']} than {_where(run)}.",
+        f"Another network than the stored one: {made_on(replica)} draws another from seed "
+        f"{run.config['seed']} than {made_on(run)}.",
         f"A validation probability differs by up to {distance:.2f}.",
     ]
     for split, words in (("val", "validation"), ("test", "test")):
@@ -130,7 +150,8 @@ def describe(replica: Run, seeds: Sequence[Run]) -> list[str]:
     return lines
 
 
-def _where(run: Run) -> str:
+def made_on(run: Run) -> str:
+    """Say on what processor, with what version of torch and how many threads a run was made."""
     env = run.record["env"]
     return (
         f"{env.get('processor') or env['device']} with torch {env['torch']} and {env['threads']} "
@@ -158,5 +179,6 @@ NOTE = (
     "*Seeds*: standard deviation over seeds, pooled over both processors. *Processors*: standard "
     "deviation of the paired differences over the root of two, that of a run whose seed is kept. "
     "Where a seed fixes nothing across processors the two are equal but for chance; where it fixes "
-    "all the second is 0. Test split."
+    "all the second is 0. Processors that give the same answers to the bit count once; a protocol "
+    "with one seed has no row. Test split."
 )

@@ -7,20 +7,22 @@ import numpy as np
 import pandas as pd
 
 from helpers.runs.groups import Group
-from helpers.runs.replicas import METRICS, NOTE, Scatter, _where, metric_of, pairs_of, scatter
+from helpers.runs.replicas import METRICS, NOTE, Scatter, made_on, metric_of, pairs_of, scatter
 from helpers.runs.store import Run, run_id
 from study.table import Table, column, number, page
 from study.tables.scores import PERCENT
 
 
 def scatter_table(groups: Iterable[Group]) -> pd.DataFrame:
-    """Return the scatter of every protocol with at least two replicas, a row a metric.
+    """Return the scatter of every protocol with replicas of at least two seeds, a row a metric.
 
     The last rows, "all", pool the protocols' variances, each weighted by its pairs less one.
     """
     rows = []
     for group in groups:
         pairs = pairs_of(group.runs)
+        if len({run.path for run, _ in pairs}) < 2:
+            continue
         for name in METRICS:
             stored, replicas = ([metric_of(run, name) for run in side] for side in _sides(pairs))
             found = scatter(stored, replicas)
@@ -71,7 +73,7 @@ def replica_files(groups: Iterable[Group]) -> dict[str, str]:
         ),
     ]
     shown = Table(table, columns)
-    processors = sorted({_where(r) for g in groups for pair in pairs_of(g.runs) for r in pair})
+    processors = sorted({made_on(r) for g in groups for pair in pairs_of(g.runs) for r in pair})
     made = f"Accuracy in points, AUC as it is. Made on {'; '.join(processors)}."
     text = page("The same seed on another processor", NOTE, made, shown)
     return {"replicas.md": text, "replicas.csv": shown.csv()}

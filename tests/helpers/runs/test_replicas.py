@@ -165,6 +165,18 @@ def test_a_replica_counts_as_a_draw(runs):
     assert replicas.stored_of(replica).path == runs[1].path
 
 
+def test_a_processor_that_gives_the_same_answers_to_the_bit_is_no_further_draw(runs):
+    first = make_replica(runs[0], wrong=30)
+    twin = make_replica(runs[0], wrong=30, processor="Third (family 6)")
+    other = make_replica(runs[0], wrong=30, seed=101, processor="Fourth (family 6)")
+    assert len(list_replicas(runs[0])) == 3
+    found = {r.path for r in replicas.distinct_replicas(runs[0])}
+    assert len(found) == 2 and other.path in found and found & {first.path, twin.path}
+    assert len(replicas.draws(runs)) == len(runs) + 2
+    # Replicas of one seed say nothing of the scatter of seeds.
+    assert replica_tables.replica_files(group_runs(list_runs())) == {}
+
+
 def test_a_replica_is_described_beside_the_seeds(runs):
     near, far = make_replica(runs[0], wrong=22), make_replica(runs[1], wrong=90)
     lines = replicas.describe(near, runs)
