@@ -15,6 +15,7 @@ from helpers import paths
 from helpers.data.rebuilt import REBUILT
 from helpers.files import read_yaml, reading
 
+_RECIPES = paths.repo_root() / "params" / "recipes.yaml"
 # "quick": small runs; "phantom": synthetic images with a known lesion. Each has its own tree.
 PROFILES = ("paper", "quick", "phantom")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
@@ -72,10 +73,33 @@ class ConfigError(ValueError):
 
 @cache
 def load_recipes() -> dict[str, dict[str, Any]]:
-    """Read `params/recipes.yaml`."""
-    file = paths.repo_root() / "params" / "recipes.yaml"
-    with reading(file, ConfigError):
-        return read_yaml(file)
+    """Read `params/recipes.yaml`; `epochs` is a number, or one a data set and a default.
+
+    Raises:
+        ConfigError: it is damaged, or a recipe makes no `RunConfig`.
+    """
+    recipes = _recipe_file()
+    names = {"model": "any", "seed": 0, "pretrained": "none", "profile": "paper"}
+    for recipe, values in recipes.items():
+        with reading(_RECIPES, ConfigError):
+            try:
+                rule = values["epochs"]
+                for dataset, epochs in (rule if isinstance(rule, dict) else {"any": rule}).items():
+                    own = {"recipe": recipe, "dataset": dataset, "epochs": epochs}
+                    RunConfig(**values | names | own)
+                if isinstance(rule, dict) and "default" not in rule:
+                    raise ConfigError("epochs lacks the key 'default'.")
+                if lost := sorted({*names, "recipe", "dataset"} & set(values)):
+                    raise ConfigError(f"{', '.join(lost)} belongs to a run, not to a recipe.")
+            except (ConfigError, TypeError, KeyError) as error:
+                raise ConfigError(f"{_RECIPES.name}, {recipe}: {error}") from error
+    return recipes
+
+
+@cache
+def _recipe_file() -> dict[str, dict[str, Any]]:
+    with reading(_RECIPES, ConfigError):
+        return read_yaml(_RECIPES)
 
 
 def without_size(dataset: str) -> str:
@@ -214,7 +238,7 @@ class RunConfig:
 
     def _check_choices(self) -> None:
         choices = {
-            "recipe": tuple(load_recipes()),
+            "recipe": tuple(_recipe_file()),
             "optimizer": OPTIMIZERS,
             "schedule": SCHEDULES,
             "pretrained": ("imagenet", "none"),

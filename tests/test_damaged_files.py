@@ -12,70 +12,28 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from helpers import config
 from helpers.config import ConfigError, make_config
 from helpers.explain.run_maps import RunMaps, load_maps, save_maps
 from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
 from helpers.paths import repo_root
 from helpers.predict.output import PREDICTIONS, SKIPPED, write_output
-from helpers.runs import portable, store, tuning, weights
-from helpers.runs.experiment import save_weights
+from helpers.runs import matrix, portable, progress, ship, store, tuning, weights
+from helpers.runs.experiment import save_tensors, save_weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
+from helpers.training import seeds
 from helpers.training.loop import _State
+from study import sizes
 from study.claims.ledger import ClaimsError, load_claims
 from study.costs.store import Store
 from study.maps.scores import load_scores, save_scores
-from study.plans import automl, comparisons, costs, maps, ranking, verdicts
+from study.plans import automl, comparisons, costs, maps, ranking, table2, verdicts
 from study.published import PublishedError, _read
 from study.tables import leakage, speed
+from tests.damage import N_CHANGES, damaged, survive
 from tests.fabricated import fabricate_run
 
-N_CHANGES = 2000
-
 DIGEST = "model.sha256"
-
-
-def changes(content: bytes, n: int = N_CHANGES, seed: int = 0):
-    """Yield damaged copies: flipped, cut, swapped, repeated, filled and replaced bytes."""
-    rng = np.random.default_rng(seed)
-    yield b""
-    for k in range(n - 1):
-        damaged = bytearray(content)
-        a, b = sorted(rng.integers(0, len(content), 2))
-        match k % 8:
-            case 0 | 1 | 2 | 3:  # one byte, as often a bit as another printable character
-                bit = k % 2 and content[a] < 128
-                damaged[a] = rng.integers(32, 127) if bit else damaged[a] ^ (1 << rng.integers(8))
-            case 4:
-                damaged = damaged[:a]
-            case 5:
-                end = min(len(content), b + 20)
-                damaged[a : a + 20], damaged[b:end] = damaged[b:end], damaged[a : a + 20]
-            case 6:
-                del damaged[a : a + int(rng.integers(1, 30))]
-            case 7:
-                damaged[a : a + 8] = bytes(
-                    rng.choice([b"\0" * 8, b"\xff" * 8, b'"' * 8, b"\n" * 8])
-                )
-        yield bytes(damaged)
-
-
-def survive(path, read, error, name=None, n=N_CHANGES):
-    """Damage a file in many ways and read it; return how many were refused."""
-    whole, beside = path.read_bytes(), sorted(path.parent.iterdir())
-    read()
-    refused = 0
-    for damaged in changes(whole, n):
-        path.write_bytes(damaged)
-        try:
-            read()
-        except error as found:
-            assert (name or path.name) in str(found), found
-            refused += 1
-    path.write_bytes(whole)
-    assert sorted(path.parent.iterdir()) == beside
-    assert refused > n / 20  # a change of a number or a text alone may be a good file
-    read()
-    return refused
 
 
 @pytest.fixture
@@ -150,6 +108,41 @@ def test_weights_that_claim_more_than_the_network_are_never_read(run, network, m
     monkeypatch.setattr(weights, "digest_of", lambda file: pytest.fail("read"))
     with pytest.raises(RunError, match=r"does not fit .*0\.bias is None, expected \(2,\)"):
         weights.load_model(run)
+
+
+def test_shipped_weights(run, network):
+    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    save_tensors(half, run.path / store.SHIPPED)
+    kept = weights.load_model(run).state_dict()
+
+    def read():
+        for name, tensor in weights.load_model(run).state_dict().items():
+            assert torch.equal(tensor, kept[name]), name
+
+    refused = survive(run.path / store.SHIPPED, read, RunError)
+    assert refused > 0.9 * N_CHANGES
+
+
+def test_what_was_measured_of_shipped_weights(run):
+    file = run.path / ship.MEASURED
+    shutil.copy(next((repo_root() / "results" / "runs").rglob(ship.MEASURED)), file)
+    survive(file, lambda: ship.read_measured(run), RunError)
+
+
+def test_settings_of_the_one_instruction_set(tmp_path, monkeypatch):
+    (tmp_path / "params").mkdir()
+    path = tmp_path / "params" / "portable.env"
+    shutil.copy(repo_root() / "params" / path.name, path)
+    monkeypatch.setattr(seeds, "repo_root", lambda: tmp_path)
+    survive(path, seeds.portable_settings, ValueError)
+
+
+def test_the_note_of_a_sweep_is_never_an_error(tmp_path):
+    path = tmp_path / progress.PLANNED
+    progress.begin_sweep(["a/b", "c/d"], folder=tmp_path)
+    for content in damaged(path.read_bytes(), ".csv"):
+        path.write_bytes(content)
+        assert all(isinstance(word, str) for word in progress.place_in_sweep(tmp_path))
 
 
 def test_checkpoint(tmp_path):
@@ -239,22 +232,53 @@ def test_published_and_claims(tmp_path):
         survive(path, lambda read=read, path=path: read(path), error)
 
 
-@pytest.mark.parametrize(
-    ("name", "read", "error", "n"),
-    [
-        ("verdicts", verdicts.load_rules, verdicts.RulesError, 400),
-        ("localisation", maps.load_plan, ValueError, 400),
-        ("automl", automl.load_plan, automl.AutoMLError, 400),
-        ("efficiency", costs.load_plan, costs.EfficiencyError, 200),
-        ("comparisons", comparisons.load_plan, comparisons.ComparisonError, 200),
-        ("ranking", ranking.load_plan, ranking.RankingError, 200),
-        ("tuning_fitting", tuning.load_tuning, ConfigError, 200),
-    ],
-)
-def test_parameters(tmp_path, name, read, error, n):
+def read_recipes(path):
+    """Read recipes anew, as a process does that starts."""
+    config._RECIPES = path
+    config._recipe_file.cache_clear()
+    for name in config.load_recipes.__wrapped__():
+        assert isinstance(name, str)
+
+
+@pytest.fixture
+def recipes_again(monkeypatch):
+    monkeypatch.setattr(config, "_RECIPES", config._RECIPES)
+    yield
+    config._recipe_file.cache_clear()
+
+
+PARAMETERS = {
+    "recipes": (read_recipes, ConfigError),
+    "quick": (lambda path: matrix.load_matrix(str(path)), ConfigError),
+    "paper": (lambda path: matrix.load_matrix(str(path)), ConfigError),
+    "tuning_fitting": (tuning.load_tuning, ConfigError),
+    "verdicts": (verdicts.load_rules, verdicts.RulesError),
+    "localisation": (maps.load_plan, ValueError),
+    "automl": (automl.load_plan, automl.AutoMLError),
+    "efficiency": (costs.load_plan, costs.EfficiencyError),
+    "comparisons": (comparisons.load_plan, comparisons.ComparisonError),
+    "ranking": (ranking.load_plan, ranking.RankingError),
+    "table2": (table2.load_table2, comparisons.ComparisonError),
+    "sizes": (sizes.printed_sizes.__wrapped__, sizes.SizesError),
+}
+
+
+def damage_parameters(tmp_path, name, n):
     path = tmp_path / f"{name}.yaml"
     shutil.copy(repo_root() / "params" / path.name, path)
+    read, error = PARAMETERS[name]
     survive(path, lambda: read(path), error, n=n)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(tmp_path, recipes_again, name):
+    damage_parameters(tmp_path, name, n=40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_to_the_full(tmp_path, recipes_again, name):
+    damage_parameters(tmp_path, name, n=N_CHANGES)
 
 
 # --- headers that lie ---------------------------------------------------------------------------

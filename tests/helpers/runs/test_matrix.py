@@ -69,8 +69,8 @@ ONE = ROW | {"dataset": "breastmnist", "model": "resnet18", "seed": 0}
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rows: [}", "x.yaml is not valid YAML: .*line 1"),
-        ("", "x.yaml must hold the keys profile and rows, got NoneType"),
+        ("rows: [}", "x.yaml: not valid YAML: .*line 1"),
+        ("", "x.yaml: expected keys with values, it holds None"),
         ("profile: quick\nrow: []\n", "unknown key 'row'; did you mean rows\\?"),
         ("rows: []\n", "x.yaml lacks the key 'profile'"),
         ("profile: quick\nrows: []\n", "rows must be a list of runs, got an empty one"),
