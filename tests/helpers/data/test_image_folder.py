@@ -480,6 +480,20 @@ def test_content_decides_what_a_file_is(classes):
     assert load(classes).in_channels == 1
 
 
+def test_grey_gifs_are_grey_whatever_their_palettes(tmp_path):
+    """Pillow calls a GIF grey or indexed by the order of its palette, picture by picture."""
+    folder, modes = tmp_path / "set", set()
+    for number in range(12):
+        pixels = np.full((16, 16), number, np.uint8)
+        pixels[:8] = np.arange(16, dtype=np.uint8) * (1 + number % 2)
+        path = folder / "ab"[number % 2] / f"{number}.gif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        modes.add(Image.open(path).mode)
+    assert modes == {"L", "P"}
+    assert load(folder).in_channels == 1
+
+
 def test_a_folder_larger_than_memory_is_refused_before_it_fills_it(classes, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 1))
     with pytest.raises(DataError, match=r"30 images of 16 x 16 pixels .* more than the memory"):
