@@ -111,7 +111,7 @@ def test_a_plan_that_is_wrong_says_where(tmp_path, change, message):
     [
         ({"time_budget_seconds": 0.0}, "time_budget_seconds must be positive, got 0.0"),
         ({"time_budget_seconds": -5.0}, "must be positive, got -5"),
-        ({"time_budget_seconds": float("inf")}, "is inf; expected a finite number"),
+        ({"time_budget_seconds": float("inf")}, "must be a finite number, got inf"),
         ({"max_trials": 1}, "at least 2, got 1"),
         ({"max_trials": 3, "time_budget_seconds": 3.0}, "one budget"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
