@@ -9,11 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from helpers import config
 from helpers.config import ConfigError, make_config
+from helpers.data.image_folder import load_image_folder
+from helpers.data.medmnist import read_npz
+from helpers.data.splits import DataError
 from helpers.explain.run_maps import RunMaps, load_maps, save_maps
 from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
 from helpers.paths import repo_root
@@ -219,6 +223,33 @@ def test_tuning_table(tmp_path):
         "common,resnet18,none,0.003,0,3,,0.8,0.4,12.5\n"
     )
     survive(path, lambda: tuning._read(path), ConfigError)
+
+
+def test_labels_of_an_image_folder(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    rows = ["file,label,class,split,group,box,frame"]
+    for k in range(12):
+        pixels = np.full((16, 16), 20 * k, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k}.png")
+        where = ("train", "val", "test")[k // 4]
+        rows.append(f"{k}.png,{k % 2},{'ab'[k % 2]},{where},g{k},1 2 {k + 1} 4,0")
+    file = folder / "labels.csv"
+    file.write_text("\n".join(rows) + "\n")
+    refused = survive(file, lambda: load_image_folder(tmp_path, "cag:own"), DataError, name="own")
+    assert refused > 0.5 * N_CHANGES
+
+
+def test_an_own_file_of_arrays(tmp_path):
+    arrays = {"class_names": np.array(["a", "b"])}
+    for name in ("train", "val", "test"):
+        arrays[f"{name}_images"] = np.full((4, 28, 28), 7, np.uint8)
+        arrays[f"{name}_labels"] = np.array([[0], [1], [0], [1]])
+        arrays[f"{name}_groups"] = np.array([f"{name}{k}" for k in range(4)])
+    file = tmp_path / "own.npz"
+    np.savez_compressed(file, **arrays)
+    refused = survive(file, lambda: read_npz(file), DataError)
+    assert refused > 0.8 * N_CHANGES
 
 
 def test_published_and_claims(tmp_path):

@@ -20,6 +20,7 @@ the study, else of the series, else of the file), unless labels.csv has its own.
 as `helpers.data.image_files` says.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -192,7 +193,8 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
             f"{folder.name} is {state}; expected <class>/*.png, {{train,val,test}}/<class>/*.png "
             f"or {_LABELS}."
         )
-    if not set(SPLIT_NAMES) & set(subfolders):
+    # "Train" and "Test" are splits in another spelling, not classes.
+    if not set(SPLIT_NAMES) & {name.lower() for name in subfolders}:
         files, labels, names = _list_classes(folder, folder)
         return _Index(files, labels, None, names)
     if set(subfolders) != set(SPLIT_NAMES):
@@ -211,11 +213,19 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """List a folder in a fixed order, without what file managers and DICOM exports add to it."""
+    """List a folder in a fixed order, without what file managers and DICOM exports add to it.
+
+    Raises:
+        DataError: a name is no UTF-8 text, so that no record could hold it.
+    """
     added = ("Thumbs.db", "DICOMDIR")
-    return sorted(
+    found = sorted(
         path for path in folder.iterdir() if path.name[0] != "." and path.name not in added
     )
+    wrong = [name for p in found if (name := p.name).encode(errors="ignore").decode() != name]
+    if wrong:
+        raise DataError(f"{folder.name}: the name {os.fsencode(wrong[0])} is no UTF-8; rename it.")
+    return found
 
 
 def _list_classes(
@@ -251,9 +261,8 @@ def _read_csv(folder: Path) -> pd.DataFrame:
     table.columns = [column.strip() for column in table.columns]
     missing = [column for column in ("file", "label") if column not in table.columns]
     if missing:
-        raise DataError(
-            f"{where} lacks the column {' and '.join(missing)}; it has {', '.join(table.columns)}."
-        )
+        has = ", ".join(table.columns)[:300]
+        raise DataError(f"{where} lacks the column {' and '.join(missing)}; it has {has}.")
     # A row with fewer fields than the header is padded with NaN despite keep_default_na.
     return table.fillna("").apply(lambda column: column.str.strip())
 

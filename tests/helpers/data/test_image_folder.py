@@ -1,5 +1,8 @@
 """Image folders: layouts, splits, pixels, boxes, and each kind of bad input."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -478,6 +481,30 @@ def test_content_decides_what_a_file_is(classes):
             path.unlink()
             image.save(path, "TIFF")
     assert load(classes).in_channels == 1
+
+
+@pytest.mark.parametrize("name", [b"benign\xff", b"benign/00\xff.png"])
+def test_a_name_that_is_no_text_is_refused(classes, name):
+    folder = os.fsencode(classes)
+    os.rename(folder + b"/" + name.replace(b"\xff", b""), folder + b"/" + name)
+    with pytest.raises(
+        DataError, match=r"the name b'(benign|00)\\xff(\.png)?' is no UTF-8; rename"
+    ):
+        load(classes)
+
+
+def test_split_folders_in_another_spelling_are_no_classes(classes):
+    for name in ("Train", "Val", "Test"):
+        save(classes / name / "a" / "0.png", grey())
+    for name in ("benign", "malignant"):
+        shutil.rmtree(classes / name)
+    with pytest.raises(DataError, match=r"has the folders Test, Train, Val; expected train, val"):
+        load(classes)
+
+
+def test_a_listed_name_that_no_file_can_have(table):
+    with pytest.raises(DataError, match=r"x is not there"):
+        load(table(rows(file=lambda i: f"{i}" + "x" * 3000)))
 
 
 def test_grey_gifs_are_grey_whatever_their_palettes(tmp_path):
