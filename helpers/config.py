@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
-from types import UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from helpers import paths
 from helpers.data.rebuilt import REBUILT
 from helpers.files import read_yaml, reading
 
+_RECIPES = paths.repo_root() / "params" / "recipes.yaml"
 # "quick": small runs; "phantom": synthetic images with a known lesion. Each has its own tree.
 PROFILES = ("paper", "quick", "phantom")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
@@ -63,6 +64,17 @@ TRAIN_PARAMETERS = {
     "pretrained": str,
     "profile": str,
 }
+# Words of pydantic's and ours for them.
+_WORDS = {
+    "Value error, ": "",
+    "Input should": "must",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "a valid integer": "int",
+    "a valid number": "float",
+    "a valid string": "str",
+    "a valid boolean": "bool",
+}
 _IDENTITY_EXCLUDES = ("seed", "profile")  # the seed has its own place in the path
 
 
@@ -70,12 +82,50 @@ class ConfigError(ValueError):
     """A parameter is unknown, has the wrong type, or lies outside its range."""
 
 
+def one_of(known: tuple[str, ...] | Callable[[], tuple[str, ...]]) -> AfterValidator:
+    """Return pydantic's annotation of a text that is one of the known ones."""
+
+    def check(value: str) -> str:
+        names = known() if callable(known) else known
+        if value not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 @cache
 def load_recipes() -> dict[str, dict[str, Any]]:
-    """Read `params/recipes.yaml`."""
-    file = paths.repo_root() / "params" / "recipes.yaml"
-    with reading(file, ConfigError):
-        return read_yaml(file)
+    """Read `params/recipes.yaml`; `epochs` is a number, or one a data set and a default.
+
+    Raises:
+        ConfigError: it is damaged, or a recipe makes no `RunConfig`.
+    """
+    recipes = _recipe_file()
+    names = {"model": "any", "seed": 0, "pretrained": "none", "profile": "paper"}
+    for recipe, values in recipes.items():
+        with reading(_RECIPES, ConfigError):
+            try:
+                rule = values["epochs"]
+                for dataset, epochs in (rule if isinstance(rule, dict) else {"any": rule}).items():
+                    own = {"recipe": recipe, "dataset": dataset, "epochs": epochs}
+                    RunConfig(**values | names | own)
+                if isinstance(rule, dict) and "default" not in rule:
+                    raise ConfigError("epochs lacks the key 'default'.")
+                if lost := sorted({*names, "recipe", "dataset"} & set(values)):
+                    raise ConfigError(f"{', '.join(lost)} belongs to a run, not to a recipe.")
+            except (ConfigError, TypeError, KeyError) as error:
+                raise ConfigError(f"{_RECIPES.name}, {recipe}: {error}") from error
+    return recipes
+
+
+@cache
+def _recipe_file() -> dict[str, dict[str, Any]]:
+    with reading(_RECIPES, ConfigError):
+        return read_yaml(_RECIPES)
 
 
 def without_size(dataset: str) -> str:
@@ -168,128 +218,79 @@ class RunConfig:
             selects by it: weights, predictions and selected epoch are those of a run without it.
     """
 
-    recipe: str
+    recipe: Annotated[str, one_of(lambda: tuple(_recipe_file()))]
     dataset: str
     model: str
-    seed: int
-    image_size: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    optimizer: str
-    schedule: str
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    image_size: Annotated[int, Field(ge=28, le=4096)]
+    epochs: Annotated[int, Field(ge=1, le=10**6)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    optimizer: Annotated[str, one_of(OPTIMIZERS)]
+    schedule: Annotated[str, one_of(SCHEDULES)]
     augmentation: str
-    cutmix: float
-    pretrained: str
-    profile: str
-    weight_decay: float
-    label_smoothing: float
-    ema_decay: float | None
+    cutmix: Share
+    pretrained: Annotated[str, one_of(("imagenet", "none"))]
+    profile: Annotated[str, one_of(PROFILES)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Share
+    ema_decay: Share | None
     flip_average: bool
-    precision: str
-    patience: int | None
+    precision: Annotated[str, one_of(PRECISIONS)]
+    patience: Annotated[int, Field(ge=1)] | None
     # Newer fields have a default, which stays out of the hash: older runs keep their place.
-    loss: str = "cross_entropy"
-    focal_gamma: float = 0.0
-    focal_alpha: str = "none"
-    sampling: str = "shuffle"
-    plasticity: str = "all"
+    loss: Annotated[str, one_of(LOSSES)] = "cross_entropy"
+    focal_gamma: Annotated[float, Field(ge=0)] = 0.0
+    focal_alpha: Annotated[str, one_of(ALPHAS)] = "none"
+    sampling: Annotated[str, one_of(SAMPLINGS)] = "shuffle"
+    plasticity: Annotated[str, one_of(PLASTICITIES)] = "all"
     warmup_epochs: int = 0
-    stop_at_accuracy: float | None = None
-    imbalance: float | None = None
-    label_noise: float = 0.0
-    focal_reading: str = "linear"
+    stop_at_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    imbalance: Annotated[float, Field(ge=1)] | None = None
+    label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    focal_reading: Annotated[str, one_of(READINGS)] = "linear"
     cycle_momentum: bool = False
-    n_train: int | None = None
-    normalisation: str = IMAGENET_RGB.normalisation
-    channels: str = IMAGENET_RGB.channels
+    n_train: Annotated[int, Field(ge=2)] | None = None
+    normalisation: Annotated[str, one_of(NORMALISATIONS)] = IMAGENET_RGB.normalisation
+    channels: Annotated[str, one_of(CHANNELS)] = IMAGENET_RGB.channels
     test_curve: bool = False
 
     def __post_init__(self) -> None:
-        """Check types and ranges; all numbers of a kind are stored alike, so that hashes agree."""
-        for name, kind in get_type_hints(type(self)).items():
+        """Check the fields; all numbers of a kind are stored alike, so that hashes agree."""
+        for name, kind in get_type_hints(type(self), include_extras=True).items():
             object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
-        self._check_choices()
-        self._check_ranges()
+        if wrong := next((said for holds, said in self._together() if not holds), None):
+            raise ConfigError(wrong)
 
-    def _check_choices(self) -> None:
-        choices = {
-            "recipe": tuple(load_recipes()),
-            "optimizer": OPTIMIZERS,
-            "schedule": SCHEDULES,
-            "pretrained": ("imagenet", "none"),
-            "profile": PROFILES,
-            "precision": PRECISIONS,
-            "loss": LOSSES,
-            "focal_alpha": ALPHAS,
-            "focal_reading": READINGS,
-            "sampling": SAMPLINGS,
-            "plasticity": PLASTICITIES,
-            "normalisation": NORMALISATIONS,
-            "channels": CHANNELS,
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
-                )
-
-    def _check_ranges(self) -> None:
-        at_least = {"seed": 0, "image_size": 28, "epochs": 1, "batch_size": 1}
-        at_least |= {"patience": 1, "n_train": 2}
-        for name, low in at_least.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise ConfigError(f"{name} must be at least {low}, got {value}.")
-        if not 0 < self.learning_rate < float("inf"):
-            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}.")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ConfigError(f"weight_decay must not be negative, got {self.weight_decay}.")
-        for name, high in {"seed": 2**32 - 1, "image_size": 4096, "epochs": 10**6}.items():
-            if (value := getattr(self, name)) > high:
-                raise ConfigError(f"{name} must be at most {high}, got {value}.")
-        for name in ("cutmix", "label_smoothing", "ema_decay"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"{name} must lie between 0 and 1, got {value}.")
-        if self.form == InputForm("imagenet", "native"):
-            raise ConfigError(
-                "channels='native' goes with normalisation='half': ImageNet's statistics are of "
-                "three channels."
-            )
-        self._check_paper_a()
-
-    def _check_paper_a(self) -> None:
-        if not 0 <= self.focal_gamma < float("inf"):
-            raise ConfigError(f"focal_gamma must not be negative, got {self.focal_gamma}.")
-        if self.loss != "focal" and (self.focal_gamma or self.focal_alpha != "none"):
-            raise ConfigError("focal_gamma and focal_alpha belong to loss='focal'.")
-        if self.loss != "focal" and self.focal_reading != field_defaults()["focal_reading"]:
-            raise ConfigError(
-                f"focal_reading belongs to loss='focal', not {self.loss!r}, got "
-                f"{self.focal_reading!r}."
-            )
-        if self.cycle_momentum and self.schedule != "one_cycle":
-            raise ConfigError(
-                f"cycle_momentum belongs to schedule='one_cycle', not {self.schedule!r}."
-            )
-        if self.plasticity == "staged" and not 1 <= self.warmup_epochs < self.epochs:
-            raise ConfigError(
-                f"plasticity='staged' needs warmup_epochs from 1 to epochs - 1 "
-                f"({self.epochs - 1}), got {self.warmup_epochs}."
-            )
-        if self.plasticity != "staged" and self.warmup_epochs:
-            raise ConfigError(
-                f"warmup_epochs belongs to plasticity='staged', not {self.plasticity!r}."
-            )
-        if self.stop_at_accuracy is not None and not 0 < self.stop_at_accuracy <= 1:
-            raise ConfigError(
-                f"stop_at_accuracy must lie in (0, 1], got {self.stop_at_accuracy}; 90 % is 0.9."
-            )
-        if self.imbalance is not None and not 1 <= self.imbalance < float("inf"):
-            raise ConfigError(f"imbalance must be at least 1 (1:r), got {self.imbalance}.")
-        if not 0 <= self.label_noise <= 0.5:
-            raise ConfigError(f"label_noise must lie between 0 and 0.5, got {self.label_noise}.")
+    def _together(self) -> Iterator[tuple[bool, str]]:
+        """Yield what must hold of fields together, and what to say where it does not."""
+        yield (
+            self.form != InputForm("imagenet", "native"),
+            "channels='native' goes with normalisation='half': ImageNet's statistics are of three "
+            "channels.",
+        )
+        yield (
+            self.loss == "focal" or not (self.focal_gamma or self.focal_alpha != "none"),
+            "focal_gamma and focal_alpha belong to loss='focal'.",
+        )
+        yield (
+            self.loss == "focal" or self.focal_reading == field_defaults()["focal_reading"],
+            f"focal_reading belongs to loss='focal', not {self.loss!r}, got "
+            f"{self.focal_reading!r}.",
+        )
+        yield (
+            self.schedule == "one_cycle" or not self.cycle_momentum,
+            f"cycle_momentum belongs to schedule='one_cycle', not {self.schedule!r}.",
+        )
+        yield (
+            self.plasticity != "staged" or 1 <= self.warmup_epochs < self.epochs,
+            f"plasticity='staged' needs warmup_epochs from 1 to epochs - 1 ({self.epochs - 1}), "
+            f"got {self.warmup_epochs}.",
+        )
+        yield (
+            self.plasticity == "staged" or not self.warmup_epochs,
+            f"warmup_epochs belongs to plasticity='staged', not {self.plasticity!r}.",
+        )
 
     @property
     def form(self) -> InputForm:
@@ -320,21 +321,34 @@ def field_defaults() -> dict[str, Any]:
 
 
 def check_type(name: str, value: Any, kind: Any) -> Any:
-    """Return `value` if it is of `kind` (an int passes as a float), else raise a `ConfigError`."""
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    if type(value) is float and not math.isfinite(value):
-        raise ConfigError(f"{name} is {value}; expected a finite number.")
+    """Return a value of a kind, strictly: of numbers only an int passes for another kind, a float.
+
+    Args:
+        name: for the message.
+        value: any.
+        kind: a type, also annotated with pydantic's constraints; no number may be NaN or infinite,
+            and no text empty.
+
+    Raises:
+        ConfigError: it is of another kind or beyond its range.
+    """
     if type(value) is str and not value.strip():
         raise ConfigError(f"{name} is empty, {value!r}; give it a value or leave it out.")
-    if type(value) in kinds:
-        return value
-    if float in kinds and type(value) is int:
-        return float(value)
-    expected = " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
-    hint = ""
+    try:
+        return _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+    for pydantics, ours in _WORDS.items():
+        said = said.replace(pydantics, ours)
+    said = f"{name} {said}, got {value!r:.200}."
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        hint = " YAML reads 1e-4 as text: write 1.0e-4."
-    raise ConfigError(f"{name} must be {expected}, got {type(value).__name__} {value!r}.{hint}")
+        said += " YAML reads 1e-4 as text: write 1.0e-4."
+    raise ConfigError(said)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))
 
 
 def make_config(

@@ -7,6 +7,7 @@ a formula.
 """
 
 import csv
+import io
 import json
 import math
 import re
@@ -25,8 +26,16 @@ if TYPE_CHECKING:  # slow to import, so only where a table is read
 # Deflate makes at most 1032 bytes of one; a header that promises more lies.
 _MOST_INFLATED = 1032
 _STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What content of the wrong form ends in where it is taken apart.
-_SENSELESS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+# Bytes of a text; the largest that is stored has about a twentieth of this. YAML is slow to read,
+# and its aliases may make much of little: the largest file in params/ has 12 thousand bytes.
+_MOST_TEXT, _MOST_YAML, _MOST_NODES = 64 * 2**20, 2**20, 100_000
+# What content of the wrong form ends in where it is taken apart; nesting in a RecursionError.
+_SENSELESS = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    RecursionError,
+)
+# Characters of a message, which may show a value of the file.
+_MOST_SAID = 1000
 # A spreadsheet takes a cell that begins with one of these for a formula, or reads past the last.
 _FORMULA = ("=", "+", "-", "@")
 # What our tables write of numbers: with a sign, with a deviation, with an interval.
@@ -49,13 +58,13 @@ def reading(path: Path, error: type[Exception], advice: str = "") -> Iterator[No
     try:
         yield
     except DamagedFile as found:
-        raise error(f"cannot read {found}{advice}") from found
+        raise error(f"cannot read {found}"[:_MOST_SAID] + advice) from found
     except error as found:
-        if path.name in str(found):
-            raise
-        raise error(f"{path.name}: {found}") from found
+        said = str(found) if path.name in str(found) else f"{path.name}: {found}"
+        raise error(said[:_MOST_SAID]) from found
     except _SENSELESS as found:
-        raise error(f"cannot read {path.name}: {_reason(found)}{advice}") from found
+        said = f"cannot read {path.name}: {_reason(found)}"
+        raise error(said[:_MOST_SAID] + advice) from found
 
 
 def _reason(error: BaseException) -> str:
@@ -71,6 +80,12 @@ def _refuse(path: Path, error: BaseException) -> NoReturn:
     raise DamagedFile(f"{path.name}: {_reason(error)}") from error
 
 
+def _text(path: Path, most: int = _MOST_TEXT) -> str:
+    if (size := path.stat().st_size) > most:
+        raise DamagedFile(f"{path.name}: {size:,} bytes are more than {most:,}")
+    return path.read_bytes().decode("utf-8")
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file, in UTF-8, all of its numbers finite.
 
@@ -78,9 +93,8 @@ def read_json(path: Path) -> Any:
         DamagedFile: it cannot be read; `FileNotFoundError` is left as it is.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=_finite, parse_float=_finite)
-    except FileNotFoundError:
+        return json.loads(_text(path), parse_constant=_finite, parse_float=_finite)
+    except (FileNotFoundError, DamagedFile):
         raise
     except Exception as error:  # whatever a parser raises, the content is the reason
         _refuse(path, error)
@@ -93,18 +107,63 @@ def _finite(text: str) -> float:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file, keys with values.
+    """Return the content of a YAML file, keys with values, all of its numbers finite.
+
+    A key that stands twice in one place is an error, else the first would be lost; so are aliases
+    that hold themselves, or that make more of the file than `_MOST_NODES` values.
 
     Raises:
-        DamagedFile: it cannot be read or holds something else.
+        DamagedFile: it cannot be read or holds something else; `FileNotFoundError` is left as it
+            is.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _parsed(_text(path, _MOST_YAML))
+    except (FileNotFoundError, DamagedFile):
+        raise
+    except yaml.YAMLError as error:
+        raise DamagedFile(f"{path.name}: not valid YAML: {error}") from error
     except Exception as error:
         _refuse(path, error)
     if not isinstance(content, dict):
         raise DamagedFile(f"{path.name}: expected keys with values, it holds {content!r:.80}")
     return content
+
+
+def _parsed(text: str) -> Any:
+    loader = yaml.SafeLoader(text)  # the one in C crashes on deep nesting
+    try:
+        if (root := loader.get_single_node()) is None:
+            return None
+        if _expanded(root, loader, {}) > _MOST_NODES:
+            raise ValueError(f"its aliases make more than {_MOST_NODES:,} values of it")
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _expanded(node: yaml.Node, loader: yaml.SafeLoader, known: dict[yaml.Node, int | None]) -> int:
+    """Return how many values a node holds once its aliases are written out; check them."""
+    if node in known:
+        if (size := known[node]) is None:
+            raise yaml.constructor.ConstructorError(
+                None, None, "an alias stands within what it names", node.start_mark
+            )
+        return size
+    known[node] = None
+    inside = list(node.value) if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, _ in node.value:
+            text = key.value if isinstance(key, yaml.ScalarNode) else None
+            if text is None or text in seen:
+                what = "a key is no text" if text is None else f"{text} stands twice in one place"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+            seen.add(text)
+        inside = [value for _, value in node.value]
+    elif node.tag == "tag:yaml.org,2002:float":
+        _finite(str(loader.construct_yaml_float(node)))
+    known[node] = size = 1 + sum(_expanded(value, loader, known) for value in inside)
+    return size
 
 
 def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
@@ -120,9 +179,10 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            reader = csv.reader(handle, strict=True)
-            head, *rows = [(reader.line_num, row) for row in reader if row] or [(0, [])]
+        reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+        head, *rows = [(reader.line_num, row) for row in reader if row] or [(0, [])]
+    except DamagedFile:
+        raise
     except Exception as error:
         _refuse(path, error)
     if head[1] != list(columns):

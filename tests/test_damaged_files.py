@@ -9,74 +9,36 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from helpers import config
 from helpers.config import ConfigError, make_config
+from helpers.data.image_folder import load_image_folder
+from helpers.data.medmnist import read_npz
+from helpers.data.splits import DataError
 from helpers.explain.run_maps import RunMaps, load_maps, save_maps
 from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
 from helpers.paths import repo_root
 from helpers.predict.output import PREDICTIONS, SKIPPED, write_output
-from helpers.runs import portable, store, tuning, weights
-from helpers.runs.experiment import save_weights
+from helpers.runs import matrix, portable, progress, ship, store, tuning, weights
+from helpers.runs.experiment import save_tensors, save_weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
+from helpers.training import seeds
 from helpers.training.loop import _State
+from study import sizes
 from study.claims.ledger import ClaimsError, load_claims
 from study.costs.store import EfficiencyError, Store
 from study.maps.scores import load_scores, save_scores
-from study.plans import automl, comparisons, costs, maps, ranking, verdicts
+from study.plans import automl, comparisons, costs, maps, ranking, table2, verdicts
 from study.plans.form import PlanError
 from study.published import PublishedError, _read
 from study.tables import leakage, speed
+from tests.damage import N_CHANGES, damaged, survive
 from tests.fabricated import fabricate_run
 
-N_CHANGES = 2000
-
 DIGEST = "model.sha256"
-
-
-def changes(content: bytes, n: int = N_CHANGES, seed: int = 0):
-    """Yield damaged copies: flipped, cut, swapped, repeated, filled and replaced bytes."""
-    rng = np.random.default_rng(seed)
-    yield b""
-    for k in range(n - 1):
-        damaged = bytearray(content)
-        a, b = sorted(rng.integers(0, len(content), 2))
-        match k % 8:
-            case 0 | 1 | 2 | 3:  # one byte, as often a bit as another printable character
-                bit = k % 2 and content[a] < 128
-                damaged[a] = rng.integers(32, 127) if bit else damaged[a] ^ (1 << rng.integers(8))
-            case 4:
-                damaged = damaged[:a]
-            case 5:
-                end = min(len(content), b + 20)
-                damaged[a : a + 20], damaged[b:end] = damaged[b:end], damaged[a : a + 20]
-            case 6:
-                del damaged[a : a + int(rng.integers(1, 30))]
-            case 7:
-                damaged[a : a + 8] = bytes(
-                    rng.choice([b"\0" * 8, b"\xff" * 8, b'"' * 8, b"\n" * 8])
-                )
-        yield bytes(damaged)
-
-
-def survive(path, read, error, name=None, n=N_CHANGES):
-    """Damage a file in many ways and read it; return how many were refused."""
-    whole, beside = path.read_bytes(), sorted(path.parent.iterdir())
-    read()
-    refused = 0
-    for damaged in changes(whole, n):
-        path.write_bytes(damaged)
-        try:
-            read()
-        except error as found:
-            assert (name or path.name) in str(found), found
-            refused += 1
-    path.write_bytes(whole)
-    assert sorted(path.parent.iterdir()) == beside
-    assert refused > n / 20  # a change of a number or a text alone may be a good file
-    read()
-    return refused
 
 
 @pytest.fixture
@@ -151,6 +113,41 @@ def test_weights_that_claim_more_than_the_network_are_never_read(run, network, m
     monkeypatch.setattr(weights, "digest_of", lambda file: pytest.fail("read"))
     with pytest.raises(RunError, match=r"does not fit .*0\.bias is None, expected \(2,\)"):
         weights.load_model(run)
+
+
+def test_shipped_weights(run, network):
+    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    save_tensors(half, run.path / store.SHIPPED)
+    kept = weights.load_model(run).state_dict()
+
+    def read():
+        for name, tensor in weights.load_model(run).state_dict().items():
+            assert torch.equal(tensor, kept[name]), name
+
+    refused = survive(run.path / store.SHIPPED, read, RunError)
+    assert refused > 0.9 * N_CHANGES
+
+
+def test_what_was_measured_of_shipped_weights(run):
+    file = run.path / ship.MEASURED
+    shutil.copy(next((repo_root() / "results" / "runs").rglob(ship.MEASURED)), file)
+    survive(file, lambda: ship.read_measured(run), RunError)
+
+
+def test_settings_of_the_one_instruction_set(tmp_path, monkeypatch):
+    (tmp_path / "params").mkdir()
+    path = tmp_path / "params" / "portable.env"
+    shutil.copy(repo_root() / "params" / path.name, path)
+    monkeypatch.setattr(seeds, "repo_root", lambda: tmp_path)
+    survive(path, seeds.portable_settings, ValueError)
+
+
+def test_the_note_of_a_sweep_is_never_an_error(tmp_path):
+    path = tmp_path / progress.PLANNED
+    progress.begin_sweep(["a/b", "c/d"], folder=tmp_path)
+    for content in damaged(path.read_bytes(), ".csv"):
+        path.write_bytes(content)
+        assert all(isinstance(word, str) for word in progress.place_in_sweep(tmp_path))
 
 
 def test_checkpoint(tmp_path):
@@ -229,6 +226,33 @@ def test_tuning_table(tmp_path):
     survive(path, lambda: tuning._read(path), ConfigError)
 
 
+def test_labels_of_an_image_folder(tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    rows = ["file,label,class,split,group,box,frame"]
+    for k in range(12):
+        pixels = np.full((16, 16), 20 * k, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k}.png")
+        where = ("train", "val", "test")[k // 4]
+        rows.append(f"{k}.png,{k % 2},{'ab'[k % 2]},{where},g{k},1 2 {k + 1} 4,0")
+    file = folder / "labels.csv"
+    file.write_text("\n".join(rows) + "\n")
+    refused = survive(file, lambda: load_image_folder(tmp_path, "cag:own"), DataError, name="own")
+    assert refused > 0.5 * N_CHANGES
+
+
+def test_an_own_file_of_arrays(tmp_path):
+    arrays = {"class_names": np.array(["a", "b"])}
+    for name in ("train", "val", "test"):
+        arrays[f"{name}_images"] = np.full((4, 28, 28), 7, np.uint8)
+        arrays[f"{name}_labels"] = np.array([[0], [1], [0], [1]])
+        arrays[f"{name}_groups"] = np.array([f"{name}{k}" for k in range(4)])
+    file = tmp_path / "own.npz"
+    np.savez_compressed(file, **arrays)
+    refused = survive(file, lambda: read_npz(file), DataError)
+    assert refused > 0.8 * N_CHANGES
+
+
 def test_published_and_claims(tmp_path):
     for name, read, error in (
         ("paper_a.csv", _read, PublishedError),
@@ -240,22 +264,53 @@ def test_published_and_claims(tmp_path):
         survive(path, lambda read=read, path=path: read(path), error)
 
 
-@pytest.mark.parametrize(
-    ("name", "read", "error", "n"),
-    [
-        ("verdicts", verdicts.load_rules, PlanError, 400),
-        ("localisation", maps.load_plan, PlanError, 400),
-        ("automl", automl.load_plan, PlanError, 400),
-        ("efficiency", costs.load_plan, PlanError, 200),
-        ("comparisons", comparisons.load_plan, PlanError, 200),
-        ("ranking", ranking.load_plan, PlanError, 200),
-        ("tuning_fitting", tuning.load_tuning, ConfigError, 200),
-    ],
-)
-def test_parameters(tmp_path, name, read, error, n):
+def read_recipes(path):
+    """Read recipes anew, as a process does that starts."""
+    config._RECIPES = path
+    config._recipe_file.cache_clear()
+    for name in config.load_recipes.__wrapped__():
+        assert isinstance(name, str)
+
+
+@pytest.fixture
+def recipes_again(monkeypatch):
+    monkeypatch.setattr(config, "_RECIPES", config._RECIPES)
+    yield
+    config._recipe_file.cache_clear()
+
+
+PARAMETERS = {
+    "recipes": (read_recipes, ConfigError),
+    "quick": (lambda path: matrix.load_matrix(str(path)), ConfigError),
+    "paper": (lambda path: matrix.load_matrix(str(path)), ConfigError),
+    "tuning_fitting": (tuning.load_tuning, ConfigError),
+    "verdicts": (verdicts.load_rules, PlanError),
+    "localisation": (maps.load_plan, PlanError),
+    "automl": (automl.load_plan, PlanError),
+    "efficiency": (costs.load_plan, PlanError),
+    "comparisons": (comparisons.load_plan, PlanError),
+    "ranking": (ranking.load_plan, PlanError),
+    "table2": (table2.load_table2, PlanError),
+    "sizes": (sizes.printed_sizes.__wrapped__, PlanError),
+}
+
+
+def damage_parameters(tmp_path, name, n):
     path = tmp_path / f"{name}.yaml"
     shutil.copy(repo_root() / "params" / path.name, path)
+    read, error = PARAMETERS[name]
     survive(path, lambda: read(path), error, n=n)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(tmp_path, recipes_again, name):
+    damage_parameters(tmp_path, name, n=40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_to_the_full(tmp_path, recipes_again, name):
+    damage_parameters(tmp_path, name, n=N_CHANGES)
 
 
 # --- headers that lie ---------------------------------------------------------------------------

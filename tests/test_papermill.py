@@ -12,7 +12,7 @@ from helpers.paths import repo_root
     ("options", "message"),
     [
         (["-p", "sede", "3"], "unknown parameter sede; known: recipe, dataset, model, seed"),
-        (["-y", "learning_rate: 1e-4"], "learning_rate must be float or None, got str '1e-4'"),
+        (["-y", "learning_rate: 1e-4"], "learning_rate must be float, got '1e-4'"),
         (["-p", "model", "medspectralnt"], "unknown model 'medspectralnt'; known: medspectralnet"),
     ],
 )

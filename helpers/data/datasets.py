@@ -10,6 +10,7 @@ from helpers.data.splits import DataError, DatasetUnavailable, Splits
 from helpers.paths import data_root
 
 FOLDER_PLACES = ("folders", "cag")  # of image folders, in this order
+_LONGEST = 120  # bytes of an own set's name; figures and notebooks of runs are named after it
 
 
 def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
@@ -121,6 +122,11 @@ def _unknown(name: str) -> DataError:
 
 
 def _own(name: str, place: str) -> Path:
+    if (size := len(name.encode(errors="surrogatepass"))) > _LONGEST:
+        raise DataError(
+            f"the name {name[:40]}... has {size} bytes; at most {_LONGEST} fit into the names of "
+            "the files that are made of it: rename it."
+        )
     root = data_root()
     if root is None:
         raise DatasetUnavailable(
@@ -130,10 +136,8 @@ def _own(name: str, place: str) -> Path:
 
 
 def _folder_root(name: str) -> Path:
-    """Return the first place that has an image folder, else the last one."""
+    """Return the first place that has an image folder, else the first one that is there."""
     folder = name.removeprefix("cag:").partition("/")[0]
-    for place in FOLDER_PLACES:
-        root = _own(name, place)
-        if (root / folder).is_dir():
-            break
-    return root
+    roots = [_own(name, place) for place in FOLDER_PLACES]
+    there = [root for root in roots if (root / folder).is_dir()]
+    return (there + [root for root in roots if root.is_dir()] + roots)[0]

@@ -183,7 +183,7 @@ def read_images(folder: Path, files: list[str], frames: list[int | None]) -> Ima
 def _read_one(folder: Path, file: str, chosen: list[int | None]) -> tuple[OneFile, bytes]:
     """Read a file of a folder; return it with the digest of its bytes."""
     what, path = f"{folder.name}/{file}", folder / file
-    if not path.is_file():
+    if not os.path.isfile(path):  # also of a name that no file can have
         raise DataError(f"{what} is not there, or is a folder; expected an image.")
     if not is_image(path):
         raise DataError(

@@ -20,6 +20,7 @@ the study, else of the series, else of the file), unless labels.csv has its own.
 as `helpers.data.image_files` says.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +34,7 @@ SPLIT_SEED = 0
 SPLIT_SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 _ALL_FRAMES = -1
 _LABELS = "labels.csv"
+_INDEX = r"-?[0-9]{1,18}"  # a label that is a number and not a name
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,12 @@ def load_image_folder(root: Path, name: str) -> Splits:
         DataError: whatever is wrong in it, naming the file.
     """
     folder, chosen = find_folder(root, name)
-    index = _make_index(folder, chosen)
-    read = read_images(folder, index.files, index.frames or [None] * len(index.files))
+    try:
+        index = _make_index(folder, chosen)
+        read = read_images(folder, index.files, index.frames or [None] * len(index.files))
+    except OSError as error:  # no permission, or a disk that fails
+        path = os.fsdecode(error.filename or folder)
+        raise DataError(f"{folder.name}: cannot read {path}: {error.strerror}.") from error
     read.digest.update(index.extra_bytes)
     labels = index.labels[read.rows]
     groups = read.groups if index.groups is None else index.groups[read.rows]
@@ -177,7 +183,7 @@ def assign_splits(
 
 
 def _make_index(folder: Path, chosen: str | None) -> _Index:
-    if (folder / _LABELS).is_file():
+    if os.path.lexists(folder / _LABELS):  # a folder or a link to nothing is an error, not absent
         return _index_csv(folder, chosen)
     if chosen is not None:
         raise DataError(
@@ -192,7 +198,8 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
             f"{folder.name} is {state}; expected <class>/*.png, {{train,val,test}}/<class>/*.png "
             f"or {_LABELS}."
         )
-    if not set(SPLIT_NAMES) & set(subfolders):
+    # "Train" and "Test" are splits in another spelling, not classes.
+    if not set(SPLIT_NAMES) & {name.lower() for name in subfolders}:
         files, labels, names = _list_classes(folder, folder)
         return _Index(files, labels, None, names)
     if set(subfolders) != set(SPLIT_NAMES):
@@ -211,11 +218,19 @@ def _make_index(folder: Path, chosen: str | None) -> _Index:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """List a folder in a fixed order, without what file managers and DICOM exports add to it."""
+    """List a folder in a fixed order, without what file managers and DICOM exports add to it.
+
+    Raises:
+        DataError: a name is no UTF-8 text, so that no record could hold it.
+    """
     added = ("Thumbs.db", "DICOMDIR")
-    return sorted(
+    found = sorted(
         path for path in folder.iterdir() if path.name[0] != "." and path.name not in added
     )
+    wrong = [name for p in found if (name := p.name).encode(errors="ignore").decode() != name]
+    if wrong:
+        raise DataError(f"{folder.name}: the name {os.fsencode(wrong[0])} is no UTF-8; rename it.")
+    return found
 
 
 def _list_classes(
@@ -243,19 +258,28 @@ def _list_classes(
 def _read_csv(folder: Path) -> pd.DataFrame:
     where = f"{folder.name}/{_LABELS}"
     try:
+        # The names of the columns as a row: pandas would rename one that stands twice, and take
+        # the first cells for an index where all rows have one more than the header.
         table = pd.read_csv(
-            folder / _LABELS, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            folder / _LABELS, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
-    except ValueError as error:  # pandas' own parser errors, and text that is not UTF-8
-        raise DataError(f"{where} is not a readable table ({error}).") from error
-    table.columns = [column.strip() for column in table.columns]
-    missing = [column for column in ("file", "label") if column not in table.columns]
-    if missing:
+    except (ValueError, OSError) as error:  # pandas' own parser errors, and other encodings
         raise DataError(
-            f"{where} lacks the column {' and '.join(missing)}; it has {', '.join(table.columns)}."
-        )
+            f"{where} is not a readable table ({str(error).strip()}); expected text in UTF-8 with "
+            "commas between the columns."
+        ) from error
     # A row with fewer fields than the header is padded with NaN despite keep_default_na.
-    return table.fillna("").apply(lambda column: column.str.strip())
+    table = table.fillna("").apply(lambda column: column.str.strip())
+    columns = table.iloc[0].tolist()
+    if missing := [column for column in ("file", "label") if column not in columns]:
+        has = ", ".join(columns)[:300]
+        raise DataError(
+            f"{where} lacks the column {' and '.join(missing)}; it has {has}. Commas are expected "
+            "between the columns, and their names in the first line."
+        )
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+        raise DataError(f"{where} has the column {', '.join(twice)} twice; expected it once.")
+    return table[1:].set_axis(columns, axis="columns").reset_index(drop=True)
 
 
 def _named_splits(table: pd.DataFrame) -> list[str]:
@@ -331,8 +355,8 @@ def _csv_classes(where: str, table: pd.DataFrame) -> tuple[np.ndarray, tuple[str
     empty = table["label"] == ""
     if empty.any():
         raise DataError(f"{where}: {_first_file(table, empty)} has no label.")
-    if not table["label"].str.fullmatch(r"-?\d+").all():
-        if table["label"].str.fullmatch(r"-?\d+").any():
+    if not table["label"].str.fullmatch(_INDEX).all():
+        if table["label"].str.fullmatch(_INDEX).any():
             raise DataError(f"{where}: label mixes class indices and class names; use one.")
         names, labels = np.unique(table["label"].tolist(), return_inverse=True)
         return labels.astype(np.int64), tuple(names.tolist())

@@ -322,7 +322,8 @@ def _values(image: Image.Image, head: bytes) -> np.ndarray:
         if image.getextrema()[-1][0] != 255:
             raise DataError("partly transparent; save it without alpha")
         image = image.convert("L" if image.mode == "LA" else "RGB")
-    if image.mode in ("1", "P"):
+    # Whether Pillow calls a GIF grey depends on the order of its palette, picture by picture.
+    if image.mode in ("1", "P") or image.format == "GIF":
         image = image.convert("L" if image.mode == "1" else "RGB")
     if image.mode in ("L", "RGB"):
         return np.array(image)

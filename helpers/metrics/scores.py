@@ -248,19 +248,19 @@ def delong_components(positive: np.ndarray, y_scores: np.ndarray) -> tuple[np.nd
 
     Args:
         positive: bool (n,), True for the m images of the positive class.
-        y_scores: float (s, n), one row a score.
+        y_scores: float (..., n), one row a score.
 
     Returns:
-        (s, m): for each positive image the share of negatives scored lower, ties counting half; and
-        (s, n - m): for each negative image the share of positives scored higher. The mean of either
-        along the last axis is the AUC.
+        (..., m): for each positive image the share of negatives scored lower, ties counting half;
+        and (..., n - m): for each negative image the share of positives scored higher. The mean of
+        either along the last axis is the AUC.
     """
+    m, n = int(positive.sum()), len(positive)
     ranks = stats.rankdata(y_scores, axis=-1)
-    own_positive = stats.rankdata(y_scores[:, positive], axis=-1)
-    own_negative = stats.rankdata(y_scores[:, ~positive], axis=-1)
-    n_positive, n_negative = own_positive.shape[1], own_negative.shape[1]
-    by_positive = (ranks[:, positive] - own_positive) / n_negative
-    by_negative = 1 - (ranks[:, ~positive] - own_negative) / n_positive
+    among_positive = stats.rankdata(y_scores[..., positive], axis=-1)
+    among_negative = stats.rankdata(y_scores[..., ~positive], axis=-1)
+    by_positive = (ranks[..., positive] - among_positive) / (n - m)
+    by_negative = 1 - (ranks[..., ~positive] - among_negative) / m
     return by_positive, by_negative
 
 

@@ -187,24 +187,6 @@ def check_selection(run: Run) -> int:
     return epoch
 
 
-def selection_gain(test_accuracy: Sequence[float], *, epoch: int) -> float:
-    """Return what choosing the epoch on the test split would have added to a test accuracy.
-
-    Args:
-        test_accuracy: after each epoch, see `Run.test_curve`.
-        epoch: the epoch that validation data selected, from 1.
-
-    Returns:
-        The best test epoch's accuracy less the selected epoch's: at least 0.
-
-    Raises:
-        ValueError: no such epoch.
-    """
-    if not 1 <= epoch <= len(test_accuracy):
-        raise ValueError(f"epoch must lie between 1 and {len(test_accuracy)}, got {epoch}.")
-    return float(max(test_accuracy) - test_accuracy[epoch - 1])
-
-
 def check_record(run: Run) -> int:
     """Recompute a run's metrics from its predictions and compare them with `run.json`.
 

@@ -10,6 +10,7 @@ import yaml
 
 from helpers.config import TRAIN_PARAMETERS, ConfigError, RunConfig, did_you_mean, make_config
 from helpers.data.names import check_name
+from helpers.files import read_yaml, reading
 from helpers.models.registry import list_models
 from helpers.paths import given_path, repo_root
 
@@ -19,25 +20,6 @@ MATRIX_KEYS = ("profile", "rows")
 RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 # What every row says.
 ROW_KEYS = ("recipe", "dataset", "model", "pretrained", "seed")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that stands twice is an error: else the first is lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
-        self.flatten_mapping(node)  # what `<<` brings in may be overridden
-        return super().construct_mapping(node, deep=deep)
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value} stands twice in one place", key.start_mark
-                )
-            seen.add(key.value)
-        return node
 
 
 def load_matrix(
@@ -141,16 +123,8 @@ def _profiles() -> list[str]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file.name} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{file.name} must hold the keys {' and '.join(MATRIX_KEYS)}, got "
-            f"{type(content).__name__}."
-        )
-    return content
+    with reading(file, ConfigError):
+        return read_yaml(file)
 
 
 def _check_keys(content: dict[str, Any], *, file: Path) -> None:

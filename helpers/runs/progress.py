@@ -4,6 +4,7 @@
 the folders of both: which one of how many it is, what it reached, the time left for the others.
 """
 
+import os
 import re
 import sys
 import time
@@ -34,17 +35,20 @@ def place_in_sweep(folder: Path) -> tuple[str, str]:
     """Return which run the one that ends now is, "[3 of 8] ", and how long the others will take.
 
     The time left is what the finished ones took, by the clock, for as many as are left; those that
-    are under way count as half done. Both are "" for a sweep that noted nothing.
+    are under way count as half done. Both are "" for a sweep that noted nothing, or whose note is
+    damaged: no run may fail for a word about it.
     """
-    if not (folder / PLANNED).exists():
+    try:
+        first, *runs = (folder / PLANNED).read_text(encoding="utf-8").splitlines()
+        began = float(first)
+    except (FileNotFoundError, ValueError):
         return "", ""
-    began, *runs = (folder / PLANNED).read_text(encoding="utf-8").splitlines()
-    done = 1 + sum((folder / f"{run}.done").exists() for run in runs)
+    done = 1 + sum(os.path.exists(folder / f"{run}.done") for run in runs)
     left = len(runs) - done
     # This run itself has a log and no mark yet.
-    begun = sum((folder / f"{run}.log").exists() for run in runs)
+    begun = sum(os.path.exists(folder / f"{run}.log") for run in runs)
     half = max(0, begun - done) / 2
-    minutes = (time.time() - float(began)) / (done + half) * (left - half) / 60
+    minutes = (time.time() - began) / (done + half) * (left - half) / 60
     words = f"about {minutes:.0f} min" if minutes >= 1.5 else f"about {60 * minutes:.0f} s"
     return f"[{done} of {len(runs)}] ", f"; {words} of training left" if left > 0 else ""
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Splits
-from helpers.files import reading
+from helpers.files import read_json, reading
 from helpers.metrics.calibration import apply_temperature, fit_temperature
 from helpers.metrics.scores import Estimate, evaluate, per_class
 from helpers.paths import write_atomically
@@ -124,7 +124,7 @@ def read_measured(run: Run) -> dict[str, Any]:
     """
     file = run.path / MEASURED
     with reading(file, RunError):
-        measured = json.loads(file.read_text(encoding="utf-8"))
+        measured = read_json(file)
         if not 0 <= measured["difference"] <= 1:
             raise RunError(f"difference is {measured['difference']}, expected 0 to 1.")
     return measured

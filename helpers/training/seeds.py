@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torchvision
 
+from helpers.files import reading
 from helpers.paths import repo_root
 
 PORTABLE = "REPRO_PORTABLE"
@@ -66,9 +67,21 @@ def instruction_set() -> str:
 
 
 def portable_settings() -> dict[str, str]:
-    """Return the environment variables of `params/portable.env`."""
-    lines = (repo_root() / "params" / "portable.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    """Return the environment variables of `params/portable.env`.
+
+    Raises:
+        ValueError: a line is neither a comment nor `NAME=value`, or `REPRO_PORTABLE` is missing.
+    """
+    path = repo_root() / "params" / "portable.env"
+    with reading(path, ValueError):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+        if odd := [name for name, _, value in pairs if not (name.isidentifier() and value)]:
+            raise ValueError(f"{odd[0]!r:.80} begins no line NAME=value.")
+        settings = {name: value for name, _, value in pairs}
+        if PORTABLE not in settings:
+            raise ValueError(f"{PORTABLE} is missing.")
+        return settings
 
 
 def is_portable() -> bool:

@@ -115,6 +115,20 @@ def test_an_unknown_name_is_answered_with_the_known_ones(data, name):
         load_dataset(name)
 
 
+@pytest.mark.parametrize("name", ["folder:" + "x" * 200, "npz:" + "狭" * 60])
+def test_a_name_too_long_for_the_files_that_are_made_of_it(data, name):
+    with pytest.raises(DataError, match=r"the name .*\.\.\. has \d+ bytes; at most 120"):
+        load_dataset(name)
+
+
+def test_where_a_folder_that_is_missing_belongs(data):
+    with pytest.raises(DatasetUnavailable, match=r"put it at .*/cag/other\. Known here: cag:mine"):
+        load_dataset("folder:other")
+    (data / "cag").rename(data / "folders")
+    with pytest.raises(DatasetUnavailable, match=r"at .*/folders/other\. Known here: cag:mine"):
+        load_dataset("folder:other")
+
+
 def test_stand_in(data, monkeypatch, capsys):
     assert stand_in("pathmnist") == "pathmnist"  # not allowed: loading will say what is missing
     monkeypatch.setenv("REPRO_STAND_IN", "phantom")

@@ -1,9 +1,13 @@
 """Image folders: layouts, splits, pixels, boxes, and each kind of bad input."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.data import image_files
 from helpers.data.image_folder import assign_splits, list_image_folders, load_image_folder
 from helpers.data.splits import DataError, DatasetUnavailable
 from helpers.paths import data_root
@@ -478,6 +482,87 @@ def test_content_decides_what_a_file_is(classes):
             path.unlink()
             image.save(path, "TIFF")
     assert load(classes).in_channels == 1
+
+
+@pytest.mark.parametrize("name", [b"benign\xff", b"benign/00\xff.png"])
+def test_a_name_that_is_no_text_is_refused(classes, name):
+    folder = os.fsencode(classes)
+    os.rename(folder + b"/" + name.replace(b"\xff", b""), folder + b"/" + name)
+    with pytest.raises(
+        DataError, match=r"the name b'(benign|00)\\xff(\.png)?' is no UTF-8; rename"
+    ):
+        load(classes)
+
+
+def test_split_folders_in_another_spelling_are_no_classes(classes):
+    for name in ("Train", "Val", "Test"):
+        save(classes / name / "a" / "0.png", grey())
+    for name in ("benign", "malignant"):
+        shutil.rmtree(classes / name)
+    with pytest.raises(DataError, match=r"has the folders Test, Train, Val; expected train, val"):
+        load(classes)
+
+
+def test_a_listed_name_that_no_file_can_have(table):
+    with pytest.raises(DataError, match=r"x is not there"):
+        load(table(rows(file=lambda i: f"{i}" + "x" * 3000)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (rows("file,label,split,split"), "has the column split twice"),
+        (rows("file,label,label,split"), "has the column label twice"),
+        (rows(label=lambda i: (0, 10**30)[i % 2]), "mixes class indices and class names"),
+        (rows().replace(",", ";"), "it has file;label;split. Commas are expected between"),
+        (rows().replace(",", "\t"), "Commas are expected between"),
+        ("\n".join(rows().splitlines()[1:]), "and their names in the first line"),
+        (rows() + '"', "is not a readable table .*; expected text in UTF-8 with commas"),
+        # One cell more in all rows than in the header, which pandas takes for an index.
+        (
+            rows().replace("train\n", "train,\n").replace("val\n", "val,\n"),
+            "no readable|not a read",
+        ),
+    ],
+)
+def test_tables_that_pandas_would_read_as_something_else(table, text, message):
+    with pytest.raises(DataError, match=message):
+        load(table(text))
+
+
+def test_digits_of_other_scripts_are_names(table):
+    folder = table(rows(label=lambda i: "٠١"[i % 2]))
+    assert load(folder).class_names == ("٠", "١")
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to("nowhere")])
+def test_labels_that_are_no_file_are_an_error_and_not_absent(classes, make):
+    make(classes / "labels.csv")
+    with pytest.raises(DataError, match=r"labels\.csv is not a readable table"):
+        load(classes)
+
+
+def test_a_file_that_cannot_be_opened_is_named(classes, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied", str(classes / "benign" / "00.png"))
+
+    monkeypatch.setattr(image_files, "read_file", refuse)
+    with pytest.raises(DataError, match=r"set: cannot read .*00\.png: Permission denied"):
+        load(classes)
+
+
+def test_grey_gifs_are_grey_whatever_their_palettes(tmp_path):
+    """Pillow calls a GIF grey or indexed by the order of its palette, picture by picture."""
+    folder, modes = tmp_path / "set", set()
+    for number in range(12):
+        pixels = np.full((16, 16), number, np.uint8)
+        pixels[:8] = np.arange(16, dtype=np.uint8) * (1 + number % 2)
+        path = folder / "ab"[number % 2] / f"{number}.gif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        modes.add(Image.open(path).mode)
+    assert modes == {"L", "P"}
+    assert load(folder).in_channels == 1
 
 
 def test_a_folder_larger_than_memory_is_refused_before_it_fills_it(classes, monkeypatch):

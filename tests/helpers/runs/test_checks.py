@@ -214,12 +214,3 @@ def test_seed_table_has_sample_sd_and_marks_one_seed_as_unknown(results_tree):
     assert row["sd"] == pytest.approx(accuracies.std(ddof=1)) and row["n"] == 3
     single = checks.seed_table(runs[:1]).loc["accuracy"]
     assert np.isnan([single["sd"], single["low"], single["high"]]).all() and single["n"] == 1
-
-
-def test_the_selection_gain_is_best_less_selected():
-    curve = [0.5, 0.75, 0.625]
-    assert [checks.selection_gain(curve, epoch=e) for e in (1, 2, 3)] == [0.25, 0, 0.125]
-    assert checks.selection_gain(np.array(curve), epoch=3) == 0.125
-    for epoch in (0, 4):
-        with pytest.raises(ValueError, match=f"between 1 and 3, got {epoch}"):
-            checks.selection_gain(curve, epoch=epoch)

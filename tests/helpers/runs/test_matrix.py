@@ -69,8 +69,8 @@ ONE = ROW | {"dataset": "breastmnist", "model": "resnet18", "seed": 0}
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rows: [}", "x.yaml is not valid YAML: .*line 1"),
-        ("", "x.yaml must hold the keys profile and rows, got NoneType"),
+        ("rows: [}", "x.yaml: not valid YAML: .*line 1"),
+        ("", "x.yaml: expected keys with values, it holds None"),
         ("profile: quick\nrow: []\n", "unknown key 'row'; did you mean rows\\?"),
         ("rows: []\n", "x.yaml lacks the key 'profile'"),
         ("profile: quick\nrows: []\n", "rows must be a list of runs, got an empty one"),
@@ -84,7 +84,7 @@ ONE = ROW | {"dataset": "breastmnist", "model": "resnet18", "seed": 0}
         (matrix(ONE | {"profile": "paper"}), "row 1: profile belongs at the top"),
         (matrix(ONE | {"seed": []}), "row 1: seed is an empty list, so the row asks for no run"),
         (matrix({k: v for k, v in ONE.items() if k != "seed"}), "row 1: seed missing; every row"),
-        (matrix(ONE | {"seed": "0"}), "row 1: seed must be int, got str '0'"),
+        (matrix(ONE | {"seed": "0"}), "row 1: seed must be int, got '0'"),
         (matrix(ONE | {"learning_rate": "1e-4"}), "YAML reads 1e-4 as text: write 1.0e-4"),
         (matrix(ONE | {"epochs": 0}), "row 1: epochs must be at least 1, got 0"),
         (matrix(ONE | {"model": 18}), "row 1: model must be str, got int 18"),
