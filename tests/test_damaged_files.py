@@ -34,6 +34,7 @@ from study.maps.scores import load_scores, save_scores
 from study.plans import automl, comparisons, costs, maps, ranking, table2, verdicts
 from study.plans.form import PlanError
 from study.published import PublishedError, _read
+from study.report import charts
 from study.tables import leakage, speed
 from tests.damage import N_CHANGES, damaged, survive
 from tests.fabricated import fabricate_run
@@ -262,6 +263,14 @@ def test_published_and_claims(tmp_path):
         path = tmp_path / name
         path.write_text("".join(lines[:8]))
         survive(path, lambda read=read, path=path: read(path), error)
+
+
+def test_tables_of_the_page(tmp_path):
+    path = tmp_path / "cag_ablation.csv"
+    lines = (repo_root() / "results/tables" / path.name).read_text().splitlines(True)
+    path.write_text("".join(lines[:8]))
+    where = "family == 'ablation'" if "family" in lines[0] else "index == index"
+    survive(path, lambda: charts.read(tmp_path, path.stem, where), DamagedFile)
 
 
 def read_recipes(path):

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from helpers.files import DamagedFile, reading
 from study.maps.findings import CONTROL_TITLES, FIRST_LAYERS
 from study.markup import to_html
 from study.plans.comparisons import Plan, load_plan
 from study.plans.table2 import load_table2
 from study.report.forest import Track, forest
-from study.table import Column, Table, column, deviation, interval, number, percent, seeds
+from study.table import COMMAND, Column, Table, column, deviation, interval, number, percent, seeds
 from study.tables.accuracy import MEDMNIST, STARTS
 from study.verdicts import NOT_RUN
 
@@ -77,13 +78,21 @@ def sections(tables: Path) -> list[tuple[str, str, list[Chart]]]:
 
 
 def read(tables: Path, name: str, where: str = "index == index") -> pd.DataFrame:
-    """Return the rows of a frame that a query chooses, none where it was not written."""
+    """Return the rows of a frame that a query chooses, none where it was not written.
+
+    Raises:
+        DamagedFile: it cannot be read, or lacks a column of the query.
+    """
     file = tables / f"{name}.csv"
     if not file.exists():
         return pd.DataFrame()
-    # "none" is a word in it, for a network that started from no weights.
-    frame = pd.read_csv(file, keep_default_na=False, na_values=[""])
-    return frame.query(where, engine="python")
+    with reading(file, DamagedFile, advice=f"; `{COMMAND}` writes it anew"):
+        # "none" is a word in it, for a network that started from no weights.
+        frame = pd.read_csv(file, keep_default_na=False, na_values=[""])
+        try:
+            return frame.query(where, engine="python")
+        except pd.errors.UndefinedVariableError as error:
+            raise DamagedFile(f"{file.name}: {error}") from error
 
 
 def chart(
