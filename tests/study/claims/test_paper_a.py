@@ -57,7 +57,7 @@ def gain(compared):
     """Return comparisons that all came out in favour of A."""
     better = Estimate(0.1, 0.08, 0.12, 120, "made up", seeds=5, p=1e-6)
     # None of the pairs keeps a printed gain: the sentence would judge it anew.
-    pairs = [replace(c.pair, published=None) for c in compared]
+    pairs = [c.pair.model_copy(update={"published": None}) for c in compared]
     return [
         replace(c, pair=pair, auc=better, p={"auc": 1e-5}, shown={"auc": 1}, verdict=SHOWN)
         for c, pair in zip(compared, pairs, strict=True)
