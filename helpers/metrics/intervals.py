@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from helpers.metrics.scores import LEVEL, Estimate, check_predictions, delong_components
+from helpers.metrics.scores import LEVEL, Estimate, check_predictions, structural_components
 
 # The exponent of the seeds' share in the variance that sets the degrees of freedom. Hillis (2007)
 # has 2, with which three seeds cover 92 % where they have most of the variance, not all.
@@ -201,21 +201,6 @@ def less(a: Scores, b: Scores) -> Scores:
         )
     unknown = np.full(a.values.shape, np.nan)
     return Scores(a.values - b.values, a.shares - b.shares, a.labels, unknown, math.nan)
-
-
-def structural_components(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return DeLong's components of an AUC (see `delong_components`) in the order of the images.
-
-    Args:
-        positive: bool (n,).
-        scores: float (..., n).
-
-    Returns:
-        float (..., n).
-    """
-    components = np.empty(scores.shape)
-    components[..., positive], components[..., ~positive] = delong_components(positive, scores)
-    return components
 
 
 def _binormal_variance(auc: np.ndarray, m: int, n: int) -> np.ndarray:
