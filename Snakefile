@@ -167,6 +167,8 @@ rule train:
         sweep=lambda w: SWEEPS / w.sweep,
     wildcard_constraints: sweep="[^/]+", run=".+"
     threads: 1
+    # Before the notebooks, which are short: the last job is one that no other waits for long.
+    priority: 1
     resources: mem_mb=4000, runtime=240
     # A failure is told at the end of the sweep, with the reason. Two sweeps at once may come by the
     # same run: the second waits for the lock of its folder and loads what the first has stored.
@@ -224,7 +226,7 @@ rule check_study:
     output: ROOT / "study.json"
     log: EXECUTED / "logs" / "check.log"
     resources: mem_mb=1800
-    priority: 1  # the longest single job
+    priority: 2  # the longest single job
     shell:
         "env -u REPRO_RESULTS REPRO_OFFLINE=1 {PYTHON} -m study check {output:q} > {log:q} 2>&1"
         " || test -s {output:q} || {{ tail -n 40 {log:q} >&2; exit 1; }}; tail -n 1 {log:q}"

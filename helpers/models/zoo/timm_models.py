@@ -8,6 +8,7 @@ names the nearest ones that are. ImageNet weights are those trained on ImageNet-
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 
 import torch
 from torch import nn
@@ -91,6 +92,9 @@ class TimmWeights:
 @cache
 def _takes(name: str, image_size: int) -> str | None:
     """Return why a network cannot take an image size, None if it can; nothing is computed."""
+    weights = _timm().get_pretrained_cfg(TIMM_MODELS[name].architecture)
+    if weights is not None and (3, image_size, image_size) == weights.input_size:
+        return None  # its own size, no need to try
     try:
         with torch.device("meta"), torch.no_grad():
             model = _create(name, image_size, num_classes=2).eval()
@@ -100,19 +104,23 @@ def _takes(name: str, image_size: int) -> str | None:
     return None
 
 
-def _create(name: str, image_size: int, **options) -> nn.Module:
+def _timm() -> ModuleType:
+    """Import timm, which takes seconds: only where one of its networks is built."""
     with warnings.catch_warnings():
         # In a notebook, tqdm warns on import where ipywidgets is missing.
         warnings.filterwarnings("ignore", message="IProgress not found")
-        import timm  # seconds, so only where one of its networks is built
+        import timm
+    return timm
 
+
+def _create(name: str, image_size: int, **options) -> nn.Module:
     model = TIMM_MODELS[name]
     if model.fixed_size:
         options["img_size"] = image_size
     architecture = model.architecture
     if options.get("pretrained"):
         architecture = f"{architecture}.{model.tag}"
-    return timm.create_model(architecture, **options)
+    return _timm().create_model(architecture, **options)
 
 
 def check_timm_size(name: str, image_size: int) -> None:
