@@ -200,6 +200,7 @@ def survive(
     read()
     refused = done = 0
     for content in damaged(whole, path.suffix, n):
+        path.unlink()  # ext4 writes what takes a file's place to the disk at once
         path.write_bytes(content)
         done += 1
         try:

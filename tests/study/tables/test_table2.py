@@ -133,7 +133,7 @@ def test_comparisons_differ_in_what_they_name_alone():
     # An optimizer comes with the learning rate that was tuned for it.
     assert all(departures(p) - {"learning_rate"} == {"optimizer"} for p in by_optimizer)
     assert len({frozenset((p.a.optimizer, p.b.optimizer)) for p in by_optimizer}) == 3
-    for family in ("blocks", "plain", "readings"):
+    for family in ("blocks", "plain", "read_otherwise", "readings"):
         assert all(departures(pair) == {"model"} for pair in pairs(family).values())
     assert {p.a.model for p in pairs("blocks").values()} == {"medspectralnet"}
     assert {p.b.model for p in pairs("blocks").values()} == set(ABLATION)
@@ -256,6 +256,9 @@ def test_comparisons_of_stored_runs_come_out_each_way(groups):
             "spectralflow_alone": SHOWN,
             "nothing": NOT_RUN,
         },
+        "read_otherwise": dict.fromkeys(
+            ("gate_read_otherwise", "depthwise_read_otherwise"), NOT_RUN
+        ),
         "readings": dict.fromkeys(
             ("gate", "depthwise", "both_at_length", "plain_at_length"), NOT_RUN
         ),
