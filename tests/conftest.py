@@ -64,8 +64,7 @@ def toy_split(n: int, *, num_classes: int = 2, size: int = 28, seed: int = 0) ->
     return Split(images=images.astype(np.uint8), labels=labels.astype(np.int64))
 
 
-@pytest.fixture
-def toy_splits() -> Splits:
+def make_toy_splits() -> Splits:
     """Two classes, 48/24/24 images of 28 px."""
     return Splits(
         name="toy",
@@ -76,3 +75,8 @@ def toy_splits() -> Splits:
         source="toy",
         md5="0" * 32,
     )
+
+
+@pytest.fixture
+def toy_splits() -> Splits:
+    return make_toy_splits()

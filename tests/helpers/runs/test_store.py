@@ -5,6 +5,7 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -44,6 +45,7 @@ from helpers.runs.store import (
 )
 from helpers.runs.weights import load_model
 from helpers.training import loop, seeds
+from tests.conftest import make_toy_splits
 from tests.fabricated import fabricate_run
 
 CONFIG = make_config(
@@ -58,9 +60,26 @@ CONFIG = make_config(
 )
 
 
+@pytest.fixture(scope="module")
+def train_once(tmp_path_factory):
+    """Return a function that puts a trained run into a results tree, each trained but once."""
+    trees = {}
+
+    def put(config, tree):
+        if config not in trees:
+            trees[config] = tmp_path_factory.mktemp("trained")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("REPRO_RESULTS", str(trees[config]))
+                run_experiment(config, splits=make_toy_splits())
+        shutil.copytree(trees[config], tree)
+        return load_run(run_dir(config))
+
+    return put
+
+
 @pytest.fixture
-def run(results_tree, toy_splits):
-    return run_experiment(CONFIG, splits=toy_splits)
+def run(results_tree, train_once):
+    return train_once(CONFIG, results_tree)
 
 
 def test_the_folder_names_what_defines_the_run(results_tree):
@@ -126,8 +145,8 @@ CURVE = dataclasses.replace(CONFIG, epochs=4, learning_rate=0.01, test_curve=Tru
 
 
 @pytest.fixture
-def curved(results_tree, toy_splits):
-    return run_experiment(CURVE, splits=toy_splits)
+def curved(results_tree, train_once):
+    return train_once(CURVE, results_tree)
 
 
 def test_the_curve_at_the_selected_epoch_is_the_stored_test_accuracy(curved):
