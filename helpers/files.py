@@ -107,25 +107,46 @@ def _finite(text: str) -> float:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file, keys with values, all of its numbers finite.
-
-    A key that stands twice in one place is an error, else the first would be lost; so are aliases
-    that hold themselves, or that make more of the file than `_MOST_NODES` values.
+    """Return the content of a YAML file, see `parse_yaml`.
 
     Raises:
         DamagedFile: it cannot be read or holds something else; `FileNotFoundError` is left as it
             is.
     """
+    return parse_yaml(yaml_text(path), path.name)
+
+
+def yaml_text(path: Path) -> str:
+    """Return the text of a YAML file; errors as of `read_yaml`."""
     try:
-        content = _parsed(_text(path, _MOST_YAML))
+        return _text(path, _MOST_YAML)
     except (FileNotFoundError, DamagedFile):
         raise
-    except yaml.YAMLError as error:
-        raise DamagedFile(f"{path.name}: not valid YAML: {error}") from error
     except Exception as error:
         _refuse(path, error)
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """Return the content of YAML, keys with values, all of its numbers finite.
+
+    A key that stands twice in one place is an error, else the first would be lost; so are aliases
+    that hold themselves, or that make more of the file than `_MOST_NODES` values.
+
+    Args:
+        text: the YAML.
+        name: what the errors call it.
+
+    Raises:
+        DamagedFile: it cannot be read, or holds something else.
+    """
+    try:
+        content = _parsed(text)
+    except yaml.YAMLError as error:
+        raise DamagedFile(f"{name}: not valid YAML: {error}") from error
+    except Exception as error:
+        raise DamagedFile(f"{name}: {_reason(error)}") from error
     if not isinstance(content, dict):
-        raise DamagedFile(f"{path.name}: expected keys with values, it holds {content!r:.80}")
+        raise DamagedFile(f"{name}: expected keys with values, it holds {content!r:.80}")
     return content
 
 

@@ -172,19 +172,21 @@ def count_sizes(model: str, *, num_classes: int, image_size: int, merged: bool =
             from timm.utils.model import reparameterize_model
 
             network = reparameterize_model(network)
-        return count_network(network, image_size=image_size)
+    # Outside of that context, which every single operation would pass through.
+    return count_network(network, image_size=image_size)
 
 
 def count_network(network: nn.Module, *, image_size: int) -> Counts:
-    """Count a network in evaluation mode for one colour image, on the default device.
+    """Count a network in evaluation mode for one colour image, on the network's device.
 
     Args:
         network: maps (1, 3, H, W) to anything.
         image_size: side H = W in pixels.
     """
+    device = next(network.parameters()).device
     counter = FlopCounterMode(display=False, custom_mapping=_NORM_FLOPS)
     with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
-        network(torch.zeros(1, 3, image_size, image_size))
+        network(torch.zeros(1, 3, image_size, image_size, device=device))
     flops = counter.get_flop_counts()["Global"]
     norms = sum(flops[name] for name in flops if name in _NORM_FLOPS)
     mixing = sum(flops[name] for name in flops if str(name) in _MIXING)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 
 from helpers.files import reading
 from helpers.paths import repo_root
@@ -113,6 +112,8 @@ def environment(device: torch.device) -> dict[str, Any]:
     Raises:
         ValueError: `REPRO_PORTABLE` is set, but not in force: see `is_portable`.
     """
+    import torchvision  # seconds, and only its version is wanted
+
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -7,6 +7,7 @@ as text. The error names the file, the place in it, what came and what was expec
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -22,7 +23,7 @@ from pydantic import (
 )
 
 from helpers.config import RunConfig, make_config
-from helpers.files import read_yaml, reading
+from helpers.files import parse_yaml, reading, yaml_text
 from helpers.paths import repo_root
 from study.published import Published, load_published, lookup
 
@@ -56,7 +57,13 @@ def read_plan(form: type[F], path: Path) -> F:
         PlanError: it is not of the form.
     """
     with reading(path, PlanError):
-        return checked(form, read_yaml(path), where=path.name)
+        return _parsed(form, path, yaml_text(path))
+
+
+@lru_cache(maxsize=64)
+def _parsed(form: type[F], path: Path, text: str) -> F:
+    """Return a plan, which nobody can change: the same text is taken apart but once."""
+    return checked(form, parse_yaml(text, path.name), where=path.name)
 
 
 def checked(form: type[F], content: Any, *, where: str = "") -> F:

@@ -398,8 +398,6 @@ def test_a_forked_process_scans_too(threads, monkeypatch):
 
 SCRIPT = """
 import sys
-import helpers.models.registry, helpers.training.loop
-assert "numba" not in sys.modules
 import torch
 from helpers.models.zoo.selective_scan import selective_scan
 x = torch.ones(1, 3, 1, 2)
@@ -459,7 +457,13 @@ def test_the_users_own_cache_folder_is_used(tmp_path):
 
 
 def test_without_numba_the_reference_runs_and_says_so(tmp_path):
-    script = SCRIPT.replace("import torch\n", "import torch\nsys.modules['numba'] = None\n")
+    before = """
+import sys
+import helpers.models.registry, helpers.training.loop
+assert "numba" not in sys.modules
+sys.modules["numba"] = None
+"""
+    script = before + SCRIPT
     assert "without numba" in run_script(tmp_path, script)
 
 
