@@ -140,7 +140,6 @@ def rank_models(
 
     Raises:
         PlanError: the plan does not hold the data set or the start.
-        ComparisonError: runs of a model saw different data, or two models different test images.
     """
     plan.check(dataset, start)
     found = {

@@ -96,11 +96,6 @@ def most_losses(gain: int, *, n: int) -> int | None:
     return shown
 
 
-def standard_error(p: float, n: int) -> float:
-    """Return the standard error of an accuracy `p` on `n` images."""
-    return math.sqrt(p * (1 - p) / n)
-
-
 def auc_error(auc: float, positive: int, negative: int) -> float:
     """Return the standard error of an AUC from the class sizes alone.
 

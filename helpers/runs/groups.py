@@ -235,10 +235,6 @@ def _shown(split: tuple[int, tuple[int, ...], str]) -> str:
     return f"{split[0]} images ({', '.join(map(str, split[1]))} by class, labels {split[2]})"
 
 
-class ComparisonError(ValueError):
-    """The file of comparisons is not in order, or runs cannot be averaged."""
-
-
 def find_group(groups: Iterable[Group], config: RunConfig) -> Group | None:
     """Return the runs of a protocol, None if there are none.
 
