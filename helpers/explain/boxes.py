@@ -1,4 +1,4 @@
-"""Whether a saliency map lies on the lesion: measures against boxes, with their intervals.
+"""Whether a saliency map lies on the lesion: measures against boxes.
 
 A map is any non-negative picture of what matters: a class activation map or a control that knows no
 network (`helpers.explain.controls`). All measures ignore the scale of a map; on a uniform map they
@@ -6,13 +6,9 @@ give what chance gives, the box's share of the image, except `half_energy_area`,
 A box says less than an outline: it also holds background, and a large one is easily hit.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-
-from helpers.metrics.scores import LEVEL, proportion
 
 # For `best_threshold`: shares of a map's maximum.
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -40,55 +36,6 @@ class View:
     images: np.ndarray
     boxes: np.ndarray
     inside: np.ndarray
-
-
-@dataclass(frozen=True)
-class MeanScore:
-    """A score averaged over images and seeds.
-
-    Attributes:
-        value: the mean, 0 to 1.
-        low: lower end of the 95 % interval (see `summarise`); None with a single group.
-        high: upper end.
-        sd: standard deviation over seeds (ddof = 1), None for one seed or none.
-        n_images: images scored.
-        n_groups: groups of them; the images themselves if none are given.
-        n_seeds: runs; None for a score without seeds, such as that of a control.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    sd: float | None
-    n_images: int
-    n_groups: int
-    n_seeds: int | None
-
-
-@dataclass(frozen=True)
-class ScoreDifference:
-    """A's mean score less B's.
-
-    Attributes:
-        value: the mean difference, -1 to 1.
-        low: lower end of its 95 % interval; None with a single group, or where the difference has
-            no variance, yet is not zero.
-        high: upper end, likewise.
-        p: two-sided, likewise.
-        sd: standard deviation of the difference over seeds (ddof = 1), None for one seed or none.
-        n_images: images compared.
-        n_groups: groups of them; the images themselves if none are given.
-        n_seeds: runs, or pairs of them; None if neither side has seeds.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    p: float | None
-    sd: float | None
-    n_images: int
-    n_groups: int
-    n_seeds: int | None
 
 
 def check_maps(maps: np.ndarray) -> np.ndarray:
@@ -318,132 +265,6 @@ def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) 
     return tuple(views)
 
 
-def summarise(scores: np.ndarray, *, groups: np.ndarray | None = None) -> MeanScore:
-    """Average scores over images and seeds, with a 95 % interval for both together.
-
-    All seeds are scored on the same images, so more seeds do not replace images. The interval's
-    part for the images is Student's t over the seed-averaged scores of the images, its part for the
-    seeds Student's t over the means of the seeds; their half-widths are added in quadrature (MOVER,
-    Zou & Donner 2008, Stat. Med. 27:1693) and the ends kept within 0 .. 1. With one seed, or none,
-    the second part is unknown and left out. Where all scores are 0, or all 1, the images' part is
-    Wilson's: that no image was missed does not mean that none will be.
-
-    Args:
-        scores: float (seeds, N), or (N,) for a control, which has no seeds; within 0 .. 1, NaN for
-            an image left out (in every seed).
-        groups: (N,), images of one patient or cluster: averaged first, so each group counts once.
-
-    Raises:
-        LocalisationError: scores that do not fit, or no image with a score.
-    """
-    scores, n_seeds = _check_scores(scores)
-    if np.nanmin(scores) < 0 or np.nanmax(scores) > 1:
-        raise LocalisationError(
-            f"scores run from {np.nanmin(scores):.3g} to {np.nanmax(scores):.3g}; expected 0 to 1."
-        )
-    units, n_images = _average_groups(scores, groups)
-    value, n_groups = float(units.mean()), units.shape[1]
-    sd = float(units.mean(axis=1).std(ddof=1)) if len(units) > 1 else None
-    if n_groups == 1:
-        return MeanScore(value, None, None, sd, n_images, n_groups, n_seeds)
-    if value in (0.0, 1.0):
-        wilson = proportion(round(value * n_groups), n_groups)
-        return MeanScore(value, wilson.low, wilson.high, sd, n_images, n_groups, n_seeds)
-    half_width = math.hypot(*(_half_width(units.mean(axis=axis)) for axis in (0, 1)))
-    low, high = max(0.0, value - half_width), min(1.0, value + half_width)
-    return MeanScore(value, low, high, sd, n_images, n_groups, n_seeds)
-
-
-def difference(
-    scores_a: np.ndarray, scores_b: np.ndarray, *, groups: np.ndarray | None = None
-) -> ScoreDifference:
-    """Compare two scores of the same images: A's less B's, paired by image and by seed.
-
-    As in `helpers.metrics.paired` the variances of the mean over images and over seeds are
-    estimated apart and added; the degrees of freedom are Satterthwaite's, from those of both
-    parts. Interval and p value come from the same t distribution, so they never contradict one
-    another. With one seed, or none, the second part is unknown and left out.
-
-    Args:
-        scores_a: float (seeds, N), or (N,) for a control without seeds, which meets each seed of
-            the other side; NaN for an image left out (in every seed). An image left out of one side
-            is left out of both.
-        scores_b: likewise, over the same images, and the same seeds if it has any.
-        groups: (N,), images of one patient or cluster: averaged first, so each group counts once.
-
-    Raises:
-        LocalisationError: scores that do not fit, or no image with both scores.
-    """
-    (a, seeds_a), (b, seeds_b) = _check_scores(scores_a), _check_scores(scores_b)
-    if a.shape[1] != b.shape[1] or (seeds_a and seeds_b and seeds_a != seeds_b):
-        raise LocalisationError(
-            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; a comparison is paired: "
-            "over the same images, and over the same seeds unless one side is a control, (N,)."
-        )
-    if np.isnan(a - b).all():
-        raise LocalisationError("no image has a score on both sides.")
-    units, n_images = _average_groups(a - b, groups)
-    return _difference(
-        units.mean(axis=1), [units.mean(axis=0)], n_images=n_images, n_seeds=seeds_a or seeds_b
-    )
-
-
-def class_difference(scores_a: np.ndarray, scores_b: np.ndarray) -> ScoreDifference:
-    """Compare one score on two sets of images, say two classes, under the same networks.
-
-    As `difference`, but the images are not paired: each set has its own variance (Welch). The seeds
-    are: the same network saw both.
-
-    Args:
-        scores_a: float (seeds, N), or (N,) without seeds; NaN for an image left out (in every
-            seed).
-        scores_b: likewise, over other images, by the same seeds.
-
-    Returns:
-        A's mean less B's; `n_images` and `n_groups` count both sets. No interval and no p value if
-        a set has a single image.
-
-    Raises:
-        LocalisationError: scores that do not fit, or no image with a score.
-    """
-    (a, seeds_a), (b, seeds_b) = _check_scores(scores_a), _check_scores(scores_b)
-    if seeds_a != seeds_b:
-        raise LocalisationError(
-            f"scores of {np.shape(scores_a)} and {np.shape(scores_b)}; both sets of images need "
-            "the same seeds, or none."
-        )
-    (a, n_a), (b, n_b) = _average_groups(a, None), _average_groups(b, None)
-    by_seed = a.mean(axis=1) - b.mean(axis=1)
-    images = [side.mean(axis=0) for side in (a, b)]
-    return _difference(by_seed, images, n_images=n_a + n_b, n_seeds=seeds_a)
-
-
-def _difference(
-    by_seed: np.ndarray, by_image: list[np.ndarray], *, n_images: int, n_seeds: int | None
-) -> ScoreDifference:
-    """Return the mean of `by_seed` with its interval and test.
-
-    Args:
-        by_seed: float (seeds,), the difference of each seed.
-        by_image: for each set of images its values averaged over seeds, float (groups,).
-        n_images: images in all.
-        n_seeds: None for scores without seeds.
-    """
-    value = float(by_seed.mean())
-    sd = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
-    low = high = p_value = None
-    if all(len(part) > 1 for part in by_image):
-        error, df = _error([by_seed, *by_image])
-        if error > 0:
-            half_width = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
-            low, high = value - half_width, value + half_width
-            p_value = float(2 * stats.t.sf(abs(value) / error, df))
-        elif abs(value) < 1e-12:
-            value, low, high, p_value = 0.0, 0.0, 0.0, 1.0
-    n_groups = sum(len(part) for part in by_image)
-    return ScoreDifference(value, low, high, p_value, sd, n_images, n_groups, n_seeds)
-
-
 def _clipped(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return left, top, right and bottom of what of each box lies in the image, float64 (N, 4)."""
     boxes = np.asarray(boxes, dtype=np.float64)
@@ -511,57 +332,3 @@ def _iou(maps: np.ndarray, masks: np.ndarray, threshold: float) -> np.ndarray:
         )
     above = _at_least(maps, threshold)
     return (above & masks).sum(axis=1) / (above | masks).sum(axis=1)
-
-
-def _check_scores(scores: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """Return scores as float64 (seeds, N), and the number of seeds, None without."""
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim not in (1, 2) or not scores.size:
-        raise LocalisationError(
-            f"scores are {scores.shape}; expected (seeds, N), or (N,) without seeds."
-        )
-    n_seeds = len(scores) if scores.ndim == 2 else None
-    scores = np.atleast_2d(scores)
-    left_out = np.isnan(scores)
-    if (left_out != left_out[0]).any():
-        raise LocalisationError("an image is left out (NaN) in some seeds only; all or none.")
-    if left_out.all():
-        raise LocalisationError("no image has a score.")
-    return scores, n_seeds
-
-
-def _average_groups(scores: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, int]:
-    """Return (seeds, groups), without the images left out, and how many images are in it."""
-    scored = ~np.isnan(scores[0])
-    if groups is None:
-        return scores[:, scored], int(scored.sum())
-    groups = np.asarray(groups)
-    if groups.shape != scored.shape:
-        raise LocalisationError(f"{groups.shape} groups for scores of {scored.shape} images.")
-    _, member = np.unique(groups[scored], return_inverse=True)
-    sums = np.stack([np.bincount(member, weights=row) for row in scores[:, scored]])
-    return sums / np.bincount(member), int(scored.sum())
-
-
-def _half_width(values: np.ndarray) -> float:
-    """Return half of Student's 95 % interval of a mean; 0 for one value, whose error is unknown."""
-    n = len(values)
-    if n == 1:
-        return 0.0
-    return float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-
-
-def _error(parts: list[np.ndarray]) -> tuple[float, float]:
-    """Return the standard error of the sum of the parts' means, and its degrees of freedom.
-
-    A part of one value has an unknown error, which is left out.
-    """
-    parts = [
-        (float(part.var(ddof=1)) / len(part), len(part) - 1) for part in parts if part.size > 1
-    ]
-    # Rounding alone is no scatter: sums of equal components differ in the last digits.
-    parts = [(variance, df) for variance, df in parts if variance > 1e-24]
-    if not parts:
-        return 0.0, math.inf
-    total = sum(variance for variance, _ in parts)
-    return math.sqrt(total), total**2 / sum(variance**2 / df for variance, df in parts)

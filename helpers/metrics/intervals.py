@@ -48,8 +48,8 @@ _RELATIVE = 1e-9
 class Scores:
     """One measure of one system on one test set, by draw and image.
 
-    `accuracy_scores`, `auc_scores` and `image_scores` make it. All arrays may have leading axes, of
-    replicates.
+    `accuracy_scores`, `auc_scores`, `image_scores` and `contrast_scores` make it. All arrays may
+    have leading axes, of replicates.
 
     Attributes:
         values: float (..., S), the measure of each draw.
@@ -108,14 +108,7 @@ def image_scores(scores: np.ndarray, *, bounded: bool = True) -> Scores:
     Raises:
         ValueError: too few images or draws, NaN, or a bounded score outside 0 .. 1.
     """
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim < 2 or scores.shape[-1] < 2 or not scores.shape[-2]:
-        raise ValueError(
-            f"scores has shape {scores.shape}; expected (draws, images) of one draw and two images "
-            "or more."
-        )
-    if not np.isfinite(scores).all():
-        raise ValueError("scores has NaN or infinity; every draw needs a score for each image.")
+    scores = _check_scores(scores)
     if bounded and not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError(
             f"scores reach from {scores.min():g} to {scores.max():g}; expected 0 .. 1, or "
@@ -127,6 +120,31 @@ def image_scores(scores: np.ndarray, *, bounded: bool = True) -> Scores:
     labels = np.zeros(n, dtype=np.int64)
     n_effective = float(n) if bounded else math.nan
     return Scores(values, scores / n, labels, reference, n_effective, _PRIOR_ACCURACY)
+
+
+def contrast_scores(scores: np.ndarray, first: np.ndarray) -> Scores:
+    """Return the mean score of some images less that of the others, say of one class of two.
+
+    The images are not paired, each set varies by itself; the draws are, each saw both.
+
+    Args:
+        scores: float (..., S, n), as for `image_scores`.
+        first: bool (n,), the images from whose mean that of the others is taken.
+
+    Raises:
+        ValueError: fewer than two images on a side, too few draws, or NaN.
+    """
+    scores, first = _check_scores(scores), np.asarray(first, dtype=bool)
+    sizes = int(first.sum()), int((~first).sum())
+    if first.shape != scores.shape[-1:] or min(sizes) < 2:
+        raise ValueError(
+            f"a contrast of {sizes[0]} and {sizes[1]} images, scores for {scores.shape[-1]}; "
+            "expected two or more on each side, and one score each."
+        )
+    shares = scores * np.where(first, 1 / sizes[0], -1 / sizes[1])
+    values = shares.sum(axis=-1)
+    unknown = np.full(values.shape, np.nan)
+    return Scores(values, shares, first.astype(np.int64), unknown, math.nan)
 
 
 def auc_scores(y_true: np.ndarray, probabilities: np.ndarray) -> Scores:
@@ -209,6 +227,18 @@ def _binormal_variance(auc: np.ndarray, m: int, n: int) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         variance = 0.0099 * np.exp(-a2 / 2) * ((5 * a2 + 8) / m + (a2 + 8) / n)
     return np.where(np.isfinite(a2), variance, 0.0)
+
+
+def _check_scores(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim < 2 or scores.shape[-1] < 2 or not scores.shape[-2]:
+        raise ValueError(
+            f"scores has shape {scores.shape}; expected (draws, images) of one draw and two images "
+            "or more."
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("scores has NaN or infinity; every draw needs a score for each image.")
+    return scores
 
 
 def _check(y_true: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,15 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.explain.boxes import (
-    MeanScore,
-    ScoreDifference,
-    class_difference,
-    difference,
-    half_energy_area,
-    summarise,
-)
+from helpers.explain.boxes import half_energy_area
 from helpers.explain.run_maps import load_maps
+from helpers.metrics import intervals
+from helpers.metrics.scores import Estimate
 from helpers.runs.store import find_runs
 from study.compare import Corrected, correct
 from study.maps.scores import CHANCE, CROPS, Scores, load_scores
@@ -74,13 +69,13 @@ class Measured:
         """Return the scores (images,) of a control of the input."""
         return self.controls.of(view=view, row=row, method="input", measure=measure)[0]
 
-    def mean(self, network: str, row: str, **where: str) -> MeanScore:
+    def mean(self, network: str, row: str, **where: str) -> Estimate:
         """Return the mean of a `cell` with its interval."""
-        return summarise(self.cell(network, row, **where), groups=self.networks[network].groups)
+        return _mean(self.cell(network, row, **where), self.networks[network].groups)
 
-    def control_mean(self, row: str, **where: str) -> MeanScore:
+    def control_mean(self, row: str, **where: str) -> Estimate:
         """Return the mean of a `control` with its interval."""
-        return summarise(self.control(row, **where), groups=self.controls.groups)
+        return _mean(self.control(row, **where), self.controls.groups)
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ class LayerFinding:
 
     layer: str
     title: str
-    against: dict[str, ScoreDifference]
+    against: dict[str, Estimate]
     p_values: dict[str, float]
     verdict: str
 
@@ -121,7 +116,7 @@ class SignFinding:
     """
 
     title: str
-    difference: ScoreDifference
+    difference: Estimate
     p_value: float
     verdict: str
 
@@ -133,8 +128,8 @@ class FocusFinding:
     dataset: str
     layer: str
     title: str
-    normal: MeanScore
-    lesion: MeanScore
+    normal: Estimate
+    lesion: Estimate
     sign: SignFinding
 
 
@@ -178,12 +173,12 @@ def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
     return findings
 
 
-def _against(measured: Measured, plan: Plan, layer: str) -> dict[str, ScoreDifference]:
+def _against(measured: Measured, plan: Plan, layer: str) -> dict[str, Estimate]:
     of, groups = {"measure": plan.primary}, measured.controls.groups
     controls = {row: measured.control(row, **of) for row in (CHANCE, *plan.input_controls)}
     controls |= {network: measured.cell(network, layer, **of) for network in UNTAUGHT}
     own = measured.cell(TRAINED, layer, **of)
-    return {name: difference(own, control, groups=groups) for name, control in controls.items()}
+    return {name: _difference(own, control, groups) for name, control in controls.items()}
 
 
 def progression(measured: Measured, plan: Plan) -> list[SignFinding]:
@@ -198,14 +193,14 @@ def progression(measured: Measured, plan: Plan) -> list[SignFinding]:
         "half-energy area: ContextGate - second SpectralFlow": wider[::-1],
     }
     groups = measured.networks[TRAINED].groups
-    return _signed({t: difference(a, b, groups=groups) for t, (a, b) in pairs.items()}, plan)
+    return _signed({t: _difference(a, b, groups) for t, (a, b) in pairs.items()}, plan)
 
 
-def beside_plain(measured: Measured, plan: Plan) -> ScoreDifference:
+def beside_plain(measured: Measured, plan: Plan) -> Estimate:
     """Return energy in the box: second SpectralFlow minus a plain ResNet-18's last map."""
     ours = measured.cell(TRAINED, FIRST_LAYERS["last"], measure=plan.primary)
     plain = measured.cell(PLAIN, measured.last_plain, measure=plan.primary)
-    return difference(ours, plain, groups=measured.controls.groups)
+    return _difference(ours, plain, measured.controls.groups)
 
 
 def focus_findings(plan: Plan) -> list[FocusFinding]:
@@ -214,12 +209,12 @@ def focus_findings(plan: Plan) -> list[FocusFinding]:
     for focus in plan.focus:
         spread |= _spread(focus)
     differences = {
-        key: class_difference(areas[:, normal], areas[:, ~normal])
+        key: intervals.mean(intervals.contrast_scores(areas, normal))
         for key, (areas, normal, _) in spread.items()
     }
     signs = _signed({" / ".join(key): d for key, d in differences.items()}, plan)
     return [
-        FocusFinding(*key, title, summarise(areas[:, normal]), summarise(areas[:, ~normal]), sign)
+        FocusFinding(*key, title, _mean(areas[:, normal]), _mean(areas[:, ~normal]), sign)
         for (key, (areas, normal, title)), sign in zip(spread.items(), signs, strict=True)
     ]
 
@@ -244,7 +239,7 @@ def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray,
     }
 
 
-def _signed(differences: dict[str, ScoreDifference], plan: Plan) -> list[SignFinding]:
+def _signed(differences: dict[str, Estimate], plan: Plan) -> list[SignFinding]:
     corrected = correct(list(differences.values()), level=plan.level)
     verdicts = {1: SHOWN, -1: SHOWN_REVERSED, 0: INCONCLUSIVE}
     return [
@@ -256,3 +251,29 @@ def _signed(differences: dict[str, ScoreDifference], plan: Plan) -> list[SignFin
 def _p_value(corrected: Corrected) -> float:
     """Return the p value; that of a difference without any variance counts as 1."""
     return 1.0 if corrected.p_value is None else corrected.p_value
+
+
+def _mean(scores: np.ndarray, groups: np.ndarray | None = None) -> Estimate:
+    return intervals.mean(intervals.image_scores(_units(scores, groups)))
+
+
+def _difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> Estimate:
+    """Return A's mean less B's, on the same images; a control meets each seed of the other side."""
+    return intervals.mean(intervals.image_scores(_units(a - b, groups), bounded=False))
+
+
+def _units(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Return scores (draws, units): of the images that have one, averaged over each group.
+
+    Args:
+        scores: float (seeds, images), or (images,) of a control, which is one draw; NaN for an
+            image that was left out.
+        groups: (images,), those of one patient or cluster count as one; None: each by itself.
+    """
+    scores = np.atleast_2d(scores)
+    scored = ~np.isnan(scores).any(axis=0)
+    if groups is None:
+        return scores[:, scored]
+    _, member = np.unique(groups[scored], return_inverse=True)
+    sums = np.stack([np.bincount(member, weights=row) for row in scores[:, scored]])
+    return sums / np.bincount(member)

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.explain.boxes import MeanScore, View
+from helpers.explain.boxes import View
 from helpers.explain.cam import overlay, unit_range, upsample
 from helpers.explain.run_maps import RunMaps
+from helpers.metrics.scores import Estimate
 from helpers.plots.style import COLOURS, GREY, plain
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
@@ -144,7 +145,7 @@ def plot_layers(measured: Measured, plan: Plan, *, view: str, measure: str, axes
         axes: to draw into.
     """
 
-    def mark(mean: MeanScore, colour: str, marker: str, label: str | None, shift: float = 0):
+    def mark(mean: Estimate, colour: str, marker: str, label: str | None, shift: float = 0):
         looks = {"colour": colour, "marker": marker, "label": label, "shift": shift}
         return Mark(mean.value, mean.low, mean.high, **looks)
 

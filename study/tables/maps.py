@@ -5,7 +5,9 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from helpers.explain.boxes import MeanScore, ScoreDifference
+import numpy as np
+
+from helpers.metrics.scores import Estimate
 from study.maps.findings import (
     CONTROL_TITLES,
     FIRST_LAYERS,
@@ -48,7 +50,8 @@ NOTE = (
     "Test images with a lesion box; the explained class is the image's own. Means over images and "
     "seeds with 95 % intervals for both. ARCADE patches are cut around their lesion, so the "
     "verdicts use four crops in which it lies off centre. The rule (`params/localisation.yaml`) "
-    "was fixed before any map of a test image was measured."
+    "was fixed before any map of a test image was measured; intervals and tests are of a later "
+    "one, that of all other comparisons (docs/methods.md)."
 )
 
 
@@ -77,7 +80,7 @@ def mean_table(measured: Measured, plan: Plan, *, view: str) -> Table:
     return Table.of(rows, [column("map"), *columns], VIEW_TITLES[view])
 
 
-def _means(plan: Plan, means: Iterable[MeanScore]) -> dict[str, Any]:
+def _means(plan: Plan, means: Iterable[Estimate]) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for name, found in zip(plan.measures, means, strict=True):
         cells |= ends(name, found)
@@ -142,7 +145,7 @@ def method_table(measured: Measured, plan: Plan) -> Table:
 _P, _VERDICT = column("p (Holm)", "p", write=p_value), column("verdict")
 
 
-def sign_table(findings: Sequence[SignFinding], plain: ScoreDifference | None = None) -> Table:
+def sign_table(findings: Sequence[SignFinding], plain: Estimate | None = None) -> Table:
     """Return differences whose sign is claimed.
 
     Args:
@@ -223,10 +226,12 @@ def localisation_table(measured: Measured, plan: Plan) -> Table:
         views, layers = scores.axes["views"], scores.axes["rows"]
         for view, row, method, measure in product(views, layers, methods, plan.measures):
             found = mean(row, view=view, measure=measure, **({"method": method} if method else {}))
+            cell = scores.of(view=view, row=row, method=method or "input", measure=measure)
+            images = int((~np.isnan(cell[0])).sum())
             rows.append(
                 {"network": network, "view": view, "map": row, "method": method}
                 | {"measure": measure, "mean": found.value, "low": found.low, "high": found.high}
-                | {"images": found.n_images, "seeds": found.n_seeds or None}
+                | {"images": images, "seeds": len(cell) if method else None}
             )
 
     for network in measured.study.networks:

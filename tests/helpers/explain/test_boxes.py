@@ -1,11 +1,10 @@
-"""Measures of maps against boxes on cases whose answer is known, and what their intervals cover."""
+"""Measures of maps against boxes on cases whose answer is known."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
 
 from helpers.explain import boxes as localisation
 from helpers.explain.boxes import (
@@ -14,16 +13,12 @@ from helpers.explain.boxes import (
     best_threshold,
     box_masks,
     check_maps,
-    class_difference,
-    difference,
     energy_inside,
     half_energy_area,
     iou,
     pointing,
     shifted_crops,
-    summarise,
 )
-from helpers.metrics.scores import proportion
 
 MEASURES = {
     "pointing": pointing,
@@ -354,221 +349,6 @@ def test_crops_that_cannot_be_made_are_refused(change, message):
     given |= change
     with pytest.raises(LocalisationError, match=message):
         shifted_crops(given["images"], given["boxes"], crop=given["crop"])
-
-
-# --- intervals -----------------------------------------------------------------------------------
-
-
-def crossed(n_seeds=5, n=60, *, seed=0, images=0.1, seeds=0.05, rest=0.1, mean=0.5):
-    """Scores with an effect of each image and of each seed."""
-    rng = np.random.default_rng(seed)
-    return (
-        mean
-        + images * rng.normal(size=(1, n))
-        + seeds * rng.normal(size=(n_seeds, 1))
-        + rest * rng.normal(size=(n_seeds, n))
-    ).clip(0, 1)
-
-
-@pytest.mark.parametrize("one", [lambda s: s[:1], lambda s: s[0]], ids=["one seed", "no seeds"])
-def test_without_several_seeds_it_is_students_interval_over_images(one):
-    scores = crossed()
-    ours = summarise(one(scores))
-    student = stats.ttest_1samp(scores[0], 0.5).confidence_interval(0.95)
-    assert (ours.low, ours.high) == pytest.approx((student.low, student.high))
-    assert ours.value == pytest.approx(scores[0].mean())
-    assert (ours.sd, ours.n_images, ours.n_groups) == (None, 60, 60)
-    assert ours.n_seeds == (1 if one(scores).ndim == 2 else None)
-
-
-def test_both_parts_join_in_quadrature():
-    scores = crossed()
-    ours = summarise(scores)
-    parts = [
-        stats.ttest_1samp(scores.mean(axis=axis), 0.5).confidence_interval(0.95) for axis in (0, 1)
-    ]
-    half_width = np.hypot(*((part.high - part.low) / 2 for part in parts))
-    assert (ours.low, ours.high) == pytest.approx(
-        (ours.value - half_width, ours.value + half_width)
-    )
-    assert ours.sd == pytest.approx(scores.mean(axis=1).std(ddof=1))
-    assert (ours.n_images, ours.n_seeds) == (60, 5)
-
-
-def test_more_seeds_do_not_replace_images():
-    scores = crossed(1, seeds=0, rest=0)
-    one, many = summarise(scores), summarise(np.repeat(scores, 50, axis=0))
-    assert (many.low, many.high) == pytest.approx((one.low, one.high))
-
-
-@pytest.mark.parametrize("score", [0.0, 1.0])
-def test_all_hits_are_not_certainty(score):
-    ours = summarise(np.full((3, 40), score))
-    wilson = proportion(int(40 * score), 40)
-    assert (ours.value, ours.low, ours.high) == (score, wilson.low, wilson.high)
-    assert ours.high - ours.low > 0.05
-
-
-def test_the_interval_stays_within_scores():
-    ours = summarise(crossed(mean=0.03, images=0.01, seeds=0.1, rest=0.01))
-    assert ours.low == 0 and ours.high > ours.value
-
-
-def test_images_left_out_do_not_count():
-    scores = crossed()
-    holes = scores.copy()
-    holes[:, ::3] = np.nan
-    kept = np.delete(scores, np.s_[::3], axis=1)
-    assert summarise(holes) == summarise(kept)
-    assert difference(holes, scores[:, :] * 0.5) == difference(kept, kept * 0.5)
-
-
-def test_images_of_a_group_count_once():
-    scores = crossed(n=20)
-    repeated = np.repeat(scores, 3, axis=1)
-    groups = np.repeat([f"patient {i}" for i in range(20)], 3)
-    alone, grouped = summarise(scores), summarise(repeated, groups=groups)
-    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))
-    assert (grouped.n_images, grouped.n_groups) == (60, 20)
-    naive = summarise(repeated)
-    assert naive.high - naive.low < grouped.high - grouped.low
-    shuffled = np.random.default_rng(0).permutation(60)
-    again = summarise(repeated[:, shuffled], groups=groups[shuffled])
-    assert (again.low, again.high) == pytest.approx((alone.low, alone.high))
-    # A group of many images weighs no more than one of few.
-    assert summarise(np.array([0, 0, 0, 1.0]), groups=np.array(list("aaab"))).value == 0.5
-
-
-def test_a_single_image_has_no_interval():
-    ours = summarise(crossed(n=1))
-    assert (ours.low, ours.high, ours.n_images) == (None, None, 1)
-    assert ours.sd is not None
-    assert difference(crossed(n=1), np.zeros(1)).p is None
-
-
-def test_with_one_seed_a_difference_is_students_paired_test():
-    a, b = crossed(1), crossed(1, seed=1, mean=0.45)
-    ours, student = difference(a, b), stats.ttest_rel(a[0], b[0])
-    interval = student.confidence_interval(0.95)
-    assert ours.p == pytest.approx(student.pvalue)
-    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
-    assert ours.sd is None
-
-
-def test_both_parts_of_a_difference_against_a_direct_computation():
-    a, b = crossed(), crossed(seed=1, mean=0.4)
-    ours = difference(a, b)
-    by_image, by_seed = (a - b).mean(axis=0), (a - b).mean(axis=1)
-    images, seeds = by_image.var(ddof=1) / 60, by_seed.var(ddof=1) / 5
-    df = (images + seeds) ** 2 / (images**2 / 59 + seeds**2 / 4)
-    error = np.sqrt(images + seeds)
-    assert ours.value == pytest.approx((a - b).mean())
-    assert ours.p == pytest.approx(2 * stats.t.sf(ours.value / error, df))
-    assert ours.high - ours.value == pytest.approx(stats.t.ppf(0.975, df) * error)
-    assert ours.sd == pytest.approx(by_seed.std(ddof=1))
-
-
-def test_a_control_without_seeds_meets_every_seed():
-    a, control = crossed(), crossed(1, seed=3)[0]
-    ours = difference(a, control)
-    assert ours == difference(a, np.repeat(control[None], 5, axis=0))
-    back = difference(control, a)
-    assert (back.value, back.low, back.high) == pytest.approx((-ours.value, -ours.high, -ours.low))
-    assert (back.p, back.n_seeds) == (pytest.approx(ours.p), 5)
-    assert difference(control, control * 0.9).n_seeds is None
-
-
-def test_what_images_share_drops_out_of_a_paired_difference():
-    a = crossed(images=0.1, rest=0.01, seeds=0.01)
-    b = a - 0.05
-    rng = np.random.default_rng(0)
-    paired = difference(a, b + 0.01 * rng.normal(size=a.shape))
-    apart = class_difference(a, b)
-    assert paired.high - paired.low < 0.3 * (apart.high - apart.low)
-
-
-def test_two_classes_with_one_seed_are_welchs_test():
-    a, b = crossed(1, 60), crossed(1, 40, seed=1, mean=0.45, images=0.2)
-    ours, welch = class_difference(a, b), stats.ttest_ind(a[0], b[0], equal_var=False)
-    interval = welch.confidence_interval(0.95)
-    assert ours.p == pytest.approx(welch.pvalue)
-    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
-    assert (ours.n_images, ours.n_seeds) == (100, 1)
-
-
-def test_seeds_widen_the_difference_of_two_classes():
-    a, b = crossed(5, 60, seeds=0), crossed(5, 40, seed=1, seeds=0)
-    uneven = a + np.array([-0.1, -0.05, 0, 0.05, 0.1])[:, None]
-    both, tilted = class_difference(a, b), class_difference(uneven, b)
-    assert tilted.value == pytest.approx(both.value)
-    assert tilted.high - tilted.low > 1.3 * (both.high - both.low)
-    shared = np.array([-0.1, -0.05, 0, 0.05, 0.1])[:, None]
-    assert class_difference(uneven, b + shared).low == pytest.approx(both.low)
-
-
-@pytest.mark.parametrize("compare", [difference, class_difference])
-def test_no_difference_and_one_without_variance(compare):
-    same = np.full((3, 8), 0.25)
-    nothing = compare(same, same)
-    assert (nothing.value, nothing.low, nothing.high, nothing.p) == (0, 0, 0, 1)
-    certain = compare(same + 0.5, same)
-    assert (certain.value, certain.low, certain.high, certain.p) == (0.5, None, None, None)
-
-
-def test_the_intervals_cover_images_and_seeds():
-    """New seeds and new images each time, also where only one of the two scatters."""
-    for images, seeds in ((0.1, 0.03), (0.1, 0.0), (0.02, 0.05)):
-        settings_ = {"images": images, "seeds": seeds, "rest": 0.05}
-        means, differences, classes, naive = [], [], [], []
-        for trial in range(200):
-            a = crossed(seed=trial, **settings_)
-            b = crossed(seed=10_000 + trial, **settings_)
-            mean = summarise(a)
-            means.append(mean.low <= 0.5 <= mean.high)
-            differences.append(difference(a, b).p > 0.05)
-            classes.append(class_difference(a, b[:, :30]).p > 0.05)
-            flat = stats.sem(a.ravel()) * 1.96
-            naive.append(abs(a.mean() - 0.5) <= flat)
-        for covered in (means, differences, classes):
-            assert 0.9 <= np.mean(covered) <= 1
-        # The same scores taken as 300 independent ones claim far too much.
-        assert np.mean(naive) < 0.8
-
-
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        (np.ones((2, 3, 4)), r"scores are \(2, 3, 4\)"),
-        (np.ones((2, 0)), r"scores are \(2, 0\)"),
-        (np.full((2, 3), np.nan), "no image has a score"),
-        (np.array([[0.1, np.nan], [0.1, 0.2]]), "in some seeds only"),
-    ],
-)
-def test_scores_that_do_not_fit_are_refused(scores, message):
-    for call in (
-        summarise,
-        lambda s: difference(s, s),
-        lambda s: class_difference(s, s),
-    ):
-        with pytest.raises(LocalisationError, match=message):
-            call(scores)
-
-
-def test_more_scores_that_do_not_fit():
-    a = crossed()
-    with pytest.raises(LocalisationError, match=r"scores run from -0\.5 to 0\.5"):
-        summarise(np.array([-0.5, 0.5]))
-    with pytest.raises(LocalisationError, match=r"\(3,\) groups for scores of \(60,\) images"):
-        summarise(a, groups=np.array(list("abc")))
-    with pytest.raises(LocalisationError, match=r"\(5, 60\) and \(5, 59\)"):
-        difference(a, a[:, 1:])
-    with pytest.raises(LocalisationError, match="same seeds"):
-        difference(a, a[:3])
-    with pytest.raises(LocalisationError, match="same seeds"):
-        class_difference(a, a[:3])
-    first, second = np.array([0.5, np.nan]), np.array([np.nan, 0.5])
-    with pytest.raises(LocalisationError, match="on both sides"):
-        difference(first, second)
 
 
 def test_an_error_here_is_a_value_error():

@@ -15,11 +15,13 @@ from helpers.metrics import intervals
 from helpers.metrics.intervals import (
     accuracy_scores,
     auc_scores,
+    contrast_scores,
     image_scores,
     less,
     mean,
     mean_here,
     one_more_run,
+    population,
     power,
     structural_components,
 )
@@ -274,6 +276,51 @@ def test_certainty_without_variance_is_not_claimed():
     assert "no spread" in same.method
 
 
+def crossed(shape=(5, 60), *, images=0.1, seeds=0.05, rest=0.1, mean=0.5, seed=0):
+    """Scores with an effect of each image and of each seed."""
+    *replicates, draws, n = shape
+    rng = np.random.default_rng(seed)
+    return (
+        mean
+        + images * rng.normal(size=(*replicates, 1, n))
+        + seeds * rng.normal(size=(*replicates, draws, 1))
+        + rest * rng.normal(size=shape)
+    )
+
+
+def contrast(a, b):
+    """A's images less B's, under the same seeds."""
+    first = np.arange(a.shape[-1] + b.shape[-1]) < a.shape[-1]
+    return contrast_scores(np.concatenate([a, b], axis=-1), first)
+
+
+def test_with_one_seed_a_contrast_has_the_variance_of_both_sets_of_images():
+    a, b = crossed((1, 60)), crossed((1, 40), seed=1, mean=0.45, images=0.2)
+    ours = mean(contrast(a, b))
+    error = np.sqrt(a.var(ddof=1) / 60 + b.var(ddof=1) / 40)
+    assert ours.value == pytest.approx(a.mean() - b.mean())
+    assert ours.se == pytest.approx(error)
+    assert ours.p == pytest.approx(2 * stats.norm.sf(abs(ours.value) / error))
+
+
+def test_what_a_seed_adds_to_both_sets_drops_out_of_a_contrast():
+    a, b = crossed((5, 60), seeds=0), crossed((5, 40), seed=1, seeds=0)
+    tilt = np.array([-0.1, -0.05, 0, 0.05, 0.1])[:, None]
+    even, tilted = mean(contrast(a, b)), mean(contrast(a + tilt, b))
+    assert tilted.value == pytest.approx(even.value)
+    assert tilted.high - tilted.low > 1.3 * (even.high - even.low)
+    assert mean(contrast(a + tilt, b + tilt)).low == pytest.approx(even.low)
+
+
+@pytest.mark.parametrize(("images", "seeds"), [(0.1, 0.03), (0.1, 0.0), (0.02, 0.05)])
+def test_a_contrast_errs_as_often_as_it_says(images, seeds):
+    """New seeds and new images each time, also where one of the two hardly scatters."""
+    a = crossed((2000, 5, 60), images=images, seeds=seeds, rest=0.05)
+    b = crossed((2000, 5, 30), images=images, seeds=seeds, rest=0.05, seed=1)
+    *_, p = population(contrast(a, b))
+    assert 0.03 < np.mean(p < 0.05) < 0.07
+
+
 def test_other_images_are_refused():
     y_true, p = fabricate()
     with pytest.raises(ValueError, match="same images"):
@@ -328,6 +375,8 @@ def test_an_estimate_is_ready_for_json_and_frames():
         ),
         (lambda: image_scores(np.ones((3, 1))), r"shape \(3, 1\); expected \(draws, images\)"),
         (lambda: image_scores(np.full((2, 3), np.nan)), "NaN or infinity"),
+        (lambda: contrast_scores(np.ones((2, 3)), [1, 1, 0]), "contrast of 2 and 1 images"),
+        (lambda: contrast_scores(np.ones((2, 3)), [1, 0]), "scores for 3"),
         (lambda: image_scores(np.full((2, 3), 1.5)), r"expected 0 \.\. 1, or bounded=False"),
         (
             lambda: auc_scores(np.array([0, 0, 1]), np.full((1, 3, 2), 0.5)),

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.explain.boxes import MeanScore, ScoreDifference
 from helpers.metrics.scores import Estimate
 from study.claims.judge import CHECKS
 from study.claims.ledger import Key, load_claims
@@ -139,8 +138,8 @@ def verdicts(inputs, verdict):
     return [replace(c, verdict=verdict) for c in inputs["compared"]]
 
 
-SHIFT = ScoreDifference(0.1, 0.05, 0.15, 0.001, 0.01, 60, 60, 5)
-MEAN = MeanScore(0.3, 0.2, 0.4, 0.01, 60, 60, 5)
+SHIFT = Estimate(0.1, 0.05, 0.15, 60, "made up", seeds=5, p=0.001)
+MEAN = Estimate(0.3, 0.2, 0.4, 60, "made up", seeds=5)
 
 
 def layer(verdict):

@@ -139,6 +139,24 @@ def test_equal_maps_without_any_variance_are_no_difference(study, plan):
     assert area.verdict == INCONCLUSIVE
 
 
+def test_images_of_a_patient_count_once_and_those_left_out_not_at_all(study, plan):
+    scores = np.random.default_rng(0).random((5, 20))
+    patients = np.repeat(np.arange(20), 3)
+    repeated = np.repeat(scores, 3, axis=1)
+    alone, grouped = findings._mean(scores), findings._mean(repeated, patients)
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))
+    assert grouped.n == 20
+    holes = np.where(np.arange(20) % 3, scores, np.nan)
+    kept = scores[:, np.arange(20) % 3 > 0]
+    assert findings._mean(holes) == findings._mean(kept)
+    control = holes[0] / 2
+    assert findings._difference(scores, control, np.arange(20)) == findings._difference(
+        kept, kept[:1] / 2, np.arange(kept.shape[1])
+    )
+    # A patient with many images weighs no more than one with few.
+    assert findings._mean(np.array([0, 0, 0, 1.0]), np.array([0, 0, 0, 1])).value == 0.5
+
+
 def test_the_tables_hold_what_was_measured(study, plan):
     write_study(plan, study, {"medspectralnet": {"spectralflow2": 0.7}})
     measured = findings.load_measured(study)
