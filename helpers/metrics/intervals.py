@@ -57,9 +57,9 @@ class Scores:
             as sums of such shares do.
         labels: int (n,), classes within which images are drawn; all 0 where they are drawn freely.
         reference: float (..., S), the variance by images that a draw's value and the class sizes
-            alone imply; NaN where the measure has no bounds.
-        n_effective: the number of images m for which that variance is value (1 - value) / m where
-            no image is wrong; NaN likewise.
+            alone imply; NaN where they imply none.
+        n_effective: the number of images m for which the variance is value (1 - value) / m where
+            no image is wrong; NaN where the measure has no bounds.
         prior: weight of `reference` beside the images' own variance, in errors.
     """
 
@@ -116,7 +116,9 @@ def image_scores(scores: np.ndarray, *, bounded: bool = True) -> Scores:
         )
     n = scores.shape[-1]
     values = scores.mean(axis=-1)
-    reference = values * (1 - values) / n if bounded else np.full(values.shape, np.nan)
+    # Of anything between right and wrong a value implies no variance.
+    counted = bounded and ((scores == 0) | (scores == 1)).all()
+    reference = values * (1 - values) / n if counted else np.full(values.shape, np.nan)
     labels = np.zeros(n, dtype=np.int64)
     n_effective = float(n) if bounded else math.nan
     return Scores(values, scores / n, labels, reference, n_effective, _PRIOR_ACCURACY)

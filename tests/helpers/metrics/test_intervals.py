@@ -151,6 +151,13 @@ def test_seeds_that_agree_by_chance_alone_do_not_count_as_certain():
     assert here.low < 0.93 and here.high > 0.97
 
 
+def test_a_share_that_never_varies_is_certain_and_counts_are_not():
+    half = mean(image_scores(np.full((3, 40), 0.5)))
+    assert (half.low, half.high) == (0.5, 0.5)
+    right = np.tile(np.arange(40) < 20, (3, 1)).astype(float)
+    assert mean(image_scores(right)).low < 0.4
+
+
 def test_on_the_same_images_it_is_students_t():
     y_true, p = fabricate(5)
     scores = accuracy_scores(y_true, p)
