@@ -16,7 +16,7 @@ from helpers.metrics.intervals import less, mean, one_more_run, power
 from helpers.metrics.paired import holm
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import MEASURES, Group, common_seeds, find_group, paired_scores
-from study.plans.comparisons import GAINS, Family, Pair, Plan
+from study.plans.comparisons import GAINS, ComparisonPlan, Family, Pair
 from study.plans.table2 import Cell, Table2
 from study.plans.verdicts import Rules, load_rules
 from study.published import Published
@@ -251,7 +251,7 @@ def judge(
 
 
 def compare_family(
-    family: Family, groups: Sequence[Group], *, plan: Plan, rules: Rules
+    family: Family, groups: Sequence[Group], *, plan: ComparisonPlan, rules: Rules
 ) -> list[Compared]:
     """Compare all pairs of a family; the verdict on each is on the AUC.
 
@@ -308,7 +308,7 @@ def judge_gain(
     return Gain(metric, published, measured, verdict, sign, chance)
 
 
-def judge_gains(compared: Compared, *, plan: Plan, rules: Rules) -> list[Gain]:
+def judge_gains(compared: Compared, *, plan: ComparisonPlan, rules: Rules) -> list[Gain]:
     """Judge the gains that the paper prints for a comparison; none if it prints none."""
     if (row := compared.pair.published) is None:
         return []
@@ -401,7 +401,7 @@ class Results:
         compared: comparisons by the name of their family.
     """
 
-    plan: Plan
+    plan: ComparisonPlan
     rules: Rules
     groups: tuple[Group, ...]
     compared: dict[str, list[Compared]]
@@ -421,7 +421,9 @@ class Results:
         return self.used(side for pair in pairs for side in (pair.a, pair.b))
 
 
-def compare_all(groups: Sequence[Group], plan: Plan, rules: Rules | None = None) -> Results:
+def compare_all(
+    groups: Sequence[Group], plan: ComparisonPlan, rules: Rules | None = None
+) -> Results:
     """Compare what the plan asks for.
 
     Args:

@@ -13,10 +13,10 @@ from study.automl.rows import AutoMLRow
 from study.compare import Compared, Gain, judge, judge_gain, measure
 from study.plans.ranking import (
     START_WORDS,
-    Claim,
+    ComparativeClaim,
     Comparator,
-    Plan,
     PublishedAccuracy,
+    RankingPlan,
     published_accuracies,
 )
 from study.plans.verdicts import Rules
@@ -127,7 +127,7 @@ def pooled_scatter(groups: Iterable[Group | None]) -> tuple[float, float] | None
 
 
 def rank_models(
-    groups: Sequence[Group], *, dataset: str, start: str, plan: Plan, rules: Rules
+    groups: Sequence[Group], *, dataset: str, start: str, plan: RankingPlan, rules: Rules
 ) -> Ranking:
     """Rank the models of one start on one data set.
 
@@ -154,7 +154,7 @@ def rank_models(
     return Ranking(dataset, title, start, tuple(places), pairs, tuple(against))
 
 
-def rank_all(groups: Sequence[Group], *, plan: Plan, rules: Rules) -> list[Ranking]:
+def rank_all(groups: Sequence[Group], *, plan: RankingPlan, rules: Rules) -> list[Ranking]:
     """Return all planned rankings: start by start, the data sets in the plan's order."""
     return [
         rank_models(groups, dataset=dataset, start=start, plan=plan, rules=rules)
@@ -164,7 +164,7 @@ def rank_all(groups: Sequence[Group], *, plan: Plan, rules: Rules) -> list[Ranki
 
 
 def compare_pairs(
-    found: Mapping[str, Group | None], *, plan: Plan, rules: Rules
+    found: Mapping[str, Group | None], *, plan: RankingPlan, rules: Rules
 ) -> dict[tuple[str, str], Compared]:
     """Compare every pair of models with runs, but constant ones; correct over all planned pairs.
 
@@ -197,7 +197,7 @@ def _compared(
 
 
 def _places(
-    found: Mapping[str, Group | None], pairs: Mapping[tuple[str, str], Compared], plan: Plan
+    found: Mapping[str, Group | None], pairs: Mapping[tuple[str, str], Compared], plan: RankingPlan
 ) -> list[Place]:
     ranked = {m: group for m, group in found.items() if group and not group.is_constant}
     means = {model: group.accuracy for model, group in ranked.items()}
@@ -249,7 +249,7 @@ def compare_focus(
     focus: Group | None,
     others: Mapping[str, Group | None],
     *,
-    plan: Plan,
+    plan: RankingPlan,
     rules: Rules,
     titles: Mapping[str, str] | None = None,
     printed: Mapping[str, float] | None = None,
@@ -274,7 +274,7 @@ def compare_focus(
 
 
 def compare_as_published(
-    groups: Sequence[Group], *, dataset: str, plan: Plan, rules: Rules
+    groups: Sequence[Group], *, dataset: str, plan: RankingPlan, rules: Rules
 ) -> list[Compared]:
     """Repeat the paper's comparison: the focus from ImageNet weights, the others from scratch.
 
@@ -323,7 +323,7 @@ class PrintedDifference:
     published: Published
 
 
-def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDifference | None:
+def printed_difference(model: str, *, dataset: str, plan: RankingPlan) -> PrintedDifference | None:
     """Return what the papers' tables print, None where one side is not published.
 
     Args:
@@ -342,7 +342,7 @@ def printed_difference(model: str, *, dataset: str, plan: Plan) -> PrintedDiffer
     return PrintedDifference(focus, other, replace(a, **found, mark=mark))
 
 
-def outside_plan(groups: Sequence[Group], plan: Plan) -> list[Group]:
+def outside_plan(groups: Sequence[Group], plan: RankingPlan) -> list[Group]:
     """Return runs of the plan's recipe that no ranking holds: other models, settings or data."""
     planned = [
         plan.config(dataset, model, start).to_dict()
@@ -371,7 +371,7 @@ class JudgedClaim:
         planned: comparisons on the data sets that were run.
     """
 
-    claim: Claim
+    claim: ComparativeClaim
     verdict: str
     shown: int
     contrary: int
@@ -379,7 +379,7 @@ class JudgedClaim:
     planned: int
 
 
-def judge_claim(claim: Claim, against: Sequence[Compared]) -> JudgedClaim:
+def judge_claim(claim: ComparativeClaim, against: Sequence[Compared]) -> JudgedClaim:
     """Judge a claim.
 
     Args:
@@ -403,7 +403,7 @@ class Table3:
         outside: runs of the recipe that are not in the plan.
     """
 
-    plan: Plan
+    plan: RankingPlan
     rules: Rules
     rankings: tuple[Ranking, ...]
     as_published: dict[str, tuple[Compared, ...]]
@@ -473,7 +473,7 @@ class Table3:
 
 
 def rank_everything(
-    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
+    groups: Sequence[Group], *, plan: RankingPlan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> Table3:
     """Make all rankings and comparisons of the plan.
 

@@ -145,7 +145,7 @@ def estimate(title: str, name: str, note: str | None = None, **options: Any) -> 
     return column(title, *sources, write=interval, **options)
 
 
-class Found(Protocol):
+class HasInterval(Protocol):
     """Whatever has a value and an interval, which may be missing."""
 
     value: float
@@ -153,7 +153,7 @@ class Found(Protocol):
     high: float | None
 
 
-def ends(name: str, found: Found | None) -> dict[str, float | None]:
+def ends(name: str, found: HasInterval | None) -> dict[str, float | None]:
     """Return the cells of an estimate in a row of a frame; see `estimate`."""
     parts = (None,) * 3 if found is None else (found.value, found.low, found.high)
     return dict(zip((name, f"{name}_low", f"{name}_high"), parts, strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from helpers.config import PROFILES
 from helpers.paths import given_path
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
-from helpers.predict.folder import OVERLAY_COUNT, Outcome, predict_folder
+from helpers.predict.folder import OVERLAY_COUNT, FolderReport, predict_folder
 from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.predict.predict import BATCH_SIZE
 from helpers.runs.store import list_shipped
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _report(outcome: Outcome) -> None:
+def _report(outcome: FolderReport) -> None:
     files = outcome.table["file"].nunique()
     print(f"predicted   {len(outcome.table)} frame(s) of {files} file(s)")
     for name, count in outcome.table["predicted"].value_counts().items():

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from helpers.metrics.calibration import apply_temperature
 from helpers.plots import run, style
 from helpers.predict.checkpoint import Checkpoint
-from helpers.predict.folder import Outcome
+from helpers.predict.folder import FolderReport
 from helpers.predict.page import chance, title
 
 _NAME = 26  # characters of a file's name above a picture
@@ -29,7 +29,7 @@ def draw_reliability(checkpoint: Checkpoint, split: str) -> Figure:
     return figure
 
 
-def draw_overlays(outcome: Outcome, *, limit: int = 8, columns: int = 4) -> Figure:
+def draw_overlays(outcome: FolderReport, *, limit: int = 8, columns: int = 4) -> Figure:
     """Draw explained frames, each above its overlay, with file, predicted class and probability.
 
     Args:
@@ -60,7 +60,7 @@ def draw_overlays(outcome: Outcome, *, limit: int = 8, columns: int = 4) -> Figu
     return figure
 
 
-def brightest_places(outcome: Outcome) -> list[tuple[str, int, str]]:
+def brightest_places(outcome: FolderReport) -> list[tuple[str, int, str]]:
     """Say of each explained frame in which ninth of it its map is highest.
 
     Returns:

@@ -27,7 +27,7 @@ PARAMETERS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class FolderReport:
     """What `predict_folder` found and wrote.
 
     Attributes:
@@ -52,7 +52,7 @@ def predict_folder(
     overwrite: bool = False,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
-) -> Outcome:
+) -> FolderReport:
     """Predict all images of a folder and write the results. Not for clinical use.
 
     Args:
@@ -86,4 +86,4 @@ def predict_folder(
     table = prediction_table(checkpoint, predictions, explained)
     page = render(checkpoint, table=table, predictions=predictions, overlays=explained)
     write_output(output, table=table, predictions=predictions, overlays=explained, page=page)
-    return Outcome(output, table, predictions, explained)
+    return FolderReport(output, table, predictions, explained)

@@ -1,7 +1,7 @@
 """The form of 11_predict in JupyterLab: which run, which folder, how sure an answer has to be.
 
 A notebook that runs without a front end (papermill, nbconvert, nbval) shows no form, and its values
-are the parameters; both ways end in `Form.choice`.
+are the parameters; both ways end in `PredictionForm.choice`.
 """
 
 import os
@@ -30,7 +30,7 @@ class Choice:
     threshold: float
 
 
-class Form:
+class PredictionForm:
     """Three fields, filled in beforehand."""
 
     def __init__(self, run: Run, *, images: str | None, threshold: float) -> None:

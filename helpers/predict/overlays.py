@@ -27,8 +27,8 @@ from helpers.explain.cam import (
     upsample,
 )
 from helpers.predict.checkpoint import Checkpoint
-from helpers.predict.predict import Line, Predictions, prepare_frame
-from helpers.predict.reading import Found, Skipped, read_file
+from helpers.predict.predict import FrameLine, Predictions, prepare_frame
+from helpers.predict.reading import ImageFile, Skipped, read_file
 
 METHOD = "gradcam"
 # The longer side of a picture, in pixels: small enough for a page, large enough to see a lesion.
@@ -99,7 +99,7 @@ def _spread(items: Sequence[_T], number: int) -> list[_T]:
 
 
 def explain_frames(
-    checkpoint: Checkpoint, files: Sequence[Found], predictions: Predictions, *, number: int
+    checkpoint: Checkpoint, files: Sequence[ImageFile], predictions: Predictions, *, number: int
 ) -> Overlays:
     """Make the overlay pictures of at most `number` frames; the chosen files are read again.
 
@@ -144,7 +144,7 @@ class _View(NamedTuple):
 
 
 def _read_again(
-    files: Sequence[Found], wanted: Sequence[tuple[str, int]], checkpoint: Checkpoint
+    files: Sequence[ImageFile], wanted: Sequence[tuple[str, int]], checkpoint: Checkpoint
 ) -> list[_View | None]:
     """Return views of the wanted frames, None for one that is no longer there."""
     by_name = {found.name: found for found in files}
@@ -160,7 +160,7 @@ def _read_again(
     return [views.get(key) for key in wanted]
 
 
-def _picture(row: int, line: Line, image: np.ndarray, unit_map: np.ndarray) -> Overlay:
+def _picture(row: int, line: FrameLine, image: np.ndarray, unit_map: np.ndarray) -> Overlay:
     covered = overlay(image[None], upsample(unit_map[None], image.shape[:2]))
     stem = re.sub(r"[^A-Za-z0-9]", "_", PurePosixPath(line.file).stem)
     return Overlay(

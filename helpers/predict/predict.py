@@ -30,7 +30,7 @@ from tqdm import tqdm
 from helpers.data.pictures import LargeFile
 from helpers.metrics.calibration import apply_temperature
 from helpers.predict.checkpoint import Checkpoint
-from helpers.predict.reading import Found, Frame, Skipped, read_file, to_grey
+from helpers.predict.reading import Frame, ImageFile, Skipped, read_file, to_grey
 from helpers.runs.store import RunError
 from helpers.training.inference import prepare
 
@@ -46,7 +46,7 @@ _S = TypeVar("_S")
 _T = TypeVar("_T")
 
 
-class Line(NamedTuple):
+class FrameLine(NamedTuple):
     """What is kept of a frame: everything but its pixels."""
 
     file: str
@@ -56,7 +56,7 @@ class Line(NamedTuple):
     notes: tuple[str, ...]
 
 
-_Prepared = Iterator[tuple[Line, Tensor]]  # one file's frames, as the network takes them
+_Prepared = Iterator[tuple[FrameLine, Tensor]]  # one file's frames, as the network takes them
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Predictions:
         skipped: Files that could not be read.
     """
 
-    lines: list[Line]
+    lines: list[FrameLine]
     probabilities: np.ndarray
     uncalibrated: np.ndarray
     skipped: list[Skipped]
@@ -83,7 +83,7 @@ class Predictions:
 
 def predict_files(
     checkpoint: Checkpoint,
-    files: Sequence[Found],
+    files: Sequence[ImageFile],
     *,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
@@ -107,7 +107,7 @@ def predict_files(
             raise ValueError(f"{name} must be at least 1, got {value}.")
         if value > MOST:
             raise ValueError(f"{name} must be at most {MOST}, got {value}.")
-    lines: list[Line] = []
+    lines: list[FrameLine] = []
     skipped: list[Skipped] = []
     raw = [np.empty((0, len(checkpoint.class_names)), np.float32)]
     # Reading is many small steps: on several threads each they would contend with the network.
@@ -158,8 +158,8 @@ def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[s
 
 
 def _read_and_prepare(
-    found: Found, *, checkpoint: Checkpoint, at_most: int | None
-) -> _Prepared | Skipped | Found:
+    found: ImageFile, *, checkpoint: Checkpoint, at_most: int | None
+) -> _Prepared | Skipped | ImageFile:
     """Return a file's frames, or why it has none, or the file itself if it is large."""
     try:
         frames = read_file(found, checkpoint.reading, min_side=checkpoint.min_side, at_most=at_most)
@@ -172,18 +172,20 @@ def _read_and_prepare(
     return chain(ahead, (_prepared(frame, checkpoint) for frame in rest)) if rest else iter(ahead)
 
 
-def _prepared(frame: Frame, checkpoint: Checkpoint) -> tuple[Line, Tensor]:
+def _prepared(frame: Frame, checkpoint: Checkpoint) -> tuple[FrameLine, Tensor]:
     pixels, notes = prepare_frame(frame, checkpoint)
     height, width = frame.pixels.shape[:2]
-    return Line(frame.file, frame.frame, width, height, notes), pixels
+    return FrameLine(frame.file, frame.frame, width, height, notes), pixels
 
 
 def _readable(
-    results: Iterable[_Prepared | Skipped | Found], skipped: list[Skipped], checkpoint: Checkpoint
-) -> Iterator[tuple[Line, Tensor]]:
+    results: Iterable[_Prepared | Skipped | ImageFile],
+    skipped: list[Skipped],
+    checkpoint: Checkpoint,
+) -> Iterator[tuple[FrameLine, Tensor]]:
     """Yield frame by frame; what was skipped is put aside."""
     for result in results:
-        if isinstance(result, Found):
+        if isinstance(result, ImageFile):
             result = _read_and_prepare(result, checkpoint=checkpoint, at_most=None)
         if isinstance(result, Skipped):
             skipped.append(result)
@@ -192,8 +194,8 @@ def _readable(
 
 
 def _compute(
-    batch: Sequence[tuple[Line, Tensor]], *, checkpoint: Checkpoint
-) -> tuple[list[Line], np.ndarray]:
+    batch: Sequence[tuple[FrameLine, Tensor]], *, checkpoint: Checkpoint
+) -> tuple[list[FrameLine], np.ndarray]:
     pixels = torch.cat([pixels for _, pixels in batch])
     return [line for line, _ in batch], checkpoint.probabilities(pixels)
 
@@ -226,7 +228,7 @@ def _quick_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _bytes(found: Found) -> int:
+def _bytes(found: ImageFile) -> int:
     return found.size
 
 

@@ -24,7 +24,7 @@ _LISTED = 5  # entries of a folder that an error names
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageFile:
     """A file that may hold images.
 
     Attributes:
@@ -44,7 +44,7 @@ class Frame:
     """One image.
 
     Attributes:
-        file: name of its file, as in `Found`.
+        file: name of its file, as in `ImageFile`.
         frame: its number in the file, from 0.
         pixels: uint8 (H, W, C), C 1 or 3.
         notes: what a reader should know of it.
@@ -64,7 +64,7 @@ class Skipped:
     reason: str
 
 
-def list_folder(folder: Path) -> tuple[list[Found], list[Skipped]]:
+def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
     """List a folder with its subfolders, in the order of names.
 
     Hidden files and folders are skipped, links to folders are not followed.
@@ -83,7 +83,7 @@ def list_folder(folder: Path) -> tuple[list[Found], list[Skipped]]:
         os.listdir(folder)
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be listed: {error.strerror}.") from error
-    found: list[Found] = []
+    found: list[ImageFile] = []
     skipped: list[Skipped] = []
 
     def refuse(error: OSError) -> None:
@@ -106,12 +106,12 @@ def list_folder(folder: Path) -> tuple[list[Found], list[Skipped]]:
             if isinstance(size, str):
                 skipped.append(Skipped(shown, size))
             else:
-                found.append(Found(shown, path, size))
+                found.append(ImageFile(shown, path, size))
     return sorted(found, key=lambda f: f.name), sorted(skipped, key=lambda s: s.file)
 
 
 def read_file(
-    found: Found,
+    found: ImageFile,
     reading: Reading | None = None,
     *,
     min_side: int = MIN_SIDE,
@@ -157,7 +157,7 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     return np.array(Image.fromarray(pixels).convert("L"))[..., None]
 
 
-def folder_content(found: list[Found], skipped: list[Skipped]) -> str:
+def folder_content(found: list[ImageFile], skipped: list[Skipped]) -> str:
     """Say in a few words what a folder without images holds."""
     reasons = [f"{s.file} ({s.reason})" for s in skipped] + [f.name for f in found]
     if not reasons:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from helpers.runs.groups import Group, group_runs
 from helpers.runs.store import Run
 from study.automl.search import list_automl_runs
-from study.plans.automl import SYSTEMS, Plan, load_plan
+from study.plans.automl import SYSTEMS, AutoMLPlan, load_plan
 from study.published import Published, load_published, lookup
 
 PAPER, TABLE = "medmnist_v2", "Table 3"
@@ -33,7 +33,9 @@ class AutoMLRow:
     reason: str = ""
 
 
-def automl_rows(runs: Sequence[Run] | None = None, plan: Plan | None = None) -> list[AutoMLRow]:
+def automl_rows(
+    runs: Sequence[Run] | None = None, plan: AutoMLPlan | None = None
+) -> list[AutoMLRow]:
     """Return the published systems that are not run, in the plan's order, and then ours.
 
     Args:

@@ -49,7 +49,7 @@ from helpers.runs.store import (
 from helpers.terminal import escape_unshowable
 from helpers.training.inference import EVALUATION_BATCH, as_tensor, prepare
 from helpers.training.seeds import default_device, environment, git_state
-from study.plans.automl import METRIC, AutoMLConfig, Plan, automl_root, load_plan
+from study.plans.automl import METRIC, AutoMLConfig, AutoMLPlan, automl_root, load_plan
 
 SELECTION_RULE = "lowest log loss on the validation split of all trials; not trained again"
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -124,7 +124,7 @@ def pixel_features(split: Split, *, image_size: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -154,7 +154,7 @@ def search(
     val: tuple[np.ndarray, np.ndarray],
     *,
     num_classes: int,
-) -> Found:
+) -> SearchResult:
     """Search on training data for what does best on validation data.
 
     Args:
@@ -204,7 +204,7 @@ def search(
             f"no trial of {config.model} on {config.dataset} ended with a usable model within "
             f"{config.budget}; give it more."
         )
-    return Found(
+    return SearchResult(
         predict=automl.predict_proba,
         estimator=automl.best_estimator,
         settings={key: _plain(value) for key, value in automl.best_config.items()},
@@ -337,7 +337,7 @@ def _search_and_store(config: AutoMLConfig, features: Features) -> Run:
 def _record(
     config: AutoMLConfig,
     features: Features,
-    found: Found,
+    found: SearchResult,
     predictions: dict[str, np.ndarray],
     *,
     eval_seconds: float,
@@ -387,7 +387,7 @@ def _versions() -> dict[str, str | None]:
     return {name: importlib.metadata.version(package) for name, package in names.items()}
 
 
-def list_automl_runs(plan: Plan | None = None) -> list[Run]:
+def list_automl_runs(plan: AutoMLPlan | None = None) -> list[Run]:
     """Return the stored runs on real images that follow the plan's protocol, by path.
 
     Data sets and seeds beside the planned ones are included; another budget, other estimators or

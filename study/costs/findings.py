@@ -11,7 +11,7 @@ from helpers.config import make_config
 from helpers.metrics.scores import Estimate, proportion
 from helpers.runs.groups import Group, find_group
 from study.costs.store import Store
-from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, Plan, Target
+from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, CostPlan, Target
 from study.plans.ranking import load_plan as load_ranking_plan
 from study.published import lookup
 from study.sizes import Counted, count_sizes
@@ -66,7 +66,7 @@ def judge_target(ratio: Estimate | None, at_most: float) -> str:
     return MISSED if ratio.low > at_most else INCONCLUSIVE
 
 
-def judge_targets(store: Store, plan: Plan) -> list[TargetResult]:
+def judge_targets(store: Store, plan: CostPlan) -> list[TargetResult]:
     """Judge all targets, for one image and for many at a time."""
     found = []
     for target in plan.targets:
@@ -95,7 +95,7 @@ class Size(Counted):
     model: str
 
 
-def published_sizes(store: Store, plan: Plan) -> list[Size]:
+def published_sizes(store: Store, plan: CostPlan) -> list[Size]:
     """Return the rows of Table 4 and Fig. 14 beside our counts."""
     found = []
     for table, row, quantity, model in (*TABLE4, *FIG14):
@@ -164,7 +164,7 @@ COSTS = {
 }
 
 
-def cost_of(store: Store, plan: Plan, model: str, cost: str) -> float | None:
+def cost_of(store: Store, plan: CostPlan, model: str, cost: str) -> float | None:
     """Return a network's cost in the unit of `COSTS`, None if it was not measured."""
     if cost in ("params", "macs"):
         row = store.row("sizes", model=model)
@@ -175,7 +175,7 @@ def cost_of(store: Store, plan: Plan, model: str, cost: str) -> float | None:
 
 
 def points(
-    store: Store, plan: Plan, groups: Sequence[Group], *, dataset: str, start: str, cost: str
+    store: Store, plan: CostPlan, groups: Sequence[Group], *, dataset: str, start: str, cost: str
 ) -> list[Point]:
     """Return our networks that have a cost and, in the one protocol of Table 3, an accuracy."""
     found = []
@@ -299,7 +299,7 @@ def int8_findings(store: Store) -> list[Int8]:
     return found
 
 
-def times_frame(stores: Sequence[Store], plan: Plan) -> pd.DataFrame:
+def times_frame(stores: Sequence[Store], plan: CostPlan) -> pd.DataFrame:
     """Return all times as a flat table: one line a device, size, batch, network and form."""
     reference = Candidate(plan.reference, EAGER)
     candidates = [Candidate(model, form) for model in plan.models for form in BACKENDS]

@@ -40,7 +40,7 @@ from study.costs.forms import DeploymentError, Runner
 from study.costs.memory import FORWARD, TRAINING, MemoryUnknown, peak_memory
 from study.costs.store import PHASES, Store, store_path
 from study.costs.timing import fixed_threads, interleave, watch_others
-from study.plans.costs import BACKENDS, COMPILED, EAGER, INT8, ONNX, Plan, Rounds, load_plan
+from study.plans.costs import BACKENDS, COMPILED, EAGER, INT8, ONNX, CostPlan, Rounds, load_plan
 
 # Random images that stand for validation images where only times are measured.
 _STAND_INS = 8
@@ -64,7 +64,7 @@ def about(device: torch.device) -> dict[str, Any]:
 # --- networks ------------------------------------------------------------------------------------
 
 
-def fresh_model(name: str, plan: Plan, *, image_size: int) -> nn.Module:
+def fresh_model(name: str, plan: CostPlan, *, image_size: int) -> nn.Module:
     """Return a network with random weights, always the same, in evaluation mode on the CPU.
 
     Its last layer is scaled so that the logits are about one, as a trained network's are: what is
@@ -85,7 +85,7 @@ def fresh_model(name: str, plan: Plan, *, image_size: int) -> nn.Module:
     return model
 
 
-def exported(name: str, model: nn.Module, plan: Plan, *, image_size: int) -> deployment.Export:
+def exported(name: str, model: nn.Module, plan: CostPlan, *, image_size: int) -> deployment.Export:
     """Return a network's exported graph from the cache, or export it.
 
     A cached graph is used only if it still gives the network's own logits; so a change of the
@@ -129,7 +129,7 @@ def _export(model: nn.Module, path: Path, image_size: int, seconds: int) -> None
 
 
 def runner(
-    name: str, backend: str, images: Tensor, plan: Plan, *, threads: int, folder: Path
+    name: str, backend: str, images: Tensor, plan: CostPlan, *, threads: int, folder: Path
 ) -> Runner:
     """Return a network in one form.
 
@@ -165,7 +165,7 @@ def runner(
 # --- phases --------------------------------------------------------------------------------------
 
 
-def measure_sizes(store: Store, plan: Plan) -> None:
+def measure_sizes(store: Store, plan: CostPlan) -> None:
     """Count parameters and MACs."""
     for name in store.missing("sizes", plan.models, "model"):
         with torch.device("meta"):
@@ -182,7 +182,7 @@ def measure_sizes(store: Store, plan: Plan) -> None:
         )
 
 
-def measure_memory(store: Store, plan: Plan, *, threads: int, device: torch.device) -> None:
+def measure_memory(store: Store, plan: CostPlan, *, threads: int, device: torch.device) -> None:
     """Measure the peak memory of a forward pass and of a training step."""
     batches = {FORWARD: plan.latency_batch, TRAINING: plan.training_batch}
     for step, batch_size in batches.items():
@@ -204,7 +204,7 @@ def measure_memory(store: Store, plan: Plan, *, threads: int, device: torch.devi
             store.add("memory", model=name, step=step, batch_size=batch_size, **found)
 
 
-def measure_exports(store: Store, plan: Plan) -> None:
+def measure_exports(store: Store, plan: CostPlan) -> None:
     """Export every network and compare the graph's logits with the network's own."""
     for name in store.missing("exports", plan.models, "model"):
         print(f"exports: {name}", flush=True)
@@ -233,7 +233,7 @@ class _Form(nn.Module):
         return self.run(images.contiguous())
 
 
-def judged_runs(plan: Plan) -> list[Run]:
+def judged_runs(plan: CostPlan) -> list[Run]:
     """Return the stored runs of the plan whose weights are on this disk."""
     runs = list_runs()
     found = []
@@ -248,14 +248,14 @@ def judged_runs(plan: Plan) -> list[Run]:
     return found
 
 
-def measure_accuracy(store: Store, plan: Plan, *, threads: int) -> None:
+def measure_accuracy(store: Store, plan: CostPlan, *, threads: int) -> None:
     """Compare the decisions of 8-bit integers on test images with the eager network's."""
     done = {row["run"] for row in store.rows("accuracy")}
     for run in (run for run in judged_runs(plan) if run.path.name not in done):
         store.add("accuracy", **int8_accuracy(run, plan, threads=threads))
 
 
-def int8_accuracy(run: Run, plan: Plan, *, threads: int) -> dict[str, Any]:
+def int8_accuracy(run: Run, plan: CostPlan, *, threads: int) -> dict[str, Any]:
     """Quantise a stored run's network, calibrated on its validation images; score both forms.
 
     Returns:
@@ -303,7 +303,7 @@ def int8_accuracy(run: Run, plan: Plan, *, threads: int) -> dict[str, Any]:
 
 def time_group(
     store: Store,
-    plan: Plan,
+    plan: CostPlan,
     *,
     group: str,
     candidates: Iterable[tuple[str, str]],
@@ -345,7 +345,7 @@ def time_group(
     )
 
 
-def measure_times(store: Store, plan: Plan, *, threads: int, device: torch.device) -> None:
+def measure_times(store: Store, plan: CostPlan, *, threads: int, device: torch.device) -> None:
     """Time all groups of the plan."""
     forms = _FORMS[device.type]
     exportable = {row["model"] for row in store.rows("exports") if row["reason"] is None}
@@ -375,7 +375,7 @@ def measure_times(store: Store, plan: Plan, *, threads: int, device: torch.devic
 
 
 def run_study(
-    plan: Plan,
+    plan: CostPlan,
     *,
     phases: Sequence[str] = PHASES,
     anew: Sequence[str] = (),

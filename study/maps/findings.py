@@ -14,8 +14,8 @@ from helpers.metrics import intervals
 from helpers.metrics.scores import Estimate
 from helpers.runs.store import find_runs
 from study.compare import Corrected, correct
-from study.maps.scores import CHANCE, CROPS, Scores, load_scores
-from study.plans.maps import Focus, Plan, Study
+from study.maps.scores import CHANCE, CROPS, MapScores, load_scores
+from study.plans.maps import Focus, MapPlan, Study
 from study.verdicts import IN_PART, INCONCLUSIVE, SHOWN, SHOWN_REVERSED
 
 METHOD = "gradcam"
@@ -45,8 +45,8 @@ class Measured:
     """
 
     study: Study
-    networks: dict[str, Scores]
-    controls: Scores
+    networks: dict[str, MapScores]
+    controls: MapScores
 
     @property
     def layers(self) -> dict[str, str]:
@@ -140,7 +140,7 @@ def load_measured(study: Study) -> Measured:
         RunError: one is missing; the message says how to make it.
     """
 
-    def read(name: str) -> Scores:
+    def read(name: str) -> MapScores:
         return load_scores(study.folder / f"{study.name}_{name}.npz")
 
     networks = {network.id: read(network.id) for network in study.networks}
@@ -153,7 +153,7 @@ def is_measured(study: Study) -> bool:
     return all((study.folder / f"{study.name}_{name}.npz").exists() for name in names)
 
 
-def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
+def layer_findings(measured: Measured, plan: MapPlan) -> list[LayerFinding]:
     """Judge for each layer of the trained network whether its maps focus on the lesion."""
     against = {layer: _against(measured, plan, layer) for layer in measured.layers}
     cells = {(layer, name): d for layer, some in against.items() for name, d in some.items()}
@@ -173,7 +173,7 @@ def layer_findings(measured: Measured, plan: Plan) -> list[LayerFinding]:
     return findings
 
 
-def _against(measured: Measured, plan: Plan, layer: str) -> dict[str, Estimate]:
+def _against(measured: Measured, plan: MapPlan, layer: str) -> dict[str, Estimate]:
     of, groups = {"measure": plan.primary}, measured.controls.groups
     controls = {row: measured.control(row, **of) for row in (CHANCE, *plan.input_controls)}
     controls |= {network: measured.cell(network, layer, **of) for network in UNTAUGHT}
@@ -181,7 +181,7 @@ def _against(measured: Measured, plan: Plan, layer: str) -> dict[str, Estimate]:
     return {name: _difference(own, control, groups) for name, control in controls.items()}
 
 
-def progression(measured: Measured, plan: Plan) -> list[SignFinding]:
+def progression(measured: Measured, plan: MapPlan) -> list[SignFinding]:
     """Judge the progression from ContextGate to SpectralFlow: nearer the lesion, more focused."""
     gate, last = FIRST_LAYERS["gate"], FIRST_LAYERS["last"]
     nearer, wider = (
@@ -196,14 +196,14 @@ def progression(measured: Measured, plan: Plan) -> list[SignFinding]:
     return _signed({t: _difference(a, b, groups) for t, (a, b) in pairs.items()}, plan)
 
 
-def beside_plain(measured: Measured, plan: Plan) -> Estimate:
+def beside_plain(measured: Measured, plan: MapPlan) -> Estimate:
     """Return energy in the box: second SpectralFlow minus a plain ResNet-18's last map."""
     ours = measured.cell(TRAINED, FIRST_LAYERS["last"], measure=plan.primary)
     plain = measured.cell(PLAIN, measured.last_plain, measure=plan.primary)
     return _difference(ours, plain, measured.controls.groups)
 
 
-def focus_findings(plan: Plan) -> list[FocusFinding]:
+def focus_findings(plan: MapPlan) -> list[FocusFinding]:
     """Judge "distributed for normal, focused for abnormal" where the maps of runs are stored."""
     spread = {}
     for focus in plan.focus:
@@ -239,7 +239,7 @@ def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray,
     }
 
 
-def _signed(differences: dict[str, Estimate], plan: Plan) -> list[SignFinding]:
+def _signed(differences: dict[str, Estimate], plan: MapPlan) -> list[SignFinding]:
     corrected = correct(list(differences.values()), level=plan.level)
     verdicts = {1: SHOWN, -1: SHOWN_REVERSED, 0: INCONCLUSIVE}
     return [

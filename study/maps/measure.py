@@ -30,7 +30,7 @@ from helpers.terminal import escape_unshowable
 from helpers.training.inference import prepare
 from helpers.training.seeds import environment, git_state
 from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, save_scores
-from study.plans.maps import Network, Plan, Study, load_plan
+from study.plans.maps import MapPlan, Network, Study, load_plan
 
 # (row, method) -> maps (N, h, w).
 _Maps = dict[tuple[str, str], np.ndarray]
@@ -90,7 +90,7 @@ def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def _measured(view: boxes.View, maps: np.ndarray, plan: Plan, best: float) -> np.ndarray:
+def _measured(view: boxes.View, maps: np.ndarray, plan: MapPlan, best: float) -> np.ndarray:
     """Return measures (measures, N) of coarse maps of a view, NaN where it left an image out."""
     scores = np.full((len(plan.measures), len(view.images)), np.nan)
     if not view.inside.any():
@@ -112,7 +112,7 @@ def measure_network(
     val: Split,
     test: Split,
     image_size: int,
-    plan: Plan,
+    plan: MapPlan,
     form: InputForm = IMAGENET_RGB,
 ) -> dict[str, Any]:
     """Measure the maps of one network.
@@ -141,7 +141,7 @@ def measure_network(
 
 
 def measure_controls(
-    *, val: Split, test: Split, resolution: tuple[int, int], plan: Plan
+    *, val: Split, test: Split, resolution: tuple[int, int], plan: MapPlan
 ) -> dict[str, Any]:
     """Measure what knows no network, at the resolution of a network's map; see `measure_network`.
 
@@ -172,7 +172,7 @@ def _measure_all(
     *,
     val: Split,
     test: Split,
-    plan: Plan,
+    plan: MapPlan,
 ) -> dict[str, Any]:
     """Measure the maps that a function makes of images and labels, by row and method."""
     cells = [(row, method) for row in rows for method in methods]
@@ -241,7 +241,7 @@ def _group_numbers(split: Split) -> np.ndarray:
     return np.unique(split.groups, return_inverse=True)[1]
 
 
-def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
+def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
     """Measure what a study's folder does not hold yet.
 
     Args:
@@ -295,7 +295,7 @@ def run_study(study: Study, plan: Plan, *, anew: bool = False) -> list[Path]:
     return written
 
 
-def map_runs(plan: Plan) -> None:
+def map_runs(plan: MapPlan) -> None:
     """Make the maps of the stored runs whose focus the plan asks for, where they are missing."""
     for focus in plan.focus:
         splits = load_dataset(focus.runs["dataset"])

@@ -17,7 +17,7 @@ _AXES = ("views", "rows", "titles", "methods", "measures")
 
 
 @dataclass(frozen=True)
-class Scores:
+class MapScores:
     """Measured maps of one network, or of the controls of the input.
 
     Attributes:
@@ -64,7 +64,7 @@ def save_scores(
         measured: one entry a seed: `values`, `thresholds`, `empty`, `rows` and `titles`.
         methods: names along the axis of methods.
         measures: names along the axis of measures.
-        groups: see `Scores`.
+        groups: see `MapScores`.
         about: data, runs, code and machine, JSON-ready.
     """
     axes = {
@@ -82,7 +82,7 @@ def save_scores(
     save_arrays(path, arrays | {"groups": groups}, {"axes": axes, "about": about})
 
 
-def load_scores(path: Path) -> Scores:
+def load_scores(path: Path) -> MapScores:
     """Read what `save_scores` wrote.
 
     Raises:
@@ -97,7 +97,7 @@ def load_scores(path: Path) -> Scores:
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ValueError(f"an axis is {names!r:.80}, expected names")
         arrays.sizes |= {name: len(axes[name]) for name in _AXES if name != "titles"}
-        return Scores(
+        return MapScores(
             values=arrays.read(
                 "values", "f", ("seeds", "views", "rows", "methods", "measures", "images")
             ),

@@ -140,7 +140,7 @@ class Given(Form):
     image_size: int
 
 
-class Plan(Form):
+class AutoMLPlan(Form):
     """The content of `params/automl.yaml`."""
 
     datasets: Several[str] = Field(min_length=1)
@@ -152,7 +152,7 @@ class Plan(Form):
     not_run: Several[NotRun]
 
     @model_validator(mode="after")
-    def _plans_each_run_once(self) -> "Plan":
+    def _plans_each_run_once(self) -> "AutoMLPlan":
         check_unique(self.datasets, "datasets")
         check_unique([str(seed) for seed in self.seeds], "seeds")
         self.configs()
@@ -197,6 +197,6 @@ def automl_root(profile: str = "paper") -> Path:
     return results_root(profile) / "automl"
 
 
-def load_plan(path: Path | None = None) -> Plan:
+def load_plan(path: Path | None = None) -> AutoMLPlan:
     """Read `params/automl.yaml`; errors as of `read_plan`."""
-    return read_plan(Plan, path or params_file("automl.yaml"))
+    return read_plan(AutoMLPlan, path or params_file("automl.yaml"))

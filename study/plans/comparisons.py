@@ -114,7 +114,7 @@ class Rule(Form):
     level: Share
 
 
-class Plan(Form):
+class ComparisonPlan(Form):
     """Comparisons, and when they have a verdict.
 
     Attributes:
@@ -135,7 +135,7 @@ class Plan(Form):
         return content | {"families": families}
 
     @model_validator(mode="after")
-    def _has_each_once(self) -> "Plan":
+    def _has_each_once(self) -> "ComparisonPlan":
         check_unique([family.name for family in self.families], "families")
         return self
 
@@ -157,7 +157,7 @@ class Systems(TypedDict):
     none: Several[Table4Row]
 
 
-class PaperA(Plan):
+class PaperA(ComparisonPlan):
     """The content of `params/comparisons.yaml`: comparisons, and the systems of Table 4."""
 
     systems: Systems
@@ -179,7 +179,7 @@ def load_plan(path: Path | None = None) -> PaperA:
     return read_plan(PaperA, path or params_file("comparisons.yaml"))
 
 
-def planned_configs(seeds: Iterable[int], *, plan: Plan | None = None) -> set[RunConfig]:
+def planned_configs(seeds: Iterable[int], *, plan: ComparisonPlan | None = None) -> set[RunConfig]:
     """Return all runs that the comparisons need, for the given seeds."""
     plan = plan or load_plan()
     sides = {side for family in plan.families for pair in family.pairs for side in (pair.a, pair.b)}

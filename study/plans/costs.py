@@ -67,7 +67,7 @@ class Rounds(Form):
     budget: float
 
 
-class Plan(Form):
+class CostPlan(Form):
     """The content of `params/efficiency.yaml`; sizes in pixels, batches in images.
 
     Attributes:
@@ -118,7 +118,7 @@ class Plan(Form):
         return content | {"titles": titles, "others": others}
 
     @model_validator(mode="after")
-    def _speaks_of_known_models(self) -> "Plan":
+    def _speaks_of_known_models(self) -> "CostPlan":
         for model in (*self.main, self.reference):
             model_entry(model)
         for model in (*self.main, *self.claimed):
@@ -152,6 +152,6 @@ class Plan(Form):
         return (*self.main, *self.others)
 
 
-def load_plan(path: Path | None = None) -> Plan:
+def load_plan(path: Path | None = None) -> CostPlan:
     """Read the plan; errors as of `read_plan`."""
-    return read_plan(Plan, path or params_file("efficiency.yaml"))
+    return read_plan(CostPlan, path or params_file("efficiency.yaml"))

@@ -72,7 +72,7 @@ class Focus(Form):
         return _settings_apart(entry, "normal")
 
 
-class Plan(Form):
+class MapPlan(Form):
     """The content of `params/localisation.yaml`."""
 
     level: float
@@ -96,6 +96,6 @@ class Plan(Form):
         return known[name]
 
 
-def load_plan(path: Path | None = None) -> Plan:
+def load_plan(path: Path | None = None) -> MapPlan:
     """Read the rule; errors as of `read_plan`."""
-    return read_plan(Plan, path or params_file("localisation.yaml"))
+    return read_plan(MapPlan, path or params_file("localisation.yaml"))

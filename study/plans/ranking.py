@@ -74,13 +74,13 @@ class NotRebuilt(Form):
     reason: str
 
 
-class Claim(Form):
+class ComparativeClaim(Form):
     """What the paper says of the focus against others, in words.
 
     Attributes:
         text: its words.
         section: where.
-        others: models, all of `Plan.as_published`.
+        others: models, all of `RankingPlan.as_published`.
     """
 
     text: str
@@ -95,7 +95,7 @@ class Starts(TypedDict):
     imagenet: Several[str]
 
 
-class Plan(Form):
+class RankingPlan(Form):
     """The content of `params/ranking.yaml`.
 
     Attributes:
@@ -121,7 +121,7 @@ class Plan(Form):
     systems: dict[str, Comparator] = Field(alias="models")
     starts: Starts
     as_published: Several[str]
-    claims: Several[Claim]
+    claims: Several[ComparativeClaim]
     not_rebuilt: Several[NotRebuilt]
 
     @model_validator(mode="before")
@@ -131,7 +131,7 @@ class Plan(Form):
         return content | {"models": models}
 
     @model_validator(mode="after")
-    def _speaks_of_known_models(self) -> "Plan":
+    def _speaks_of_known_models(self) -> "RankingPlan":
         for model in self.systems:
             check_known(model, list_models(), "model")
         members = {f"starts, {start}": models for start, models in self.starts.items()}
@@ -166,9 +166,9 @@ class Plan(Form):
         check_known(start, self.starts, "start")
 
 
-def load_plan(path: Path | None = None) -> Plan:
+def load_plan(path: Path | None = None) -> RankingPlan:
     """Read the plan; errors as of `read_plan`."""
-    return read_plan(Plan, path or params_file("ranking.yaml"))
+    return read_plan(RankingPlan, path or params_file("ranking.yaml"))
 
 
 # --- published accuracies ------------------------------------------------------------------------

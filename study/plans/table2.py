@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
 from helpers.config import without_size
-from study.plans.comparisons import Plan, planned_configs
+from study.plans.comparisons import ComparisonPlan, planned_configs
 from study.plans.form import Form, Protocol, Several, check_known, params_file, read_plan
 from study.published import Published, lookup
 
@@ -37,7 +37,7 @@ class Table2(Form):
         network: the accuracy that the paper prints for the network on this data set.
     """
 
-    plan: Plan
+    plan: ComparisonPlan
     cells: Several[Cell]
     network: Printed
 
@@ -51,7 +51,7 @@ class Table2(Form):
             cell | {"published": cell["published"] | column, "runs": own | cell["runs"]}
             for cell in content["cells"]
         ]
-        plan = {key: content[key] for key in Plan.model_fields}
+        plan = {key: content[key] for key in ComparisonPlan.model_fields}
         others = {key: content[key] for key in content if key not in plan}
         network = content["network"] | column
         return others | {"plan": plan, "cells": cells, "network": network}

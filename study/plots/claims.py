@@ -15,7 +15,7 @@ from study.claims.judge import Judged
 from study.claims.ledger import KINDS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
-from study.plots.forest import Line, Mark, legend_below, plot_forest
+from study.plots.forest import ForestLine, Mark, legend_below, plot_forest
 from study.published import Published
 from study.sizes import matches
 from study.tables.claims import short, there
@@ -92,7 +92,7 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
             for share, shift, looks in sides
             if share
         ]
-        lines.append(Line(row.label, marks, note=short(row.state)))
+        lines.append(ForestLine(row.label, marks, note=short(row.state)))
     plot_forest(lines, axes=axes, xlabel="%")
     legend_below(axes, at=0.5, drop=0.15, ncols=2)
     return axes

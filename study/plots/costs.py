@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from helpers.plots.style import COLOURS, GREY, SMALL
 from study.costs.findings import COSTS, Point, pareto_front
 from study.costs.store import Store
-from study.plans.costs import Candidate, Plan
+from study.plans.costs import Candidate, CostPlan
 from study.tables.costs import FORMS
 from study.verdicts import NOT_RUN
 
@@ -89,7 +89,7 @@ def spread_names(figure: Figure) -> None:
         )
 
 
-def plot_forms(store: Store, plan: Plan, *, batch_size: int, axes: Axes) -> Axes:
+def plot_forms(store: Store, plan: CostPlan, *, batch_size: int, axes: Axes) -> Axes:
     """Draw the time of an image of the main networks in every form, with quartiles.
 
     Args:

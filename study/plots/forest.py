@@ -54,7 +54,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Line:
+class ForestLine:
     """A line of a forest plot.
 
     Attributes:
@@ -70,7 +70,9 @@ class Line:
     colour: str = GREY
 
 
-def plot_forest(lines: Sequence[Line], *, axes: Axes, xlabel: str, zero: bool = False) -> Axes:
+def plot_forest(
+    lines: Sequence[ForestLine], *, axes: Axes, xlabel: str, zero: bool = False
+) -> Axes:
     """Draw numbers with their intervals, one line under the other.
 
     Args:
@@ -161,7 +163,7 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
         axes: to draw into; about .35 inch of height a comparison.
     """
     lines = [
-        Line(
+        ForestLine(
             c.title,
             difference_marks(c.auc, c.verdict),
             note=c.verdict,
@@ -223,7 +225,7 @@ def beside_printed(
     scale: float = 1,
     seeds: bool = True,
     ours: str = "ours, mean",
-) -> Line:
+) -> ForestLine:
     """Return the line of a protocol: its mean in "accuracy" or "auc", each seed, what is printed.
 
     Args:
@@ -242,7 +244,7 @@ def beside_printed(
         marks.append(mean_mark(getattr(group, measure), each, scale=scale, label=ours))
     if printed is not None:
         marks.append(Mark(scale * printed, label=label, colour=COLOURS[1], marker="D"))
-    return Line(title, marks, note="" if group else NOT_RUN)
+    return ForestLine(title, marks, note="" if group else NOT_RUN)
 
 
 def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axes) -> Axes:
@@ -267,7 +269,7 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
             else:
                 missing.append(label)
         note = f"{', '.join(missing)} {NOT_RUN}" if len(missing) == 1 else NOT_RUN
-        lines.append(Line(name, marks, note=note if missing else ""))
+        lines.append(ForestLine(name, marks, note=note if missing else ""))
     plot_forest(lines, axes=axes, xlabel="test AUC (95 % interval: images and seeds)")
     axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":")
     legend_below(axes, ncols=2)

@@ -19,8 +19,8 @@ from helpers.metrics.scores import Estimate
 from helpers.plots.style import COLOURS, GREY, plain
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
-from study.plans.maps import Plan
-from study.plots.forest import Line, Mark, plot_forest
+from study.plans.maps import MapPlan
+from study.plots.forest import ForestLine, Mark, plot_forest
 
 _BOX = {"fill": False, "edgecolor": "white", "linewidth": 1.0}
 _NETWORK_COLOURS = {
@@ -134,7 +134,7 @@ def plot_views(views: Sequence[View], place: int) -> Figure:
     return figure
 
 
-def plot_layers(measured: Measured, plan: Plan, *, view: str, measure: str, axes: Axes) -> Axes:
+def plot_layers(measured: Measured, plan: MapPlan, *, view: str, measure: str, axes: Axes) -> Axes:
     """Draw a measure of each layer: trained and untaught networks, and the input's controls.
 
     Args:
@@ -161,17 +161,18 @@ def plot_layers(measured: Measured, plan: Plan, *, view: str, measure: str, axes
             )
             for place, network in enumerate((TRAINED, *UNTAUGHT))
         ]
-        lines.append(Line(title, marks))
+        lines.append(ForestLine(title, marks))
     plain = measured.mean(PLAIN, measured.last_plain, view=view, measure=measure)
     lines.append(
-        Line("ResNet-18, last map", [mark(plain, "black", "D", "trained, plain ResNet-18")])
+        ForestLine("ResNet-18, last map", [mark(plain, "black", "D", "trained, plain ResNet-18")])
     )
     controls = {
         row: measured.control_mean(row, view=view, measure=measure)
         for row in (CHANCE, *plan.input_controls)
     }
     lines += [
-        Line(CONTROL_TITLES[row], [mark(mean, GREY, "^", None)]) for row, mean in controls.items()
+        ForestLine(CONTROL_TITLES[row], [mark(mean, GREY, "^", None)])
+        for row, mean in controls.items()
     ]
     plot_forest(lines, axes=axes, xlabel="")
     axes.axvline(controls[CHANCE].value, color=GREY, linewidth=0.8, linestyle=":")
@@ -189,6 +190,6 @@ def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
             looks = {"colour": colour, "shift": 0.2 * (place - 0.5)}
             looks["label"] = label if i == 0 else None
             marks.append(Mark(mean.value, mean.low, mean.high, **looks))
-        lines.append(Line(finding.title, marks))
+        lines.append(ForestLine(finding.title, marks))
     plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.5)
     return axes

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 
 from helpers.plots.style import COLOURS, GREY
 from study.compare import Compared
-from study.plans.ranking import Plan, PublishedAccuracy
-from study.plots.forest import Line, Mark, difference_marks, mean_mark, plot_forest
+from study.plans.ranking import PublishedAccuracy, RankingPlan
+from study.plots.forest import ForestLine, Mark, difference_marks, mean_mark, plot_forest
 from study.ranking import Place, Ranking, primary
 from study.tables.scores import constant_text
 from study.verdicts import NOT_RUN
@@ -27,7 +27,7 @@ _PAIR_COLOURS = (COLOURS[1], "#FFFFFF", COLOURS[0], "#DDDDDD")
 WORSE, LEVEL_WITH, BETTER, NOT_TESTED = range(4)
 
 
-def plot_ranking(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
+def plot_ranking(ranking: Ranking, *, plan: RankingPlan, axes: Axes) -> Axes:
     """Draw a ranking: mean accuracy with its 95 % interval, every seed, the published value.
 
     The focus and its variants are in colour. At the end of a line stand the possible ranks and the
@@ -49,7 +49,9 @@ def plot_ranking(ranking: Ranking, *, plan: Plan, axes: Axes) -> Axes:
     return axes
 
 
-def _ranked_line(place: Place, published: PublishedAccuracy | None, start: str, plan: Plan) -> Line:
+def _ranked_line(
+    place: Place, published: PublishedAccuracy | None, start: str, plan: RankingPlan
+) -> ForestLine:
     marks, note = [], NOT_RUN
     if place.group:
         colour = COLOURS[0] if place.system.model.startswith(plan.focus) else "black"
@@ -67,7 +69,7 @@ def _ranked_line(place: Place, published: PublishedAccuracy | None, start: str, 
         label = "published" if full else "published, unverified or of another start"
         looks = {"colour": COLOURS[1], "marker": "D", "hollow": not full, "label": label}
         marks.append(Mark(100 * published.published.fraction, **looks))
-    return Line(place.system.title, marks, note=note)
+    return ForestLine(place.system.title, marks, note=note)
 
 
 def plot_against(
@@ -92,7 +94,7 @@ def plot_against(
         if printed and c.name in printed:
             looks = {"colour": COLOURS[4], "marker": "D", "label": "published"}
             marks.append(Mark(100 * printed[c.name], **looks))
-        lines.append(Line(c.title, marks, note=c.verdict))
+        lines.append(ForestLine(c.title, marks, note=c.verdict))
     xlabel = f"accuracy of {focus} less the other's, points"
     return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 

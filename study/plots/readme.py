@@ -22,7 +22,7 @@ from helpers.runs.store import list_runs
 from helpers.terminal import escape_unshowable
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
-from study.plots.forest import Line, beside_printed, plot_forest, share_legend
+from study.plots.forest import ForestLine, beside_printed, plot_forest, share_legend
 from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
 
@@ -52,7 +52,7 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, lines: Sequence[Line], *, title: str, xlabel: str) -> None:
+def _draw(axes: Axes, lines: Sequence[ForestLine], *, title: str, xlabel: str) -> None:
     plot_forest(lines, axes=axes, xlabel=xlabel).set_title(title)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)

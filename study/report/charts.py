@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.files import DamagedFile, reading
 from study.maps.findings import CONTROL_TITLES, FIRST_LAYERS
 from study.markup import to_html
-from study.plans.comparisons import Plan, load_plan
+from study.plans.comparisons import ComparisonPlan, load_plan
 from study.plans.table2 import load_table2
 from study.report.forest import Track, forest
 from study.table import COMMAND, Column, Table, column, deviation, interval, number, percent, seeds
@@ -153,7 +153,9 @@ def _table2(tables: Path) -> Iterator[Chart]:
     yield from _families(frame, plan, opened=("blocks", "plain"))
 
 
-def _families(frame: pd.DataFrame, plan: Plan, *, opened: Sequence[str] = ()) -> Iterator[Chart]:
+def _families(
+    frame: pd.DataFrame, plan: ComparisonPlan, *, opened: Sequence[str] = ()
+) -> Iterator[Chart]:
     """Yield the differences of each family of comparisons, with less without."""
     columns = [
         column("what A has and B lacks", "title"),

@@ -88,7 +88,7 @@ class TablesError(ValueError):
 
 
 @dataclass(frozen=True)
-class Row:
+class AccuracyLine:
     """A line of a ranking: a published value, our runs, or both.
 
     Attributes:
@@ -120,7 +120,7 @@ def build_rows(
     datasets: Sequence[str],
     rules: Rules,
     among: Sequence[Group] | None = None,
-) -> list[Row]:
+) -> list[AccuracyLine]:
     """Pair our groups with published values; add a "not run" row for each judged one without any.
 
     Args:
@@ -143,7 +143,7 @@ def build_rows(
     order = {name: i for i, name in enumerate(datasets)}
     starts = list(STARTS)
 
-    def rank(row: Row) -> tuple:
+    def rank(row: AccuracyLine) -> tuple:
         mean = -row.group.accuracy.value if row.group else math.inf
         place = (order[row.dataset], starts.index(row.start))
         return (*place, mean, row.model, row.protocol)
@@ -151,8 +151,10 @@ def build_rows(
     return sorted(rows, key=rank)
 
 
-def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) -> Row:
-    row = Row(group.dataset, group.config["pretrained"], group.config["model"], protocol, group)
+def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) -> AccuracyLine:
+    row = AccuracyLine(
+        group.dataset, group.config["pretrained"], group.config["model"], protocol, group
+    )
     fitting = [
         c for c in rules.comparisons if stands_beside(c, group) and printed_at(c, group.dataset)
     ]
@@ -175,9 +177,9 @@ def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) 
     )
 
 
-def _missing(level: Level, rules: Rules) -> Row:
+def _missing(level: Level, rules: Rules) -> AccuracyLine:
     runs = next(c.runs for c in rules.comparisons if c.judged and c.published == level.key[:3])
-    return Row(
+    return AccuracyLine(
         dataset=level.key[3].split("/")[0],
         start=runs["pretrained"],
         model=runs["model"],
@@ -269,7 +271,7 @@ CAG = (
 
 
 def accuracy_table(
-    rows: Sequence[Row], columns: Sequence[Column], *, metrics: Sequence[str] = ("auc",)
+    rows: Sequence[AccuracyLine], columns: Sequence[Column], *, metrics: Sequence[str] = ("auc",)
 ) -> Table:
     """Return rows as a table, shares from 0 to 1.
 
@@ -282,7 +284,7 @@ def accuracy_table(
     return Table.of(cells, columns, empty="Not run.")
 
 
-def _cells(row: Row, metrics: Sequence[str]) -> dict[str, Any]:
+def _cells(row: AccuracyLine, metrics: Sequence[str]) -> dict[str, Any]:
     free = aggregate_seeds((row.group and free_accuracy(row.group)) or [None])
     printed = row.published
     rebuilt = row.group and row.group.rebuilt

@@ -7,13 +7,13 @@ from helpers.runs.groups import Group
 from study.claims.judge import CANNOT, Judged
 from study.plans.verdicts import Rules
 from study.table import COMMAND, Table, as_percent, column, ends, estimate, joined
-from study.tables.accuracy import MEDMNIST, Row, build_rows
+from study.tables.accuracy import MEDMNIST, AccuracyLine, build_rows
 from study.tables.claims import is_measured, there
 from study.tables.scores import PERCENT, SEEDS
 from study.verdicts import NOT_RUN
 
 
-def answer_rows(groups: Sequence[Group], rules: Rules) -> list[Row]:
+def answer_rows(groups: Sequence[Group], rules: Rules) -> list[AccuracyLine]:
     """Return one row for each accuracy that paper B prints of its network: that which is judged."""
     own = {c.published.row for c in rules.comparisons if c.paper == "B"}
     built = build_rows(groups, datasets=list(MEDMNIST), rules=rules)

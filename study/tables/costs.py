@@ -18,7 +18,7 @@ from study.costs.findings import (
 from study.costs.memory import FORWARD, TRAINING
 from study.costs.store import Store, device_title, disturbance_text, load_stores, origin
 from study.costs.timing import Times
-from study.plans.costs import COMPILED, EAGER, INT8, ONNX, Candidate, Plan, load_plan
+from study.plans.costs import COMPILED, EAGER, INT8, ONNX, Candidate, CostPlan, load_plan
 from study.plans.ranking import START_WORDS, STARTS
 from study.table import (
     COMMAND,
@@ -90,7 +90,7 @@ def _ratio_column(title: str, name: str, *, missing: str = NOT_MEASURED) -> Colu
     return estimate(title, name, f"{name}_rounds", spec=".2f", missing=missing)
 
 
-def _throughput_column(plan: Plan, *, missing: str = NOT_MEASURED) -> Column:
+def _throughput_column(plan: CostPlan, *, missing: str = NOT_MEASURED) -> Column:
     title = f"images per second, {plan.throughput_batch} at a time"
     return estimate(title, "throughput", "throughput_rounds", spec=".3g", missing=missing)
 
@@ -123,7 +123,7 @@ def _accuracy_columns() -> Iterator[Column]:
 # --- tables --------------------------------------------------------------------------------------
 
 
-def target_table(store: Store, plan: Plan) -> Table:
+def target_table(store: Store, plan: CostPlan) -> Table:
     """Return the targets with ratios and verdicts."""
     rows = [
         {
@@ -144,7 +144,7 @@ def target_table(store: Store, plan: Plan) -> Table:
     return Table.of(rows, columns, "Targets")
 
 
-def size_table(store: Store, plan: Plan) -> Table:
+def size_table(store: Store, plan: CostPlan) -> Table:
     """Return paper B's Table 4 and Fig. 14 beside our counts."""
     rows = []
     for size in published_sizes(store, plan):
@@ -179,7 +179,7 @@ def size_table(store: Store, plan: Plan) -> Table:
     return Table.of(rows, columns, "Published sizes beside counted ones")
 
 
-def _model_row(store: Store, plan: Plan, groups: Sequence[Group], model: str) -> dict[str, Any]:
+def _model_row(store: Store, plan: CostPlan, groups: Sequence[Group], model: str) -> dict[str, Any]:
     """Return all that is known of a network: counts, memory, times, ratios and accuracies."""
     eager, reference = Candidate(model, EAGER), Candidate(plan.reference, EAGER)
     row: dict[str, Any] = {"network": plan.titles[model], "model": model}
@@ -212,7 +212,7 @@ def _accuracy(name: str, group: Group | None) -> dict[str, Any]:
     return {name: seeds["mean"], f"{name}_sd": seeds["sd"], f"{name}_note": ", ".join(marks)}
 
 
-def model_table(store: Store, plan: Plan, groups: Sequence[Group]) -> Table:
+def model_table(store: Store, plan: CostPlan, groups: Sequence[Group]) -> Table:
     """Return all networks: size, memory, times, and accuracy from scratch and pretrained."""
     columns = [
         *(column("network"), _PARAMS, _MACS),
@@ -228,7 +228,7 @@ def model_table(store: Store, plan: Plan, groups: Sequence[Group]) -> Table:
     return Table.of(rows, columns, "All networks")
 
 
-def main_table(networks: Table, plan: Plan) -> Table:
+def main_table(networks: Table, plan: CostPlan) -> Table:
     """Return the main networks of a `model_table` in short: size, latencies, accuracy."""
     latencies = (_ms(f"{title}, ms", form) for form, title in FORMS.items())
     columns = [column("network"), _PARAMS, _MACS, *latencies, *_accuracy_columns()]
@@ -236,7 +236,7 @@ def main_table(networks: Table, plan: Plan) -> Table:
     return replace(main, columns=columns, caption="The main networks")
 
 
-def form_table(store: Store, plan: Plan) -> Table:
+def form_table(store: Store, plan: CostPlan) -> Table:
     """Return the main networks in all forms: latency at both sizes, throughput."""
     rows = []
     for model in plan.main:
@@ -261,7 +261,7 @@ def form_table(store: Store, plan: Plan) -> Table:
     return Table.of(rows, columns, "Forms")
 
 
-def export_table(store: Store, plan: Plan) -> Table:
+def export_table(store: Store, plan: CostPlan) -> Table:
     """Return which networks export to ONNX, how exactly, and why the others do not."""
     rows = []
     for model in plan.models:
@@ -281,7 +281,7 @@ def export_table(store: Store, plan: Plan) -> Table:
     return Table.of(rows, columns, "Export to ONNX")
 
 
-def int8_table(store: Store, plan: Plan) -> Table:
+def int8_table(store: Store, plan: CostPlan) -> Table:
     """Return the accuracy of the exported networks with 8-bit integers."""
     rows = [
         {
@@ -310,7 +310,7 @@ def int8_table(store: Store, plan: Plan) -> Table:
 
 
 def _sections(
-    stores: Sequence[Store], plan: Plan, groups: Sequence[Group]
+    stores: Sequence[Store], plan: CostPlan, groups: Sequence[Group]
 ) -> Iterator[str | Table]:
     """Yield a part for each device."""
     for store in stores:

@@ -25,8 +25,8 @@ from study.maps.findings import (
     load_measured,
     progression,
 )
-from study.maps.scores import CHANCE, CROPS, WHOLE, Scores
-from study.plans.maps import Plan, Study
+from study.maps.scores import CHANCE, CROPS, WHOLE, MapScores
+from study.plans.maps import MapPlan, Study
 from study.table import COMMAND, Table, column, ends, estimate, folded, joined, p_value
 
 MEASURES = {
@@ -61,7 +61,7 @@ SHARE, SIGNED = {"spec": ".3f"}, {"spec": "+.3f"}
 # --- tables --------------------------------------------------------------------------------------
 
 
-def mean_table(measured: Measured, plan: Plan, *, view: str) -> Table:
+def mean_table(measured: Measured, plan: MapPlan, *, view: str) -> Table:
     """Return all measures of Grad-CAM of each layer, and of the controls."""
     last = FIRST_LAYERS["last"]
     networks = {f"MedSpectralNet: {title}": (TRAINED, k) for k, title in measured.layers.items()}
@@ -80,14 +80,14 @@ def mean_table(measured: Measured, plan: Plan, *, view: str) -> Table:
     return Table.of(rows, [column("map"), *columns], VIEW_TITLES[view])
 
 
-def _means(plan: Plan, means: Iterable[Estimate]) -> dict[str, Any]:
+def _means(plan: MapPlan, means: Iterable[Estimate]) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for name, found in zip(plan.measures, means, strict=True):
         cells |= ends(name, found)
     return cells
 
 
-def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Plan) -> Table:
+def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: MapPlan) -> Table:
     """Return each layer's energy in the box beside chance, what it does not beat, the verdict."""
     chance = measured.control_mean(CHANCE, view=CROPS, measure=plan.primary)
     rows = []
@@ -125,7 +125,7 @@ def against_table(findings: Sequence[LayerFinding]) -> Table:
     return Table.of(rows, [column("layer minus", "control"), *columns], "Layers minus controls")
 
 
-def method_table(measured: Measured, plan: Plan) -> Table:
+def method_table(measured: Measured, plan: MapPlan) -> Table:
     """Return energy in the box and pointing game of every method and layer, on the crops."""
     names, rows = ("energy", "pointing", "iou_best"), []
     for method in plan.methods:
@@ -192,7 +192,7 @@ def _origin(measured: Measured) -> str:
     )
 
 
-def localisation_page(measured: Measured, plan: Plan, *, focus: Sequence[FocusFinding]) -> str:
+def localisation_page(measured: Measured, plan: MapPlan, *, focus: Sequence[FocusFinding]) -> str:
     """Return the page of one study."""
     findings = layer_findings(measured, plan)
     synthetic = measured.networks[TRAINED].about["data"]["phantom"]
@@ -218,11 +218,11 @@ def localisation_page(measured: Measured, plan: Plan, *, focus: Sequence[FocusFi
     return joined(*parts) + "\n"
 
 
-def localisation_table(measured: Measured, plan: Plan) -> Table:
+def localisation_table(measured: Measured, plan: MapPlan) -> Table:
     """Return all means: one line a network, view, layer, method and measure."""
     rows: list[dict[str, Any]] = []
 
-    def add(network: str, scores: Scores, methods: Sequence[str], mean: Callable) -> None:
+    def add(network: str, scores: MapScores, methods: Sequence[str], mean: Callable) -> None:
         views, layers = scores.axes["views"], scores.axes["rows"]
         for view, row, method, measure in product(views, layers, methods, plan.measures):
             found = mean(row, view=view, measure=measure, **({"method": method} if method else {}))
@@ -241,7 +241,7 @@ def localisation_table(measured: Measured, plan: Plan) -> Table:
     return Table.of(rows, [])
 
 
-def localisation_files(study: Study, plan: Plan) -> dict[str, str]:
+def localisation_files(study: Study, plan: MapPlan) -> dict[str, str]:
     """Return a study's generated files: name -> content; none while it is not measured."""
     if not is_measured(study):
         return {}
@@ -253,7 +253,7 @@ def localisation_files(study: Study, plan: Plan) -> dict[str, str]:
     }
 
 
-def localisation_block(plan: Plan) -> str:
+def localisation_block(plan: MapPlan) -> str:
     """Return the block of `results/README.md`: the verdicts on real images."""
     study = next(s for s in plan.studies if s.profile == "paper")
     if not is_measured(study):

@@ -7,7 +7,7 @@ from helpers.runs.groups import Group
 from study.automl.rows import AutoMLRow
 from study.compare import Compared
 from study.orders import order_agreement
-from study.plans.ranking import START_WORDS, STARTS, Plan, published_accuracies
+from study.plans.ranking import START_WORDS, STARTS, RankingPlan, published_accuracies
 from study.plans.verdicts import Rules
 from study.ranking import JudgedClaim, Ranking, Table3, primary, rank_everything
 from study.table import (
@@ -427,7 +427,7 @@ _OF_PAIRS = (
 
 
 def ranking_pages(
-    groups: Sequence[Group], *, plan: Plan, rules: Rules, automl: Sequence[AutoMLRow] = ()
+    groups: Sequence[Group], *, plan: RankingPlan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> Pages:
     """Return all rankings; the block has their heads, where the focus stands, the claims.
 

@@ -23,7 +23,7 @@ from study.automl.rows import automl_rows
 from study.automl.search import (
     AutoMLError,
     Features,
-    Found,
+    SearchResult,
     list_automl_runs,
     main,
     pixel_features,
@@ -60,7 +60,7 @@ def found(monkeypatch):
     def fake(config, train, val, *, num_classes):
         calls.append(config)
         history = [{"trial": 1, "estimator": "rf", "val_log_loss": 0.5, "cpu_seconds": 0.1}]
-        return Found(predict, "rf", {"trees": 4}, 0.5, {"rf": 3}, history, 1.0, 0.9)
+        return SearchResult(predict, "rf", {"trees": 4}, 0.5, {"rf": 3}, history, 1.0, 0.9)
 
     monkeypatch.setattr(automl, "search", fake)
     few_resamples(monkeypatch)

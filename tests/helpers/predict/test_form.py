@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.predict import form
-from helpers.predict.form import Choice, Form
+from helpers.predict.form import Choice, PredictionForm
 from helpers.runs.store import RunError, list_shipped
 from tests.fabricated import fabricate_run
 
@@ -16,7 +16,7 @@ def run(results_tree, monkeypatch):
 
 
 def test_without_a_front_end_it_prints_and_changes_nothing(run, capsys):
-    made = Form(run, images=None, threshold=0.7)
+    made = PredictionForm(run, images=None, threshold=0.7)
     made.show()
     assert made.choice == Choice(run, None, 0.7)
     said = capsys.readouterr().out
@@ -26,13 +26,13 @@ def test_without_a_front_end_it_prints_and_changes_nothing(run, capsys):
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
 def test_a_threshold_is_a_confidence(run, threshold):
     with pytest.raises(ValueError, match="from 0 to 1"):
-        Form(run, images=None, threshold=threshold)
+        PredictionForm(run, images=None, threshold=threshold)
 
 
 def test_what_is_chosen_goes_before_the_parameters(run, monkeypatch):
     pytest.importorskip("ipywidgets", reason="make setup brings ipywidgets")
     other = fabricate_run("pneumoniamnist", "resnet18")
-    made = Form(run, images="~/before", threshold=0.5)
+    made = PredictionForm(run, images="~/before", threshold=0.5)
     name, images, threshold = made.build().children
     assert (images.value, threshold.value) == ("~/before", 0.5)
     assert set(list_shipped()) <= set(name.options)
@@ -46,5 +46,5 @@ def test_what_is_chosen_goes_before_the_parameters(run, monkeypatch):
 def test_a_front_end_sees_the_fields(run, monkeypatch, capsys):
     pytest.importorskip("ipywidgets", reason="make setup brings ipywidgets")
     monkeypatch.setenv("JPY_SESSION_NAME", "11_predict.ipynb")
-    Form(run, images=None, threshold=0.5).show()
+    PredictionForm(run, images=None, threshold=0.5).show()
     assert "VBox" in capsys.readouterr().out
