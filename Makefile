@@ -56,7 +56,7 @@ test: export HF_HUB_OFFLINE := 1
 test: setup  ## unit tests, then every notebook against its committed output
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
-	@$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+	@$(BIN)/python -m pytest -p no:nbval --numprocesses $(CORES) --dist loadfile
 	@$(BIN)/python -m tests.check_notebooks
 
 lab: setup  ## JupyterLab on the notebooks
