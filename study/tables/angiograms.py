@@ -73,9 +73,8 @@ def ablation_files(results: Results) -> dict[str, str]:
         "Is each part of paper A's framework needed, and does it matter how its loss is read? The "
         f"paper has no ablation. {RULE}"
     )
-    return family_files(
-        results, "cag_ablation", "Paper A: each part taken away", intro, "ablation", "readings"
-    )
+    families = ("ablation", "full_set", "readings")
+    return family_files(results, "cag_ablation", "Paper A: each part taken away", intro, *families)
 
 
 # --- Table 1 -------------------------------------------------------------------------------------

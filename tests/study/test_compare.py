@@ -92,11 +92,15 @@ def test_the_shipped_comparisons_are_of_known_models_on_one_data_set():
     plan = load_plan()
     planned = planned_configs([0], plan=plan)
     assert {config.model for config in planned} <= set(list_models())
-    assert {config.dataset for config in planned} == {plan.dataset}
+    full = planned_configs(
+        [0], plan=plan.model_copy(update={"families": (plan.family("full_set"),)})
+    )
+    assert {config.dataset for config in full} == {"cag:arcade_patches"}
+    assert {config.dataset for config in planned - full} == {plan.dataset}
     assert {config.profile for config in planned} == {"paper"}
     names = [family.name for family in plan.families]
     assert names == [
-        *("ablation", "readings", "table4", "table4_scratch", "robustness"),
+        *("ablation", "full_set", "readings", "table4", "table4_scratch", "robustness"),
         *("stopping", "stopping_momentum", "momentum"),
     ]
 
@@ -110,7 +114,7 @@ def test_planned_runs_are_each_protocol_once_a_seed():
 
 def test_the_matrix_asks_for_every_run_that_a_comparison_needs():
     planned = planned_configs(range(load_plan().rule.min_seeds))
-    assert planned <= set(load_matrix("paper"))
+    assert planned <= {*load_matrix("paper"), *load_matrix("evidence")}
 
 
 def test_families_compare_what_they_say():
