@@ -191,5 +191,5 @@ def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
             looks["label"] = label if i == 0 else None
             marks.append(Mark(mean.value, mean.low, mean.high, **looks))
         lines.append(ForestLine(finding.title, marks))
-    plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.5)
+    plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.6)
     return axes
