@@ -517,25 +517,23 @@ def spiking_net():
 
 
 @pytest.mark.parametrize("augmentation", ["none", "normal"])
-@pytest.mark.parametrize("stopped_after", [1, 2])
-def test_a_staged_run_resumes_bit_for_bit(
-    toy_splits, tmp_path, monkeypatch, augmentation, stopped_after
-):
+def test_a_staged_run_resumes_bit_for_bit(toy_splits, tmp_path, monkeypatch, augmentation):
     config = staged(augmentation=augmentation)
     whole = spiking_net()
     train(whole, toy_splits, config)
-    file = tmp_path / "c.pt"
     finished = loop._finished
-    monkeypatch.setattr(
-        loop,
-        "_finished",
-        lambda state, c: len(state.history) >= stopped_after or finished(state, c),
-    )
-    train(spiking_net(), toy_splits, config, checkpoint=file, checkpoint_seconds=0)
-    monkeypatch.setattr(loop, "_finished", finished)
-    resumed = spiking_net()
-    train(resumed, toy_splits, config, checkpoint=file, checkpoint_seconds=0)
-    assert same(weights(whole), weights(resumed))
+    for stopped_after in (1, 2):
+        file = tmp_path / f"{stopped_after}.pt"
+        monkeypatch.setattr(
+            loop,
+            "_finished",
+            lambda state, c, n=stopped_after: len(state.history) >= n or finished(state, c),
+        )
+        train(spiking_net(), toy_splits, config, checkpoint=file, checkpoint_seconds=0)
+        monkeypatch.setattr(loop, "_finished", finished)
+        resumed = spiking_net()
+        train(resumed, toy_splits, config, checkpoint=file, checkpoint_seconds=0)
+        assert same(weights(whole), weights(resumed)), stopped_after
 
 
 def test_kept_features_train_as_computed_ones(toy_splits, monkeypatch):
