@@ -16,14 +16,6 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def no_waiting_for_the_disk():
-    """No power is cut here: thousands of small files need not each reach the disk."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
-        yield
-
-
 # Before any test module is read: some ask at import what data there is.
 os.environ["REPRO_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
 
