@@ -232,10 +232,10 @@ def test_labels_of_an_image_folder(tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()
     rows = ["file,label,class,split,group,box,frame"]
-    for k in range(6):
-        pixels = np.full((16, 16), 40 * k, np.uint8)
+    for k in range(12):
+        pixels = np.full((16, 16), 20 * k, np.uint8)
         Image.fromarray(pixels).save(folder / f"{k}.png")
-        where = ("train", "val", "test")[k // 2]
+        where = ("train", "val", "test")[k // 4]
         rows.append(f"{k}.png,{k % 2},{'ab'[k % 2]},{where},g{k},1 2 {k + 1} 4,0")
     file = folder / "labels.csv"
     file.write_text("\n".join(rows) + "\n")

@@ -258,7 +258,16 @@ def _mean(scores: np.ndarray, groups: np.ndarray | None = None) -> Estimate:
 
 
 def _difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Return A's mean less B's, on the same images; a control meets each seed of the other side."""
+    """Return A's mean less B's, on the same images; a control meets each seed of the other side.
+
+    Raises:
+        ValueError: other images, or networks of other seeds.
+    """
+    if a.shape[-1] != b.shape[-1] or (a.ndim == b.ndim and a.shape != b.shape):
+        raise ValueError(
+            f"scores of {a.shape} and {b.shape}; a comparison is paired: over the same images, and "
+            "over the same seeds unless one side is a control, (images,)."
+        )
     return intervals.mean(intervals.image_scores(_units(a - b, groups), bounded=False))
 
 
@@ -267,11 +276,19 @@ def _units(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
     Args:
         scores: float (seeds, images), or (images,) of a control, which is one draw; NaN for an
-            image that was left out.
+            image that was left out, in every seed.
         groups: (images,), those of one patient or cluster count as one; None: each by itself.
+
+    Raises:
+        ValueError: an image left out in some seeds only, or not one group an image.
     """
     scores = np.atleast_2d(scores)
-    scored = ~np.isnan(scores).any(axis=0)
+    left_out = np.isnan(scores)
+    if (left_out != left_out[0]).any():
+        raise ValueError("an image is left out (NaN) in some seeds only; all or none.")
+    if groups is not None and groups.shape != scores.shape[1:]:
+        raise ValueError(f"{groups.shape} groups for scores of {scores.shape[1]} images.")
+    scored = ~left_out[0]
     if groups is None:
         return scores[:, scored]
     _, member = np.unique(groups[scored], return_inverse=True)

@@ -139,7 +139,7 @@ def test_equal_maps_without_any_variance_are_no_difference(study, plan):
     assert area.verdict == INCONCLUSIVE
 
 
-def test_images_of_a_patient_count_once_and_those_left_out_not_at_all(study, plan):
+def test_images_of_a_patient_count_once_and_those_left_out_not_at_all():
     scores = np.random.default_rng(0).random((5, 20))
     patients = np.repeat(np.arange(20), 3)
     repeated = np.repeat(scores, 3, axis=1)
@@ -151,10 +151,26 @@ def test_images_of_a_patient_count_once_and_those_left_out_not_at_all(study, pla
     assert findings._mean(holes) == findings._mean(kept)
     control = holes[0] / 2
     assert findings._difference(scores, control, np.arange(20)) == findings._difference(
-        kept, kept[:1] / 2, np.arange(kept.shape[1])
+        kept, kept[0] / 2, np.arange(kept.shape[1])
     )
     # A patient with many images weighs no more than one with few.
     assert findings._mean(np.array([0, 0, 0, 1.0]), np.array([0, 0, 0, 1])).value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "groups", "message"),
+    [
+        (np.ones((5, 4)), np.ones((1, 4)), 4, r"\(5, 4\) and \(1, 4\)"),
+        (np.ones((5, 4)), np.ones((5, 3)), 4, r"\(5, 4\) and \(5, 3\)"),
+        (np.ones((5, 4)), np.ones(3), 4, r"\(5, 4\) and \(3,\)"),
+        (np.ones((2, 4)), np.array([[1, 1, 1, np.nan], [1] * 4]), 4, "in some seeds only"),
+        (np.ones((5, 4)), np.ones(4), 3, r"\(3,\) groups for scores of 4 images"),
+        (np.ones((2, 4)), np.full((2, 4), np.nan), 4, "expected"),
+    ],
+)
+def test_scores_that_do_not_belong_together_are_refused(a, b, groups, message):
+    with pytest.raises(ValueError, match=message):
+        findings._difference(a, b, np.arange(groups))
 
 
 def test_the_tables_hold_what_was_measured(study, plan):
