@@ -100,19 +100,12 @@ def horizontal_flip(images: Tensor, mask: Tensor) -> Tensor:
     return torch.lerp(images, images.flip(-1), _per_sample(mask.to(images)))
 
 
-def affine(
-    images: Tensor, angle: Tensor, translate: Tensor, scale: Tensor, shear: Tensor
-) -> Tensor:
-    """Rotate, shear, scale and translate each image; see `affine_homography` for the units."""
-    height, width = images.shape[-2:]
-    return warp(
-        images, affine_homography(angle, translate, scale, shear, height=height, width=width)
-    )
-
-
-def perspective(images: Tensor, startpoints: Tensor, endpoints: Tensor) -> Tensor:
-    """Move four points (B, 4, 2) of each image from `startpoints` to `endpoints`."""
-    return warp(images, perspective_homography(startpoints, endpoints))
+def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn each square image (B, C, S, S) by its number of quarter turns, int64 (B,), in 0 .. 3."""
+    turned = images
+    for k in (1, 2, 3):
+        turned = torch.where(_per_sample(turns == k), images.rot90(k, (2, 3)), turned)
+    return turned
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:

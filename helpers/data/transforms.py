@@ -1,8 +1,8 @@
 """From uint8 batches to network input: resize, augment, normalise, mix.
 
 Paper B, section 4.1 (full augmentation, CutMix) and section 4.5 (the "normal" one of its
-ablation). Everything runs on the whole batch, on the device of the images, with parameters of its
-own for every sample and all randomness from one given generator.
+ablation); "dihedral" is ours. Everything runs on the whole batch, on the device of the images, with
+parameters of its own for every sample and all randomness from one given generator.
 
 Order: resize, flip + affine + perspective, colour jitter, blur, normalise, erasing, CutMix.
 What differs from a chain of torchvision transforms:
@@ -31,7 +31,7 @@ from torch import Tensor
 from helpers.config import IMAGENET_RGB, InputForm
 from helpers.data import batch_operators as ops
 
-AUGMENTATIONS = ("none", "normal", "full")
+AUGMENTATIONS = ("none", "normal", "full", "dihedral")
 
 _STEP_DRAWS = 26  # uniform numbers a sample needs in the full augmentation, before CutMix
 _CUTMIX_DRAWS = 4
@@ -158,8 +158,11 @@ class Augmentation:
         if self.kind == "none":
             return _normalise(pixels, self.form)
         flip = draws.chance(m.flip_probability)
-        if self.kind == "normal":
-            return _normalise(ops.horizontal_flip(pixels, flip), self.form)
+        if self.kind in ("normal", "dihedral"):
+            pixels = ops.horizontal_flip(pixels, flip)
+            if self.kind == "dihedral":
+                pixels = ops.quarter_turns(pixels, draws.uniform(0, 4).long())
+            return _normalise(pixels, self.form)
         pixels = ops.warp(pixels, _draw_homography(draws, size, flip=flip))
         pixels = ops.adjust_brightness(pixels, 1 + draws.symmetric(m.brightness))
         pixels = ops.adjust_contrast(pixels, 1 + draws.symmetric(m.contrast))
@@ -184,7 +187,8 @@ def make_augmentation(
 
     Args:
         kind: "none" (resize and normalise), "normal" (and random horizontal flip, paper B
-            section 4.5) or "full" (paper B section 4.1, with the numbers of `Magnitudes`).
+            section 4.5), "full" (paper B section 4.1, with the numbers of `Magnitudes`) or
+            "dihedral" (ours: flip and quarter turns, for images without an upper side).
         image_size: side S of the output in pixels.
         cutmix: probability in [0, 1] that a sample receives a box of another one; paper B: 0.5.
         form: normalisation and channels, as for `preprocess`.

@@ -56,6 +56,11 @@ def each(function, images, *parameters):
     return torch.stack([function(image, *row) for image, *row in rows])
 
 
+def affine(images, *parameters):
+    height, width = images.shape[-2:]
+    return ops.warp(images, ops.affine_homography(*parameters, height=height, width=width))
+
+
 def assert_close(actual, expected, atol=2e-5):
     torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
 
@@ -74,7 +79,7 @@ def test_affine_equals_torchvision(channels, generator):
         lambda image, *row: reference.affine(image, *row, interpolation=BILINEAR),
         *(images, angle, translate, scale, shear),
     )
-    assert_close(ops.affine(images, angle, translate, scale, shear), expected)
+    assert_close(affine(images, angle, translate, scale, shear), expected)
 
 
 @channels
@@ -87,7 +92,7 @@ def test_perspective_equals_torchvision(channels, generator):
         lambda image, *row: reference.perspective(image, *row, interpolation=BILINEAR),
         *(images, start, end),
     )
-    assert_close(ops.perspective(images, start, end), expected)
+    assert_close(ops.warp(images, ops.perspective_homography(start, end)), expected)
 
 
 def test_perspective_homography_moves_the_four_points(generator):
@@ -171,8 +176,8 @@ def test_identity_parameters_change_nothing(channels, generator):
     zeros = torch.zeros(BATCH, 2)
     corners = torch.tensor([[0.0, 0.0], [46.0, 0.0], [46.0, 33.0], [0.0, 33.0]])
     corners = corners.expand(BATCH, 4, 2)
-    assert_close(ops.affine(images, zero, zeros, one, zeros), images)
-    assert_close(ops.perspective(images, corners, corners), images)
+    assert_close(affine(images, zero, zeros, one, zeros), images)
+    assert_close(ops.warp(images, ops.perspective_homography(corners, corners)), images)
     assert_close(ops.adjust_hue(images, zero), images, atol=1e-6)
     assert torch.equal(ops.horizontal_flip(images, zero.bool()), images)
     assert torch.equal(ops.adjust_brightness(images, one), images)
@@ -317,6 +322,17 @@ def test_normal_flips_about_half_and_nothing_else(generator):
     assert (same ^ mirrored).all()
     assert 160 < mirrored.sum() < 240
     assert targets.tolist() == [[1.0, 0.0]] * 400
+
+
+def test_dihedral_shows_each_of_the_eight_symmetries_as_often(generator):
+    images = uint8_batch(generator, n=1, height=6, width=6).expand(800, -1, -1, -1)
+    augment = make_augmentation("dihedral", image_size=6)
+    labels = torch.zeros(800, dtype=torch.long)
+    result, _ = augment(images, labels, num_classes=2, generator=generator)
+    plain = preprocess(images[:1], image_size=6)
+    symmetries = [p.rot90(k, (2, 3)) for p in (plain, plain.flip(-1)) for k in range(4)]
+    counts = [int((result - s).abs().flatten(1).amax(1).lt(1e-6).sum()) for s in symmetries]
+    assert sum(counts) == 800 and min(counts) > 70 and max(counts) < 130
 
 
 def moved(homographies, points):
