@@ -68,18 +68,18 @@ report: setup  ## tables, README status and the report page from the stored runs
 
 book: setup  ## README, docs, tables, claims and executed notebooks as one site: build/book
 	@$(BIN)/python -m sphinx --quiet --jobs $(CORES) -b html -c docs . build/book
-	@echo "build/book/docs/index.html"
+	@echo "build/book/index.html"
 
 # glibc hands a step's tensors back to the kernel and asks for them anew at the next step. Kept, they
 # make training on a CPU a tenth faster; other C libraries and GPUs ignore this.
 reproduce sweep bench: export MALLOC_MMAP_THRESHOLD_ := 33554432
 reproduce sweep bench: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 
-sweep: setup  ## the matrix of params/$(PROFILE).yaml, resumed where it stopped
+sweep: setup  ## all runs of params/paper.yaml (PROFILE=... for another), resumed where it stopped
 	@$(SNAKEMAKE) $(WHERE) $(FLAGS) --config profile="$$PROFILE" -- runs
 
 bench: setup  ## speed of training, beside the bare step and the usual loop; FLAGS=--save keeps it
 	@$(BIN)/python -m benchmarks $(FLAGS)
 
-lint: setup
+lint: setup  ## ruff's rules and format, mended in place
 	@$(BIN)/python -m ruff check --fix . && $(BIN)/python -m ruff format .

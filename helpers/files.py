@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import yaml
 
-if TYPE_CHECKING:  # slow to import, so only where a table is read
+if TYPE_CHECKING:  # slow to import, so only where they are needed
+    import jinja2
     import pandas as pd
 
 # Deflate makes at most 1032 bytes of one; a header that promises more lies.
@@ -363,6 +364,20 @@ def open_arrays(path: Path, **sizes: int) -> Iterator[Arrays]:
 
 
 # --- cells ---------------------------------------------------------------------------------------
+
+
+def load_template(name: str, *, package: str = "helpers", escape: bool = True) -> "jinja2.Template":
+    """Return a template of a package: it escapes HTML or not; a missing value is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
+        autoescape=escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def text_cell(text: str) -> str:

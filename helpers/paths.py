@@ -126,6 +126,12 @@ def write_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, see `write_atomically`."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _is_full(error: Exception, temporary: Path | None) -> bool:
     """Say whether a write failed for want of room: torch's and others' errors do not tell."""
     if isinstance(error, OSError) and error.errno is not None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from helpers.config import RunConfig
-from helpers.metrics.intervals import less, mean, one_more_run, power
+from helpers.metrics.intervals import less, mean, mean_here, one_more_run, power
 from helpers.metrics.paired import holm
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import MEASURES, Group, common_seeds, find_group, paired_scores
@@ -150,11 +150,11 @@ def measure(a: Group | None, b: Group | None, **options: Any) -> dict[str, Any]:
         return {}
     found = {"seeds": seeds, "one_more": {}, "means": {}}
     for name in MEASURES:
-        sides = paired_scores(a, b, name)
+        *sides, of_seed = paired_scores(a, b, name)
         apart = less(*sides)
-        found[name] = mean(apart, **(options if name == "accuracy" else {}))
-        found["one_more"][name] = one_more_run(apart)
-        found["means"][name] = tuple(float(side.values.mean()) for side in sides)
+        found[name] = mean(apart, groups=of_seed, **(options if name == "accuracy" else {}))
+        found["one_more"][name] = one_more_run(apart, groups=of_seed)
+        found["means"][name] = tuple(mean_here(side, groups=of_seed).value for side in sides)
     return found
 
 

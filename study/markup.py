@@ -13,8 +13,8 @@ import mistune
 WIDE, WIDEST = 7, 11
 # So many letters stay on one line: "0.856 ± 0.017".
 WHOLE = 14
-# "0.237 (0.220 to 0.253), p 0.012": the interval has a line of its own.
-_INTERVAL = re.compile(r"^([^()]+) \(([^()\s]+ to [^()\s]+)\)([^()]*)$")
+# "0.237 (0.220 to 0.253), p 0.012": the interval can begin a line.
+_INTERVAL = re.compile(rf"^([^()]{{1,{WHOLE}}}) (\([^()\s]+ to [^()\s]+\))([^()]*)$")
 _CODE = re.compile(r"`([^`]+)`")
 _TABLE = re.compile(r"(?:^\|.*\|\n?){2,}", re.MULTILINE)
 _BAR = re.compile(r"(?<!\\)\|")
@@ -36,7 +36,6 @@ def html_table(
         caption: for those who hear the page.
         tracks: a head, and the HTML of the scale and of what is drawn beside each line's name.
     """
-    kind = "" if len(head) < WIDE else " wide" if len(head) < WIDEST else " always"
     label = f' aria-label="{escape(caption)}"' if caption else ""
     heads, lines = [_inline(title) for title in head], []
     if tracks:
@@ -52,15 +51,25 @@ def html_table(
         lines.append(f'<tr role="row">{"".join(shown)}</tr>')
     titles = "".join(f'<th role="columnheader" scope="col">{title}</th>' for title in heads)
     return (
-        f'<table role="table" class="cards{kind}{" forest" if tracks else ""}"{label}>\n'
+        f'<table role="table" class="{card_kind(len(head))}{" forest" if tracks else ""}"{label}>\n'
         f'<thead role="rowgroup"><tr role="row">{titles}</tr></thead>\n'
         f'<tbody role="rowgroup">\n{chr(10).join(lines)}\n</tbody>\n</table>\n'
     )
 
 
+def card_kind(columns: int) -> str:
+    """Return the classes of a table of so many columns: when its rows become cards."""
+    return "cards" + ("" if columns < WIDE else " wide" if columns < WIDEST else " always")
+
+
+def cell_kind(text: str) -> str:
+    """Return the class of a cell with this text, "" if it has none."""
+    return "" if len(text) > WHOLE else "whole" if text.strip() else "empty"
+
+
 def _cell(text: str, title: str) -> str:
-    kind = "" if len(text) > WHOLE else ' class="whole"' if text.strip() else ' class="empty"'
-    shown = _INTERVAL.sub(r'\1\3 <span class="under">\2</span>', _inline(text))
+    kind = f' class="{cell_kind(text)}"' if cell_kind(text) else ""
+    shown = _INTERVAL.sub(r'\1 <span class="under">\2</span>\3', _inline(text))
     return f'<td role="cell"{kind} data-label="{escape(title.replace("`", ""))}">{shown}</td>'
 
 

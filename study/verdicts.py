@@ -100,6 +100,11 @@ MEANING = {
 
 # Verdicts that more or longer runs would replace, and the order in which they tell of a claim.
 OPEN = (NOT_RUN, SHORT, TOO_FEW_SEEDS)
+# Verdicts that answer: what is open, or cannot be asked of our images, does not.
+DECIDED = (
+    *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
+    *(SHOWN, SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE, CONTRADICTED, SLIP),
+)
 # What the check of a claim may say, in the order of its tables.
 OF_CLAIMS = (
     *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
@@ -184,7 +189,7 @@ def on_comparison(
     """Return the verdict on "A is better than B", or "this part helps".
 
     Args:
-        difference: A less B, over images and seeds (`intervals.difference`); None without runs.
+        difference: A less B, over images and seeds (`intervals.mean`); None without runs.
         shown: the sign that its test shows after correction for the family, 0 for none, None where
             no test is possible (`compare.correct`).
         rules: see `load_rules`.

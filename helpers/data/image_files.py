@@ -47,17 +47,12 @@ _ONE_DICOM_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True, eq=False)
 class OneFile:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes:
-        pictures: its frames or pages.
-        group: pseudonym of whose they are, of DICOM files that say so (see `helpers.data.dicom`).
-        is_dicom: whether it is a DICOM file.
-    """
-
-    pictures: list[Picture]
+    pictures: list[Picture]  # its frames or pages
+    # Pseudonym of whose they are, of DICOM files that say so (see `helpers.data.dicom`).
     group: str | None = None
-    is_dicom: bool = False
+    is_dicom: bool = False  # whether it is a DICOM file
 
 
 @dataclass(frozen=True, eq=False)

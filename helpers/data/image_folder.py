@@ -136,9 +136,7 @@ def find_folder(root: Path, name: str) -> tuple[Path, str | None]:
     return folder, chosen if slash else None
 
 
-def assign_splits(
-    labels: np.ndarray, groups: np.ndarray | None = None, *, seed: int = SPLIT_SEED
-) -> np.ndarray:
+def assign_splits(labels: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Assign 70 / 15 / 15 % to train, val and test, stratified by class; groups stay whole.
 
     Class by class, the groups (without groups: single images) are put into seeded random order,
@@ -148,7 +146,6 @@ def assign_splits(
     Args:
         labels: int64 (N,), in an order that does not depend on the file system.
         groups: str (N,), or None.
-        seed: of the random order.
 
     Returns:
         str (N,), "train", "val" or "test".
@@ -163,7 +160,7 @@ def assign_splits(
     sizes, majority = votes.sum(1), votes.argmax(1)
     of_group = np.full(n_groups, "train", dtype="<U5")
     for label in np.unique(majority):
-        candidates = np.random.default_rng([seed, label]).permutation(
+        candidates = np.random.default_rng([SPLIT_SEED, label]).permutation(
             np.flatnonzero(majority == label)
         )
         if len(candidates) < 3:
@@ -342,11 +339,7 @@ def _csv_frames(where: str, table: pd.DataFrame) -> pd.Series:
     if "frame" not in table:
         return pd.Series(_ALL_FRAMES, index=table.index)
     wrong = ~table["frame"].str.fullmatch("[0-9]{0,9}")
-    if wrong.any():
-        raise DataError(
-            f"{where}: frame is {table['frame'][wrong].iloc[0]!r} for {_first_file(table, wrong)}; "
-            "expected a whole number from 0, or nothing for all frames."
-        )
+    _refuse(where, table, wrong, "frame", "a whole number from 0, or nothing for all frames")
     return table["frame"].replace("", str(_ALL_FRAMES)).astype(np.int64)
 
 
@@ -399,20 +392,17 @@ def _chosen_rows(where: str, table: pd.DataFrame, column: str | None) -> pd.Data
         return table
     flag = "in_" + column.removeprefix("split_")
     if column != "split" and flag in table:
-        wrong = ~table[flag].isin(["0", "1"])
-        if wrong.any():
-            raise DataError(
-                f"{where}: {flag} is {table[flag][wrong].iloc[0]!r} for "
-                f"{_first_file(table, wrong)}; expected 0 or 1."
-            )
+        _refuse(where, table, ~table[flag].isin(["0", "1"]), flag, "0 or 1")
         table = table[table[flag] == "1"]
-    wrong = ~table[column].isin(SPLIT_NAMES)
-    if wrong.any():
-        raise DataError(
-            f"{where}: {column} is {table[column][wrong].iloc[0]!r} for "
-            f"{_first_file(table, wrong)}; expected {', '.join(SPLIT_NAMES)}."
-        )
+    _refuse(where, table, ~table[column].isin(SPLIT_NAMES), column, ", ".join(SPLIT_NAMES))
     return table
+
+
+def _refuse(where: str, table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
+    """Raise a `DataError` that names the first row that is wrong, if there is one."""
+    if wrong.any():
+        cell, file = table.loc[wrong.idxmax(), [column, "file"]]
+        raise DataError(f"{where}: {column} is {cell!r} for {file}; expected {expected}.")
 
 
 def _csv_boxes(where: str, table: pd.DataFrame) -> pd.DataFrame | None:
@@ -427,12 +417,7 @@ def _csv_boxes(where: str, table: pd.DataFrame) -> pd.DataFrame | None:
     if not wrong.any():
         numbers = values.apply(pd.Series).apply(pd.to_numeric, errors="coerce")
         wrong = numbers.isna().any(axis=1)
-    if wrong.any():
-        first = wrong.idxmax()
-        raise DataError(
-            f"{where}: {column} is {table[column][first]!r} for {table['file'][first]}; expected "
-            "four numbers: x y width height."
-        )
+    _refuse(where, table, wrong, column, "four numbers: x y width height")
     boxes = pd.DataFrame(np.nan, index=table.index, columns=fields)
     boxes.loc[given] = numbers.to_numpy(dtype=float)
     if column == "box":

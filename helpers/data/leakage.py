@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,6 @@ class LeakageReport:
     method: str
 
     @property
-    def is_clean(self) -> bool:
-        """Whether nothing crosses a split."""
-        return not (len(self.exact_across) or len(self.near_across) or self.groups)
-
-    @property
     def exact_across(self) -> pd.DataFrame:
         """Pairs of equal images in two splits."""
         return self.exact[self.exact["split_a"] != self.exact["split_b"]]
@@ -76,20 +72,19 @@ class LeakageReport:
         (within a split: of two images or more).
         """
         rows = {}
-        for place, first in enumerate(SPLIT_NAMES):
-            for second in SPLIT_NAMES[place:]:
-                exact, near = (
-                    pairs[(pairs["split_a"] == first) & (pairs["split_b"] == second)]
-                    for pairs in (self.exact, self.near)
-                )
-                both = pd.concat([exact, near])
-                images = set(both["index_b"]) | (set(both["index_a"]) if first == second else set())
-                rows[f"within {first}" if first == second else f"{first} - {second}"] = {
-                    "exact pairs": len(exact),
-                    "near pairs": len(near),
-                    "images": len(images),
-                    "labels differ": int(len(both) - both["same_label"].sum()),
-                }
+        for first, second in combinations_with_replacement(SPLIT_NAMES, 2):
+            exact, near = (
+                pairs[(pairs["split_a"] == first) & (pairs["split_b"] == second)]
+                for pairs in (self.exact, self.near)
+            )
+            both = pd.concat([exact, near])
+            images = set(both["index_b"]) | (set(both["index_a"]) if first == second else set())
+            rows[f"within {first}" if first == second else f"{first} - {second}"] = {
+                "exact pairs": len(exact),
+                "near pairs": len(near),
+                "images": len(images),
+                "labels differ": int(len(both) - both["same_label"].sum()),
+            }
         table = pd.DataFrame.from_dict(rows, orient="index")
         if self.shared_groups is not None:
             table["shared groups"] = list(self.shared_groups.values())
@@ -162,12 +157,12 @@ def _count_shared(splits: Splits) -> dict[tuple[str, str], int] | None:
         name: dict(zip(*np.unique(split.groups, return_counts=True), strict=True))
         for name, split in splits.items()
     }
-    shared = {}
-    for place, first in enumerate(SPLIT_NAMES):
-        shared[first, first] = sum(int(n > 1) for n in counts[first].values())
-        for second in SPLIT_NAMES[place + 1 :]:
-            shared[first, second] = len(counts[first].keys() & counts[second].keys())
-    return shared
+    return {
+        (first, second): sum(n > 1 for n in counts[first].values())
+        if first == second
+        else len(counts[first].keys() & counts[second].keys())
+        for first, second in combinations_with_replacement(SPLIT_NAMES, 2)
+    }
 
 
 def _equal_pairs(content: np.ndarray) -> np.ndarray:

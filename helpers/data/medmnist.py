@@ -127,15 +127,10 @@ def check_md5(path: Path, expected: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class NpzContent:
-    """What a file of MedMNIST's format holds.
+    """What a file of MedMNIST's format holds."""
 
-    Attributes:
-        splits: "train", "val", "test" -> Split.
-        class_names: from the file, None if it has none.
-    """
-
-    splits: dict[str, Split]
-    class_names: tuple[str, ...] | None
+    splits: dict[str, Split]  # "train", "val", "test" -> Split
+    class_names: tuple[str, ...] | None  # from the file, None if it has none
 
 
 def read_npz(

@@ -92,19 +92,12 @@ class Reading:
 
 
 class Picture(NamedTuple):
-    """One picture, its values as stored.
+    """One picture, its values as stored."""
 
-    Attributes:
-        pixels: uint8 or uint16 (H, W, C), C 1 (grey) or 3 (RGB).
-        inverted: whether 0 is white (of uint16 alone; uint8 is inverted already).
-        notes: what was done to it.
-        view: what its greys come from, in words, where a header says it (DICOM).
-    """
-
-    pixels: np.ndarray
-    inverted: bool = False
-    notes: tuple[str, ...] = ()
-    view: str = ""
+    pixels: np.ndarray  # uint8 or uint16 (H, W, C), C 1 (grey) or 3 (RGB)
+    inverted: bool = False  # whether 0 is white (of uint16 alone; uint8 is inverted already)
+    notes: tuple[str, ...] = ()  # what was done to it
+    view: str = ""  # what its greys come from, in words, where a header says it (DICOM)
 
     @property
     def is_deep(self) -> bool:

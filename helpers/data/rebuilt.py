@@ -9,17 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A rebuilt set.
+    """A rebuilt set."""
 
-    Attributes:
-        official: flag of the official set, whose classes and published values it shares.
-        title: what tables call it.
-        md5: of the rebuilt file.
-    """
-
-    official: str
-    title: str
-    md5: str
+    official: str  # flag of the official set, whose classes and published values it shares
+    title: str  # what tables call it
+    md5: str  # of the rebuilt file
 
 
 REBUILT = {

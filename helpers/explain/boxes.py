@@ -205,6 +205,16 @@ def half_energy_area(maps: np.ndarray) -> np.ndarray:
     return np.minimum((last + missing / values[each, last]) / maps.shape[1], 0.5)
 
 
+def check_images(images: np.ndarray) -> np.ndarray:
+    """Return images as an array; raise a `LocalisationError` unless uint8 (N, H, W, C), N >= 1."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
+        raise LocalisationError(
+            f"images are {images.dtype} {images.shape}; expected uint8 (N, H, W, C) with N >= 1."
+        )
+    return images
+
+
 def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) -> tuple[View, ...]:
     """Return the whole images, and four square crops in which a lesion in the middle is not.
 
@@ -226,11 +236,7 @@ def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) 
     Raises:
         LocalisationError: arrays that do not fit, a crop out of range, or a wrong box.
     """
-    images, boxes = np.asarray(images), np.asarray(boxes)
-    if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
-        raise LocalisationError(
-            f"images are {images.dtype} {images.shape}; expected uint8 (N, H, W, C) with N >= 1."
-        )
+    images, boxes = check_images(images), np.asarray(boxes)
     if len(boxes) != len(images):
         raise LocalisationError(f"{len(boxes)} boxes for {len(images)} images.")
     if not 0.5 < crop < 1:

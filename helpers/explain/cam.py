@@ -49,6 +49,7 @@ from helpers.models.medspectralnet import MedSpectralNet
 from helpers.models.spectralflow import SpectralFlow
 
 COLOUR_MAP = "viridis"  # perceptually uniform, safe for colour-blind readers
+OPACITY = 0.6  # of an overlay where a map is 1
 
 _PACKAGE = {
     "gradcam": GradCAM,
@@ -234,15 +235,14 @@ def unit_range(maps: np.ndarray) -> np.ndarray:
     return np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
 
 
-def overlay(images: np.ndarray, maps: np.ndarray, *, alpha: float = 0.6) -> np.ndarray:
+def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Lay maps over images; the anatomy stays visible where a map is low.
 
-    A pixel's opacity is `alpha` times its value, its colour that of `COLOUR_MAP`.
+    A pixel's opacity is `OPACITY` times its value, its colour that of `COLOUR_MAP`.
 
     Args:
         images: uint8 (N, H, W, C), C 1 (shown as grey) or 3.
         maps: float (N, H, W) in 0..1.
-        alpha: opacity where a map is 1, in 0..1.
 
     Returns:
         uint8 (N, H, W, 3).
@@ -262,10 +262,8 @@ def overlay(images: np.ndarray, maps: np.ndarray, *, alpha: float = 0.6) -> np.n
         )
     if not ((maps >= 0) & (maps <= 1)).all():
         raise ExplainError("maps must lie in 0..1; use `unit_range`.")
-    if not 0 <= alpha <= 1:
-        raise ExplainError(f"alpha must lie in 0..1, got {alpha!r}.")
     colours = 255 * matplotlib.colormaps[COLOUR_MAP](maps)[..., :3]
-    opacity = alpha * maps[..., None]
+    opacity = OPACITY * maps[..., None]
     return np.rint((1 - opacity) * images + opacity * colours).astype(np.uint8)
 
 

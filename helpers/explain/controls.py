@@ -7,26 +7,11 @@ that only says so would also point at lesions.
 import numpy as np
 from skimage.filters import sato
 
-from helpers.explain.boxes import LocalisationError, check_maps
+from helpers.explain.boxes import LocalisationError, check_images, check_maps
 
 # ITU-R 601. Torchvision's (in `helpers.data`) do not quite sum to one; white must have no darkness.
 _LUMINANCE = (0.299, 0.587, 0.114)
 _VESSEL_SCALES = (1 / 64, 1 / 32, 3 / 64)
-
-
-def chance(masks: np.ndarray) -> np.ndarray:
-    """Return the mask's share of each image: what a uniform map scores, and a blind guess.
-
-    Args:
-        masks: bool (N, H, W).
-
-    Returns:
-        float (N,).
-    """
-    masks = np.asarray(masks)
-    if masks.dtype != bool or masks.ndim != 3 or not masks.size:
-        raise LocalisationError(f"masks are {masks.dtype} {masks.shape}; expected bool (N, H, W).")
-    return masks.mean(axis=(1, 2))
 
 
 def centred_gaussian(n: int, size: int | tuple[int, int], *, sigma: float = 0.25) -> np.ndarray:
@@ -57,11 +42,7 @@ def centred_gaussian(n: int, size: int | tuple[int, int], *, sigma: float = 0.25
 
 def brightness(images: np.ndarray) -> np.ndarray:
     """Return the grey values of uint8 (N, H, W, C) images as float32 (N, H, W), 0 to 1."""
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
-        raise LocalisationError(
-            f"images are {images.dtype} {images.shape}; expected uint8 (N, H, W, C) with N >= 1."
-        )
+    images = check_images(images)
     if images.shape[3] not in (1, 3):
         raise LocalisationError(f"images have {images.shape[3]} channels; expected 1 or 3.")
     weights = np.array(_LUMINANCE if images.shape[3] == 3 else (1.0,), dtype=np.float32)

@@ -22,25 +22,15 @@ _TINY = float(np.finfo(np.float32).tiny)  # a probability that float32 rounded t
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted temperature and what it does on the images that it was fitted on.
+    """A fitted temperature and what it does on the images that it was fitted on."""
 
-    Attributes:
-        temperature: T.
-        n: How many validation images it was fitted on.
-        nll_before: Mean negative log-likelihood of the true class with T = 1.
-        nll_after: The same with T.
-        ece_before: Expected calibration error with T = 1.
-        ece_after: The same with T; on the very images of the fit, so a little too good.
-        at_limit: Whether T stands at an end of `LIMITS`: it is then a bound, not an estimate.
-    """
-
-    temperature: float
-    n: int
-    nll_before: float
-    nll_after: float
-    ece_before: float
-    ece_after: float
-    at_limit: bool
+    temperature: float  # T
+    n: int  # how many validation images it was fitted on
+    nll_before: float  # mean negative log-likelihood of the true class with T = 1
+    nll_after: float  # the same with T
+    ece_before: float  # expected calibration error with T = 1
+    ece_after: float  # the same with T; on the very images of the fit, so a little too good
+    at_limit: bool  # whether T stands at an end of `LIMITS`: it is then a bound, not an estimate
 
     def __str__(self) -> str:
         """Return one line: "T = 0.84, fitted on 78 validation images"."""

@@ -14,44 +14,26 @@ from helpers.metrics.scores import LEVEL, delong_components
 
 @dataclass(frozen=True)
 class DelongResult:
-    """Two AUCs on the same images.
+    """Two AUCs on the same images."""
 
-    Attributes:
-        auc_a: AUC of the first score.
-        auc_b: AUC of the second score.
-        difference: auc_a - auc_b.
-        low: lower end of the 95 % interval of the difference.
-        high: upper end of it.
-        p_value: two-sided; None where the difference has no variance, yet is not zero.
-        n: images.
-    """
-
-    auc_a: float
-    auc_b: float
-    difference: float
-    low: float | None
-    high: float | None
-    p_value: float | None
-    n: int
+    auc_a: float  # AUC of the first score
+    auc_b: float  # AUC of the second score
+    difference: float  # auc_a - auc_b
+    low: float | None  # lower end of the 95 % interval of the difference
+    high: float | None  # upper end of it
+    p_value: float | None  # two-sided; None where the difference has no variance, yet is not zero
+    n: int  # images
 
 
 @dataclass(frozen=True)
 class McnemarResult:
-    """Two accuracies on the same images.
+    """Two accuracies on the same images."""
 
-    Attributes:
-        only_a: images that only the first classifier gets right.
-        only_b: images that only the second one gets right.
-        difference: accuracy of the first minus that of the second.
-        p_value: two-sided, exact.
-        n: images.
-    """
-
-    only_a: int
-    only_b: int
-    difference: float
-    p_value: float
-    n: int
+    only_a: int  # images that only the first classifier gets right
+    only_b: int  # images that only the second one gets right
+    difference: float  # accuracy of the first minus that of the second
+    p_value: float  # two-sided, exact
+    n: int  # images
 
 
 def delong_test(y_true: np.ndarray, y_score_a: np.ndarray, y_score_b: np.ndarray) -> DelongResult:

@@ -77,25 +77,6 @@ def best_mcnemar(k1: int, k2: int) -> float:
     return float(min(1.0, 2 * 0.5 ** abs(k1 - k2)))
 
 
-def most_losses(gain: int, *, n: int) -> int | None:
-    """Return how many images the better system may lose before its gain is no longer shown.
-
-    Args:
-        gain: images by which it is ahead, at least 1.
-        n: images of the test set.
-
-    Returns:
-        The most images that the worse system alone may have right with McNemar's exact p below
-        5 %; None where the gain is too small whatever the overlap.
-    """
-    shown = None
-    for losses in range((n - gain) // 2 + 1):
-        if stats.binomtest(gain + losses, gain + 2 * losses).pvalue >= 1 - LEVEL:
-            break
-        shown = losses
-    return shown
-
-
 def auc_error(auc: float, positive: int, negative: int) -> float:
     """Return the standard error of an AUC from the class sizes alone.
 

@@ -37,28 +37,18 @@ _BLOCK = 2_000_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval: of one run, a mean over seeds, or a difference.
+    """A number with its 95 % interval: of one run, a mean over seeds, or a difference."""
 
-    Attributes:
-        value: the point estimate, None if undefined.
-        low: lower end of the interval, None if there is none (`method` says why).
-        high: upper end of the interval, likewise.
-        n: how many images (for a proportion: its denominator) the value rests on.
-        method: how the interval was made, in words.
-        seeds: independent draws, None where the value is of one run and no mean.
-        p: two-sided p value of a difference of zero; None for others, or without a test.
-        se: standard error of `value`, where the interval was made from one.
-        df: degrees of freedom of its t distribution, None where the variance counts as known.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    method: str
-    seeds: int | None = None
+    value: float | None  # the point estimate, None if undefined
+    low: float | None  # lower end of the interval, None if there is none (`method` says why)
+    high: float | None  # upper end of the interval, likewise
+    n: int  # how many images (for a proportion: its denominator) the value rests on
+    method: str  # how the interval was made, in words
+    seeds: int | None = None  # independent draws, None where the value is of one run and no mean
+    # Two-sided p value of a difference of zero; None for others, or without a test.
     p: float | None = None
-    se: float | None = None
+    se: float | None = None  # standard error of `value`, where the interval was made from one
+    # Degrees of freedom of its t distribution, None where the variance counts as known.
     df: float | None = None
 
     def __str__(self) -> str:

@@ -19,7 +19,6 @@ _WEIGHTS = {
     "mobilenet_v2": torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1,
 }
 BACKBONES = tuple(_WEIGHTS)
-_RESNETS = tuple(name for name in BACKBONES if name.startswith("resnet"))
 
 
 class WeightsUnavailable(RuntimeError):
@@ -116,15 +115,8 @@ def _set_output_stride(model: nn.Module, stride: int) -> None:
         model.features[2].conv[1][0].stride = (1, 1)
 
 
-def check_in_channels(in_channels: int) -> None:
-    """Raise a `ValueError` if there is no input channel."""
-    if in_channels < 1:
-        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
-
-
 def _set_in_channels(model: nn.Module, in_channels: int) -> None:
     """Make the first convolution accept `in_channels`; a grey image gives what its copies gave."""
-    check_in_channels(in_channels)
     if in_channels == 3:
         return
     is_resnet = isinstance(model, torchvision.models.ResNet)
@@ -166,7 +158,7 @@ def build_backbone(
             torchvision's network unchanged.
 
     Raises:
-        ValueError: unknown backbone, too small an image, another stride, no input channels.
+        ValueError: unknown backbone, too small an image, another stride.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
     """
     check_backbone(backbone)
@@ -210,14 +202,8 @@ def build_resnet_28(
     28 px end as a 4 x 4 map. There are no ImageNet weights for this stem. Layers and parameters are
     the benchmark's; the initial weights are torchvision's, not PyTorch's defaults as there. The
     network takes any `image_size`.
-
-    Raises:
-        ValueError: unknown backbone, or no input channels.
     """
-    if backbone not in _RESNETS:
-        raise ValueError(f"unknown ResNet {backbone!r}; known: {', '.join(_RESNETS)}.")
     del image_size  # fully convolutional
-    check_in_channels(in_channels)
     model = getattr(torchvision.models, backbone)(num_classes=num_classes)
     model.conv1 = nn.Conv2d(in_channels, 64, kernel_size=3, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")

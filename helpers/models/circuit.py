@@ -114,10 +114,6 @@ class QuantumCircuit(nn.Module):
         probabilities = torch.view_as_real(state).square().sum(-1)  # (B, 2^n)
         return probabilities @ self.signs
 
-    def extra_repr(self) -> str:
-        """Name the size in the printed model."""
-        return f"num_qubits={self.num_qubits}, num_layers={self.num_layers}"
-
 
 def _ry(angle: Tensor) -> Tensor:
     """Rotation about y, real, (..., 2, 2)."""

@@ -24,7 +24,6 @@ class ContextGate(nn.Module):
     Args:
         channels: C of the input and output map (B, C, H, W); at least 3.
         kernel_size: Patch side k of the inner SpectralFlow.
-        depthwise_size: Side of the depthwise kernel; odd.
         refine: Builds the module on c from `channels` = C/3; a SpectralFlow if left out.
         gate_from_input: g and i start from x itself, and only c from the depthwise convolution.
 
@@ -44,7 +43,7 @@ class ContextGate(nn.Module):
           neighbours.
 
     Raises:
-        ValueError: fewer than three channels, or an even `depthwise_size`.
+        ValueError: fewer than three channels.
     """
 
     def __init__(
@@ -52,20 +51,15 @@ class ContextGate(nn.Module):
         *,
         channels: int,
         kernel_size: int = 3,
-        depthwise_size: int = 3,
         refine: Callable[..., nn.Module] | None = None,
         gate_from_input: bool = False,
     ) -> None:
         super().__init__()
         if channels < 3:
             raise ValueError(f"channels must be at least 3 (three paths of C/3), got {channels}.")
-        if depthwise_size % 2 == 0:
-            raise ValueError(f"depthwise_size must be odd, got {depthwise_size}.")
         self.gate_from_input = gate_from_input
         third = channels // 3
-        self.depthwise = nn.Conv2d(
-            channels, channels, depthwise_size, padding=depthwise_size // 2, groups=channels
-        )
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.to_spatial = nn.Conv2d(channels, third, kernel_size=1)
         refine = refine or partial(SpectralFlow, kernel_size=kernel_size)
         self.refine = refine(channels=third)

@@ -14,9 +14,9 @@ MACS_TOOL = "torch.utils.flop_counter / 2"
 _CONTAINERS = ("backbone", "features", "trunk")
 
 
-def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
+def count_parameters(model: nn.Module) -> int:
     """Return the number of parameters, buffers not counted."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable_only)
+    return sum(p.numel() for p in model.parameters())
 
 
 def count_macs(model: nn.Module, *, image_size: int, in_channels: int = 3) -> int:
@@ -39,13 +39,12 @@ def count_macs(model: nn.Module, *, image_size: int, in_channels: int = 3) -> in
     return counter.get_total_flops() // 2
 
 
-def stage_table(model: nn.Module, *, image_size: int, in_channels: int = 3) -> pd.DataFrame:
+def stage_table(model: nn.Module, *, image_size: int) -> pd.DataFrame:
     """List what each stage of a model returns and costs, for one image.
 
     Args:
-        model: Maps (B, in_channels, H, W) to logits; each of its stages is called once.
+        model: Maps (B, 3, H, W) to logits; each of its stages is called once.
         image_size: Side H = W in pixels.
-        in_channels: Channels of the input.
 
     Returns:
         One row a stage in the order of execution: `stage` (its name in the model), `output` (its
@@ -75,7 +74,7 @@ def stage_table(model: nn.Module, *, image_size: int, in_channels: int = 3) -> p
                 module.register_forward_hook(after),
             ]
         try:
-            model(_blank_image(model, image_size, in_channels))
+            model(_blank_image(model, image_size, 3))
         finally:
             for handle in handles:
                 handle.remove()

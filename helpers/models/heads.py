@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helpers.models.circuit import QuantumCircuit, check_positive
+from helpers.models.circuit import QuantumCircuit
+
+_QUBITS = 4
 
 
 class Head(nn.Module):
@@ -36,7 +38,6 @@ class Head(nn.Module):
 
     def __init__(self, *, in_features: int, num_classes: int) -> None:
         super().__init__()
-        check_positive(in_features=in_features, num_classes=num_classes)
         if num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
         self.in_features = in_features
@@ -73,14 +74,16 @@ class LinearHead(Head):
 
 
 class _ThreeLayers(Head):
-    """Linear layers in_features -> hidden -> hidden -> units, whose neurons the subclasses add."""
+    """Linear layers in_features -> 256 -> 256 -> units, whose neurons the subclasses add.
 
-    def __init__(self, *, in_features: int, num_classes: int, hidden: int = 256) -> None:
+    256 neurons a layer give the paper's 11.4 M parameters on ResNet-18.
+    """
+
+    def __init__(self, *, in_features: int, num_classes: int) -> None:
         super().__init__(in_features=in_features, num_classes=num_classes)
-        check_positive(hidden=hidden)
-        self.fc1 = nn.Linear(in_features, hidden)
-        self.fc2 = nn.Linear(hidden, hidden)
-        self.fc3 = nn.Linear(hidden, self.num_units)
+        self.fc1 = nn.Linear(in_features, 256)
+        self.fc2 = nn.Linear(256, 256)
+        self.fc3 = nn.Linear(256, self.num_units)
 
 
 class MlpHead(_ThreeLayers):
@@ -113,36 +116,26 @@ class SpikingHead(_ThreeLayers):
     Args:
         in_features: Width of the features.
         num_classes: At least 2.
-        hidden: Neurons of each layer; 256 gives the paper's 11.4 M on ResNet-18.
-        steps: Time steps T, at least 1.
         readout: "membrane" or "rate".
 
     Raises:
-        ValueError: less than one step, or an unknown read-out.
+        ValueError: an unknown read-out.
         ImportError: snnTorch is not installed.
     """
 
     BETA = 0.9
     READOUTS = ("membrane", "rate")
+    steps = 8  # T
 
-    def __init__(
-        self,
-        *,
-        in_features: int,
-        num_classes: int,
-        hidden: int = 256,
-        steps: int = 8,
-        readout: str = "membrane",
-    ) -> None:
-        super().__init__(in_features=in_features, num_classes=num_classes, hidden=hidden)
-        check_positive(steps=steps)
+    def __init__(self, *, in_features: int, num_classes: int, readout: str = "membrane") -> None:
+        super().__init__(in_features=in_features, num_classes=num_classes)
         if readout not in self.READOUTS:
             raise ValueError(f"unknown readout {readout!r}; known: {', '.join(self.READOUTS)}.")
-        self.steps, self.readout = steps, readout
+        self.readout = readout
         self.lif1, self.lif2 = _leaky(self.BETA), _leaky(self.BETA)
 
     def spikes(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the spikes, 0 or 1, of both layers, each (steps, B, hidden)."""
+        """Return the spikes, 0 or 1, of both layers, each (steps, B, 256)."""
         current = self.fc1(features)
         first = _fire(self.lif1, current.expand(self.steps, *current.shape))
         return first, _fire(self.lif2, self.fc2(first))
@@ -173,7 +166,7 @@ def _leaky(beta: float) -> nn.Module:
 
 
 def _fire(neuron: nn.Module, currents: Tensor) -> Tensor:
-    """Run neurons from rest on currents (steps, B, hidden); return their spikes, same shape."""
+    """Run neurons from rest on currents (steps, B, 256); return their spikes, same shape."""
     rest, membrane, spikes = neuron.mem, torch.zeros_like(currents[0]), []
     for current in currents:
         spike, membrane = neuron(current, membrane)
@@ -189,15 +182,17 @@ class _CircuitHead(Head):
     The core is built last, so that equal seeds give head and control equal layers.
     """
 
-    core: nn.Module
-
-    def __init__(self, *, in_features: int, num_classes: int, num_qubits: int, hidden: int) -> None:
+    def __init__(self, *, in_features: int, num_classes: int) -> None:
         super().__init__(in_features=in_features, num_classes=num_classes)
-        check_positive(num_qubits=num_qubits, hidden=hidden)
-        self.fc1 = nn.Linear(in_features, hidden)
-        self.to_angles = nn.Linear(hidden, num_qubits)
-        self.read_core = nn.Linear(num_qubits, self.num_units)
-        self.residual = nn.Linear(hidden, self.num_units, bias=False)
+        self.fc1 = nn.Linear(in_features, 384)
+        self.to_angles = nn.Linear(384, _QUBITS)
+        self.read_core = nn.Linear(_QUBITS, self.num_units)
+        self.residual = nn.Linear(384, self.num_units, bias=False)
+        self.core = self._make_core()
+
+    @staticmethod
+    def _make_core() -> nn.Module:
+        raise NotImplementedError
 
     def score(self, features: Tensor) -> Tensor:
         """Map features to the output units."""
@@ -218,39 +213,19 @@ class QuantumHead(_CircuitHead):
     Args:
         in_features: Width of the features.
         num_classes: At least 2.
-        num_qubits: At least 1; memory and time double with each.
-        num_layers: Re-uploading layers, at least 1.
-        hidden: Width of h.
-
-    Raises:
-        ValueError: too few qubits or layers, or more than memory holds.
     """
 
-    def __init__(
-        self,
-        *,
-        in_features: int,
-        num_classes: int,
-        num_qubits: int = 4,
-        num_layers: int = 3,
-        hidden: int = 384,
-    ) -> None:
-        super().__init__(
-            in_features=in_features, num_classes=num_classes, num_qubits=num_qubits, hidden=hidden
-        )
-        self.core = QuantumCircuit(num_qubits=num_qubits, num_layers=num_layers)
+    @staticmethod
+    def _make_core() -> QuantumCircuit:
+        return QuantumCircuit(num_qubits=_QUBITS, num_layers=3)
 
 
 class QuantumControl(_CircuitHead):
     """`QuantumHead` with tanh(W x + b), n -> n, in place of the circuit: 20 parameters, not 24."""
 
-    def __init__(
-        self, *, in_features: int, num_classes: int, num_qubits: int = 4, hidden: int = 384
-    ) -> None:
-        super().__init__(
-            in_features=in_features, num_classes=num_classes, num_qubits=num_qubits, hidden=hidden
-        )
-        self.core = nn.Sequential(nn.Linear(num_qubits, num_qubits), nn.Tanh())
+    @staticmethod
+    def _make_core() -> nn.Sequential:
+        return nn.Sequential(nn.Linear(_QUBITS, _QUBITS), nn.Tanh())
 
 
 _HEADS: dict[str, type[Head]] = {
@@ -263,14 +238,13 @@ _HEADS: dict[str, type[Head]] = {
 HEADS = tuple(_HEADS)
 
 
-def build_head(name: str, *, in_features: int, num_classes: int, **options) -> Head:
+def build_head(name: str, *, in_features: int, num_classes: int) -> Head:
     """Build a head that maps features (B, in_features) float32 to logits (B, num_classes).
 
     Args:
         name: One of `HEADS`.
         in_features: Width of the features.
         num_classes: At least 2.
-        options: Of the head's class, such as `steps` or `num_qubits`.
 
     Raises:
         ValueError: unknown name, or sizes out of range.
@@ -278,4 +252,4 @@ def build_head(name: str, *, in_features: int, num_classes: int, **options) -> H
     """
     if name not in _HEADS:
         raise ValueError(f"unknown head {name!r}; known: {', '.join(HEADS)}.")
-    return _HEADS[name](in_features=in_features, num_classes=num_classes, **options)
+    return _HEADS[name](in_features=in_features, num_classes=num_classes)

@@ -40,8 +40,6 @@ from helpers.models.contextgate import ContextGate
 from helpers.models.medspectralnet import Blocks, MedSpectralNet
 from helpers.models.spectralflow import SpectralFlow
 
-Build = Callable[[nn.Module, int, int], nn.Module]
-
 
 class PlainBlock(nn.Sequential):
     """Plain convolutions with the parameters of another module: 1x1, ReLU, 3x3, ReLU, 1x1.
@@ -105,52 +103,22 @@ def _size(block: Callable[..., nn.Module], channels: int) -> int:
         return sum(p.numel() for p in block(channels=channels).parameters())
 
 
-def _built_of(blocks: Blocks) -> Build:
-    def build(trunk: nn.Module, channels: int, num_classes: int) -> MedSpectralNet:
-        return MedSpectralNet(
-            trunk=trunk, channels=channels, num_classes=num_classes, blocks=blocks
-        )
-
-    return build
-
-
 _GATE_FROM_INPUT = partial(ContextGate, gate_from_input=True)
 
-# Name -> how it is built from trunk, channels and number of classes, and a line for tables.
-ABLATION: dict[str, tuple[Build, str]] = {
-    "medspectralnet_no_spectralflow": (
-        _built_of(Blocks(None, partial(ContextGate, refine=nn.Identity))),
-        "without any SpectralFlow",
-    ),
-    "medspectralnet_no_contextgate": (_built_of(Blocks(SpectralFlow, None)), "without ContextGate"),
-    "medspectralnet_no_both": (
-        _built_of(Blocks(None, None)),
-        "without SpectralFlow and ContextGate",
-    ),
-    "medspectralnet_plain": (
-        _built_of(Blocks(plain_spectralflow, plain_contextgate)),
-        "plain convolutions of equal parameters for SpectralFlow and ContextGate",
-    ),
-    "medspectralnet_k5": (
-        _built_of(
-            Blocks(partial(SpectralFlow, kernel_size=5), partial(ContextGate, kernel_size=5))
-        ),
-        "patch side k = 5",
+# Name -> what takes the places of SpectralFlow and ContextGate; descriptions are in the registry.
+ABLATION = {
+    "medspectralnet_no_spectralflow": Blocks(None, partial(ContextGate, refine=nn.Identity)),
+    "medspectralnet_no_contextgate": Blocks(SpectralFlow, None),
+    "medspectralnet_no_both": Blocks(None, None),
+    "medspectralnet_plain": Blocks(plain_spectralflow, plain_contextgate),
+    "medspectralnet_k5": Blocks(
+        partial(SpectralFlow, kernel_size=5), partial(ContextGate, kernel_size=5)
     ),
 }
-READINGS: dict[str, tuple[Build, str]] = {
-    "medspectralnet_gate_from_input": (
-        _built_of(Blocks(SpectralFlow, _GATE_FROM_INPUT)),
-        "gate and identity path straight from the input",
-    ),
-    "medspectralnet_no_depthwise": (
-        _built_of(Blocks(SpectralFlow, ContextGate, depthwise=False)),
-        "no further depthwise convolution after fusion",
-    ),
-    "medspectralnet_both_readings": (
-        _built_of(Blocks(SpectralFlow, _GATE_FROM_INPUT, depthwise=False)),
-        "gate from the input, no further depthwise convolution",
-    ),
+READINGS = {
+    "medspectralnet_gate_from_input": Blocks(SpectralFlow, _GATE_FROM_INPUT),
+    "medspectralnet_no_depthwise": Blocks(SpectralFlow, ContextGate, depthwise=False),
+    "medspectralnet_both_readings": Blocks(SpectralFlow, _GATE_FROM_INPUT, depthwise=False),
 }
 VARIANTS = ABLATION | READINGS
 
@@ -163,9 +131,11 @@ def build_variant(
     in_channels: int,
     image_size: int,
     pretrained: str,
-) -> nn.Module:
+) -> MedSpectralNet:
     """Build one of `VARIANTS`; arguments as for `medspectralnet.build_medspectralnet`."""
     trunk, channels = build_trunk(
         backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
     )
-    return VARIANTS[variant][0](trunk, channels, num_classes)
+    return MedSpectralNet(
+        trunk=trunk, channels=channels, num_classes=num_classes, blocks=VARIANTS[variant]
+    )

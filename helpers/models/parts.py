@@ -14,17 +14,11 @@ _MOBILENET_HIGH = 14
 
 @dataclass(frozen=True)
 class Parts:
-    """A network cut in three that follow one another; they share its parameters.
+    """A network cut in three that follow one another; they share its parameters."""
 
-    Attributes:
-        low: theta_low, from images to feature maps.
-        high: theta_high.
-        head: pooling and classifier, to logits.
-    """
-
-    low: nn.Sequential
-    high: nn.Sequential
-    head: nn.Sequential
+    low: nn.Sequential  # theta_low, from images to feature maps
+    high: nn.Sequential  # theta_high
+    head: nn.Sequential  # pooling and classifier, to logits
 
 
 def split_model(model: nn.Module) -> Parts:

@@ -245,6 +245,8 @@ def build_model(
     entry = model_entry(name)
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
     _load("backbones:check_image_size")(image_size)
     return entry.build(
         num_classes=num_classes,

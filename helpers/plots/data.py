@@ -7,7 +7,6 @@ and return it; those of one panel draw into the axes they are given.
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -18,33 +17,30 @@ from sklearn.metrics import roc_auc_score
 
 from helpers.data.splits import Split, Splits
 from helpers.data.transforms import NORMALISE, Augmentation
-from helpers.plots.style import COLOURS, plain
+from helpers.plots.style import COLOURS, class_line, image_grid, plain, show_image
 
 BOX_COLOUR = "#56B4E9"  # visible on grey and on stained tissue
+_COLUMNS = 8  # images in a row at most
 _CELL = 0.95  # inches of a small image
 _LABEL = 1.5  # inches for the words beside a row
-_LINES = ("-", "--", ":")
 _BATCH = 4096  # images turned into float at once
 
 
-def plot_samples(
-    split: Split, class_names: Sequence[str], *, per_class: int = 8, title: str
-) -> Figure:
+def plot_samples(split: Split, class_names: Sequence[str], *, title: str) -> Figure:
     """Draw a row of images for each class, taken evenly over the split, with their boxes.
 
     Args:
         split: any split.
         class_names: one name a class.
-        per_class: images in a row; fewer if the class has fewer.
         title: above the figure.
     """
-    figure, grid = _grid(len(class_names), per_class, title)
+    figure, grid = _grid(len(class_names), _COLUMNS, title)
     for label, (name, row) in enumerate(zip(class_names, grid, strict=True)):
         members = np.flatnonzero(split.labels == label)
-        chosen = members[np.linspace(0, len(members) - 1, min(per_class, len(members))).astype(int)]
+        chosen = members[_evenly(len(members))]
         _row_label(row[0], f"{plain(name)}\n(n = {len(members)})")
         for axes, index in zip(row, chosen, strict=False):
-            _show(axes, split.images[index])
+            show_image(axes, split.images[index])
             if split.boxes is not None and np.isfinite(split.boxes[index]).all():
                 x, y, width, height = split.boxes[index]
                 axes.add_patch(
@@ -84,8 +80,7 @@ def plot_grey_levels(split: Split, class_names: Sequence[str], *, axes: Axes) ->
         axes.stairs(
             100 * share / max(share.sum(), 1),
             edges,
-            color=COLOURS[label % len(COLOURS)],
-            linestyle=_LINES[label // len(COLOURS) % 3],
+            **class_line(label),
             linewidth=1.4,
             label=plain(textwrap.shorten(name, 28, placeholder=" ...")),
         )
@@ -136,7 +131,7 @@ def grey_table(split: Split, class_names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, limit: int = 8, title: str) -> Figure:
+def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, title: str) -> Figure:
     """Draw pairs of a leakage report, one below the other, with split, index and class.
 
     The words are orange where the two labels differ.
@@ -144,18 +139,15 @@ def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, limit: int = 8, title: st
     Args:
         splits: the data set of the report.
         pairs: its rows, for instance `report.near_across`; drawn evenly over all of them.
-        limit: pairs at most.
         title: above the figure.
     """
-    chosen = pairs.iloc[
-        np.unique(np.linspace(0, len(pairs) - 1, min(limit, len(pairs))).astype(int))
-    ]
+    chosen = pairs.iloc[_evenly(len(pairs))]
     figure, grid = _grid(2, max(len(chosen), 1), title, label=0.0, caption=0.34)
     for column, pair in zip(grid.T, chosen.itertuples(), strict=False):
         members = ((pair.split_a, pair.index_a), (pair.split_b, pair.index_b))
         for axes, (name, index) in zip(column, members, strict=True):
             split = getattr(splits, name)
-            _show(axes, split.images[index])
+            show_image(axes, split.images[index])
             label = textwrap.shorten(splits.class_names[split.labels[index]], 18, placeholder="...")
             colour = "black" if pair.same_label else COLOURS[1]
             axes.set_xlabel(f"{name} {index}\n{plain(label)}", fontsize=6, labelpad=1, color=colour)
@@ -168,8 +160,6 @@ def plot_augmentations(
     augmentations: Mapping[str, Augmentation],
     *,
     num_classes: int,
-    columns: int = 8,
-    seed: int = 0,
     title: str,
 ) -> Figure:
     """Draw the same images under each augmentation, with their lesion boxes carried along.
@@ -178,26 +168,21 @@ def plot_augmentations(
         split: images are taken evenly over it; with boxes, over those that have one.
         augmentations: name of the row -> augmentation; every row starts from the same seed.
         num_classes: K.
-        columns: images in a row.
-        seed: of the augmentations.
         title: above the figure.
     """
     boxes = split.boxes
     pool = np.arange(len(split)) if boxes is None else np.flatnonzero(np.isfinite(boxes[:, 0]))
-    chosen = pool[np.linspace(0, len(pool) - 1, min(columns, len(pool))).astype(int)]
+    chosen = pool[_evenly(len(pool))]
     figure, grid = _grid(len(augmentations), len(chosen), title)
     for row, (name, augmentation) in zip(grid, augmentations.items(), strict=True):
         _row_label(row[0], name)
-        shown = _augmented(
-            augmentation, split.images[chosen], split.labels[chosen], num_classes, seed
-        )
+        labels = split.labels[chosen]
+        shown = _augmented(augmentation, split.images[chosen], labels, num_classes)
         masks = None
         if boxes is not None:
-            masks = _augmented(
-                augmentation, _box_masks(split, chosen), split.labels[chosen], num_classes, seed
-            )
+            masks = _augmented(augmentation, _box_masks(split, chosen), labels, num_classes)
         for place, axes in enumerate(row):
-            _show(axes, shown[place])
+            show_image(axes, shown[place])
             if masks is not None:
                 # Jitter leaves at least .51 of white, erasing puts .45: between lies the outline.
                 outline = masks[place].mean(axis=2)
@@ -224,10 +209,15 @@ def plot_batch(
     low, high = shown.min(axis=(1, 2, 3), keepdims=True), shown.max(axis=(1, 2, 3), keepdims=True)
     shown = (shown - low) / np.maximum(high - low, 1e-6)
     for place, caption in enumerate(captions):
-        _show(grid[0, place], images[place])
-        _show(grid[1, place], 255 * shown[place] if shown.shape[3] == 1 else shown[place])
+        show_image(grid[0, place], images[place])
+        show_image(grid[1, place], 255 * shown[place] if shown.shape[3] == 1 else shown[place])
         grid[1, place].set_xlabel(plain(caption), fontsize=6, labelpad=2)
     return figure
+
+
+def _evenly(n: int) -> np.ndarray:
+    """Return the places of at most `_COLUMNS` of n things in a row, evenly over all of them."""
+    return np.linspace(0, n - 1, min(_COLUMNS, n)).astype(int)
 
 
 def _box_masks(split: Split, chosen: np.ndarray) -> np.ndarray:
@@ -241,10 +231,10 @@ def _box_masks(split: Split, chosen: np.ndarray) -> np.ndarray:
 
 
 def _augmented(
-    augmentation: Augmentation, images: np.ndarray, labels: np.ndarray, num_classes: int, seed: int
+    augmentation: Augmentation, images: np.ndarray, labels: np.ndarray, num_classes: int
 ) -> np.ndarray:
     """Return float (N, S, S, 3) in [0, 1]: augmented, with the normalisation undone."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     batch, _ = augmentation(
         torch.from_numpy(images).permute(0, 3, 1, 2),
         torch.from_numpy(labels),
@@ -260,9 +250,7 @@ def _grid(
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure of small square axes without ticks, and the axes (rows, columns)."""
     size = (label + columns * _CELL, 0.45 + rows * (_CELL + caption))
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[], frame_on=False)
+    figure, grid = image_grid(rows, columns, size=size)
     figure.suptitle(plain(title), fontsize=9)
     return figure, grid
 
@@ -270,10 +258,3 @@ def _grid(
 def _row_label(axes: Axes, text: str) -> None:
     lines = [textwrap.fill(line, 20) for line in text.split("\n")]
     axes.set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", fontsize=7)
-
-
-def _show(axes: Axes, image: np.ndarray) -> None:
-    if image.shape[2] == 1:
-        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255)
-    else:
-        axes.imshow(image)

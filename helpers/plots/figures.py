@@ -7,6 +7,7 @@ as PNG and as PDF. The curves themselves are drawn by `helpers.plots.run`.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def _confusion_matrix(run: Run, splits: Splits | None) -> Figure:
     return figure
 
 
-def _curve(run: Run, plot: Callable[..., Axes], *, room: float = 0.0) -> Figure:
+def _curve(
+    run: Run, splits: Splits | None, *, plot: Callable[..., Axes], room: float = 0.0
+) -> Figure:
     y_true, probabilities = run.predictions("test")
     names = _classes(run)
     if len(present := np.unique(y_true)) < 2:
@@ -128,14 +131,6 @@ def _say(text: str) -> Figure:
     return figure
 
 
-def _roc(run: Run, splits: Splits | None) -> Figure:
-    return _curve(run, plots.plot_roc)
-
-
-def _precision_recall(run: Run, splits: Splits | None) -> Figure:
-    return _curve(run, plots.plot_precision_recall)
-
-
 def _operating_points(run: Run, splits: Splits | None) -> Figure:
     # Drawn are thresholds and Wilson intervals, so nothing is resampled.
     points = operating_points(run.predictions("val"), run.predictions("test"), n_resamples=0)
@@ -143,7 +138,7 @@ def _operating_points(run: Run, splits: Splits | None) -> Figure:
     def plot(y_true: np.ndarray, probabilities: np.ndarray, names: Any, *, axes: Axes) -> Axes:
         return plots.plot_operating_points(points, y_true, probabilities, axes=axes)
 
-    return _curve(run, plot, room=0.5)  # for the legend below
+    return _curve(run, splits, plot=plot, room=0.5)  # for the legend below
 
 
 def _reliability(run: Run, splits: Splits | None) -> Figure:
@@ -182,17 +177,10 @@ def _mistakes(run: Run, splits: Splits) -> Figure:
         return _say(f"no mistake among {len(y_true):,} test images")
     names = plots.short_names(_classes(run), 17)
     rows = -(-len(chosen) // COLUMNS)
-    figure, grid = plt.subplots(
-        rows, COLUMNS, figsize=(style.HALF_WIDTH, 0.45 + 1.42 * rows), squeeze=False
-    )
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[], frame_on=False)
+    figure, grid = style.image_grid(rows, COLUMNS, size=(style.HALF_WIDTH, 0.45 + 1.42 * rows))
     for axes, index in zip(grid.flat, chosen, strict=False):
-        grey = splits.in_channels == 1
-        image = splits.test.images[index]
         # Uninterpolated: a PDF holds the pixels as they are.
-        image = image[..., 0] if grey else image
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        style.show_image(axes, splits.test.images[index], interpolation="none")
         said, true = y_pred[index], y_true[index]
         caption = (
             f"image {index}, p = {probabilities[index, said]:.3f}\n"
@@ -206,8 +194,8 @@ def _mistakes(run: Run, splits: Splits) -> Figure:
 
 FIGURES: dict[str, Callable[..., Figure]] = {
     "confusion_matrix": _confusion_matrix,
-    "roc": _roc,
-    "precision_recall": _precision_recall,
+    "roc": partial(_curve, plot=plots.plot_roc),
+    "precision_recall": partial(_curve, plot=plots.plot_precision_recall),
     "reliability": _reliability,
     "operating_points": _operating_points,
     "training": _training,

@@ -30,7 +30,7 @@ from helpers.metrics.scores import (
     proportion,
     stratified_counts,
 )
-from helpers.plots.style import _LINES, COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL, plain
+from helpers.plots.style import COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL, class_line, plain
 
 # From so many classes on, a cell of the confusion matrix has room for one number.
 CROWDED = 6
@@ -164,15 +164,13 @@ def plot_roc(
         for k, name in _present(y_true, class_names):
             auc = auc_interval(y_true == k, probabilities[:, k])
             false, true, _ = roc_curve(y_true == k, probabilities[:, k])
-            axes.plot(false, true, label=f"{auc.value:.3f} {name}", **_line(k))
+            axes.plot(false, true, label=f"{auc.value:.3f} {name}", **class_line(k))
             lowest = min(lowest, auc.value)
         axes.set_title(f"ROC, each class against the rest, n = {len(y_true):,}")
         if _NEAR_PERFECT < lowest < _PERFECT:
             _enlarge(axes, at=(0.42, 0.06), x=(0, 0.2), y=(0.8, 1))
         _legend_below(axes, title="AUC, class")
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.set_aspect("equal")
-    return axes
+    return _unit_square(axes, "1 - specificity", "sensitivity")
 
 
 def roc_band(
@@ -246,7 +244,7 @@ def plot_precision_recall(
             precision, recall, _ = precision_recall_curve(y_true == k, probabilities[:, k])
             ap = average_precision_score(y_true == k, probabilities[:, k])
             label = f"{ap:.3f} {name}"
-            axes.plot(recall, precision, drawstyle="steps-post", label=label, **_line(k))
+            axes.plot(recall, precision, drawstyle="steps-post", label=label, **class_line(k))
             lowest = min(lowest, ap)
         low, high = shares[shares > 0].min(), shares.max()
         label = f"prevalence {low:.2f} to {high:.2f}"
@@ -255,14 +253,7 @@ def plot_precision_recall(
         if _NEAR_PERFECT < lowest < _PERFECT:
             _enlarge(axes, at=(0.1, 0.22), x=(0.8, 1), y=(0.8, 1))
         _legend_below(axes, title="AP, class")
-    axes.set(
-        xlabel="recall (sensitivity)",
-        ylabel="precision (PPV)",
-        xlim=(-0.01, 1.01),
-        ylim=(-0.01, 1.01),
-    )
-    axes.set_aspect("equal")
-    return axes
+    return _unit_square(axes, "recall (sensitivity)", "precision (PPV)")
 
 
 def plot_operating_points(
@@ -318,9 +309,14 @@ def plot_operating_points(
             label=label,
         )
     axes.set_title(f"Thresholds chosen beforehand, n = {len(y_true):,}")
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.set_aspect("equal")
     _legend_below(axes, title="chosen on validation images for")
+    return _unit_square(axes, "1 - specificity", "sensitivity")
+
+
+def _unit_square(axes: Axes, xlabel: str, ylabel: str) -> Axes:
+    """Give axes of two shares, 0 to 1, their names and limits; return them."""
+    axes.set(xlabel=xlabel, ylabel=ylabel, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal")
     return axes
 
 
@@ -368,11 +364,8 @@ def plot_reliability(y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axe
     )
     ece = evaluate(y_true, probabilities)["ece"]
     axes.set_title(f"Reliability, ECE {ece}, n = {len(y_true):,}")
-    axes.set(xlabel="confidence in the predicted class", ylabel="share that is right")
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     _legend_below(axes, ncols=3)
-    axes.set_aspect("equal")
-    return axes
+    return _unit_square(axes, "confidence in the predicted class", "share that is right")
 
 
 def plot_history(
@@ -475,11 +468,6 @@ def _legend_below(axes: Axes, *, title: str | None = None, ncols: int = 2) -> No
     }
     axes.set_anchor("N")  # a square in a tall figure would else leave its room above
     axes.legend(**place, ncols=ncols, title=title, columnspacing=1.2, handlelength=1.6)
-
-
-def _line(k: int) -> dict[str, str]:
-    """Return colour and dash of class k, so that a class looks the same in all pictures."""
-    return {"color": COLOURS[k % len(COLOURS)], "linestyle": _LINES[k // len(COLOURS) % 3]}
 
 
 def short_names(class_names: Sequence[str], length: int = 20) -> list[str]:

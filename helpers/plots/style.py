@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from functools import cache
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -109,6 +111,25 @@ def _letters() -> frozenset[int]:
     """Return what the fonts of `style` can draw."""
     files = [font_manager.findfont(name) for name in (_LATIN, *_east_asian_fonts())]
     return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
+
+
+def class_line(k: int) -> dict[str, str]:
+    """Return colour and dash of class k, so that a class looks the same in all pictures."""
+    return {"color": COLOURS[k % len(COLOURS)], "linestyle": _LINES[k // len(COLOURS) % 3]}
+
+
+def show_image(axes: Axes, image: np.ndarray, **options: str) -> None:
+    """Show an image (H, W, C): grey of 0 to 255, or colours, uint8 or float in [0, 1]."""
+    pixels = image[..., 0] if image.shape[2] == 1 else image
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, **options)
+
+
+def image_grid(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    """Return a figure of a size in inches, and its bare axes (rows, columns)."""
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[], frame_on=False)
+    return figure, grid
 
 
 def stamp(figure: Figure, text: str) -> Text:

@@ -22,16 +22,11 @@ from helpers.training.seeds import default_device
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A run that can predict.
+    """A run that can predict."""
 
-    Attributes:
-        run: The stored run.
-        model: Its network with the selected weights, in evaluation mode.
-        calibration: Temperature from its validation predictions; None if it has none of these.
-    """
-
-    run: Run
-    model: nn.Module
+    run: Run  # the stored run
+    model: nn.Module  # its network with the selected weights, in evaluation mode
+    # Temperature from its validation predictions; None if it has none of these.
     calibration: Calibration | None
 
     @property
@@ -79,14 +74,13 @@ class Checkpoint:
         return probabilities.cpu().numpy()
 
 
-def open_checkpoint(run: Run, *, device: torch.device | None = None) -> Checkpoint:
-    """Load a run's weights and fit its temperature.
+def open_checkpoint(run: Run) -> Checkpoint:
+    """Load a run's weights, to the GPU if there is one, and fit its temperature.
 
     Nothing is unpickled: weights are safetensors, predictions are read with `allow_pickle=False`.
 
     Args:
         run: from `find_run` or `helpers.runs.checks.open_run`.
-        device: where to compute; by default the GPU if there is one.
 
     Raises:
         RunError: weights that are missing, damaged or of another network; damaged predictions;
@@ -96,7 +90,7 @@ def open_checkpoint(run: Run, *, device: torch.device | None = None) -> Checkpoi
         Reading.from_record(run.record["data"].get("reading"))
     except DataError as error:
         raise RunError(f"{run.path.name}: {error}") from None
-    model = load_model(run).to(device or default_device(), memory_format=torch.channels_last)
+    model = load_model(run).to(default_device(), memory_format=torch.channels_last)
     return Checkpoint(run, model, calibration_of(run))
 
 

@@ -22,18 +22,14 @@ CINE, TOO_SMALL, TRUNCATED = "cine.dcm", "too_small.png", "truncated.png"
 
 @dataclass(frozen=True)
 class Example:
-    """What an example folder holds.
+    """What an example folder holds."""
 
-    Attributes:
-        folder: Where it is.
-        test_images: (file, frame) -> index in the test split of the image that it shows.
-    """
-
-    folder: Path
+    folder: Path  # where it is
+    # (file, frame) -> index in the test split of the image that it shows.
     test_images: dict[tuple[str, int], int]
 
 
-def write_example_folder(folder: Path, splits: Splits, *, seed: int = 0) -> Example:
+def write_example_folder(folder: Path, splits: Splits) -> Example:
     """Write ten PNG files, a DICOM cine of six frames, a PNG of 5 x 5 pixels and half a PNG.
 
     The images are drawn from the test split, the classes taking turns, each image once as far as
@@ -43,7 +39,6 @@ def write_example_folder(folder: Path, splits: Splits, *, seed: int = 0) -> Exam
     Args:
         folder: made if it is not there.
         splits: whose test images are shown, grey or colour.
-        seed: of the choice.
 
     Raises:
         FileExistsError: the folder holds something already.
@@ -52,7 +47,7 @@ def write_example_folder(folder: Path, splits: Splits, *, seed: int = 0) -> Exam
     if any(folder.iterdir()):
         raise FileExistsError(f"the example folder {folder.name} is not empty; choose another.")
     images = splits.test.images
-    chosen = np.resize(_class_by_class(splits.test.labels, seed=seed), PICTURES + FRAMES)
+    chosen = np.resize(_class_by_class(splits.test.labels), PICTURES + FRAMES)
     shown = {}
     for number, index in enumerate(chosen[:PICTURES]):
         name = f"image_{number:02d}.png"
@@ -66,9 +61,9 @@ def write_example_folder(folder: Path, splits: Splits, *, seed: int = 0) -> Exam
     return Example(folder, shown)
 
 
-def _class_by_class(labels: np.ndarray, *, seed: int) -> np.ndarray:
+def _class_by_class(labels: np.ndarray) -> np.ndarray:
     """Return all indices in random order, the classes taking turns as long as they last."""
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = np.random.default_rng(0).permutation(len(labels))
     turn = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         of_class = order[labels[order] == label]

@@ -10,6 +10,7 @@ from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.folder import FolderReport
 from helpers.predict.page import chance, title
 
+_COLUMNS = 4
 _NAME = 26  # characters of a file's name above a picture
 
 
@@ -29,24 +30,22 @@ def draw_reliability(checkpoint: Checkpoint, split: str) -> Figure:
     return figure
 
 
-def draw_overlays(outcome: FolderReport, *, limit: int = 8, columns: int = 4) -> Figure:
+def draw_overlays(outcome: FolderReport) -> Figure:
     """Draw explained frames, each above its overlay, with file, predicted class and probability.
 
     Args:
-        outcome: with one explained frame or more.
-        limit: how many, spread evenly over those there are.
-        columns: of the figure.
+        outcome: with one explained frame or more; at most eight are drawn, evenly over them.
     """
     pictures = outcome.overlays.pictures
-    count = min(limit, len(pictures))
+    count = min(8, len(pictures))
     chosen = [pictures[(2 * k + 1) * len(pictures) // (2 * count)] for k in range(count)]
     frames_of = outcome.table["file"].value_counts().to_dict()
-    rows = -(-count // columns)
-    figure, grid = plt.subplots(2 * rows, columns, figsize=(1.75 * columns, 3.7 * rows))
+    rows = -(-count // _COLUMNS)
+    figure, grid = plt.subplots(2 * rows, _COLUMNS, figsize=(1.75 * _COLUMNS, 3.7 * rows))
     for axes in grid.flat:
         axes.set_axis_off()
     for number, picture in enumerate(chosen):
-        row, column = divmod(number, columns)
+        row, column = divmod(number, _COLUMNS)
         line = outcome.table.iloc[picture.row]
         above, below = grid[2 * row, column], grid[2 * row + 1, column]
         above.imshow(picture.image)

@@ -28,19 +28,12 @@ PARAMETERS = {
 
 @dataclass(frozen=True, eq=False)
 class FolderReport:
-    """What `predict_folder` found and wrote.
+    """What `predict_folder` found and wrote."""
 
-    Attributes:
-        output: The folder that holds predictions.csv, skipped.csv, overlays/ and index.html.
-        table: The rows of predictions.csv, unrounded.
-        predictions: The same as arrays, and the skipped files.
-        overlays: The explained frames.
-    """
-
-    output: Path
-    table: pd.DataFrame
-    predictions: Predictions
-    overlays: Overlays
+    output: Path  # the folder that holds predictions.csv, skipped.csv, overlays/ and index.html
+    table: pd.DataFrame  # the rows of predictions.csv, unrounded
+    predictions: Predictions  # the same as arrays, and the skipped files
+    overlays: Overlays  # the explained frames
 
 
 def predict_folder(

@@ -17,17 +17,11 @@ FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID")
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """What was chosen."""
 
-    Attributes:
-        run: the run.
-        images: a folder, None for the example.
-        threshold: the confidence, 0 to 1, below which an answer counts as undecided.
-    """
-
-    run: Run
-    images: str | None
-    threshold: float
+    run: Run  # the run
+    images: str | None  # a folder, None for the example
+    threshold: float  # the confidence, 0 to 1, below which an answer counts as undecided
 
 
 class PredictionForm:

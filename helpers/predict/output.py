@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from helpers.files import guarded
-from helpers.paths import write_atomically
+from helpers.paths import write_atomically, write_text
 from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.overlays import Overlay, Overlays
 from helpers.predict.predict import Predictions
@@ -111,8 +111,7 @@ def write_output(
     for name, frame in ((PREDICTIONS, table), (SKIPPED, skipped)):
         with write_atomically(output / name) as temporary:
             guarded(frame).to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    with write_atomically(output / PAGE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output / PAGE, page)
 
 
 def _write_overlays(folder: Path, pictures: list[Overlay]) -> None:

@@ -39,21 +39,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """One frame, seen and explained.
+    """One frame, seen and explained."""
 
-    Attributes:
-        row: Its place in `Predictions`.
-        name: File name, unique.
-        image: uint8 (H, W, 3), the frame resized for the eye.
-        overlay: uint8 (H, W, 3), the same under the map.
-        unit_map: float32 (h, w), the map itself, divided by its maximum.
-    """
-
-    row: int
-    name: str
-    image: np.ndarray
-    overlay: np.ndarray
-    unit_map: np.ndarray
+    row: int  # its place in `Predictions`
+    name: str  # file name, unique
+    image: np.ndarray  # uint8 (H, W, 3), the frame resized for the eye
+    overlay: np.ndarray  # uint8 (H, W, 3), the same under the map
+    unit_map: np.ndarray  # float32 (h, w), the map itself, divided by its maximum
 
     @property
     def is_empty(self) -> bool:

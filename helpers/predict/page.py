@@ -10,30 +10,17 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from helpers.data.pictures import NEARLY_FLAT
+from helpers.files import load_template
 from helpers.metrics.scores import Estimate
 from helpers.predict.checkpoint import Checkpoint, public_name
 from helpers.predict.overlays import Overlay, Overlays
 from helpers.predict.predict import Predictions
 from helpers.predict.reading import SQUEEZED
-
-
-def load_template(name: str, *, package: str = "helpers") -> jinja2.Template:
-    """Return a template of a package: it escapes, and a missing value is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
-
 
 MAX_ROWS = 2000  # of the table; predictions.csv holds all
 _BARS = 4  # classes whose probability stands beside a picture

@@ -61,19 +61,13 @@ _Prepared = Iterator[tuple[FrameLine, Tensor]]  # one file's frames, as the netw
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network says of a folder.
+    """What a network says of a folder."""
 
-    Attributes:
-        lines: One frame each, in the order of file names and frames.
-        probabilities: float64 (N, K), calibrated; as they are where there is no calibration.
-        uncalibrated: float32 (N, K).
-        skipped: Files that could not be read.
-    """
-
-    lines: list[FrameLine]
+    lines: list[FrameLine]  # one frame each, in the order of file names and frames
+    # float64 (N, K), calibrated; as they are where there is no calibration.
     probabilities: np.ndarray
-    uncalibrated: np.ndarray
-    skipped: list[Skipped]
+    uncalibrated: np.ndarray  # float32 (N, K)
+    skipped: list[Skipped]  # files that could not be read
 
     @property
     def predicted(self) -> np.ndarray:

@@ -41,19 +41,12 @@ class ImageFile:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image.
+    """One image."""
 
-    Attributes:
-        file: name of its file, as in `ImageFile`.
-        frame: its number in the file, from 0.
-        pixels: uint8 (H, W, C), C 1 or 3.
-        notes: what a reader should know of it.
-    """
-
-    file: str
-    frame: int
-    pixels: np.ndarray
-    notes: tuple[str, ...] = ()
+    file: str  # name of its file, as in `ImageFile`
+    frame: int  # its number in the file, from 0
+    pixels: np.ndarray  # uint8 (H, W, C), C 1 or 3
+    notes: tuple[str, ...] = ()  # what a reader should know of it
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from helpers.data.splits import Split, Splits
 from helpers.metrics.scores import confusion_matrix, evaluate, per_class
 from helpers.models.counting import MACS_TOOL, count_macs, count_parameters
 from helpers.models.registry import build_model, resolve_weights, weights_label
-from helpers.paths import write_atomically
+from helpers.paths import write_atomically, write_text
 from helpers.runs.store import WEIGHTS, Run, RunError, load_run, lock, run_dir, save_run
-from helpers.training.inference import as_tensor, predict
+from helpers.training.inference import as_tensor, predict_as
 from helpers.training.loop import FitResult, fit, selection_rule
 from helpers.training.plasticity import make_plan, trainable_by_stage
 from helpers.training.seeds import default_device, environment, epoch_generator, git_state
@@ -149,19 +149,12 @@ def fit_from_config(
 
 
 class MadeRun(NamedTuple):
-    """A run before it is stored.
+    """A run before it is stored."""
 
-    Attributes:
-        model: The network with the selected weights.
-        record: For `helpers.runs.store.save_run`; so are the next two.
-        predictions: Labels and probabilities of validation and test split.
-        test_curve: Test accuracy after each epoch, None where it was not asked for.
-    """
-
-    model: torch.nn.Module
-    record: dict[str, Any]
-    predictions: dict[str, np.ndarray]
-    test_curve: np.ndarray | None
+    model: torch.nn.Module  # the network with the selected weights
+    record: dict[str, Any]  # for `helpers.runs.store.save_run`; so are the next two
+    predictions: dict[str, np.ndarray]  # labels and probabilities of validation and test split
+    test_curve: np.ndarray | None  # test accuracy after each epoch, None where it was not asked for
 
 
 def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
@@ -176,13 +169,7 @@ def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
         split = getattr(splits, name)
         images, _ = as_tensor(split, device)
         predictions[f"{name}_y_true"] = split.labels
-        predictions[f"{name}_probabilities"] = predict(
-            model,
-            images,
-            image_size=config.image_size,
-            flip_average=config.flip_average,
-            form=config.form,
-        )
+        predictions[f"{name}_probabilities"] = predict_as(config, model, images)
     seconds = time.perf_counter() - start
     record = _record(config, splits, model, result, predictions, env, eval_seconds=seconds)
     curve = None if watch is None else (result.watched == watch.labels).mean(axis=1)
@@ -206,8 +193,7 @@ def save_tensors(tensors: dict[str, torch.Tensor], file: Path) -> None:
     with write_atomically(file) as temporary:
         save_file(tensors, temporary)
         digest = digest_of(temporary)
-    with write_atomically(beside) as temporary:
-        temporary.write_text(f"{digest}  {file.name}\n")
+    write_text(beside, f"{digest}  {file.name}\n")
 
 
 def digest_of(file: Path) -> str:

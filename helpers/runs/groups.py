@@ -7,9 +7,10 @@ and `contradictions` says so.
 import hashlib
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from helpers.data.rebuilt import Rebuilt, find_rebuilt
 from helpers.metrics import intervals
 from helpers.metrics.intervals import Scores, accuracy_scores, auc_scores
 from helpers.metrics.scores import Estimate
-from helpers.runs.replicas import draws
+from helpers.runs.replicas import draws, metric_of
 from helpers.runs.store import Run, run_id
 
 # The measures that have an interval over images and seeds.
@@ -86,13 +87,14 @@ class Group:
     @cached_property
     def constant(self) -> tuple[int, ...]:
         """The seeds whose network answers one class for every test image."""
-        answers = [(s, run.predictions("test")[1].argmax(axis=1)) for s, run in self._by_seed]
-        return tuple(seed for seed, classes in answers if (classes == classes[0]).all())
+        answers = [run.predictions("test")[1].argmax(axis=1) for run in self.runs]
+        constant = [(classes == classes[0]).all() for classes in answers]
+        return tuple(seed for seed, is_one in zip(self.seeds, constant, strict=True) if is_one)
 
     @cached_property
     def right(self) -> np.ndarray:
-        """Whether each seed is right on each test image, bool (seeds, images)."""
-        runs = [run.predictions("test") for run in self.runs]
+        """Whether each draw is right on each test image, bool (draws, images)."""
+        runs = [run.predictions("test") for run in self.draws]
         return np.stack([p.argmax(axis=1) == y_true for y_true, p in runs])
 
     @property
@@ -106,45 +108,52 @@ class Group:
         split = _test_split(self.runs[0])
         return tuple(run for run in draws(self.runs) if _test_split(run) == split)
 
-    @property
-    def _by_seed(self) -> list[tuple[int, Run]]:
-        return list(zip(self.seeds, self.runs, strict=True))
-
     @cached_property
-    def _scores(self) -> dict[tuple[str, bool], Scores]:
+    def _scores(self) -> dict[str, Scores]:
         return {}
 
-    def scores(self, measure: str, *, replicas: bool = False) -> Scores:
-        """Return "accuracy" or "auc" by run and test image.
+    @property
+    def seed_of_draw(self) -> list[int]:
+        """The seed of each of `draws`."""
+        return [run.config["seed"] for run in self.draws]
 
-        Args:
-            measure: one of `MEASURES`.
-            replicas: whether runs that were made again elsewhere follow the stored ones.
+    def scores(self, measure: str) -> Scores:
+        """Return "accuracy" or "auc" (one of `MEASURES`) by draw and test image."""
+        if measure not in self._scores:
+            labels, answers = zip(*(run.predictions("test") for run in self.draws), strict=True)
+            self._scores[measure] = MEASURES[measure](labels[0], np.stack(answers))
+        return self._scores[measure]
 
-        """
-        key = (measure, replicas)
-        if key not in self._scores:
-            runs = self.draws if replicas else self.runs
-            labels, probabilities = zip(*(run.predictions("test") for run in runs), strict=True)
-            self._scores[key] = MEASURES[measure](labels[0], np.stack(probabilities))
-        return self._scores[key]
-
-    def estimate(self, measure: str, how: Callable[..., Estimate]) -> Estimate:
+    def estimate(self, measure: str | Scores, how: Callable[..., Estimate]) -> Estimate:
         """Return the mean of a measure, or where one more run falls; replicas are draws of a seed.
 
         Args:
-            measure: one of `MEASURES`.
+            measure: one of `MEASURES`, or other scores of all draws.
             how: `intervals.mean`, `mean_here` or `one_more_run`.
         """
-        runs = self.draws
-        if len(runs) == len(self.runs):
-            return how(self.scores(measure))
-        of_seed = [run.config["seed"] for run in runs]
-        return how(self.scores(measure, replicas=True), groups=of_seed)
+        scores = self.scores(measure) if isinstance(measure, str) else measure
+        return how(scores, groups=_labels(self.seed_of_draw))
 
     def values(self, metric: str) -> list[float | None]:
-        """Return a test metric of each seed, None where it is undefined."""
-        return [run.record["metrics"]["test"][metric]["value"] for run in self.runs]
+        """Return a test metric of each seed, the mean of its draws; None where it is undefined."""
+        return self._by_seed(lambda run: metric_of(run, metric))
+
+    def mean_and_sd(self, score: Callable[[Run], float | None]) -> tuple[float | None, ...]:
+        """Return the mean of a score over seeds, and its deviation over all draws (ddof = 1).
+
+        The mean is that of `estimate`: a seed that was made again counts once. None where a draw
+        has no score, or a single one has no deviation.
+        """
+        by_seed, values = self._by_seed(score), [score(run) for run in self.draws]
+        if None in values:
+            return None, None
+        return float(np.mean(by_seed)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+    def _by_seed(self, score: Callable[[Run], float | None]) -> list[float | None]:
+        of_seed = {seed: [] for seed in self.seeds}
+        for run in self.draws:
+            of_seed[run.config["seed"]].append(score(run))
+        return [None if None in own else float(np.mean(own)) for own in of_seed.values()]
 
 
 def is_real(run: Run) -> bool:
@@ -278,14 +287,26 @@ def common_seeds(a: Group, b: Group) -> tuple[int, ...]:
     return seeds
 
 
-def paired_scores(a: Group, b: Group, measure: str) -> tuple[Scores, Scores]:
-    """Return a measure of both, of the seeds that both have; see `common_seeds`."""
+def paired_scores(a: Group, b: Group, measure: str) -> tuple[Scores, Scores, list[int] | None]:
+    """Return a measure of both, paired by seed, and each pair's seed where one has several.
+
+    A seed that was made again elsewhere has several draws: each draw of one side meets each of the
+    other. The seeds are those of `common_seeds`; the labels are for `groups` of `intervals.mean`.
+    """
+    draws = ([*enumerate(group.seed_of_draw)] for group in (a, b))
     seeds = common_seeds(a, b)
-    return tuple(_of_seeds(group, measure, seeds) for group in (a, b))
+    pairs = [(i, j, s) for (i, s), (j, t) in product(*draws) if s == t and s in seeds]
+    pairs.sort(key=lambda pair: seeds.index(pair[2]))
+    of_a, of_b, of_seed = (list(column) for column in zip(*pairs, strict=True))
+    return _chosen(a.scores(measure), of_a), _chosen(b.scores(measure), of_b), _labels(of_seed)
 
 
-def _of_seeds(group: Group, measure: str, seeds: Sequence[int]) -> Scores:
-    scores, at = group.scores(measure), [group.seeds.index(seed) for seed in seeds]
+def _labels(seeds: list[int]) -> list[int] | None:
+    """Return the seeds as labels of draws that depend on each other, None where none repeats."""
+    return None if len(set(seeds)) == len(seeds) else seeds
+
+
+def _chosen(scores: Scores, at: list[int]) -> Scores:
     return replace(
         scores,
         values=scores.values[at],

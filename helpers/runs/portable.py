@@ -26,7 +26,7 @@ from torch.nn import functional
 from helpers.data.transforms import make_augmentation
 from helpers.files import DamagedFile, read_json, reading
 from helpers.models.registry import build_model
-from helpers.paths import repo_root, results_root, write_atomically
+from helpers.paths import repo_root, results_root, write_text
 from helpers.terminal import command
 from helpers.training.schedules import make_optimizer
 from helpers.training.seeds import default_device, environment, git_state, portable_settings
@@ -162,8 +162,7 @@ def save_row(row: dict[str, Any]) -> None:
     """Add a machine's row to the record; an older one of the same machine is replaced."""
     rows = [other for other in load_rows() if machine(other) != machine(row)] + [row]
     text = json.dumps({"schema": SCHEMA, "machines": rows}, indent=1) + "\n"
-    with write_atomically(record_path()) as temporary:
-        temporary.write_text(text)
+    write_text(record_path(), text)
 
 
 def machine(row: dict[str, Any]) -> tuple[str, ...]:

@@ -19,10 +19,10 @@ from safetensors.torch import save
 
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Splits
-from helpers.files import read_json, reading
+from helpers.files import load_template, read_json, reading
 from helpers.metrics.calibration import apply_temperature, fit_temperature
 from helpers.metrics.scores import Estimate, evaluate, per_class
-from helpers.paths import write_atomically
+from helpers.paths import write_text
 from helpers.runs.experiment import check_data, digest_of, save_tensors
 from helpers.runs.store import (
     SHIPPED,
@@ -34,9 +34,9 @@ from helpers.runs.store import (
     load_run,
     run_id,
 )
-from helpers.runs.weights import load_model
+from helpers.runs.weights import config_of, load_model
 from helpers.terminal import command
-from helpers.training.inference import as_tensor, predict
+from helpers.training.inference import as_tensor, predict_as
 
 MEASURED, CARD = "shipped.json", "CARD.md"
 LARGEST = 5 * 2**20  # bytes; a repository is cloned whole
@@ -67,12 +67,8 @@ def ship(run: Run, splits: Splits) -> dict[str, Any]:
         raise RunError(f"{run.path.name}: {size:,} bytes; at most {LARGEST:,} are shipped.")
     save_tensors(state, run.path / SHIPPED)
     measured = measure(run, splits)
-    for name, text in {
-        MEASURED: json.dumps(measured, indent=1) + "\n",
-        CARD: card(run, measured),
-    }.items():
-        with write_atomically(run.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_text(run.path / MEASURED, json.dumps(measured, indent=1) + "\n")
+    write_text(run.path / CARD, card(run, measured))
     return measured
 
 
@@ -93,14 +89,8 @@ def measure(run: Run, splits: Splits) -> dict[str, Any]:
     """
     model = load_model(run)
     images, _ = as_tensor(splits.test, torch.device("cpu"))
-    config, y_true = run.config, splits.test.labels
-    probabilities = predict(
-        model,
-        images,
-        image_size=config["image_size"],
-        flip_average=config["flip_average"],
-        form=run.form,
-    )
+    y_true = splits.test.labels
+    probabilities = predict_as(config_of(run), model, images)
     temperature = fit_temperature(*run.predictions("val")).temperature
     metrics = evaluate(y_true, probabilities)
     scaled = evaluate(y_true, apply_temperature(probabilities, temperature))
@@ -132,75 +122,19 @@ def read_measured(run: Run) -> dict[str, Any]:
 
 def card(run: Run, measured: dict[str, Any]) -> str:
     """Return the model card, markdown, of a run's record and of what `measure` returns."""
-    data, config, record = run.record["data"], run.config, run.record
-    metrics = {name: Estimate(**value) for name, value in measured["metrics"].items()}
-    before = Estimate(**record["metrics"]["test"]["accuracy"])
-    sizes = data["n"]
-    rows = [
-        f"| {row['class']} | {row['n']} | {Estimate(**row['sensitivity'])} "
-        f"| {Estimate(**row['ppv'])} |"
-        for row in measured["per_class"]
-    ]
-    return f"""\
-# {config["model"]} on {data["name"]}
-
-**Not for clinical use.** Research weights of a reproduction, never tested on patients.
-
-```bash
-python -m helpers.predict --run {kind_of(run)} --images my_images --output my_predictions
-```
-
-## Data
-
-{data["source"]} (MD5 `{data["md5"]}`), {data["licence"] or "licence not recorded"}: \
-{sizes["train"]:,} training, \
-{sizes["val"]:,} validation and {sizes["test"]:,} test images of {data["image_size"]} px, \
-{"grey" if data["in_channels"] == 1 else "colour"}. Classes: {"; ".join(data["class_names"])}.
-
-## Protocol
-
-{record["model"]["params"]:,} parameters, from {record["model"]["weights"] or "random weights"}; \
-recipe `{config["recipe"]}`: images scaled to {config["image_size"]} px, \
-{config["epochs"]} epochs, batch {config["batch_size"]}, \
-{config["optimizer"]}, learning rate {config["learning_rate"]:g}, \
-augmentation `{config["augmentation"]}`. Epoch {record["selection"]["epoch"]} was kept \
-({record["selection"]["rule"]}); answers are \
-{"the mean over image and mirror image" if config["flip_average"] else "of the image as it is"}. \
-Seed {config["seed"]}: the first one, not the best. Run `{run_id(run)}`\
-{", a replica of the run of that name" if is_replica(run) else ""}; code at \
-`{record["git"]["sha"][:12]}`.
-
-`{SHIPPED}`: half precision, {measured["bytes"] / 2**20:.2f} MiB, SHA-256 `{measured["sha256"]}`.
-
-## Measured
-
-These very weights, on the {sizes["test"]:,} test images, read once; intervals are 95 %.
-
-| | |
-| --- | --- |
-| accuracy | {metrics["accuracy"]} |
-| accuracy before rounding to half precision | {before} |
-| AUC | {metrics["auc"]} |
-| balanced accuracy | {metrics["balanced_accuracy"]} |
-| calibration error (ECE) as the network answers | {metrics["ece"]} |
-| ECE as it is shown, T = {measured["temperature"]:.2f} from validation images | \
-{metrics["ece_calibrated"]} |
-
-Rounding changes a test probability by at most {measured["difference"]:.4f}.
-
-| class | test images | found (sensitivity) | right where named (PPV) |
-| --- | --- | --- | --- |
-{chr(10).join(rows)}
-
-## Not to be used for
-
-- Any decision about a person: it is no medical device, and nobody has tried it on patients.
-- Images of another machine, hospital, stain, view or crop: the numbers above say nothing of them. \
-It names one of its classes whatever it is shown.
-- Full-size images: it learned from {data["image_size"]} px copies; a finding smaller than a pixel \
-of these is lost.
-- A ranking of networks: this is one seed. Comparisons are in `results/README.md`.
-"""
+    text = load_template("card.md.j2", escape=False).render(
+        record=run.record,
+        data=run.record["data"],
+        config=run.config,
+        measured=measured,
+        kind=kind_of(run),
+        run_id=run_id(run),
+        is_replica=is_replica(run),
+        file=SHIPPED,
+        estimate=lambda value: Estimate(**value),
+        thousands="{:,}".format,
+    )
+    return f"{text}\n"
 
 
 @command

@@ -36,7 +36,7 @@ from helpers.config import (
     stored_name,
 )
 from helpers.files import DamagedFile, open_arrays, read_csv, read_json, reading
-from helpers.paths import given_path, repo_root, results_root, write_atomically
+from helpers.paths import given_path, repo_root, results_root, write_atomically, write_text
 from helpers.runs.record import check_form
 
 SCHEMA = 1
@@ -75,15 +75,10 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run on disk.
+    """A finished run on disk."""
 
-    Attributes:
-        path: Its folder.
-        record: The content of `run.json`.
-    """
-
-    path: Path
-    record: dict[str, Any]
+    path: Path  # its folder
+    record: dict[str, Any]  # the content of `run.json`
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -287,8 +282,7 @@ def write_run(
             for epoch, value in enumerate(test_curve, start=1)
         ]
         _write_rows(folder / TEST_CURVE, rows)
-    with write_atomically(folder / "run.json") as temporary:
-        temporary.write_text(text + "\n")
+    write_text(folder / "run.json", text + "\n")
     return load_run(folder)
 
 

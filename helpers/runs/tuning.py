@@ -46,17 +46,11 @@ KEY = ("recipe", "model", "pretrained", "setting", "seed")
 
 
 class Tuning(NamedTuple):
-    """A tuning matrix.
+    """A tuning matrix."""
 
-    Attributes:
-        parameter: Name of what is tuned.
-        configs: One configuration a setting and seed.
-        each_model: Whether each model has a setting of its own.
-    """
-
-    parameter: str
-    configs: list[RunConfig]
-    each_model: bool = False
+    parameter: str  # name of what is tuned
+    configs: list[RunConfig]  # one configuration a setting and seed
+    each_model: bool = False  # whether each model has a setting of its own
 
     def key(self, config: RunConfig) -> dict[str, Any]:
         """Return what names a configuration's row in the table, with the keys `KEY`."""

@@ -158,15 +158,10 @@ def _check_digest(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Restored:
-    """A stored run that was made again.
+    """A stored run that was made again."""
 
-    Attributes:
-        run: the run whose weights are on this disk now: the stored one, or its replica.
-        difference: largest difference of a validation probability to the stored run.
-    """
-
-    run: Run
-    difference: float
+    run: Run  # the run whose weights are on this disk now: the stored one, or its replica
+    difference: float  # largest difference of a validation probability to the stored run
 
 
 def restore(run: Run) -> Restored:

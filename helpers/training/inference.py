@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.config import IMAGENET_RGB, InputForm
+from helpers.config import IMAGENET_RGB, InputForm, RunConfig
 from helpers.data.splits import Split
 from helpers.data.transforms import preprocess
 
@@ -61,3 +61,14 @@ def predict(
             batches.append(class_probabilities(model, pixels, flip_average=flip_average).cpu())
     model.train(was_training)
     return torch.cat(batches).numpy()
+
+
+def predict_as(config: RunConfig, model: nn.Module, images: Tensor) -> np.ndarray:
+    """Return class probabilities as runs of a configuration give them, see `predict`."""
+    return predict(
+        model,
+        images,
+        image_size=config.image_size,
+        flip_average=config.flip_average,
+        form=config.form,
+    )

@@ -1,8 +1,5 @@
 """What enters the trained part of a network: images, or the features of what is frozen."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,11 +13,9 @@ from helpers.training.plasticity import ActiveStage
 LARGEST_KEPT_BYTES = 2 * 2**30
 
 
-@contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """Compute in bfloat16 where precision is "bf16", else as written."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        yield
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context that computes in bfloat16 where precision is "bf16", else as written."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 class StageInputs:

@@ -1,4 +1,4 @@
-"""The training loop: `fit` trains and selects on validation data, `predict` gives probabilities."""
+"""The training loop: `fit` trains and selects on validation data."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from helpers.data.splits import Split
 from helpers.metrics.scores import evaluate
 from helpers.paths import write_atomically
 from helpers.training.ema import ExponentialAverage
-from helpers.training.inference import EVALUATION_BATCH, as_tensor, predict
+from helpers.training.inference import EVALUATION_BATCH, as_tensor, predict_as
 from helpers.training.inputs import StageInputs, autocast
 from helpers.training.losses import Loss, make_loss
 from helpers.training.plasticity import ActiveStage, enter_stage, make_plan, stage_at
@@ -269,13 +269,7 @@ def _validate(
             batches = [network(batch).float() for batch in inputs.split(EVALUATION_BATCH)]
         probabilities = torch.cat(batches).softmax(dim=1).cpu().numpy()
     else:
-        probabilities = predict(
-            network,
-            inputs,
-            image_size=config.image_size,
-            flip_average=config.flip_average,
-            form=config.form,
-        )
+        probabilities = predict_as(config, network, inputs)
     points = evaluate(y_true, probabilities, n_resamples=0)
     of_truth = probabilities[np.arange(len(y_true)), y_true]
     return {
@@ -393,14 +387,8 @@ def fit(
 
 def _predicted(network: nn.Module, images: Tensor, config: RunConfig) -> Tensor:
     """Return the predicted class of each image, int16 (N,): small enough for every checkpoint."""
-    probabilities = predict(
-        network,
-        images,
-        image_size=config.image_size,
-        flip_average=config.flip_average,
-        form=config.form,
-    )
-    return torch.from_numpy(probabilities.argmax(axis=1).astype(np.int16))
+    classes = predict_as(config, network, images).argmax(axis=1)
+    return torch.from_numpy(classes.astype(np.int16))
 
 
 def _finished(state: _State, config: RunConfig) -> bool:

@@ -20,17 +20,11 @@ TRAINABLE = ("head", "high", "all")
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training in which the same parameters are plastic.
+    """A stretch of training in which the same parameters are plastic."""
 
-    Attributes:
-        name: for tables and logs.
-        trainable: "head" (theta_0), "high" (theta_1: last backbone stage and head) or "all".
-        epochs: its length, at least 1.
-    """
-
-    name: str
-    trainable: str
-    epochs: int
+    name: str  # for tables and logs
+    trainable: str  # "head" (theta_0), "high" (theta_1: last backbone stage and head) or "all"
+    epochs: int  # its length, at least 1
 
     def __post_init__(self) -> None:
         if self.trainable not in TRAINABLE:
@@ -81,19 +75,12 @@ def stage_at(plan: Iterable[Stage], epoch: int) -> Stage:
 
 @dataclass(frozen=True)
 class ActiveStage:
-    """A network in a stage.
+    """A network in a stage."""
 
-    Attributes:
-        stage: the stage.
-        model: the whole network.
-        frozen: its leading part that is not trained; empty where everything is.
-        plastic: the rest, which is.
-    """
-
-    stage: Stage
-    model: nn.Module
-    frozen: nn.Sequential
-    plastic: nn.Sequential
+    stage: Stage  # the stage
+    model: nn.Module  # the whole network
+    frozen: nn.Sequential  # its leading part that is not trained; empty where everything is
+    plastic: nn.Sequential  # the rest, which is
 
     @property
     def trainable_parameters(self) -> int:

@@ -1,6 +1,6 @@
 """What a printed confusion matrix implies, and whether printed scores fit any matrix at all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,20 +124,25 @@ def matrices(accuracy: Published, *, positive: int, negative: int) -> Scored:
         "of the positive class": of_positive,
         "of the negative class": of_negative,
         "mean over the classes": (of_positive + of_negative) / 2,
+        "mean weighted by class": (positive * of_positive + negative * of_negative) / n,
     }
     return Scored(int(errors[0]) if len(errors) else -1, tp, scores)
 
 
 # Sizes of a test set that are tried where the printed one has no matrix.
 OTHER_SIZES = range(20, 400)
+# Class sizes that are listed one by one.
+FEW = 3
 
 
 @checks("A43", "A44", "A45", "A46")
 def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative: Whole) -> Outcome:
-    """Check that one matrix has both a printed accuracy and a printed F1.
+    """Check that one matrix of the stated test set has both a printed accuracy and a printed F1.
 
     Every matrix of the test set with that accuracy is tried, F1 being that of either class or the
-    mean over both.
+    mean over both, plain or weighted by class. The test set is the one that section 3.2 states, on
+    which Table 4 repeats the numbers of Table 2. What other test sets would allow is said, and does
+    not decide.
 
     Rule: reproduced where a matrix fits, else contradicted.
     """
@@ -159,45 +164,67 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative
     near = [float(below.max())] if len(below) else []
     near += [float(above.min())] if len(above) else []
     around = " and ".join(f"{value:.4f}" for value in near)
-    evidence = f"{n - found.errors} of {n} right: of {tried} matrices, "
+    evidence = f"{n - found.errors} of {n} right: of {tried} matrices of {positive} positive and "
+    evidence += f"{negative} negative images, "
     if fitting:
         evidence += f"there is one whose F1 is {f1.printed} ({'; another '.join(fitting)})."
     else:
+        others = other_sets(accuracy, f1, OTHER_SIZES)
+        elsewhere = "; ".join(f"by {name} {_sets_text(s, n)}" for name, s in others.items())
+        never = " and ".join(name for name, sets in others.items() if not sets)
         evidence += (
-            f"none has an F1 of {f1.printed}, of either class or as their mean; the nearest "
-            f"values of the positive class are {around}. That these were the images is not said, "
-            f"but the accuracies of Table 4 are whole counts of {n}. "
+            f"none has an F1 of {f1.printed}, of either class or as their mean, plain or weighted "
+            f"by class; the nearest values of the positive class are {around}. Test sets of "
+            f"{OTHER_SIZES[0]} to {OTHER_SIZES[-1]} images, of any balance, that have both: "
+            f"{elsewhere}. So ruled out are the stated test set by any of these"
+            f"{f', and {never} on all of them' if never else ''}. Neither another test set nor a "
+            "mean over runs is mentioned."
         )
-        sizes = sizes_with(accuracy, f1, OTHER_SIZES)
-        evidence += (
-            f"No test set of {OTHER_SIZES[0]} to {OTHER_SIZES[-1]} images, of whatever balance, "
-            "has both. "
-            if not sizes
-            else f"Test sets of {len(sizes)} other sizes up to {OTHER_SIZES[-1]} have both. "
-        )
-        evidence += "Means over runs are not mentioned."
     return Outcome(verdict=REPRODUCED if fitting else CONTRADICTED, evidence=evidence)
 
 
-def sizes_with(accuracy: Published, f1: Published, sizes: Iterable[int]) -> list[int]:
-    """Return the sizes of test sets, of whatever balance, that can have an accuracy and an F1.
+def _sets_text(sets: Sequence[tuple[int, int]], n: int) -> str:
+    """Write how many sizes test sets have, and the classes of those of `n` images or the fewest."""
+    if not sets:
+        return "none"
+    sizes = sorted({sum(pair) for pair in sets})
+    shown = n if n in sizes else sizes[0]
+    pairs = sorted({(min(pair), max(pair)) for pair in sets if sum(pair) == shown})
+    listed = ", ".join(f"{few} : {many}" for few, many in pairs)
+    if len(pairs) > FEW:
+        (few, many), (even, rest) = pairs[0], pairs[-1]
+        listed = f"{few} : {many} to {even} : {rest}"
+    return f"{len(sizes)} size{'' if len(sizes) == 1 else 's'} (of {shown} images {listed})"
 
-    F1 of the positive class is 2 TP / (2 TP + errors), so every balance is tried with TP from 0 to
-    the number of right answers.
+
+def other_sets(
+    accuracy: Published, f1: Published, sizes: Iterable[int]
+) -> dict[str, list[tuple[int, int]]]:
+    """Return which test sets can have an accuracy and an F1, by how F1 is taken.
+
+    Returns:
+        Name -> class sizes, those of the positive class first. "F1 of one class" is
+        that of the positive one; with swapped labels it is that of the negative one.
     """
     half = last_digit(f1) / 2 * (1 + 1e-6)
     share = last_digit(accuracy) / (2 if accuracy.unit == "fraction" else 200) * (1 + 1e-6)
-    found = []
+    found = {"F1 of one class": [], "the plain mean": [], "the mean weighted by class": []}
     for n in sizes:
-        right = np.arange(n + 1)
-        right = right[np.abs(right / n - accuracy.fraction) <= share]
-        for count in right:
-            hits = np.arange(count + 1)
+        counts = np.arange(n + 1)
+        for right in counts[np.abs(counts / n - accuracy.fraction) <= share].tolist():
+            errors = n - right
+            tp, fn = (
+                grid.ravel() for grid in np.meshgrid(np.arange(right + 1), np.arange(errors + 1))
+            )
+            positive = tp + fn
+            inside = (positive > 0) & (positive < n)
+            tp, positive = tp[inside], positive[inside]
             with np.errstate(invalid="ignore"):
-                scores = 2 * hits / (2 * hits + n - count)
-            if (np.abs(scores - f1.value) <= half).any():
-                found.append(n)
-                break
+                one, other = (2 * k / (2 * k + errors) for k in (tp, right - tp))
+            weighted = (positive * one + (n - positive) * other) / n
+            for name, scores in zip(found, (one, (one + other) / 2, weighted), strict=True):
+                fits = np.unique(positive[np.abs(scores - f1.value) <= half]).tolist()
+                found[name] += [(k, n - k) for k in fits]
     return found
 
 

@@ -11,7 +11,6 @@ from study.verdicts import (
     OPEN,
     REPRODUCED,
     SHOWN,
-    SHOWN_REVERSED,
     UNDERSPECIFIED,
 )
 
@@ -59,13 +58,6 @@ def in_ledger(verdict: str) -> str:
     if verdict in OF_CLAIMS:
         return verdict
     return NOT_RUN if verdict in OPEN else INCONCLUSIVE
-
-
-def sign_of(low: float, high: float) -> str:
-    """Return the verdict on "above 0" by an interval alone."""
-    if low > 0:
-        return SHOWN
-    return SHOWN_REVERSED if high < 0 else INCONCLUSIVE
 
 
 def verdict_of_measures(shown: Iterable[bool]) -> str:

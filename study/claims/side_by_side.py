@@ -24,7 +24,8 @@ class SideBySide:
     Attributes:
         label: whose number it is.
         published: as printed, with Wilson's 95 % interval for the paper's test images.
-        ours: mean over seeds with the interval for images and seeds; None where not run.
+        ours: mean over seeds with an interval, of paper A for other images and seeds, of paper B
+            for one more run on the same images; None where not run.
         n_seeds: how many seeds.
         state: the verdict.
     """
@@ -52,7 +53,7 @@ def paper_a_numbers(judged: Sequence[Judged], framework: Group | None) -> list[S
         ours = None
         if framework:
             right = framework.right[:, _supported(framework, images)].astype(float)
-            found = mean(image_scores(right))
+            found = framework.estimate(image_scores(right), mean)
             ours = (found.value, found.low, found.high)
         seeds = len(framework.seeds) if framework else 0
         rows.append(SideBySide(f"A, {metric}", _with_interval(value, n), ours, seeds, state))

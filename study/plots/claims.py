@@ -5,20 +5,22 @@ As in `helpers.plots.run`, functions draw into the axes they are given, within `
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
-from helpers.plots.style import COLOURS, GREY
+from helpers.plots.style import COLOURS, FULL_WIDTH, GREY
 from study.claims.judge import Judged
-from study.claims.ledger import KINDS
+from study.claims.ledger import KINDS, PAPERS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
-from study.plots.forest import ForestLine, Mark, legend_below, plot_forest
+from study.plots.forest import ForestLine, Mark, legend_below, plot_forest, share_legend
 from study.published import Published
 from study.sizes import matches
-from study.tables.claims import short, there
+from study.tables.claims import short
 from study.verdicts import (
     CANNOT,
     COMPATIBLE,
@@ -37,41 +39,67 @@ from study.verdicts import (
     UNDERSPECIFIED,
 )
 
-_STATE_COLOURS = {
-    REPRODUCED: COLOURS[2],
-    COMPATIBLE: "#7FCFB9",
-    SHOWN: "#4C9F8A",
-    NOT_REPRODUCED: COLOURS[4],
-    EXCLUDED: "#B87900",
-    SHOWN_REVERSED: "#8C5A00",
-    INCONCLUSIVE: COLOURS[5],
-    CONTRADICTED: COLOURS[1],
-    SLIP: "#EAAE80",
-    UNDERSPECIFIED: "#A9CCE3",
-    OTHER_IMAGES: "#DDDDDD",
-    SHORT: "#C8C8C8",
-    NOT_RUN: "#B0B0B0",
-    REVIEWERS_QUESTION: COLOURS[3],
-    CANNOT: "#F0F0F0",
+# Every state of a claim in one group, and how a picture fills it: colour, hatch.
+GROUPS = {
+    "holds": (REPRODUCED, COMPATIBLE, SHOWN),
+    "fails": (NOT_REPRODUCED, SHOWN_REVERSED, EXCLUDED, CONTRADICTED, SLIP),
+    "open": (INCONCLUSIVE, UNDERSPECIFIED),
+    "not run": (NOT_RUN, SHORT),
+    "not checkable": (CANNOT, OTHER_IMAGES),
+    "no claim": (REVIEWERS_QUESTION,),
+}
+_FILLS = {
+    "holds": (COLOURS[2], ""),
+    "fails": (COLOURS[1], ""),
+    "open": (COLOURS[5], ""),
+    "not run": ("#BBBBBB", ""),
+    "not checkable": ("#FFFFFF", "////"),
+    "no claim": ("#FFFFFF", ""),
+}
+_PRINTED = {"colour": COLOURS[1], "marker": "D", "label": "published, 95 % for its test images"}
+_OURS = {
+    "A": {"colour": COLOURS[0], "label": "ours, paper A: mean, 95 % for images and seeds"},
+    "B": {
+        "colour": COLOURS[0],
+        "marker": "s",
+        "label": "ours, paper B: mean, and where one more run falls in 95 %",
+    },
 }
 
 
+def draw_counts(judged: Sequence[Judged]) -> Figure:
+    """Draw how the claims of each paper come out, beside each other on one scale.
+
+    Args:
+        judged: the claims of both papers.
+    """
+    size = (FULL_WIDTH, 3.4)
+    figure, axes = plt.subplots(1, len(PAPERS), figsize=size, sharex=True, sharey=True)
+    for one, paper in zip(axes, PAPERS, strict=True):
+        mine = [found for found in judged if found.claim.paper == paper]
+        plot_counts(mine, axes=one).set_title(f"Paper {paper}, {len(mine)} claims")
+    share_legend(axes, ncols=1)
+    return figure
+
+
 def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
-    """Draw how many claims of each kind have which verdict, as stacked bars.
+    """Draw how many claims of each kind are in which of `GROUPS`, as stacked bars.
 
     Args:
         judged: the claims of one paper, or of both.
         axes: to draw into.
     """
     left = np.zeros(len(KINDS))
-    for state in there(judged):
-        kinds = [one.claim.kind for one in judged if one.state == state]
+    for group, states in GROUPS.items():
+        kinds = [one.claim.kind for one in judged if one.state in states]
         widths = np.array([kinds.count(kind) for kind in KINDS])
-        colour = _STATE_COLOURS[state]
-        axes.barh(KINDS, widths, left=left, color=colour, edgecolor=GREY, linewidth=0.4)
-        axes.plot([], [], "s", color=colour, markeredgecolor=GREY, label=short(state))
+        colour, hatch = _FILLS[group]
+        looks = {"color": colour, "hatch": hatch, "edgecolor": GREY, "linewidth": 0.4}
+        label = f"{group}: {', '.join(map(short, states))}"
+        axes.barh(KINDS, widths, left=left, **looks, label=label)
         left += widths
-    axes.set(xlabel="claims", ylim=(len(KINDS) - 0.5, -0.5))
+    right = max(axes.get_xlim()[1], 1.05 * left.max())  # of axes that share their scale
+    axes.set(xlabel="claims", xlim=(0, right), ylim=(len(KINDS) - 0.5, -0.5))
     return axes
 
 
@@ -79,22 +107,20 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
     """Draw printed numbers and ours, one line each, with 95 % intervals.
 
     Args:
-        rows: from the top down.
+        rows: from the top down; ours of paper A are means, of paper B one more run.
         axes: to draw into; about .25 inch of height a line.
     """
-    printed = {"colour": COLOURS[1], "marker": "D", "label": "published, 95 % for its images"}
-    ours = {"colour": COLOURS[0], "label": "ours, 95 % for images, seeds"}
     lines = []
     for row in rows:
-        sides = ((row.published, -0.15, printed), (row.ours, 0.15, ours))
+        sides = ((row.published, -0.15, _PRINTED), (row.ours, 0.15, _OURS[row.label[0]]))
         marks = [
             Mark(*(100 * end for end in share), shift=shift, **looks)
             for share, shift, looks in sides
             if share
         ]
         lines.append(ForestLine(row.label, marks, note=short(row.state)))
-    plot_forest(lines, axes=axes, xlabel="%")
-    legend_below(axes, at=0.5, drop=0.15, ncols=2)
+    plot_forest(lines, axes=axes, xlabel="test accuracy, sensitivity or specificity, %")
+    legend_below(axes, at=0.5, drop=0.15, ncols=1)
     return axes
 
 
@@ -134,7 +160,7 @@ def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadM
     )
     for i, j in np.argwhere(misfit <= 1 + 1e-6):
         axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
-    axes.set(xlabel="rise, epochs", ylabel="peak, thousandths")
+    axes.set(xlabel="rise, epochs", ylabel="peak learning rate, thousandths")
     return mesh
 
 

@@ -4,12 +4,13 @@ As in `helpers.plots`, every function draws into the axes it is given, within `s
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
-from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from sklearn.isotonic import isotonic_regression
 
 from helpers.plots.style import COLOURS, GREY, SMALL
 from study.costs.findings import COSTS, Point, pareto_front
@@ -18,6 +19,12 @@ from study.plans.costs import Candidate, CostPlan
 from study.tables.costs import FORMS
 from study.verdicts import NOT_RUN
 
+FRONT = "ours, on the front, named above"
+OTHERS = "ours, others, not named"
+_FOCUS_LOOKS = (("s", COLOURS[2]), ("^", COLOURS[3]), ("v", COLOURS[4]), ("P", COLOURS[6]))
+_PRINTED_MARKERS = "Dp8hHX*"
+_SLOPE = 45  # of the names, degrees
+
 
 def plot_pareto(
     ours: Sequence[Point],
@@ -25,68 +32,115 @@ def plot_pareto(
     *,
     cost: str,
     axes: Axes,
-    always: Sequence[str] = (),
+    focus: Sequence[str] = (),
 ) -> Axes:
     """Draw accuracy against cost: our networks with intervals, the published ones, our front.
 
-    The systems of our front and the published ones are named; once all of a figure is drawn,
-    `spread_names` moves the names apart.
+    The legend names the focus and the published systems. What else lies on our front has its name
+    in the picture, once `spread_names` has seen the finished figure.
 
     Args:
         ours: measured; the front is drawn through them alone.
         printed: as the papers print them.
         cost: key of `COSTS`.
         axes: to draw into; the cost is drawn on a logarithmic axis.
-        always: titles of our networks that are named wherever they lie.
+        focus: titles of our networks that have a marker of their own wherever they lie.
     """
     front = pareto_front(ours)
-    others = [point for point in ours if point not in front]
-    for points, marker, colour, label in (
-        (others, "o", GREY, "ours"),
-        (front, "o", COLOURS[0], "ours, on the Pareto front"),
-        (printed, "D", COLOURS[1], "published, other protocols"),
-    ):
-        if points:
-            place = [p.cost for p in points], [100 * p.accuracy for p in points]
-            axes.plot(*place, marker, color=colour, markersize=4, label=label)
-        for p in (p for p in points if p.low is not None):
-            ends = (100 * p.low, 100 * p.high)
-            axes.vlines(p.cost, *ends, color=colour, alpha=0.35, linewidth=1)
-    if front:
-        steps = [p.cost for p in front], [100 * p.accuracy for p in front]
-        axes.step(*steps, where="post", color=COLOURS[0], linewidth=0.8, linestyle=":")
-    named = [p for p in others if p.title in always]
-    for points, colour in ((front, COLOURS[0]), (named, GREY), (printed, COLOURS[1])):
-        for p in points:
-            title = p.title.removesuffix(" (paper)")
-            axes.text(p.cost, 100 * p.accuracy, title, fontsize=SMALL, color=colour)
+    rest = [point for point in ours if point.title not in focus]
+    _scatter([p for p in rest if p not in front], axes, marker="o", colour=GREY, label=OTHERS)
+    named = [p for p in rest if p in front]
+    _scatter(named, axes, marker="o", colour=COLOURS[0], label=FRONT)
+    for title, (marker, colour) in zip(focus, cycle(_FOCUS_LOOKS), strict=False):
+        own = [p for p in ours if p.title == title]
+        _scatter(own, axes, marker=marker, colour=colour, label=title)
+    for point, marker in zip(printed, cycle(_PRINTED_MARKERS), strict=False):
+        label = f"{point.title.removesuffix(' (paper)')} (printed, another protocol)"
+        looks = {"marker": marker, "colour": COLOURS[1], "label": label}
+        _scatter([point], axes, **looks, markerfacecolor="none", markersize=7)
+    steps = [p.cost for p in front], [100 * p.accuracy for p in front]
+    axes.step(*steps, where="post", color=COLOURS[0], linewidth=0.8, linestyle=":")
+    for p in named:
+        words = {"rotation": _SLOPE, "rotation_mode": "anchor", "fontsize": SMALL}
+        words |= {"color": COLOURS[0], "in_layout": False}
+        axes.text(p.cost, 100 * (p.high or p.accuracy), p.title, **words)
     if not (ours or printed):
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.15, y=0.15)
+    axes.margins(x=0.08)
     axes.set(xlabel=COSTS[cost], ylabel="test accuracy, %")
     return axes
 
 
+def _scatter(points: Sequence[Point], axes: Axes, *, colour: str, label: str, **looks) -> None:
+    """Draw points, each with its interval where it has one, under one label."""
+    if not points:
+        return
+    place = [p.cost for p in points], [100 * p.accuracy for p in points]
+    looks = {"linestyle": "none", "markersize": 4.5} | looks
+    axes.plot(*place, color=colour, label=label, **looks)
+    for p in (p for p in points if p.low is not None):
+        ends = (100 * p.low, 100 * p.high)
+        axes.vlines(p.cost, *ends, color=colour, alpha=0.35, linewidth=1, zorder=1)
+
+
 def spread_names(figure: Figure) -> None:
-    """Move the names in a finished figure off the points and off each other, with lines back."""
+    """Move the names of a finished figure above its points, beside each other, with lines down.
+
+    The names of all axes begin at one height, the upper end of what is drawn, and keep their order
+    along the cost, so neither they nor their lines meet.
+    """
     figure.draw_without_rendering()  # the layout decides how large the axes are
-    for axes in figure.axes:
-        if not axes.lines:
-            continue
-        points = np.concatenate([line.get_xydata() for line in axes.lines])
-        adjust_text(
-            axes.texts,
-            *points.T,
-            ax=axes,
-            expand=(1.1, 1.4),
-            force_text=(0.3, 0.8),
-            iter_lim=500,  # a time limit, the default, would place them anew at every run
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
-        )
+    several = [axes for axes in figure.axes if axes.lines]
+    texts = [text for axes in several for text in axes.texts]
+    if not texts:
+        return
+    tallest = max(text.get_window_extent().height for text in texts)
+    limits = [axes.get_ylim() for axes in several]
+    low, high = min(low for low, _ in limits), min(100, max(high for _, high in limits))
+    height = min(axes.bbox.height for axes in several)
+    for axes in several:
+        ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+        axes.set_ylim(low, low + (high - low) * height / (height - tallest - SMALL))
+        axes.set_yticks(ticks)
+        axes.spines["left"].set_bounds(low, high)
+    for axes in several:
+        _spread(axes, at=high)
+
+
+def _spread(axes: Axes, *, at: float) -> None:
+    """Put the names of one picture side by side at a height, with lines to their points."""
+    texts = sorted(axes.texts, key=lambda text: text.get_position()[0])
+    if not texts:
+        return
+    ends = [text.get_position() for text in texts]
+    pixels = axes.transData.transform(ends)[:, 0]
+    step = 1.25 * SMALL / np.sin(np.radians(_SLOPE)) * axes.figure.dpi / 72
+    last = axes.bbox.x1 - texts[-1].get_window_extent().width
+    along = apart(pixels, step=step, low=axes.bbox.x0, high=max(last, pixels[0]))
+    places = axes.transData.inverted().transform([(x, axes.bbox.y0) for x in along])[:, 0]
+    for text, x, (cost, top) in zip(texts, places, ends, strict=True):
+        text.set_position((x, at))
+        bend = at - 0.1 * (at - axes.get_ylim()[0])
+        looks = {"color": COLOURS[0], "linewidth": 0.4, "linestyle": "-", "zorder": 0}
+        axes.plot([cost, cost, x], [top, max(top, bend), at], **looks)
+
+
+def apart(places: Sequence[float], *, step: float, low: float, high: float) -> np.ndarray:
+    """Return ascending places, moved as little as keeps them a step from each other.
+
+    Args:
+        places: one or more, ascending.
+        step: the least distance.
+        low: the first may not lie below it.
+        high: nor the last above, where there is room for all.
+    """
+    steps = step * np.arange(len(places))
+    level = isotonic_regression(np.asarray(places) - steps)
+    return np.clip(level, low, max(low, high - steps[-1])) + steps
 
 
 def plot_forms(store: Store, plan: CostPlan, *, batch_size: int, axes: Axes) -> Axes:

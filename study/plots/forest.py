@@ -4,13 +4,14 @@ As in `helpers.plots`, every function draws into the axes it is given, within `s
 is not run leaves its line in the picture, marked so.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from helpers.metrics import intervals
 from helpers.metrics.scores import Estimate
 from helpers.plots.style import COLOURS, GREY
 from helpers.runs.groups import Group, find_group
@@ -23,6 +24,11 @@ from study.verdicts import NOT_RUN, SHOWN, SHOWN_REVERSED
 VERDICT_COLOURS = {
     SHOWN: COLOURS[2],
     SHOWN_REVERSED: COLOURS[1],
+}
+QUANTITIES = {
+    "train_accuracy": "training accuracy",
+    "val_accuracy": "validation accuracy",
+    "val_auc": "validation AUC",
 }
 
 
@@ -116,6 +122,18 @@ def _draw(mark: Mark, y: float, axes: Axes) -> None:
         axes.plot(mark.seeds, strokes, "|", color=GREY, label="ours, each seed")
 
 
+def once(lines: Sequence[ForestLine]) -> tuple[Sequence[ForestLine], str]:
+    """Take a note that all lines share off them.
+
+    Returns:
+        The lines, and a line that says it once, to stand below the axis; "" where they differ.
+    """
+    notes = {line.note for line in lines}
+    if len(lines) < 2 or len(notes) > 1 or notes == {""}:
+        return lines, ""
+    return [replace(line, note="") for line in lines], f"\nevery line: {lines[0].note}"
+
+
 def mean_mark(mean: Estimate, seeds: Sequence[float] = (), *, scale: float = 1, **looks) -> Mark:
     """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
     value, low, high = (scale * v for v in (mean.value, mean.low, mean.high))
@@ -158,6 +176,8 @@ def _labelled(axes: Sequence[Axes]) -> tuple[list, list[str]]:
 def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
     """Draw the AUC differences of a family, with the verdict at the end of each line.
 
+    A verdict that all share stands once, below.
+
     Args:
         compared: comparisons of a family.
         axes: to draw into; about .35 inch of height a comparison.
@@ -171,8 +191,10 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
         )
         for c in compared
     ]
-    xlabel = "AUC with less AUC without (95 % interval: images and seeds)"
-    return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
+    lines, shared = once(lines)
+    xlabel = "AUC of A less AUC of B (95 % interval: images and seeds)"
+    sides = "\nA has what the line names, or names first; B has not, or has the other"
+    return plot_forest(lines, axes=axes, xlabel=f"{xlabel}{sides}{shared}", zero=True)
 
 
 def plot_systems(systems: Sequence[Table4Row], groups: Sequence[Group], *, axes: Axes) -> Axes:
@@ -225,6 +247,7 @@ def beside_printed(
     scale: float = 1,
     seeds: bool = True,
     ours: str = "ours, mean",
+    how: Callable[..., Estimate] = intervals.mean,
 ) -> ForestLine:
     """Return the line of a protocol: its mean in "accuracy" or "auc", each seed, what is printed.
 
@@ -237,11 +260,12 @@ def beside_printed(
         scale: of all numbers.
         seeds: whether each seed is drawn.
         ours: label of the mean.
+        how: whose interval is drawn: `intervals.mean`, `mean_here` or `one_more_run`.
     """
     marks = []
     if group:
         each = group.values(measure) if seeds else ()
-        marks.append(mean_mark(getattr(group, measure), each, scale=scale, label=ours))
+        marks.append(mean_mark(group.estimate(measure, how), each, scale=scale, label=ours))
     if printed is not None:
         marks.append(Mark(scale * printed, label=label, colour=COLOURS[1], marker="D"))
     return ForestLine(title, marks, note="" if group else NOT_RUN)
@@ -276,14 +300,17 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
     return axes
 
 
-def plot_dynamics(group: Group | None, quantity: str, *, epochs: int, axes: Axes) -> Axes:
+def plot_dynamics(
+    group: Group | None, quantity: str, *, epochs: int, axes: Axes, stop: float | None = None
+) -> Axes:
     """Draw a column of Table 1 over the epochs: each seed of ours, and the paper's four points.
 
     Args:
         group: runs of the recipe without the stop; None draws the paper alone.
-        quantity: "train_accuracy", "val_accuracy" or "val_auc".
+        quantity: one of `QUANTITIES`.
         epochs: of ours to show.
         axes: to draw into.
+        stop: where the paper's rule would stop the training, a share; None draws no line.
     """
     for i, run in enumerate(group.runs if group else ()):
         history = run.record["history"][:epochs]
@@ -295,9 +322,13 @@ def plot_dynamics(group: Group | None, quantity: str, *, epochs: int, axes: Axes
         for e in range(1, 5)
     ]
     axes.plot(range(1, 5), printed, "o", color=COLOURS[1], label="paper, other images")
+    words = {"ha": "right", "va": "bottom", "color": GREY, "fontsize": 7}
+    if stop is not None:
+        axes.axhline(stop, color=GREY, linestyle=":", linewidth=0.8)
+        text, place = f"stop at {100 * stop:.0f} %", axes.get_yaxis_transform()
+        axes.text(0.98, stop, text, transform=place, **words)
     if group is None:
-        corner = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
-        axes.text(0.98, 0.02, f"ours {NOT_RUN}", **corner, color=GREY, fontsize=7)
+        axes.text(0.98, 0.02, f"ours {NOT_RUN}", transform=axes.transAxes, **words)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", title=quantity.replace("_", " "))
+    axes.set(xlabel="epoch", title=QUANTITIES[quantity])
     return axes

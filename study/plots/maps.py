@@ -20,7 +20,8 @@ from helpers.plots.style import COLOURS, GREY, plain
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
 from study.plans.maps import MapPlan
-from study.plots.forest import ForestLine, Mark, plot_forest
+from study.plots.forest import ForestLine, Mark, plot_forest, share_legend
+from study.tables.accuracy import MEDMNIST
 
 _BOX = {"fill": False, "edgecolor": "white", "linewidth": 1.0}
 _NETWORK_COLOURS = {
@@ -29,6 +30,7 @@ _NETWORK_COLOURS = {
     "backbone_only": COLOURS[4],
     "random": COLOURS[3],
 }
+_NO_NETWORK = "control that knows no network"
 _SHORT = {
     TRAINED: "trained",
     "shuffled": "labels shuffled",
@@ -171,12 +173,34 @@ def plot_layers(measured: Measured, plan: MapPlan, *, view: str, measure: str, a
         for row in (CHANCE, *plan.input_controls)
     }
     lines += [
-        ForestLine(CONTROL_TITLES[row], [mark(mean, GREY, "^", None)])
+        ForestLine(
+            CONTROL_TITLES[row], [mark(mean, GREY, "^", _NO_NETWORK if row == CHANCE else None)]
+        )
         for row, mean in controls.items()
     ]
     plot_forest(lines, axes=axes, xlabel="")
-    axes.axvline(controls[CHANCE].value, color=GREY, linewidth=0.8, linestyle=":")
+    chance = {"color": GREY, "linewidth": 0.8, "linestyle": ":", "label": CONTROL_TITLES[CHANCE]}
+    axes.axvline(controls[CHANCE].value, **chance)
     return axes
+
+
+def draw_focus(findings: Sequence[FocusFinding], *, size: tuple[float, float]) -> Figure:
+    """Draw the half-energy areas of every data set beside each other, under one legend."""
+    names = list(dict.fromkeys(finding.dataset for finding in findings))
+    figure, row = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False)
+    for axes, name in zip(row.flat, names, strict=True):
+        plot_focus([one for one in findings if one.dataset == name], axes=axes)
+        axes.set(title=set_title(name), xlabel="half-energy area\n(share of the image)")
+    share_legend(row.flat)
+    return figure
+
+
+def set_title(dataset: str) -> str:
+    """Return a data set's name as a picture has room for: "BreastMNIST, 64 px"."""
+    name, _, pixels = dataset.partition("_")
+    if name in MEDMNIST:
+        return f"{MEDMNIST[name]}, {pixels} px" if pixels else MEDMNIST[name]
+    return "ARCADE patches" if "arcade_patches" in dataset else dataset
 
 
 def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:

@@ -15,13 +15,22 @@ from matplotlib.patches import Patch
 from helpers.plots.style import COLOURS, GREY
 from study.compare import Compared
 from study.plans.ranking import PublishedAccuracy, RankingPlan
-from study.plots.forest import ForestLine, Mark, difference_marks, mean_mark, plot_forest
+from study.plots.forest import (
+    ForestLine,
+    Mark,
+    difference_marks,
+    mean_mark,
+    once,
+    plot_forest,
+)
 from study.ranking import Place, Ranking, primary
 from study.tables.scores import constant_text
 from study.verdicts import NOT_RUN
 
 # Inches of height for a line of a picture.
 LINE = 0.17
+# Where a published value leaves a mean of ours in view, in lines.
+_ABOVE = -0.3
 # Better, not told apart, worse, not tested: safe for colour-blind readers, distinct in grey.
 _PAIR_COLOURS = (COLOURS[1], "#FFFFFF", COLOURS[0], "#DDDDDD")
 WORSE, LEVEL_WITH, BETTER, NOT_TESTED = range(4)
@@ -30,9 +39,9 @@ WORSE, LEVEL_WITH, BETTER, NOT_TESTED = range(4)
 def plot_ranking(ranking: Ranking, *, plan: RankingPlan, axes: Axes) -> Axes:
     """Draw a ranking: mean accuracy with its 95 % interval, every seed, the published value.
 
-    The focus and its variants are in colour. At the end of a line stand the possible ranks and the
-    number of seeds. A published value is a diamond, hollow where it is unverified or of another
-    start. Models without runs and without a published value are left out.
+    The focus and its variants are blue. At the end of a line stand the possible ranks and the
+    number of seeds. A published value is a diamond above the line, hollow where it is unverified or
+    of another start. Models without runs and without a published value are left out.
 
     Args:
         ranking: see `ranking.rank_models`.
@@ -44,7 +53,8 @@ def plot_ranking(ranking: Ranking, *, plan: RankingPlan, axes: Axes) -> Axes:
     ]
     drawn = [(place, published) for place, published in drawn if place.group or published]
     lines = [_ranked_line(place, published, ranking.start, plan) for place, published in drawn]
-    plot_forest(lines, axes=axes, xlabel="test accuracy, %").set_title(ranking.heading)
+    plot_forest(lines, axes=axes, xlabel="test accuracy, %")
+    axes.set_title(ranking.heading, pad=14)  # above the head of the notes
     axes.text(1.02, 1, "ranks, seeds", transform=axes.transAxes, va="bottom", fontsize=6)
     return axes
 
@@ -54,21 +64,20 @@ def _ranked_line(
 ) -> ForestLine:
     marks, note = [], NOT_RUN
     if place.group:
-        colour = COLOURS[0] if place.system.model.startswith(plan.focus) else "black"
-        looks = {"colour": colour, "label": "ours, mean and 95 %"}
+        looks = {"colour": "black", "label": "ours, mean and 95 %"}
+        if place.system.model.startswith(plan.focus):
+            title = plan.systems[plan.focus].title
+            looks = {"colour": COLOURS[0], "label": f"{title} and its variants, likewise"}
         seeds = place.group.values("accuracy")
         marks.append(mean_mark(place.accuracy, seeds, scale=100, **looks))
-        ranks = (
-            f"{place.best}-{place.worst}"
-            if place.rank
-            else constant_text(len(place.group.constant), len(place.group.seeds))
-        )
-        note = f"{ranks}, n = {place.accuracy.seeds}"
+        note = constant_text(len(place.group.constant), len(place.group.seeds))
+        if place.rank:
+            note = f"{place.best}-{place.worst}, n = {place.accuracy.seeds}"
     if published:
         full = published.published.mark != "M" and published.fits(start)
         label = "published" if full else "published, unverified or of another start"
         looks = {"colour": COLOURS[1], "marker": "D", "hollow": not full, "label": label}
-        marks.append(Mark(100 * published.published.fraction, **looks))
+        marks.append(Mark(100 * published.published.fraction, shift=_ABOVE, **looks))
     return ForestLine(place.system.title, marks, note=note)
 
 
@@ -80,6 +89,8 @@ def plot_against(
     printed: dict[str, float] | None = None,
 ) -> Axes:
     """Draw the focus's accuracy less every other's, with 95 % intervals, in the verdict's colour.
+
+    A verdict that all share stands once, below.
 
     Args:
         against: planned comparisons; the strongest other is drawn first, those not run last.
@@ -95,7 +106,8 @@ def plot_against(
             looks = {"colour": COLOURS[4], "marker": "D", "label": "published"}
             marks.append(Mark(100 * printed[c.name], **looks))
         lines.append(ForestLine(c.title, marks, note=c.verdict))
-    xlabel = f"accuracy of {focus} less the other's, points"
+    lines, shared = once(lines)
+    xlabel = f"accuracy of {focus} less the other's, points{shared}"
     return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 
 
@@ -163,6 +175,8 @@ def side_by_side(
         The figure and its axes.
     """
     figure, axes = plt.subplots(1, max(len(rankings), 1), figsize=size, squeeze=False)
+    # Notes at the end of a line keep clear of the next picture's labels.
+    figure.get_layout_engine().set(wspace=0.06)
     for ranking, one in zip(rankings, axes.flat, strict=False):
         draw(ranking, one)
     if not rankings:

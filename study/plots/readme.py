@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from PIL import Image
+from PIL import Image, ImageOps
 
+from helpers.metrics.intervals import one_more_run
 from helpers.paths import repo_root, write_atomically
 from helpers.plots.style import FULL_WIDTH, style
 from helpers.runs.groups import Group, find_group, group_runs, is_real
@@ -27,27 +27,46 @@ from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
 
 FOLDER = "docs/pictures"
-_LOOKS = {"label": "printed", "ours": "ours, mean over seeds, 95 % interval", "seeds": False}
-_COLUMNS = 4  # of the contact sheet
-_TILE = (1.65, 1.25)  # inches
+_LOOKS = {"label": "printed", "ours": "ours, mean over seeds and 95 % interval", "seeds": False}
+_COLUMNS = 3  # of the contact sheet
+_TILE = (660, 495)  # pixels
+# What the sheet shows: notebook, number of its picture, the panel in pixels (None: all of it).
+PANELS = (
+    ("01_data", 5, (98, 32, 498, 294)),
+    ("02_models", 1, (258, 0, 768, 284)),
+    ("03_losses_and_plasticity", 1, None),
+    ("04_train", 2, (392, 0, 790, 379)),
+    ("05_evaluate", 2, None),
+    ("06_gradcam", 2, (388, 0, 694, 222)),
+    ("07_paper_a", 5, None),
+    ("08_paper_b", 2, (0, 0, 580, 435)),
+    ("09_efficiency", 1, (0, 0, 485, 379)),
+    ("10_claims", 1, (0, 0, 495, 305)),
+    ("10_claims", 5, None),
+    ("11_predict", 2, (0, 0, 680, 490)),
+)
 _FACE = {"backbone": "#DCEAF5", "block": "#FBE5D6", "plain": "#EEEEEE"}
 
 
 def answer_picture(groups: Sequence[Group]) -> Figure:
-    """Draw what both papers print for their networks beside ours, with 95 % intervals."""
+    """Draw what both papers print for their networks beside ours, with 95 % intervals.
+
+    Of paper B's, on the images of the print, the one that judges: where one more run falls.
+    """
     figure, (of_b, of_a) = plt.subplots(1, 2, figsize=(FULL_WIDTH, 2.5), width_ratios=(1, 1))
     lines = []
     for row in answer_rows(groups, load_rules()):
-        looks = {"scale": 100} | _LOOKS
+        looks = {"scale": 100, "how": one_more_run} | _LOOKS
         title, printed = MEDMNIST[row.dataset], row.published.fraction
         lines.append(beside_printed(title, row.group, "accuracy", printed, **looks))
-    _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel="test accuracy, %")
+    line = "test accuracy, %; line: one more run"
+    _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel=line)
     lines = []
     for system in load_plan().systems["imagenet"]:
         if system.published is not None:
             group, printed = find_group(groups, system.config), system.published.at("auc").value
             lines.append(beside_printed(system.title, group, "auc", printed, **_LOOKS))
-    _draw(of_a, lines, title="Paper A, on other images", xlabel="test AUC")
+    _draw(of_a, lines, title="Paper A: other images, no verdict", xlabel="test AUC; line: mean")
     share_legend([of_b])
     return figure
 
@@ -99,49 +118,51 @@ def blocks_picture() -> Figure:
 
 
 def notebooks_picture(folder: Path) -> Figure:
-    """Draw a contact sheet: from each notebook the picture that fills a tile best.
+    """Draw a contact sheet: a panel of each notebook, in tiles of one size.
 
     Args:
-        folder: holds executed notebooks.
+        folder: holds executed notebooks; one that is missing, or has no picture, is left out.
 
     Raises:
         ValueError: no notebook there has a picture.
     """
-    shown = [(file.stem, _best(_pictures(file))) for file in sorted(folder.glob("*.ipynb"))]
-    shown = [(name, image) for name, image in shown if image is not None]
+    shown = [(name, _panel(folder / f"{name}.ipynb", *where)) for name, *where in PANELS]
+    shown = [(name, panel) for name, panel in shown if panel is not None]
     if not shown:
         raise ValueError(f"no notebook in {folder.name} has a picture: execute them first.")
     n_rows = -(-len(shown) // _COLUMNS)
-    size = (_COLUMNS * _TILE[0], n_rows * (_TILE[1] + 0.2))
+    height = FULL_WIDTH / _COLUMNS * _TILE[1] / _TILE[0] + 0.15
+    size = (FULL_WIDTH, n_rows * height)
     figure, grid = plt.subplots(n_rows, _COLUMNS, figsize=size, squeeze=False)
     for axes in grid.flat:
-        axes.axis("off")
-    for axes, (name, image) in zip(grid.flat, shown, strict=False):
-        axes.imshow(image, aspect="equal", interpolation="antialiased")
-        axes.set_title(name, fontsize=7)
+        axes.set_axis_off()
+    for axes, (name, panel) in zip(grid.flat, shown, strict=False):
+        axes.set_axis_on()
+        axes.imshow(ImageOps.pad(panel, _TILE, color="white"), interpolation="antialiased")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)
+        axes.set_title(name, loc="left", fontsize=8)
     return figure
 
 
-def _pictures(file: Path) -> list[np.ndarray]:
-    """Return the PNG outputs of a notebook, uint8 (H, W, 3)."""
+def _panel(file: Path, number: int, box: tuple[int, int, int, int] | None) -> Image.Image | None:
+    """Return a part of a notebook's picture, counted from 1; None without so many pictures."""
+    pictures = _pictures(file) if file.exists() else []
+    if len(pictures) < number:
+        return None
+    return pictures[number - 1].crop(box)
+
+
+def _pictures(file: Path) -> list[Image.Image]:
+    """Return the PNG outputs of a notebook, on white."""
     found = []
     for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):
             if png := output.get("data", {}).get("image/png"):
                 image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
                 white = Image.new("RGBA", image.size, "white")
-                found.append(np.asarray(Image.alpha_composite(white, image).convert("RGB")))
+                found.append(Image.alpha_composite(white, image).convert("RGB"))
     return found
-
-
-def _best(images: Sequence[np.ndarray]) -> np.ndarray | None:
-    """Return the picture whose shape is nearest to a tile's, the largest of about equal ones."""
-
-    def rank(image: np.ndarray) -> tuple[float, int]:
-        height, width = image.shape[:2]
-        return round(abs(np.log(width / height * _TILE[1] / _TILE[0])), 1), -height * width
-
-    return min(images, key=rank, default=None)
 
 
 def drawn(groups: Sequence[Group]) -> dict[str, bytes]:

@@ -16,15 +16,19 @@ from study.markup import to_html
 from study.plans.comparisons import ComparisonPlan, load_plan
 from study.plans.table2 import load_table2
 from study.report.forest import Track, forest
-from study.table import COMMAND, Column, Table, column, deviation, interval, number, percent, seeds
+from study.table import COMMAND, Column, Table, column, deviation, interval, number, seeds
 from study.tables.accuracy import MEDMNIST, STARTS
+from study.tables.comparisons import POWER
 from study.verdicts import NOT_RUN
 
 PERCENT = {"spec": ".1f", "scale": 100}
 ACCURACY = Track("accuracy, %", "accuracy_mean", "accuracy_low", "accuracy_high", scale=100)
+BESIDE = ACCURACY._replace(printed="published_accuracy")
 AUC = Track("AUC", "auc_mean", "auc_low", "auc_high", printed="published_auc")
+# What a paper prints keeps its digits: "85.00".
+AS_PRINTED = dict.fromkeys(("published_printed", "printed_accuracy", "printed_auc"), str)
 DIFFERENCE = Track("AUC with less AUC without", "auc_difference", "auc_low", "auc_high", zero=True)
-PRINTED = column("printed, %", "published_accuracy", write=percent)
+PRINTED = column("printed, %", "published_printed")
 OURS = column("accuracy, % (95 %)", *ACCURACY.ends, write=interval, **PERCENT)
 MEAN_AUC = column("AUC", "auc_mean", "auc_sd", write=deviation)
 PROTOCOL = column("protocol", "protocol", "n_seeds", write="{}, n = {}".format)
@@ -88,7 +92,7 @@ def read(tables: Path, name: str, where: str = "index == index") -> pd.DataFrame
         return pd.DataFrame()
     with reading(file, DamagedFile, advice=f"; `{COMMAND}` writes it anew"):
         # "none" is a word in it, for a network that started from no weights.
-        frame = pd.read_csv(file, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(file, dtype=AS_PRINTED, keep_default_na=False, na_values=[""])
         try:
             return frame.query(where, engine="python")
         except pd.errors.UndefinedVariableError as error:
@@ -119,7 +123,7 @@ def start_title(dataset: str, start: str) -> str:
 def _accuracies(tables: Path) -> Iterator[Chart]:
     """Yield the accuracies that paper B itself states (mark T), by the runs that judge them."""
     frame = read(tables, "medmnist_accuracy", "published_mark == 'T' and verdict.notna()")
-    track = ACCURACY._replace(low="one_more_low", high="one_more_high", printed=PRINTED.sources[0])
+    track = BESIDE._replace(low="one_more_low", high="one_more_high")
     ours = {"write": interval, "missing": NOT_RUN} | PERCENT
     columns = [
         *(column("data set", "dataset", write=MEDMNIST.get), PRINTED),
@@ -136,14 +140,13 @@ def _rankings(tables: Path) -> Iterator[Chart]:
     rank = column("rank (range)", "rank", "rank_best", "rank_worst", write=ranks)
     published = column("published, %", *PRINTED.sources, "published_mark", write=_published)
     columns = [column("network", "title"), OURS, rank, MEAN_AUC, params, published]
-    track = ACCURACY._replace(printed=PRINTED.sources[0])
     for (start, dataset), part in each(frame, "pretrained", "dataset"):
         title = f"{start_title(dataset, start)}: {len(part)} networks"
-        yield from chart(title, part, columns, track, folded=len(part) > 10)
+        yield from chart(title, part, columns, BESIDE, folded=len(part) > 10)
 
 
-def _published(value: float, mark: str) -> str:
-    return percent(value) + (" (unverified)" if mark == "M" else "")
+def _published(printed: str, mark: str) -> str:
+    return printed + (" (unverified)" if mark == "M" else "")
 
 
 def _table2(tables: Path) -> Iterator[Chart]:
@@ -161,7 +164,7 @@ def _families(
         column("what A has and B lacks", "title"),
         column("AUC, A - B (95 %)", *DIFFERENCE.ends, write=interval, spec="+.3f"),
         column("accuracy, points", "accuracy_difference", write=number, spec="+.1f", scale=100),
-        *(column("verdict"), column("power", write=number, spec=".0%"), SEEDS),
+        *(column("verdict"), POWER, SEEDS),
     ]
     for (name,), part in each(frame, "family"):
         yield from chart(plan.family(name).title, part, columns, DIFFERENCE, name not in opened)
@@ -174,8 +177,9 @@ def _systems(tables: Path, start: str, *, folded: bool = False) -> Iterator[Char
     """Yield paper A's Table 4 beside ours, of one start."""
     frame = read(tables, "cag_table4", f"pretrained == '{start}'")
     columns = [
-        *(column("system"), column("printed AUC", "published_auc")),
-        *(column("ours (95 %)", *AUC.ends, write=interval, missing=NOT_RUN), PRINTED),
+        *(column("system"), column("printed AUC", "printed_auc")),
+        column("ours (95 %)", *AUC.ends, write=interval, missing=NOT_RUN),
+        column("printed, %", "printed_accuracy"),
         column("ours, %", "accuracy_mean", "accuracy_sd", write=deviation, **PERCENT),
     ]
     title = start_title("Paper A: AUC on other images", start)

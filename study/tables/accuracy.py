@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 from study.levels import Level, judge_levels, printed_at, stands_beside
 from study.plans.ranking import STARTS as RANKED
@@ -228,15 +227,15 @@ def _protocol(group: Group) -> str:
 # --- rows -> tables ----------------------------------------------------------------------------
 
 
-def free_accuracy(group: Group) -> list[float] | None:
-    """Return each seed's accuracy on the test images that nothing ties to training.
+def free_accuracy(group: Group) -> tuple[float | None, ...]:
+    """Return mean and deviation of the accuracy on the test images that nothing ties to training.
 
     None where none is known to be tied, or the runs have other test images.
     """
     tied = load_tied(group.dataset) if group.dataset in MEDMNIST else None
     if tied is None or not len(tied.free) or not all(tied.fits(run) for run in group.runs):
-        return None
-    return [score_on(run, tied.free)["accuracy"] for run in group.runs]
+        return None, None
+    return group.mean_and_sd(lambda run: score_on(run, tied.free)["accuracy"])
 
 
 def _published_text(printed: str, system: str, mark: str) -> str:
@@ -285,7 +284,7 @@ def accuracy_table(
 
 
 def _cells(row: AccuracyLine, metrics: Sequence[str]) -> dict[str, Any]:
-    free = aggregate_seeds((row.group and free_accuracy(row.group)) or [None])
+    free = free_accuracy(row.group) if row.group else (None, None)
     printed = row.published
     rebuilt = row.group and row.group.rebuilt
     return {
@@ -302,8 +301,8 @@ def _cells(row: AccuracyLine, metrics: Sequence[str]) -> dict[str, Any]:
         "verdict": row.verdict,
         "departures": "; ".join(row.departures),
         **score_cells(row.group, metrics),
-        "free_mean": free["mean"],
-        "free_sd": free["sd"],
+        "free_mean": free[0],
+        "free_sd": free[1],
     }
 
 

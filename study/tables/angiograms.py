@@ -43,6 +43,7 @@ from study.tables.scores import (
     SEEDS,
     SEEDS_OR_NOT_RUN,
     accuracy_column,
+    constant_text,
     metric_column,
     range_column,
     score_cells,
@@ -294,6 +295,7 @@ def _beside(title: str, name: str, *sources: str, **form: Any) -> Column:
 
 _SYSTEM = (
     *(column("system"), column("protocol"), SEEDS_OR_NOT_RUN),
+    column("answers one class", "n_constant", "n_seeds", write=constant_text),
     _beside("parameters, M", "params", "params", spec=".1f", scale=1e-6),
     *(_beside("accuracy, %", "accuracy", **PERCENT), range_column("95 %")),
     *(_beside("AUC", "auc", spec=".3f"), range_column("95 %", "auc", spec=".3f")),

@@ -10,7 +10,7 @@ from study.table import COMMAND, Table, as_percent, column, ends, estimate, join
 from study.tables.accuracy import MEDMNIST, AccuracyLine, build_rows
 from study.tables.claims import is_measured, there
 from study.tables.scores import PERCENT, SEEDS
-from study.verdicts import NOT_RUN
+from study.verdicts import DECIDED, NOT_RUN, REVIEWERS_QUESTION
 
 
 def answer_rows(groups: Sequence[Group], rules: Rules) -> list[AccuracyLine]:
@@ -22,13 +22,19 @@ def answer_rows(groups: Sequence[Group], rules: Rules) -> list[AccuracyLine]:
 
 def claim_counts(judged: Sequence[Judged]) -> str:
     """Say how many claims have which verdict, those that runs decide apart from arithmetic."""
-    measured = [one for one in judged if one.outcome and is_measured(one.outcome)]
-    computed = [one for one in judged if one.state != NOT_RUN and one.outcome]
-    computed = [one for one in computed if not is_measured(one.outcome)]
+    asked = [one for one in judged if one.state != REVIEWERS_QUESTION]
+    checked = [one for one in asked if one.state != NOT_RUN and one.outcome]
+    measured = [one for one in checked if is_measured(one.outcome)]
+    computed = [one for one in checked if not is_measured(one.outcome)]
+    carried = [one for one in measured if one.state in DECIDED]
+    others = [one for one in measured if one.state not in DECIDED]
     return (
-        f"**{len(judged)} claims.** {len(measured)} verdicts are measured by training or timing: "
-        f"{_counted(measured)}. {len(computed)} are computed from printed numbers, formulas and "
-        f"counts: {_counted(computed)}. {_count(judged, NOT_RUN)}; {_count(judged, CANNOT)}."
+        f"**{len(asked)} claims** ([what the words mean](docs/methods.md#what-a-verdict-means)). "
+        f"Training or timing decides {len(carried)} of them: {_counted(carried)}; of "
+        f"{len(others)} more it says something, but no verdict: {_counted(others)}. "
+        f"{len(computed)} are computed from printed numbers, formulas and counts: "
+        f"{_counted(computed)}. {_count(asked, NOT_RUN)}; {_count(asked, CANNOT)}. "
+        f"{len(judged) - len(asked)} questions that a reviewer would ask are counted apart."
     )
 
 
@@ -38,7 +44,7 @@ def _count(judged: Sequence[Judged], state: str) -> str:
 
 def _counted(judged: Sequence[Judged]) -> str:
     states = [one.state for one in judged]
-    return ", ".join(f"{states.count(state)} {state}" for state in there(judged))
+    return "; ".join(f"{states.count(state)} *{state}*" for state in there(judged))
 
 
 def answer_block(judged: Sequence[Judged], groups: Sequence[Group], rules: Rules) -> str:

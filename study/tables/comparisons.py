@@ -7,7 +7,7 @@ from study.compare import Compared, Results
 from study.plans.comparisons import GAINS
 from study.table import Column, Table, column, ends, interval, number, p_value, page
 from study.tables.scores import SEEDS
-from study.words import excluded_effect, protocol_text
+from study.words import protocol_text
 
 OTHER_IMAGES = (
     "Paper A's images are not public. Its numbers stand beside ours, which are of other images: no "
@@ -53,8 +53,6 @@ def compared_cells(c: Compared) -> dict[str, Any]:
             f"{name}_one_more_low": one_more_low,
             f"{name}_one_more_high": one_more_high,
         }
-    known = c.auc is not None and c.auc.low is not None
-    cells["excluded_effect"] = excluded_effect(c.auc) if known else None
     return cells | {"verdict": c.verdict, "power": c.chance}
 
 
@@ -74,13 +72,12 @@ AUC = difference_column("AUC, A - B (95 %)", "auc", **SIGNED)
 ACCURACY = difference_column("accuracy, A - B, points (95 %)", "accuracy", **POINTS)
 VERDICT = column("verdict")
 POWER = column("power", write=number, spec=".0f", scale=100, unit=" %")
-BOUND = column("AUC change excluded", "excluded_effect", write="above {:.2f}".format)
 FULL = (
     *(TITLE, column("the claim", "claim"), column("A", "a"), column("B", "b"), SEEDS),
     *(column(f"AUC of {s.upper()}", f"auc_{s}", write=number, spec=".3f") for s in "ab"),
-    *(AUC, p_column("auc"), ACCURACY, p_column("accuracy"), VERDICT, POWER, BOUND),
+    *(AUC, p_column("auc"), ACCURACY, p_column("accuracy"), VERDICT, POWER),
 )
-BRIEF = (TITLE, AUC, ACCURACY, SEEDS, VERDICT, POWER, BOUND)
+BRIEF = (TITLE, AUC, ACCURACY, SEEDS, VERDICT, POWER)
 
 
 def comparison_table(

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.metrics.scores import Estimate
-from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
+from helpers.runs.replicas import metric_of
 from study.costs.findings import (
     DATASETS,
     accuracy_group,
@@ -205,11 +205,11 @@ def _accuracy(name: str, group: Group | None) -> dict[str, Any]:
     """Return the test accuracy, with the seeds where they are fewer than five."""
     if group is None:
         return {}
-    seeds = aggregate_seeds(group.values("accuracy"))
     marks = [f"n = {len(group.seeds)}"] if len(group.seeds) < 5 else []
     if group.config["recipe"] != "ranking":
         marks.append(f"recipe {group.config['recipe']}")
-    return {name: seeds["mean"], f"{name}_sd": seeds["sd"], f"{name}_note": ", ".join(marks)}
+    mean, sd = group.mean_and_sd(lambda run: metric_of(run, "accuracy"))
+    return {name: mean, f"{name}_sd": sd, f"{name}_note": ", ".join(marks)}
 
 
 def model_table(store: Store, plan: CostPlan, groups: Sequence[Group]) -> Table:

@@ -19,7 +19,6 @@ from helpers.data.rebuilt import find_rebuilt
 from helpers.files import DamagedFile
 from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import evaluate
-from helpers.metrics.seeds import aggregate_seeds
 from helpers.paths import leakage_dir
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
@@ -173,11 +172,11 @@ def _row(group: Group, protocol: str, tied: Tied) -> dict:
         "n_free": len(tied.free),
     }
     for part, indices in zip(_PARTS, _parts(tied), strict=True):
-        scores = [score_on(run, indices) for run in group.runs]
+        scores = {run.path: score_on(run, indices) for run in group.draws}
         for metric in ("accuracy", "auc"):
-            seeds = aggregate_seeds([score[metric] for score in scores])
-            row |= {f"{metric}_{part}_mean": seeds["mean"], f"{metric}_{part}_sd": seeds["sd"]}
-    free = mean(image_scores(group.right[:, tied.free].astype(float)))
+            found = group.mean_and_sd(lambda run, name=metric, of=scores: of[run.path][name])
+            row[f"{metric}_{part}_mean"], row[f"{metric}_{part}_sd"] = found
+    free = group.estimate(image_scores(group.right[:, tied.free].astype(float)), mean)
     return row | {"accuracy_free_low": free.low, "accuracy_free_high": free.high}
 
 

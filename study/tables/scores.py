@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.metrics.intervals import mean_here, one_more_run
-from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
+from helpers.runs.replicas import metric_of
 from study.table import Column, column, deviation, number, seeds, span
 from study.verdicts import NOT_RUN
 
@@ -19,7 +19,7 @@ def score_cells(
 
     Args:
         group: its runs; without any `n_seeds` is 0 and all else missing.
-        metrics: test metrics, each with `_mean` and `_sd` over the seeds.
+        metrics: test metrics, each with `_mean` over the seeds and `_sd` over all draws.
 
     Returns:
         Beside them `accuracy` and `auc`, `_low` and `_high`: of the mean on other images; `here`:
@@ -35,8 +35,8 @@ def score_cells(
         cells |= {"n_test_images": group.n_test, "n_constant": len(group.constant)}
         cells |= {"params": model["params"], "macs": model["macs"]}
         for metric in metrics:
-            found = aggregate_seeds(group.values(metric))
-            cells |= {f"{metric}_{part}": found[part] for part in ("mean", "sd")}
+            found = group.mean_and_sd(lambda run, name=metric: metric_of(run, name))
+            cells[f"{metric}_mean"], cells[f"{metric}_sd"] = found
         ends = {"accuracy": group.accuracy, "auc": group.auc}
         ends["here"] = group.estimate("accuracy", mean_here)
         ends["one_more"] = group.estimate("accuracy", one_more_run)

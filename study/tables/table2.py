@@ -54,7 +54,7 @@ def table2_pages(groups: Sequence[Group], table: Table2, rules: Rules) -> Pages:
         best_table(results),
         *family_sections(results, "blocks"),
         network_table(results),
-        *family_sections(results, "plain", "read_otherwise", "readings"),
+        *family_sections(results, "plain", "read_otherwise", "readings", "at_length"),
     ]
     files = {
         "table2.md": page("Paper B, Table 2 and the ablation of the blocks", *sections, of=used),
@@ -70,6 +70,8 @@ def table2_pages(groups: Sequence[Group], table: Table2, rules: Rules) -> Pages:
         best_table(results),
         "**The network without a block, or with another in its place** (Adam, CutMix)",
         comparison_table(results, "blocks", "plain", columns=BRIEF),
+        "**The network against its plain backbone, at the paper's own length**",
+        comparison_table(results, "at_length", columns=BRIEF),
         "In full: [Table 2 and ablation](results/tables/table2.md). "
         f"Made by `{COMMAND}`; {origin(used)}.",
     )

@@ -362,13 +362,15 @@ def made_up(pair, verdict=SHOWN, *, auc, accuracy=None, shown=0, p=0.5, one_more
         p={"auc": p, "accuracy": p},
         shown={"auc": shown, "accuracy": shown},
         family_size=8,
+        chance=0.42,
         verdict=verdict,
     )
 
 
 def test_a_sentence_says_numbers_what_is_shown_and_the_verdict(pair):
     nothing = sentence(made_up(pair["one"], INCONCLUSIVE, auc=(0.004, -0.021, 0.029)))
-    for part in (pair["one"].title, "+0.004 (-0.021 to +0.029)", "5 seeds", "0.03", INCONCLUSIVE):
+    power = "power 42 % for a change of 0.03"
+    for part in (pair["one"].title, "+0.004 (-0.021 to +0.029)", "5 seeds", power, INCONCLUSIVE):
         assert part in nothing
     assert "a gain" in sentence(made_up(pair["one"], auc=(0.05, 0.02, 0.08), shown=1))
     assert "a loss" in sentence(made_up(pair["one"], auc=(-0.05, -0.08, -0.02), shown=-1))

@@ -674,7 +674,9 @@ def test_a_ranking_is_drawn_with_intervals_seeds_and_published_values(plan, scen
     means = [p.get_xdata()[0] for p in points]
     assert means == pytest.approx([100 - 4000 / 156, 100 - 11000 / 156])
     diamonds = [line for line in axes.lines if line.get_marker() == "D"]
-    hollow = {labels[int(d.get_ydata()[0])] for d in diamonds if d.get_markerfacecolor() == "none"}
+    hollow = {
+        labels[round(d.get_ydata()[0])] for d in diamonds if d.get_markerfacecolor() == "none"
+    }
     # Of another start, and unverified.
     assert hollow == {"MedSpectralNet", "MedMamba-B"} and len(diamonds) == 4
     texts = [text.get_text() for text in axes.texts]

@@ -70,9 +70,42 @@ def test_what_a_paper_prints_stands_beside_ours_and_its_verdict(paper):
         f"{100 * row[name]:.1f}"
         for name in ("published_accuracy", "accuracy_mean", "one_more_low", "one_more_high")
     )
-    said = rf"BreastMNIST {printed} {ours} {low} to {high} {row['verdict']} {row['protocol']}"
+    said = rf"BreastMNIST {printed} {ours} ({low} to {high}) {row['verdict']} {row['protocol']}"
     assert said in Page(html).text
     assert html.index("Paper B: accuracy of MedSpectralNet") < html.index("<nav")
+
+
+@pytest.mark.parametrize(
+    ("file", "head", "name", "mean", "ends"),
+    [
+        ("medmnist_accuracy", "model", None, 3, 5),
+        ("medmnist_ranking", "rank", 2, 3, 4),
+        ("table2", "optimizer, augmentation", 0, 3, 4),
+        ("table2", "what A has and B lacks", 0, 7, None),
+        ("cag_table4", "system", 0, 6, 7),
+        ("cag_ablation", "what A has and B lacks", 0, 7, None),
+        ("cag_robustness", "what A has and B lacks", 0, 7, None),
+        ("localisation", "map", None, 2, None),
+    ],
+)
+def test_a_number_is_that_of_its_table_to_the_last_digit(paper, file, head, name, mean, ends):
+    charts = paper[0].partition('<h2 id="tables-in-full">')[0]
+    shown = [re.sub(r"<.+?>|\s+", " ", row) for row in re.findall("<tr.*?</tr>", charts)]
+    shown = [re.sub(" +", " ", row) for row in shown]
+    checked, heads = 0, []
+    text = (TABLES / f"{file}.md").read_text(encoding="utf-8")
+    for line in text.partition("Whole images\n")[0].splitlines():  # of maps the crops are shown
+        cells = [cell.strip().replace("`", "") for cell in line.split("|")[1:-1]]
+        heads = [] if not cells else heads or cells
+        if not heads or cells == heads or heads[0] != head or set(cells) == {"---"}:
+            continue
+        judged = file != "medmnist_accuracy" or cells[-1] not in ("", "not run")
+        if judged and re.match(r"[+-]?\d", cells[mean]):
+            value = cells[mean] if ends is None else f"{cells[mean].split()[0]} ({cells[ends]})"
+            rows = [row for row in shown if name is None or cells[name] in row]
+            assert any(value in row for row in rows), (cells, rows)
+            checked += 1
+    assert checked
 
 
 def test_every_frame_and_every_page_of_tables_is_shown(paper):

@@ -110,10 +110,18 @@ def test_html_escapes_what_it_shows():
 
 
 def test_csv_is_the_whole_frame():
-    frame = pd.DataFrame({"model": ["a"], "auc": [0.123456], "hidden": [2]})
+    frame = pd.DataFrame({"model": ["a"], "auc": [0.1234567891], "sd": [-1e-17], "hidden": [2]})
     table = Table(frame, [column("model")])
-    read = pd.read_csv(io.StringIO(table.csv()))
-    assert read.to_dict("records") == [{"model": "a", "auc": 0.1235, "hidden": 2}]
+    assert table.csv() == "model,auc,sd,hidden\na,0.12345679,0,2\n"
+
+
+def test_a_number_of_a_csv_file_is_rounded_as_that_of_its_table():
+    """With four decimals .83846 became .8385 and 83.9 %, beside 83.8 % in the table."""
+    shares = [*np.arange(625) / 624, -0.0215 - 1e-17, 0.0215, 0.8005, 0.8005 + 1e-16]
+    frame = pd.DataFrame({"share": shares})
+    read = pd.read_csv(io.StringIO(Table(frame, []).csv()))
+    for write in (percent, number):
+        assert [write(x) for x in read["share"]] == [write(x) for x in shares]
 
 
 def test_a_table_without_rows_says_so():

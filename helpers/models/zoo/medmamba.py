@@ -20,7 +20,7 @@ Differences:
 from torch import Tensor, cat, nn
 from torchvision.ops import StochasticDepth
 
-from helpers.models.zoo.vmamba import SS2D, HierarchicalClassifier, check_arguments
+from helpers.models.zoo.vmamba import SS2D, HierarchicalClassifier
 
 # Blocks of each stage and channels of the first.
 _VARIANTS = {
@@ -40,15 +40,12 @@ def build_medmamba(
         variant: "t", "s" or "b"; 14.46, 18.63 or 39.86 M parameters.
         num_classes: Number of logits.
         in_channels: Channels of the images.
-        image_size: Side of the images in pixels, from 4 up. The weights do not depend on it.
+        image_size: Side of the images in pixels, from 28 up. The weights do not depend on it.
 
     Returns:
         Maps images (B, in_channels, H, W) to logits (B, num_classes).
-
-    Raises:
-        ValueError: an unknown variant, or a number out of range.
     """
-    check_arguments("medmamba", variant, _VARIANTS, num_classes, in_channels, image_size)
+    del image_size
     depths, width = _VARIANTS[variant]
     model = HierarchicalClassifier(
         block=SSConvSSM,
@@ -98,6 +95,6 @@ class SSConvSSM(nn.Module):
         return x + shuffle_channels(cat([near, far], dim=-1))
 
 
-def shuffle_channels(x: Tensor, *, groups: int = 2) -> Tensor:
-    """Interleave groups of channels, the last axis: 0 1 2 | 3 4 5 becomes 0 3 1 4 2 5."""
-    return x.unflatten(-1, (groups, -1)).transpose(-1, -2).flatten(-2)
+def shuffle_channels(x: Tensor) -> Tensor:
+    """Interleave both halves of the channels, the last axis: 0 1 2 | 3 4 5 becomes 0 3 1 4 2 5."""
+    return x.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)

@@ -29,8 +29,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
-from helpers.models.backbones import check_image_size
-
 HEAD_CHANNELS = 32
 STEM_CHANNELS = (64, 32, 64, 64)
 ATTENTION_SHARE = 0.75  # of a transformer block's channels; the rest is convolutional
@@ -308,16 +306,7 @@ def build_medvit(
         variant: "t", "s" or "l".
         num_classes: Number of logits.
         in_channels: Channels of the input.
-        image_size: Side of the input in pixels, at least 28; checked only.
-
-    Raises:
-        ValueError: unknown variant, fewer than two classes, no input channels, too small an image.
+        image_size: Side of the input in pixels; the weights do not depend on it.
     """
-    if variant not in _VARIANTS:
-        raise ValueError(f"unknown MedViT variant {variant!r}; known: {', '.join(VARIANTS)}.")
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
-    if in_channels < 1:
-        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
-    check_image_size(image_size)
+    del image_size
     return MedViT(variant, num_classes=num_classes, in_channels=in_channels)

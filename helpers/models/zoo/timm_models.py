@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from helpers.models.backbones import SMALLEST_IMAGE, WeightsUnavailable, check_in_channels
+from helpers.models.backbones import SMALLEST_IMAGE, WeightsUnavailable
 
 # Where the nearest possible sizes are looked for, in pixels above and below the asked one.
 _SEARCH = 64
@@ -21,17 +21,11 @@ _SEARCH = 64
 
 @dataclass(frozen=True)
 class TimmModel:
-    """A network of timm.
+    """A network of timm."""
 
-    Attributes:
-        architecture: timm's name.
-        tag: timm's name of the ImageNet-1k weights, None where none are published for it.
-        fixed_size: Whether the network is built for one image size.
-    """
-
-    architecture: str
-    tag: str | None
-    fixed_size: bool = False
+    architecture: str  # timm's name
+    tag: str | None  # timm's name of the ImageNet-1k weights, None where none are published for it
+    fixed_size: bool = False  # whether the network is built for one image size
 
 
 TIMM_MODELS = {
@@ -54,13 +48,9 @@ TIMM_MODELS = {
 
 @dataclass(frozen=True)
 class TimmWeights:
-    """ImageNet-1k weights of a network, on the Hugging Face hub and in its cache (`HF_HOME`).
+    """ImageNet-1k weights of a network, on the Hugging Face hub and in its cache (`HF_HOME`)."""
 
-    Attributes:
-        name: Key of `TIMM_MODELS`, whose tag is not None.
-    """
-
-    name: str
+    name: str  # key of `TIMM_MODELS`, whose tag is not None
 
     @property
     def label(self) -> str:
@@ -156,11 +146,10 @@ def build_timm(
         pretrained: "imagenet" or "none".
 
     Raises:
-        ValueError: the architecture cannot take this size; no input channels.
+        ValueError: the architecture cannot take this size.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
         RuntimeError: the weights found do not fit the network.
     """
-    check_in_channels(in_channels)
     check_timm_size(name, image_size)
     options = {"num_classes": num_classes, "in_chans": in_channels}
     if pretrained != "imagenet":

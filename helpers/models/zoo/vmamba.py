@@ -31,6 +31,7 @@ PATCH = 4  # side of the patches that become tokens
 _DEPTHS = {"t": (2, 2, 9, 2)}
 _WIDTH = 96
 _DROP_PATH = 0.1
+_STATES = 16  # N per channel, in both papers
 # Step sizes at the start are spread evenly on a log scale between these (Mamba, section 3.6).
 _STEP_RANGE = (1e-3, 1e-1)
 
@@ -44,15 +45,12 @@ def build_vmamba(
         variant: "t"; 22.1 M parameters.
         num_classes: Number of logits.
         in_channels: Channels of the images.
-        image_size: Side of the images in pixels, from 4 up. The weights do not depend on it.
+        image_size: Side of the images in pixels, from 28 up. The weights do not depend on it.
 
     Returns:
         Maps images (B, in_channels, H, W) to logits (B, num_classes).
-
-    Raises:
-        ValueError: an unknown variant, or a number out of range.
     """
-    check_arguments("vmamba", variant, _DEPTHS, num_classes, in_channels, image_size)
+    del image_size
     return HierarchicalClassifier(
         block=VSSBlock,
         depths=_DEPTHS[variant],
@@ -62,30 +60,6 @@ def build_vmamba(
         drop_path=_DROP_PATH,
         final_norm=True,
     )
-
-
-def check_arguments(
-    family: str,
-    variant: str,
-    variants: dict,
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-) -> None:
-    """Refuse what a model of this kind cannot be built from, with the reason."""
-    if variant not in variants:
-        known = ", ".join(variants)
-        raise ValueError(f"Unknown variant {variant!r} of {family}; known ones: {known}.")
-    for name, value, least in (
-        ("num_classes", num_classes, 1),
-        ("in_channels", in_channels, 1),
-        ("image_size", image_size, PATCH),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"{name} of {family} must be an integer from {least} up, got {value!r}."
-                + (f" One patch has {PATCH} px: enlarge the images." if least == PATCH else "")
-            )
 
 
 class HierarchicalClassifier(nn.Module):
@@ -214,13 +188,12 @@ class SS2D(nn.Module):
 
     Args:
         channels: Channels C of the tokens (B, H, W, C).
-        states: States N per channel; 16 in both papers.
     """
 
-    def __init__(self, *, channels: int, states: int = 16) -> None:
+    def __init__(self, *, channels: int) -> None:
         super().__init__()
         inner, rank = 2 * channels, math.ceil(channels / 16)
-        self.sizes = (rank, states, states)
+        self.sizes = (rank, _STATES, _STATES)
         self.widen = nn.Linear(channels, 2 * inner, bias=False)
         self.depthwise = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         # x -> low-rank step size, B, C, for each path; drawn as an nn.Linear's weights are.
@@ -232,7 +205,7 @@ class SS2D(nn.Module):
         steps = torch.exp(torch.rand(4, inner) * (high - low) + low)
         # Softplus of this is `steps`.
         self.step_bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))
-        rates = torch.arange(1, states + 1).log().expand(4, inner, states)
+        rates = torch.arange(1, _STATES + 1).log().expand(4, inner, _STATES)
         self.log_rates = nn.Parameter(rates.clone())  # A = -exp(log_rates)
         self.direct = nn.Parameter(torch.ones(4, inner))  # D
         self.norm = nn.LayerNorm(inner)

@@ -111,27 +111,44 @@ def independence(
     `train`: accuracies of the training images, from which their number is recovered; `val`: of the
     validation images, likewise.
     """
-    sizes = (smallest_size(train), smallest_size(val), n_test)
+    fitting = [search_sizes(shares).sizes for shares in (train, val)]
     missing = [
         name
         for name, value in (("the source", source), ("a split by patient", by_patient))
         if value.printed == NOT_GIVEN
     ]
     evidence = f"Not given: {', '.join(missing)}." if missing else "Source and split are given."
-    if None not in sizes:
-        counts = " + ".join(map(str, sizes))
-        evidence += f" The sizes that fit the printed numbers, {counts}, add up to {sum(sizes)}"
-        evidence += (
-            "."
-            if sum(sizes) % 100
-            else ": as a random split by image of a round number gives; one by patient seldom "
-            "would."
-        )
+    if all(fitting):
+        evidence += f" {_recovered(*fitting, n_test)}"
     return Outcome(
         verdict=UNDERSPECIFIED if missing else REPRODUCED,
         evidence=evidence,
         limits=(OPEN_CHOICE,) if missing else (),
     )
+
+
+def _recovered(train: Sequence[int], val: Sequence[int], n_test: int) -> str:
+    """Say how many images there are in all, by the sizes of sets that fit the accuracies."""
+    parts = [
+        f"the {name} accuracies fit a set of {sizes[0]} images"
+        + (f", the smallest of {len(sizes)} sizes" if len(sizes) > 1 else ", the only size")
+        for name, sizes in (("training", train), ("validation", val))
+    ]
+    totals = {a + b + n_test: (a, b) for a in train for b in val}
+    round_ = [total for total in totals if total % 100 == 0]
+    smallest = min(totals)
+    text = (
+        f"Below {LARGEST:,} {', and '.join(parts)}. With the {n_test} test images the smallest add "
+        f"up to {smallest}"
+    )
+    if smallest in round_:
+        text += (
+            ", a round number, as a random split by image gives and one by patient seldom would; "
+            f"of the {len(totals)} totals possible {len(round_)} "
+            f"{'is a whole hundred' if len(round_) == 1 else 'are whole hundreds'}. That it was "
+            f"{smallest} hangs on the smallest size being the right one"
+        )
+    return f"{text}."
 
 
 @checks("A22", what="training")

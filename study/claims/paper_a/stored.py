@@ -1,47 +1,49 @@
-"""What paper A's checks are given of ours: stored runs of planned comparisons."""
+"""What paper A's checks are given of ours: stored runs of planned comparisons.
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
+A seed that was trained again on another processor has several draws, and enters with their mean.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from helpers.metrics import intervals
-from helpers.metrics.intervals import image_scores, less
+from helpers.config import RunConfig
+from helpers.metrics.intervals import auc_scores
 from helpers.metrics.scores import Estimate
-from helpers.metrics.seeds import aggregate_seeds
-from helpers.paths import results_root
-from helpers.runs.groups import Group, common_seeds, group_runs, is_real
-from helpers.runs.store import Run, list_runs
+from helpers.runs.groups import Group, common_seeds
+from helpers.runs.replicas import metric_of
+from helpers.runs.store import Run
 from study.claims.ledger import Claim
-from study.compare import Compared, Results, compare_all, measure
-from study.plans.comparisons import load_plan
+from study.claims.paper_a.planned import deciding, named, one_of, pair, pairs_beside
+from study.claims.paper_a.readings import OTHERS, is_linear, others_of, sides
+from study.claims.paper_a.scores import (
+    Measure,
+    difference,
+    difference_of_differences,
+    leaning,
+    sensitivity,
+)
+from study.compare import Compared, measure
 from study.published import PRINTED_EPOCHS
 
 # A figure of the history -> its values by epoch.
 Course = Mapping[str, list[float]]
+Sides = tuple[list[float], list[float]]
+FIGURES = ("train_accuracy", "val_accuracy", "val_auc", "val_loss")
 
 
-@cache
-def _results_of(root: Path) -> Results:
-    return compare_all(group_runs(filter(is_real, list_runs(root))), load_plan())
+# --- runs of one protocol -------------------------------------------------------------------------
 
 
-def pair(family: str, name: str) -> Compared:
-    """Return a comparison of `params/comparisons.yaml`."""
-    found = _results_of(results_root()).compared[family]
-    return next(c for c in found if c.pair.name == name)
+def runs(group: Group | None) -> tuple[Run, ...]:
+    """Return the runs of a group, one a seed; none without one."""
+    return () if group is None else group.runs
 
 
-def pairs_beside(claim: Claim) -> dict[str, Compared]:
-    """Return the comparisons beside a claim, "ablation: focal", by their names in its row."""
-    return {title: pair(*place.split(": ")) for title, place in claim.beside.items()}
-
-
-def beside(claim: Claim) -> dict[str, Any]:
-    """Return the comparisons beside a claim, and what names them."""
-    return {"compared": [*pairs_beside(claim).values()], "runs": "; ".join(claim.beside.values())}
+def draws(group: Group | None) -> tuple[Run, ...]:
+    """Return the runs of a group and those made again elsewhere; none without one."""
+    return () if group is None else group.draws
 
 
 def values(group: Group | None, metric: str) -> list[float]:
@@ -49,14 +51,26 @@ def values(group: Group | None, metric: str) -> list[float]:
     return [] if group is None else group.values(metric)
 
 
-def runs(group: Group | None) -> tuple[Run, ...]:
-    """Return the runs of a group; none without one."""
-    return () if group is None else group.runs
+def by_seed(group: Group | None, score: Callable[[Run], float]) -> dict[int, float]:
+    """Return a score of each seed, the mean of its draws."""
+    found: dict[int, list[float]] = {}
+    for run in draws(group):
+        found.setdefault(run.config["seed"], []).append(score(run))
+    return {seed: statistics.fmean(scores) for seed, scores in sorted(found.items())}
 
 
-def at_epoch(group: Group | None, name: str, epoch: int) -> list[float]:
-    """Return a figure of the history after an epoch, by seed."""
-    return [run.record["history"][epoch - 1][name] for run in runs(group)]
+def paired(a: Group | None, b: Group | None, score: Callable[[Run], float]) -> Sides:
+    """Return a score of the seeds that both sides have, in one order."""
+    if a is None or b is None:
+        return [], []
+    seeds = common_seeds(a, b)
+    first, second = (by_seed(group, score) for group in (a, b))
+    return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+
+
+def at_epoch(name: str, epoch: int) -> Callable[[Run], float]:
+    """Return what reads a figure of the history after an epoch."""
+    return lambda run: run.record["history"][epoch - 1][name]
 
 
 def courses(group: Group | None, name: str) -> list[list[float]]:
@@ -64,9 +78,9 @@ def courses(group: Group | None, name: str) -> list[list[float]]:
     return [[entry[name] for entry in run.record["history"]] for run in runs(group)]
 
 
-def devices(group: Group | None) -> list[str]:
-    """Return where each seed was trained."""
-    return [run.record["env"]["device"] for run in runs(group)]
+def devices(runs: Sequence[Run]) -> list[str]:
+    """Return where each run was trained."""
+    return [run.record["env"]["device"] for run in runs]
 
 
 def framework() -> Group | None:
@@ -75,22 +89,68 @@ def framework() -> Group | None:
 
 
 def one_cycle_runs() -> Group | None:
-    """Return the runs under the recovered schedule, with its momentum cycle, to its end."""
+    """Return the runs under the recovered schedule to its end, with torch's momentum cycle."""
     return pair("stopping_momentum", "at_target").b
+
+
+def without_cycle() -> Group | None:
+    """Return those without the momentum cycle."""
+    return pair("stopping", "at_target").b
+
+
+# --- comparisons ----------------------------------------------------------------------------------
+
+
+def beside(claim: Claim) -> dict[str, Any]:
+    """Return the comparisons beside a claim, those on fewer images, and other readings of both."""
+    found, fewer = deciding(claim)
+    return {
+        "compared": [*found.values()],
+        "fewer": fewer,
+        "readings": others_of([*found.values(), *fewer]),
+        "runs": named(claim),
+    }
 
 
 def parts(claim: Claim) -> dict[str, Any]:
     """Return the comparison of the whole, and those that take the parts away one by one."""
-    found = pairs_beside(claim)
-    return {"whole": found.pop("whole"), "parts": [*found.values()]}
+    found, fewer = deciding(claim)
+    readings = others_of([*found.values(), *fewer])
+    whole = found.pop("whole")
+    return {
+        **{"whole": whole, "parts": [*found.values()]},
+        **{"fewer": fewer, "readings": readings, "runs": named(claim)},
+    }
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """A test metric of every run of two sides, those made again elsewhere among them.
+
+    Attributes:
+        a: of A.
+        b: of B.
+        seeds: how many seeds A and B have.
+    """
+
+    a: Sequence[float]
+    b: Sequence[float]
+    seeds: tuple[int, int]
 
 
 def stability(claim: Claim) -> dict[str, Any]:
-    """Return the test metrics by seed, of both sides of the comparison beside a claim."""
-    (c,) = pairs_beside(claim).values()
-    metrics = {"AUC": "auc", "accuracy": "accuracy"}
-    sides = {title: (values(c.a, m), values(c.b, m)) for title, m in metrics.items()}
-    return {"values": sides, "runs": claim.ours}
+    """Return the test metrics of every run, of both sides of the comparisons beside a claim."""
+
+    def of(c: Compared) -> dict[str, Scattered]:
+        groups, metrics = (c.a, c.b), {"AUC": "auc", "accuracy": "accuracy"}
+        seeds = tuple(len(group.seeds) if group else 0 for group in groups)
+        return {
+            title: Scattered(*([metric_of(r, m) for r in draws(g)] for g in groups), seeds)
+            for title, m in metrics.items()
+        }
+
+    _, fewer = deciding(claim)
+    return {"values": of(one_of(claim)), "fewer": [of(c) for c in fewer], "runs": named(claim)}
 
 
 def rarest() -> float | None:
@@ -106,21 +166,21 @@ def quantum_over_plain(claim: Claim) -> dict[str, Any]:
     """Return the quantum head beside the plain network, and beside an MLP of its size."""
     found = pairs_beside(claim)
     quantum, plain = found["quantum"].b, found["plain"].b
-    added = measure(quantum, plain).get("auc") if quantum and plain else None
-    return {"added": added, "matched": [found["matched"]]}
+    compared = [found["matched"]]
+    return {
+        "added": measure(quantum, plain).get("auc"),
+        **{"compared": compared, "readings": others_of(compared), "runs": named(claim)},
+    }
 
 
 def damaged(claim: Claim) -> dict[str, Any]:
-    """Return a damage's runs: test AUCs by seed, of both sides, damaged and undamaged."""
+    """Return the comparisons of a damage, and how they differ from that without damage."""
     before, found = pair("robustness", "undamaged"), pairs_beside(claim)
-    return {
-        "compared": [*found.values()],
-        "damaged": {
-            title: [values(group, "auc") for group in (c.a, c.b, before.a, before.b)]
-            for title, c in found.items()
-        },
-        "runs": damages(claim),
+    kept = {
+        title: difference_of_differences((c.a, c.b), (before.a, before.b), auc_scores)
+        for title, c in found.items()
     }
+    return beside(claim) | {"kept": kept, "runs": damages(claim)}
 
 
 def damages(claim: Claim) -> str:
@@ -132,16 +192,46 @@ def damages(claim: Claim) -> str:
 def minority(claim: Claim) -> dict[str, Any]:
     """Return the sensitivities of the method and of cross-entropy at each imbalance."""
     found = pairs_beside(claim)
-    sides = {
-        name: (values(c.a, "sensitivity"), values(c.b, "sensitivity")) for name, c in found.items()
+    means = {
+        name: tuple(statistics.fmean(values(g, "sensitivity") or [0]) for g in (c.a, c.b))
+        for name, c in found.items()
     }
-    return {"pairs": sides, "runs": damages(claim)}
+    return {
+        "means": means,
+        "differences": {n: difference(c.a, c.b, sensitivity) for n, c in found.items()},
+        **{"readings": others_of([*found.values()]), "runs": damages(claim)},
+    }
 
 
-def overfitting_sign() -> dict[str, list[float]]:
+def thinned(claim: Claim) -> dict[str, Any]:
+    """Return how cross-entropy answers at each imbalance, and how that differs from none.
+
+    Sensitivity and specificity by seed, and how much more it leans to the commoner class.
+    """
+    even = pair("robustness", "undamaged").b
+    groups = {"none": even} | {name: c.b for name, c in pairs_beside(claim).items()}
+    found = {name: group for name, group in groups.items() if name != "none"}
+    return {
+        "levels": {
+            name: tuple(values(group, metric) for metric in ("sensitivity", "specificity"))
+            for name, group in groups.items()
+        },
+        "differences": {name: difference(group, even, leaning) for name, group in found.items()},
+        "runs": damages(claim),
+    }
+
+
+# --- levels and times -----------------------------------------------------------------------------
+
+
+def overfitting_sign() -> dict[str, Any]:
     """Return training and validation accuracy after as many epochs as are printed, by seed."""
-    group = one_cycle_runs()
-    return {n: at_epoch(group, f"{n}_accuracy", PRINTED_EPOCHS) for n in ("train", "val")}
+
+    def of(group: Group | None) -> dict[str, list[float]]:
+        reads = {name: at_epoch(f"{name}_accuracy", PRINTED_EPOCHS) for name in ("train", "val")}
+        return {name: [*by_seed(group, read).values()] for name, read in reads.items()}
+
+    return of(one_cycle_runs()) | {"without": of(without_cycle())}
 
 
 def headline() -> dict[str, Estimate | None]:
@@ -150,78 +240,153 @@ def headline() -> dict[str, Estimate | None]:
     return {"accuracy": group and group.accuracy, "auc": group and group.auc}
 
 
-def scatter() -> dict[str, Any]:
-    """Return the framework's accuracy, and how it scatters over the seeds."""
-    group = framework()
-    if group is None:
-        return {"accuracy": None, "sd": None}
-    return {"accuracy": group.accuracy, "sd": aggregate_seeds(group.values("accuracy"))["sd"]}
+@dataclass(frozen=True)
+class Level:
+    """An accuracy and its scatter.
+
+    Attributes:
+        accuracy: over images and seeds.
+        sd: over all runs, those made again elsewhere among them (ddof = 1).
+        n_runs: how many.
+    """
+
+    accuracy: Estimate
+    sd: float
+    n_runs: int
+
+
+def scatter() -> dict[str, dict[str, Level]]:
+    """Return the framework's accuracy on both sets of images, and how it scatters over its runs."""
+    groups = (pair("full_set", "full_plasticity").a, framework())
+    found = {}
+    for group in groups:
+        if group is None:
+            continue
+        accuracies = [metric_of(run, "accuracy") for run in group.draws]
+        if len(accuracies) > 1:
+            level = Level(group.accuracy, statistics.stdev(accuracies), len(accuracies))
+            found[f"{group.n_test} test images"] = level
+    return {"levels": found}
 
 
 def schedules() -> dict[str, Any]:
     """Return one-cycle and warm restarts: validation AUC early, test AUC in the end."""
     a, b = one_cycle_runs(), framework()
-    if a is None or b is None:
-        return {"early_a": [], "early_b": [], "final": None}
-    seeds = common_seeds(a, b)
-
-    def early(group: Group) -> list[float]:
-        found = zip(group.seeds, at_epoch(group, "val_auc", PRINTED_EPOCHS), strict=True)
-        return [value for seed, value in found if seed in seeds]
-
-    return {"early_a": early(a), "early_b": early(b), "final": measure(a, b).get("auc")}
+    early_a, early_b = paired(a, b, at_epoch("val_auc", PRINTED_EPOCHS))
+    return {"early_a": early_a, "early_b": early_b, "final": measure(a, b).get("auc")}
 
 
 def epoch_times() -> dict[str, Any]:
     """Return the seconds of an epoch, and where they were spent."""
     group = pair("stopping", "at_target").a
     seconds = [sum(c) / len(c) for c in courses(group, "seconds")]
-    return {"seconds": seconds, "devices": devices(group)}
+    return {"seconds": seconds, "devices": devices(runs(group))}
 
 
 def training_times() -> dict[str, Any]:
     """Return the seconds of each run of the framework, and where they were spent."""
-    group = framework()
-    seconds = [run.record["timing"]["train_seconds"] for run in runs(group)]
-    return {"seconds": seconds, "devices": devices(group)}
+    found = draws(framework())
+    seconds = [run.record["timing"]["train_seconds"] for run in found]
+    return {"seconds": seconds, "devices": devices(found)}
 
 
 # --- courses and answers of two protocols ---------------------------------------------------------
 
 
 def by_stage(measures: Mapping[str, Callable[[Course], float]]) -> Callable[[Claim], dict]:
-    """Return what reads measures of a course by seed, of both sides of the comparison of a claim.
+    """Return what reads measures of a course by seed, of both sides of the comparisons of a claim.
 
     Args:
         measures: name -> of a course its measure.
     """
 
-    def read(claim: Claim) -> dict[str, Any]:
-        (c,) = pairs_beside(claim).values()
-        sides = (_histories(c.a), _histories(c.b))
-        found = {
-            name: tuple([measure(course) for course in side] for side in sides)
+    def of(c: Compared) -> dict[str, Sides]:
+        return {
+            name: paired(c.a, c.b, lambda run, m=measure: m(_course(run)))
             for name, measure in measures.items()
         }
-        return {"values": found, "runs": claim.ours}
+
+    def read(claim: Claim) -> dict[str, Any]:
+        _, fewer = deciding(claim)
+        return {
+            "values": of(one_of(claim)),
+            "fewer": {f"{c.a.n_test} test images": of(c) for c in fewer if c.a},
+            "runs": named(claim),
+        }
 
     return read
 
 
-def _histories(group: Group | None) -> list[dict[str, list[float]]]:
-    figures = ("train_accuracy", "val_accuracy", "val_auc", "val_loss")
-    return [
-        {name: [epoch[name] for epoch in run.record["history"]] for name in figures}
-        for run in runs(group)
-    ]
+def _course(run: Run) -> dict[str, list[float]]:
+    return {name: [epoch[name] for epoch in run.record["history"]] for name in FIGURES}
+
+
+@dataclass(frozen=True)
+class Early:
+    """The validation AUC after a few epochs.
+
+    Attributes:
+        a: of A, by seed.
+        b: of B, same seeds.
+        by_images: variance of the difference by the validation images.
+    """
+
+    a: Sequence[float]
+    b: Sequence[float]
+    by_images: float
 
 
 def early_stages(claim: Claim) -> dict[str, Any]:
-    """Return the validation AUC after the printed epochs, of both sides of the comparison."""
-    (c,) = pairs_beside(claim).values()
-    epochs = round(claim.value("epochs").value)
-    early_a, early_b = (at_epoch(group, "val_auc", epochs) for group in (c.a, c.b))
-    return {"early_a": early_a, "early_b": early_b, "runs": claim.ours}
+    """Return the validation AUC after the printed epochs, of both sides of the comparisons."""
+    _, fewer = deciding(claim)
+    read = at_epoch("val_auc", round(claim.value("epochs").value))
+
+    def of(c: Compared) -> Early:
+        return Early(*paired(c.a, c.b, read), _by_images(c))
+
+    return {
+        "early": of(one_of(claim)),
+        "fewer": {f"{c.a.n_test} test images": of(c) for c in fewer if c.a},
+        "runs": named(claim),
+    }
+
+
+def _by_images(c: Compared) -> float:
+    """Return the variance by the validation images of a difference of validation AUCs.
+
+    Answers on them are stored of the selected epoch alone, so that of the test AUC is taken, less
+    what the seeds add to it, and brought to as many images.
+    """
+    if c.auc is None or not c.auc.se:
+        return 0.0
+    apart = [x - y for x, y in zip(*paired(c.a, c.b, _test_auc), strict=True)]
+    by_seeds = statistics.variance(apart) / len(apart)
+    sizes = c.a.record["data"]["n"]
+    return max(c.auc.se**2 - by_seeds, 0.0) * sizes["test"] / sizes["val"]
+
+
+def _test_auc(run: Run) -> float:
+    return metric_of(run, "auc")
+
+
+def fine_tuned(claim: Claim) -> dict[str, Any]:
+    """Return the validation AUC at the end of the warm-up and of all training, by seed."""
+    _, fewer = deciding(claim)
+    return {
+        **dict(zip(("warm", "tuned"), _warm_and_tuned(one_of(claim).a), strict=True)),
+        "fewer": {f"{c.a.n_test} test images": _warm_and_tuned(c.a) for c in fewer if c.a},
+        "runs": named(claim),
+    }
+
+
+def _warm_and_tuned(group: Group | None) -> Sides:
+    def warm(run: Run) -> float:
+        stage = [epoch for epoch in run.record["history"] if epoch["stage"] == "warm-up"]
+        return stage[-1]["val_auc"]
+
+    ends = (warm, lambda run: run.record["history"][-1]["val_auc"])
+    first, second = ([*by_seed(group, read).values()] for read in ends)
+    return first, second
 
 
 def warm_up_epochs() -> dict[str, list[float]]:
@@ -229,39 +394,82 @@ def warm_up_epochs() -> dict[str, list[float]]:
     group = framework()
     if any(run.record["history"][1]["stage"] != "warm-up" for run in runs(group)):
         return {"first": [], "second": []}
-    return {name: at_epoch(group, "val_auc", e) for name, e in (("first", 1), ("second", 2))}
+    reads = {"first": at_epoch("val_auc", 1), "second": at_epoch("val_auc", 2)}
+    return {name: [*by_seed(group, read).values()] for name, read in reads.items()}
 
 
-def answers(
-    measures: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]],
-) -> Callable[[Claim], dict]:
+def constant_answers(claim: Claim) -> dict[str, Any]:
+    """Return runs that answer one class for all test images, and all runs: staged, and all layers.
+
+    Those of all comparisons beside the claim together.
+    """
+    found = pairs_beside(claim).values()
+    counts = {}
+    for title, side in (("staged", "a"), ("all_layers", "b")):
+        groups = [group for c in found if (group := getattr(c, side))]
+        collapsed = sum(len(group.constant) for group in groups)
+        counts[title] = (collapsed, sum(len(group.runs) for group in groups))
+    return counts | {"runs": named(claim)}
+
+
+# What a loss consists of; all else of a protocol is no part of it.
+OF_THE_LOSS = ("loss", "focal_gamma", "focal_alpha", "focal_reading", "label_smoothing")
+
+
+def besides_the_loss(a: RunConfig, b: RunConfig) -> list[str]:
+    """Return the settings besides the loss in which two protocols differ."""
+    one, other = a.to_dict(), b.to_dict()
+    return [n for n in one if one[n] != other[n] and n not in (*OF_THE_LOSS, "seed")]
+
+
+def answers(measures: Mapping[str, Measure]) -> Callable[[Claim], dict]:
     """Return what reads how much more A has than B, of the comparison of a claim, over the answers.
 
     Args:
-        measures: name -> function of labels, int (n,), and probabilities, float (n, 2), to
-            float (n,).
-
-    Returns:
-        A function of a claim to differences over images and seeds, None without runs of both sides.
+        measures: name of what is measured -> see `scores.Measure`.
     """
 
     def read(claim: Claim) -> dict[str, Any]:
-        (c,) = pairs_beside(claim).values()
-        differences = None
-        if c.a is not None and c.b is not None:
-            differences = {title: _difference(c.a, c.b, m) for title, m in measures.items()}
-        return {"differences": differences, "runs": claim.ours}
+        c = one_of(claim)
+        under = {
+            title: {
+                name: found
+                for name in OTHERS
+                if (found := difference(*sides(c, name), measure)) is not None
+            }
+            for title, measure in measures.items()
+        }
+        differences = {title: difference(c.a, c.b, measure) for title, measure in measures.items()}
+        return {
+            "differences": None if None in differences.values() else differences,
+            "under": {title: found for title, found in under.items() if found},
+            "runs": named(claim),
+        }
 
     return read
 
 
-def _difference(a: Group, b: Group, measure: Callable) -> Estimate:
-    seeds = common_seeds(a, b)
+def whole_loss(measure: Measure) -> Callable[[Claim], dict]:
+    """Return what reads how much more of a measure the joint loss has than cross-entropy.
 
-    def scores(group: Group) -> intervals.Scores:
-        chosen = [run for run in group.runs if run.config["seed"] in seeds]
-        return image_scores(
-            np.stack([measure(*r.predictions("test")) for r in chosen]), bounded=False
-        )
+    With what else the two protocols differ in, and the same of each part of the loss alone under
+    other readings than the linear one.
+    """
 
-    return intervals.mean(less(scores(a), scores(b)))
+    def read(claim: Claim) -> dict[str, Any]:
+        found = pairs_beside(claim)
+        c = found.pop("whole")
+        alone = {
+            f"{title}, {name}": difference(*sides(part, name), measure)
+            for title, part in found.items()
+            for name in OTHERS
+        }
+        return {
+            "difference": difference(c.a, c.b, measure),
+            "besides": besides_the_loss(c.pair.a, c.pair.b),
+            "linear": is_linear(c.pair.a),
+            "parts": {title: one for title, one in alone.items() if one is not None},
+            "runs": named(claim),
+        }
+
+    return read

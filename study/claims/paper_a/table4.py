@@ -1,17 +1,20 @@
 """Paper A's Table 4 by its own numbers: counts, gains, and what 120 images can show."""
 
 import math
+from collections.abc import Sequence
 
-from scipy import stats
+from scipy import optimize, stats
 
-from helpers.metrics.power import auc_error, best_mcnemar, most_losses, newcombe, power
+from helpers.metrics.paired import holm
+from helpers.metrics.power import auc_error, best_mcnemar, newcombe, power
 from helpers.metrics.scores import LEVEL
 from study.claims.arithmetic import difference, images
-from study.claims.check import ByColumn, ByRow, ByRowAndColumn, Whole, checks
+from study.claims.check import ByColumn, ByRow, ByRowAndColumn, InOrder, Whole, checks
 from study.claims.outcome import Outcome
 from study.published import Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
+from study.words import p_text
 
 
 @checks("A41")
@@ -64,36 +67,83 @@ def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
     return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=evidence)
 
 
+SIGNIFICANT = 1 - LEVEL
+
+
+def corrected(p_value: float, others: Sequence[float]) -> float:
+    """Return a p value after Holm's correction over a family."""
+    return float(holm([p_value, *others])[0])
+
+
+def apart_p(k1: int, k2: int, n: int) -> float:
+    """Return the p value of two counts as if of different images: pooled z test, two-sided."""
+    pooled = (k1 + k2) / (2 * n)
+    error = math.sqrt(pooled * (1 - pooled) * 2 / n)
+    return float(2 * stats.norm.sf(abs(k1 - k2) / n / error)) if error else 1.0
+
+
+def most_lost(gain: int, n: int, others: Sequence[float]) -> int | None:
+    """Return how many images the lower system alone may have right for its loss to be shown.
+
+    Args:
+        gain: images by which the other is ahead, at least 1.
+        n: images of the test set.
+        others: the smallest p values that the other comparisons of the family can have.
+
+    Returns:
+        The most with which McNemar's exact p, corrected by Holm, is below 5 %; None where no
+        overlap is favourable enough.
+    """
+    shown = None
+    for lost in range((n - gain) // 2 + 1):
+        p = float(stats.binomtest(gain + lost, gain + 2 * lost).pvalue)
+        if corrected(p, others) >= SIGNIFICANT:
+            break
+        shown = lost
+    return shown
+
+
 @checks("A52", "A53", "A54")
-def shown_by_counts(*, ours: Published, theirs: Published, n: Whole) -> Outcome:
+def shown_by_counts(*, ours: Published, theirs: Published, others: InOrder, n: Whole) -> Outcome:
     """Check whether two printed accuracies on the same `n` images show which system is better.
 
-    The paper does not say where the systems differ, which a paired test needs.
+    The paper does not say where the systems differ, which a paired test needs. The comparisons with
+    the three baselines of Table 4 are a family: every p value is corrected by Holm over the three.
 
-    Rule: contradicted where ours is not higher; reproduced where Newcombe's interval, as if of
-    different images, lies above 0; not reproduced where even the most favourable overlap leaves
-    McNemar's p at 5 % or above; else underspecified.
+    Rule: contradicted where ours is not higher; reproduced where the two differ as if of different
+    images (pooled z test, corrected p below 5 %); not reproduced where even the most favourable
+    overlaps leave McNemar's corrected p at 5 % or above; else underspecified.
+
+    `others`: accuracies of the other baselines.
     """
     a, b = images(ours, n).images, images(theirs, n).images
-    gap, best, told = newcombe(a, n, b, n), best_mcnemar(a, b), power(a / n, b / n, n)
+    rest = [images(value, n).images for value in others]
+    apart = corrected(apart_p(a, b, n), [apart_p(a, k, n) for k in rest])
+    best_of_rest = [best_mcnemar(a, k) for k in rest]
+    best = corrected(best_mcnemar(a, b), best_of_rest)
+    gap, told = newcombe(a, n, b, n), power(a / n, b / n, n)
+    family = f"corrected for the {len(rest) + 1} baselines"
     evidence = (
         f"{a} against {b} of {n} right: {100 * gap.value:+.1f} points (95 % {100 * gap.low:+.1f} "
-        f"to {100 * gap.high:+.1f} as if of different images; systems truly so far apart are told "
-        f"apart in {100 * told:.0f} % of such tests); "
+        f"to {100 * gap.high:+.1f} as if of different images, {p_text(apart)} {family}; systems "
+        f"truly so far apart are told apart in {100 * told:.0f} % of such tests); "
     )
     verdict = UNDERSPECIFIED
     if a <= b:
         verdict, evidence = CONTRADICTED, evidence + "not higher."
-    elif gap.low > 0:
+    elif apart < SIGNIFICANT:
         verdict, evidence = REPRODUCED, evidence + "above chance."
-    elif best >= 0.05:
+    elif best >= SIGNIFICANT:
         verdict = NOT_REPRODUCED
-        evidence += f"even the most favourable overlap gives p = {best:.3f} (McNemar, exact)."
-    else:
-        lost = most_losses(a - b, n=n)
         evidence += (
-            f"shown (McNemar, p < 5 %) only if the lower one alone is right on at most {lost} "
-            f"image{'' if lost == 1 else 's'}, which is not printed."
+            f"even the most favourable overlap gives {p_text(best)} (McNemar, exact, {family})."
+        )
+    else:
+        lost = most_lost(a - b, n, best_of_rest)
+        evidence += (
+            "shown (McNemar, p < 5 % after the correction) only if the lower one alone is right on "
+            f"{f'at most {lost}' if lost else 'no'} image{'' if lost in (0, 1) else 's'}, which is "
+            "not printed."
         )
     return Outcome(verdict=verdict, evidence=evidence)
 
@@ -142,42 +192,74 @@ CLOSEST = 0.9
 Z = stats.norm.ppf((1 + LEVEL) / 2)
 
 
-def needed_correlation(ours: Published, theirs: Published, positive: int, negative: int) -> float:
-    """Return the correlation of two AUCs from which their difference is significant."""
+def auc_p(ours: Published, theirs: Published, positive: int, negative: int, r: float) -> float:
+    """Return the p value of a difference of two AUCs that are correlated by r; normal theory."""
     a, b = (auc_error(value.fraction, positive, negative) for value in (ours, theirs))
-    return (a**2 + b**2 - (difference(ours, theirs) / Z) ** 2) / (2 * a * b)
+    error = math.sqrt(a**2 + b**2 - 2 * r * a * b)
+    return float(2 * stats.norm.sf(abs(difference(ours, theirs)) / error))
+
+
+def needed_correlation(
+    ours: Published, theirs: Published, others: Sequence[Published], positive: int, negative: int
+) -> float | None:
+    """Return the correlation of the AUCs from which a difference is significant in its family.
+
+    Ours is taken to be as far correlated with each of the family; p is corrected by Holm.
+
+    Returns:
+        0 where none is needed, None where even `CLOSEST` is not enough.
+    """
+
+    def above(r: float) -> float:
+        p_value, *rest = (auc_p(ours, t, positive, negative, r) for t in (theirs, *others))
+        return corrected(p_value, rest) - SIGNIFICANT
+
+    if above(0.0) < 0:
+        return 0.0
+    return None if above(CLOSEST) >= 0 else float(optimize.brentq(above, 0.0, CLOSEST))
 
 
 @checks("A80", "A81", "A82")
-def auc_shown(*, ours: Published, theirs: Published, positive: Whole, negative: Whole) -> Outcome:
+def auc_shown(
+    *, ours: Published, theirs: Published, others: InOrder, positive: Whole, negative: Whole
+) -> Outcome:
     """Check whether two printed AUCs on the same images show which system is better.
 
     Standard errors by Hanley & McNeil; how far the two are correlated by the common images is not
-    printed.
+    printed. The comparisons with the three baselines of Table 4 are a family: every p value is
+    corrected by Holm over the three.
 
     Rule: contradicted where ours is not higher; reproduced where the difference is significant
-    (5 %, two-sided) without any correlation; not reproduced where it is not even at one of .9; else
-    underspecified.
+    (corrected p below 5 %) without any correlation; not reproduced where it is not even at one of
+    .9; else underspecified.
+
+    `others`: AUCs of the other baselines.
     """
-    gap, needed = difference(ours, theirs), needed_correlation(ours, theirs, positive, negative)
-    error = math.hypot(*(auc_error(v.fraction, positive, negative) for v in (ours, theirs)))
+    sizes = (positive, negative)
+    gap, needed = difference(ours, theirs), needed_correlation(ours, theirs, others, *sizes)
+    error = math.hypot(*(auc_error(v.fraction, *sizes) for v in (ours, theirs)))
+    p_value, *rest = (auc_p(ours, value, *sizes, 0.0) for value in (theirs, *others))
+    tested = (
+        f", {p_text(p_value)}, {p_text(corrected(p_value, rest))} corrected for the "
+        f"{len(others) + 1} baselines"
+    )
     evidence = (
         f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: {gap:+.4f} "
         f"(95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different images"
-        f"{f', p = {2 * stats.norm.sf(gap / error):.3f}' if gap > 0 else ''}); "
+        f"{tested if gap > 0 else ''}); "
     )
     verdict = UNDERSPECIFIED
     if gap <= 0:
         verdict, evidence = CONTRADICTED, evidence + "not higher."
-    elif needed <= 0:
-        verdict, evidence = REPRODUCED, evidence + "above chance."
-    elif needed > CLOSEST:
+    elif needed is None:
         verdict = NOT_REPRODUCED
         evidence += f"not even a correlation of {CLOSEST:g} between the two would show it."
+    elif needed <= 0:
+        verdict, evidence = REPRODUCED, evidence + "above chance."
     else:
         evidence += (
-            f"shown only if the two AUCs, by their common images, are correlated by {needed:.2f} "
-            "or more, which is not printed."
+            f"shown only if the AUCs, by their common images, are correlated by {needed:.2f} or "
+            "more, which is not printed."
         )
     return Outcome(verdict=verdict, evidence=evidence)
 

@@ -187,7 +187,6 @@ def test_assign_splits_is_stratified_and_grouped():
     np.testing.assert_allclose(
         [(grouped == s).mean() for s in SPLITS], [0.7, 0.15, 0.15], atol=0.03
     )
-    assert not np.array_equal(splits, assign_splits(labels, seed=1))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from helpers.explain.controls import (
     at_resolution,
     brightness,
     centred_gaussian,
-    chance,
     darkness,
     vesselness,
 )
@@ -36,12 +35,6 @@ def tube(size=64, *, dark=True, half_width=3, column=40):
     distance = abs(np.arange(size) - column)
     row -= (1 if dark else -1) * 60 * (distance <= half_width)
     return row.round().astype(np.uint8)[None, :, :, None]
-
-
-def test_chance_is_what_a_uniform_map_scores():
-    masks = box_masks(np.array([[0, 0, 8, 4], [2, 2, 1, 1.0]]), 8)
-    np.testing.assert_allclose(chance(masks), [0.5, 1 / 64])
-    np.testing.assert_allclose(chance(masks), energy_inside(np.ones((2, 8, 8)), masks))
 
 
 @pytest.mark.parametrize("size", [8, 9, (7, 12)])
@@ -116,7 +109,7 @@ def test_vesselness_lies_on_a_dark_tube(half_width, turned):
     np.testing.assert_array_equal(maps[0, 5:-5].argmax(axis=1), column)
     on_it = np.zeros(maps.shape, dtype=bool)
     on_it[:, :, column - half_width - 1 : column + half_width + 2] = True
-    assert energy_inside(maps, on_it)[0] > 0.8 > 4 * chance(on_it)[0]
+    assert energy_inside(maps, on_it)[0] > 0.8 > 4 * on_it.mean()
 
 
 def test_a_bright_tube_is_no_vessel():
@@ -159,11 +152,6 @@ def test_images_that_are_none_are_refused(control, images, message):
 def test_a_gaussian_that_is_none_is_refused(n, size, sigma):
     with pytest.raises(LocalisationError, match=f"n is {n}, size {size} x {size}, sigma {sigma}"):
         centred_gaussian(n, size, sigma=sigma)
-
-
-def test_chance_needs_masks():
-    with pytest.raises(LocalisationError, match="expected bool"):
-        chance(np.ones((2, 4, 4)))
 
 
 # --- the grid of a network -----------------------------------------------------------------------

@@ -28,7 +28,9 @@ def size(module):
 def variant(name, *, channels=12, num_classes=2, trunk=None):
     torch.manual_seed(0)
     trunk = trunk or nn.Sequential(nn.Conv2d(3, channels, 3, stride=8, padding=1), nn.ReLU())
-    return VARIANTS[name][0](trunk, channels, num_classes)
+    return MedSpectralNet(
+        trunk=trunk, channels=channels, num_classes=num_classes, blocks=VARIANTS[name]
+    )
 
 
 # --- medspectralnet itself stays what stored runs and weights were made with ---

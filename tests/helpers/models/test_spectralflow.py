@@ -288,8 +288,6 @@ def test_contextgate_rounds_a_third_down(channels):
 def test_contextgate_errors():
     with pytest.raises(ValueError, match=r"at least 3 .*got 2"):
         ContextGate(channels=2)
-    with pytest.raises(ValueError, match="depthwise_size must be odd, got 4"):
-        ContextGate(channels=6, depthwise_size=4)
 
 
 # --- self-attention, for comparison ---

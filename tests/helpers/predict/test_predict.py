@@ -559,9 +559,9 @@ def test_figures_of_the_notebook(checkpoint, colourful, mixed, tmp_path):
     (mixed / "a.png").rename(mixed / "a $x_{ $.png")  # no formula
     for number, opened in enumerate((checkpoint, colourful)):
         outcome = predict_folder(opened, mixed, tmp_path / f"{number}", overlays=1 + 11 * number)
-        figure = figures.draw_overlays(outcome, limit=12, columns=3)
+        figure = figures.draw_overlays(outcome)
         shown = [axes.get_title() for axes in figure.axes if axes.images]
-        assert len(shown) == 2 * (1, 12)[number]
+        assert len(shown) == 2 * (1, 8)[number]
         assert "a $x_{ $.png" in shown or number == 0
         figure.canvas.draw()
         figure = figures.draw_reliability(opened, "test")

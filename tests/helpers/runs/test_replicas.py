@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from helpers.metrics import intervals
 from helpers.metrics.scores import evaluate
 from helpers.runs import checks, replicas
-from helpers.runs.groups import group_runs
+from helpers.runs.groups import group_runs, paired_scores
 from helpers.runs.store import (
     RunError,
     find_run,
@@ -163,6 +164,23 @@ def test_a_replica_counts_as_a_draw(runs):
     ]
     assert [(a.path, b.path) for a, b in replicas.pairs_of(runs)] == [(runs[1].path, replica.path)]
     assert replicas.stored_of(replica).path == runs[1].path
+
+
+def test_replicas_enter_mean_interval_and_difference_alike(runs):
+    make_replica(runs[1], wrong=36)
+    other = [fabricate_run(model="resnet18", seed=seed, wrong=15 + 3 * seed) for seed in range(4)]
+    ours, plain = (group_runs(members)[0] for members in (runs, other))
+    wrong = [156 * (1 - run.record["metrics"]["test"]["accuracy"]["value"]) for run in runs]
+    by_seed = [wrong[0], (wrong[1] + 36) / 2, *wrong[2:]]
+    mean, sd = ours.mean_and_sd(lambda run: replicas.metric_of(run, "accuracy"))
+    assert mean == pytest.approx(1 - np.mean(by_seed) / 156) == ours.accuracy.value
+    assert ours.values("accuracy") == pytest.approx([1 - w / 156 for w in by_seed])
+    assert sd == pytest.approx(np.std([*wrong, 36], ddof=1) / 156)
+    a, b, of_seed = paired_scores(ours, plain, "accuracy")
+    assert of_seed == [0, 1, 1, 2, 3] and b.values[1] == b.values[2]
+    apart = intervals.mean(intervals.less(a, b), groups=of_seed)
+    assert apart.value == pytest.approx(mean - plain.accuracy.value)
+    assert paired_scores(plain, plain, "accuracy")[2] is None
 
 
 def test_a_processor_that_gives_the_same_answers_to_the_bit_is_no_further_draw(runs):

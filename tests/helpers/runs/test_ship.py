@@ -28,7 +28,7 @@ def test_what_is_measured_is_what_is_shipped(run, splits):
     (run.path / WEIGHTS).unlink()  # as on everybody else's disk
 
     answers = predict(
-        open_checkpoint(run, device=torch.device("cpu")).model,
+        open_checkpoint(run).model.cpu(),
         as_tensor(splits.test, torch.device("cpu"))[0],
         image_size=28,
         flip_average=run.config["flip_average"],

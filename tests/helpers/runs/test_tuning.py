@@ -63,7 +63,7 @@ def test_it_trains_what_is_missing_and_never_predicts_the_test_split(tmp_path, m
     def refuse(*arguments, **options):
         raise AssertionError("tuning must not predict")
 
-    monkeypatch.setattr(experiment, "predict", refuse)
+    monkeypatch.setattr(experiment, "predict_as", refuse)
     file, table = tmp_path / "t.yaml", tmp_path / "t.csv"
     file.write_text(ROWS)
     frame = tune(file, table=table)

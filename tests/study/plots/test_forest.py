@@ -167,6 +167,18 @@ def test_a_difference_without_an_interval_is_a_point(axes):
     assert ("no test possible", 0) in marks_of(axes)
 
 
+def test_a_verdict_that_all_lines_share_stands_once_below(axes):
+    forest.plot_differences([made_up("inconclusive")] * 3, axes=axes)
+    assert not axes.texts and axes.get_xlabel().endswith("\nevery line: inconclusive")
+    assert axes.get_xlabel().startswith("AUC of A less AUC of B")
+
+
+@pytest.mark.parametrize("notes", [[], ["shown"], ["", ""], ["shown", "not run"]])
+def test_what_is_not_shared_by_several_lines_stays_on_them(notes):
+    lines = [forest.ForestLine("a part", note=note) for note in notes]
+    assert forest.once(lines) == (lines, "")
+
+
 @pytest.mark.parametrize("value", [0.02, -0.02, None])
 def test_zero_is_always_in_view(axes, value):
     shift = {} if value is None else {"low": value - 0.01, "high": value + 0.01}
@@ -262,16 +274,24 @@ def test_dynamics_take_the_column_asked_for_and_leave_gaps(groups, axes):
     forest.plot_dynamics(group, "val_auc", epochs=9, axes=axes)
     assert np.isnan(np.asarray(axes.lines[0].get_ydata(), dtype=float)).all()
     assert list(axes.lines[-1].get_ydata()) == [0.7697, 0.9134, 0.9153, 0.9374]
-    assert axes.get_title() == "val auc"
+    assert axes.get_title() == "validation AUC"
+
+
+def test_the_rule_that_stops_a_training_is_a_named_line(groups, axes):
+    group = find_group(groups, pair_of("stopping", "at_target").b)
+    forest.plot_dynamics(group, "val_accuracy", epochs=3, axes=axes, stop=0.9)
+    assert [text.get_text() for text in axes.texts] == ["stop at 90 %"]
+    assert list(axes.lines[-1].get_ydata()) == [0.9, 0.9]
+    assert axes.get_title() == "validation accuracy"
 
 
 # --- nothing ran ---------------------------------------------------------------------------------
 
 
-def test_where_nothing_ran_each_line_of_differences_says_so(axes):
+def test_where_nothing_ran_the_differences_say_so_once(axes):
     compared = compare_family(PLAN.family("ablation"), [], plan=PLAN, rules=load_rules())
     forest.plot_differences(compared, axes=axes)
-    assert marks_of(axes) == {("not run", y): style.GREY for y in range(8)}
+    assert axes.get_xlabel().endswith("every line: not run") and not axes.texts
     assert len(axes.lines) == 1 and not axes.collections, "the line at zero alone"
 
 

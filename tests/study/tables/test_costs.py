@@ -1,7 +1,6 @@
 """Tables and pictures of the study from made-up measurements; the Pareto front's properties."""
 
 from dataclasses import replace
-from itertools import combinations
 
 import matplotlib
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.transforms import Bbox
 
 from helpers.metrics.scores import Estimate
 from helpers.plots import style
@@ -32,7 +30,7 @@ from study.costs.measure import about
 from study.costs.memory import FORWARD
 from study.costs.store import QUIET, Store, disturbance_text, store_path
 from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, load_plan
-from study.plots.costs import plot_forms, plot_pareto, spread_names
+from study.plots.costs import plot_forms
 from study.published import lookup
 from study.tables.costs import (
     NOT_MEASURED,
@@ -317,53 +315,6 @@ def test_nothing_measured(results_tree):
 
 
 # --- pictures ---
-
-
-def test_the_front_is_drawn_through_ours_alone():
-    ours = [
-        Point("a", 1, 0.5, 0.4, 0.6),
-        Point("b", 2, 0.7, 0.6, 0.8),
-        Point("c", 3, 0.6, 0.5, 0.7),
-    ]
-    printed = [Point("d (paper)", 1.5, 0.9, published=True)]
-    with style.style():
-        _, axes = plt.subplots()
-        plot_pareto(ours, printed, cost="params", axes=axes, always=["c"])
-    drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
-    assert drawn["ours, on the Pareto front"] == [[1, 50], [2, 70]]
-    assert drawn["ours"] == [[3, 60]]
-    assert drawn["published, other protocols"] == [[1.5, 90]]
-    assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "d"}
-    assert axes.get_xscale() == "log" and axes.get_xlabel() == "parameters, M"
-    plt.close("all")
-
-
-def test_names_do_not_lie_on_each_other():
-    ours = [Point(f"network {k}", 1 + k / 50, 0.8 + k / 1000, 0.7, 0.9) for k in range(5)]
-    ours.append(Point("far network", 50, 0.9, 0.8, 1.0))
-
-    def named() -> list[Bbox]:
-        return [text.get_window_extent() for text in axes.texts]
-
-    def overlaps(boxes: list[Bbox]) -> int:
-        return sum(a.overlaps(b) for a, b in combinations(boxes, 2))
-
-    with style.style():
-        figure, axes = plt.subplots()
-        plot_pareto(ours, [], cost="params", axes=axes)
-        assert overlaps(named()) > 0
-        spread_names(figure)
-        assert len(named()) == len(ours) and overlaps(named()) == 0
-    plt.close("all")
-
-
-def test_an_empty_picture_says_so(results_tree):
-    with style.style():
-        figure, axes = plt.subplots()
-        plot_pareto([], [], cost="latency", axes=axes)
-        spread_names(figure)
-    assert [text.get_text() for text in axes.texts] == [NOT_RUN]
-    plt.close("all")
 
 
 def test_bars_are_medians(store):

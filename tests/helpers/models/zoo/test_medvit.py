@@ -190,20 +190,3 @@ def test_gate_lies_between_0_and_1_and_has_as_many_units_as_the_expansion():
     assert layer.gate.reduce.out_channels == 3
     assert ((share >= 0) & (share <= 1)).all()
     assert torch.allclose(share, share[:, :, :1, :1].expand_as(share))
-
-
-# --- errors ---
-
-
-@pytest.mark.parametrize(
-    ("variant", "options", "message"),
-    [
-        ("b", {}, "unknown MedViT variant 'b'; known: t, s, l"),
-        ("t", {"image_size": 27}, "image_size must be at least 28 px, got 27; enlarge"),
-        ("t", {"num_classes": 1}, "num_classes must be at least 2, got 1"),
-        ("t", {"in_channels": 0}, "in_channels must be at least 1, got 0"),
-    ],
-)
-def test_bad_arguments(variant, options, message):
-    with pytest.raises(ValueError, match=message):
-        on_meta(variant, **options)

@@ -71,7 +71,7 @@ def test_large_colour_images_of_eleven_classes(name):
         ({"image_size": 27}, "image_size must be at least 28 px, got 27; enlarge the image"),
         ({"image_size": 0}, "image_size must be at least 28 px, got 0; enlarge the image"),
         ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
-        ({"in_channels": 0}, r"in_channels .*must be .*\b1\b.*, got 0"),
+        ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
     ],
 )
 def test_bad_arguments(name, options, message):
