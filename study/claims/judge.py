@@ -45,8 +45,9 @@ class Judged:
         """The figures that decide, or why the claim cannot be checked."""
         if self.outcome is None:
             return self.claim.cannot
-        answer = f"{self.outcome.verdict}. " if self.claim.kind == QUESTION else ""
-        return answer + self.outcome.evidence
+        # A question has an answer, but where a size alone was asked for.
+        answers = self.claim.kind == QUESTION and self.outcome.verdict != REVIEWERS_QUESTION
+        return f"{self.outcome.verdict}. " * answers + self.outcome.evidence
 
 
 def judge_claims(ids: Collection[str] = ()) -> tuple[Judged, ...]:

@@ -2,29 +2,29 @@
 
 from study.claims.check import ByDataset, ByKey, checks
 from study.claims.outcome import Outcome
-from study.claims.paper_b.gains import Quoted, gap, gaps_to_quoted
+from study.claims.paper_b.gains import Quoted, gap, gaps_to_quoted, sources_of
 from study.published import Published
-from study.verdicts import CONTRADICTED, REPRODUCED, UNDERSPECIFIED
+from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
 @checks("B125")
 def substantial_everywhere(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> Outcome:
     """Judge "substantial improvements over these systems on all data sets".
 
-    Rule: "contradicted" where a printed difference is not above 0; "reproduced" where each reaches
-    the smallest gain that the paper calls notable; else "underspecified": what counts as
-    substantial is not said.
+    Rule: "not reproduced" where a printed difference is not above 0 (the others' values are not in
+    the paper's text); "reproduced" where each reaches the smallest gain that the paper calls
+    notable; else "underspecified": what counts as substantial is not said.
     """
     gaps = {key: gap(ours[key.dataset], value) for key, value in theirs.items()}
     least = min(gaps, key=gaps.get)
     small = [key for key, value in gaps.items() if value < yardstick.value]
     verdict = UNDERSPECIFIED if small else REPRODUCED
     return Outcome(
-        verdict=CONTRADICTED if gaps[least] <= 0 else verdict,
+        verdict=NOT_REPRODUCED if gaps[least] <= 0 else verdict,
         evidence=f"{len(gaps) - len(small)} of {len(gaps)} printed differences reach the "
         f"{yardstick.printed} that is called notable; the least is {gaps[least]:+.1f} points: "
         f"{least.dataset}, {ours[least.dataset].printed} against "
-        f"{100 * theirs[least].fraction:.1f} ({least.row}).",
+        f"{100 * theirs[least].fraction:.1f} ({least.row}). {sources_of(theirs)}",
     )
 
 

@@ -3,15 +3,18 @@
 A test set has n images of k classes.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from study.claims.check import InOrder, Items, Total, Whole, checks
-from study.claims.outcome import BUDGET, OPEN_CHOICE, Outcome
-from study.claims.paper_b import stored
+from study.claims.check import ByDataset, Items, Total, TotalByRow, Whole, checks
+from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
+from study.claims.paper_b import budget, stored
 from study.claims.paper_b.data import ByClasses
-from study.published import Published
+from study.plans.verdicts import load_rules
+from study.published import Published, rounding
+from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 
@@ -51,9 +54,7 @@ def counts_fit(
     """
     total = sum(value.low for value in right.values())
     errors = sum(value.low for value in wrong.values())
-    # The printed accuracy is rounded to a tenth of a point.
-    most = (accuracy.fraction + 0.0005) * n
-    least = (accuracy.fraction - 0.0005) * n
+    least, most = _whole_counts(accuracy, n)
     over = [c for c, value in right.items() if supports and value.low > supports.get(c, n)]
     verdict = REPRODUCED if supports else NOT_RUN
     if total > most or errors > n - least or over:
@@ -61,10 +62,18 @@ def counts_fit(
     needs = "" if supports else " Needed: the labels of the data set, for the sizes of its classes."
     return Outcome(
         verdict=verdict,
-        evidence=f"Quoted: {total:.0f} right and {errors:.0f} wrong; {accuracy.printed} % of {n} "
-        f"test images leaves {most:.0f} right and {n - least:.0f} wrong.{needs}",
+        evidence=f"Quoted: {total:,.0f} right and {errors:,.0f} wrong; {accuracy.printed} % of "
+        f"{n:,} test images leaves at most {most:,} right, or at most {n - least:,} wrong, by the "
+        f"end of its rounding.{needs}",
         runs=("run store",) if supports else (),
     )
+
+
+def _whole_counts(accuracy: Published, n: int) -> tuple[int, int]:
+    """Return the fewest and the most right answers on n images that round to a printed accuracy."""
+    # The hair keeps a count that is whole from being lost to the binary rounding of its bound.
+    low, high = (end / 100 * n for end in rounding(accuracy))
+    return math.ceil(low - 1e-9), math.floor(high + 1e-9)
 
 
 @checks("B60")
@@ -131,26 +140,42 @@ def reciprocal(*, there: Published, back: Published) -> Outcome:
 
 
 @checks("B69")
-def alike(*, first: ByClasses, second: ByClasses, accuracies: InOrder) -> Outcome:
+def alike(
+    *,
+    first: ByClasses,
+    second: ByClasses,
+    diagonal: ByClasses,
+    other_diagonal: Published,
+    accuracies: ByDataset,
+    n: TotalByRow,
+) -> Outcome:
     """Judge whether two matrices of different data sets can be told apart by what is quoted.
 
     Rule: "underspecified" where the largest quoted cell, of right answers, differs by less than a
     hundredth while the printed accuracies say that one has twice the errors of the other or more:
     it looks like one set twice, and the rest is in a picture alone; else "reproduced".
+
+    `diagonal`: right answers of six classes; `other_diagonal`: the range of the same classes' in
+    the other matrix; `n`: test images.
     """
-    low, high = sorted(1 - value.fraction for value in accuracies)
+    shares = {dataset: 1 - value.fraction for dataset, value in accuracies.items()}
+    low, high = sorted(shares.values())
+    fewer, more = sorted(share * n[dataset] for dataset, share in shares.items())
+    right = [value.value for value in diagonal.values()]
     largest = max(first, key=lambda cell: first[cell].value)
     apart = abs(second[largest].value - first[largest].value) / first[largest].value
     close = apart < 0.01 and high > 2 * low
     listed = ", ".join(
-        f"class {true}{'' if true == said else f' as {said}'} {value.printed} and "
+        f"class {true}{'' if true == said else f' as {said}'}: {value.printed} and "
         f"{second[true, said].printed}"
         for (true, said), value in first.items()
     )
     return Outcome(
         verdict=UNDERSPECIFIED if close else REPRODUCED,
-        evidence=f"OrganC and OrganS: {listed}; their accuracies are {100 * (high - low):.1f} "
-        f"points apart, {high / low:.1f} times the errors in one of them.",
+        evidence=f"OrganC and OrganS: {listed}; right answers of classes "
+        f"{', '.join(str(label) for label, _ in diagonal)}: {min(right):.0f}-{max(right):.0f} and "
+        f"{other_diagonal.printed}. Yet {100 * low:.1f} and {100 * high:.1f} % of the images are "
+        f"wrong: {high / low:.1f} times the rate, {more / fewer:.1f} times the number of errors.",
     )
 
 
@@ -169,18 +194,20 @@ def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
 
 
 @checks("B52", "B55")
-def plateau(*, printed: Published, accuracy: Published, within: float = 1.0) -> Outcome:
+def plateau(*, printed: Published, accuracy: Published) -> Outcome:
     """Judge a plateau of the test curve, "around" a value or a range, against the table.
 
-    Rule: "reproduced" where the table's accuracy is at most `within` points off, else
-    "underspecified": the table may show a better epoch than those of the plateau.
+    Rule: "reproduced" where the table's accuracy is the plateau's within its printed digits, or in
+    its range, else "underspecified": how far "around" reaches is not said, and the table may show a
+    better epoch than those of the plateau. No tolerance of ours decides.
     """
-    fits = printed.low - within <= accuracy.value <= printed.high + within
+    off = max(printed.low - accuracy.value, accuracy.value - printed.high)
     return Outcome(
-        verdict=REPRODUCED if fits else UNDERSPECIFIED,
+        verdict=REPRODUCED if matches(accuracy.value, printed) else UNDERSPECIFIED,
         evidence=f"The curve levels off around {printed.printed} %, the table prints "
-        f"{accuracy.printed} %; {within:g} point off is allowed for. Of which epoch the table's "
-        "number is, is not said.",
+        f"{accuracy.printed} %, "
+        + (f"{off:.1f} points off. " if off > 0 else "which is within it. ")
+        + "How far 'around' reaches, and of which epoch the table's number is, is not said.",
     )
 
 
@@ -202,14 +229,17 @@ def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Out
     )
 
 
-@checks(*("B61", "B62", "B70", "B71"), measured=lambda claim: {"areas": stored.class_areas(claim)})
-def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) -> Outcome:
+@checks(*("B61", "B62", "B70", "B71"), measured=stored.class_areas)
+def class_areas(
+    *, printed: Published, areas: Sequence[Sequence[float]], epochs: float | None
+) -> Outcome:
     """Judge a range of class-wise areas under a curve.
 
-    Rule: "not run" without runs; "reproduced" where the mean over seeds of every class lies in the
+    Rule: "not run" without runs, "not run at its budget" where they had too few epochs
+    (`params/verdicts.yaml`); "reproduced" where the mean over seeds of every class lies in the
     printed range to its digits, else "not reproduced".
 
-    `areas`: of each seed, one value a class; None without runs.
+    `areas`: of each seed, one value a class; none without runs.
     """
     if not areas:
         return Outcome(
@@ -219,11 +249,12 @@ def class_areas(*, printed: Published, areas: Sequence[Sequence[float]] | None) 
     low, high = min(means), max(means)
     slack = 0.0005
     fits = printed.low - slack <= low and high <= printed.high + slack
+    verdict = budget.judged(REPRODUCED if fits else NOT_REPRODUCED, epochs)
     return Outcome(
-        verdict=REPRODUCED if fits else NOT_REPRODUCED,
+        verdict=verdict,
         evidence=f"Ours: {low:.3f} to {high:.3f} over {len(means)} classes, mean of {len(areas)} "
-        f"seed(s); printed: {printed.printed}.",
-        limits=(BUDGET, OPEN_CHOICE),
+        f"seed(s) after {budget.length(epochs)}; printed: {printed.printed}.",
+        limits=budget.limits(verdict, epochs, OPEN_CHOICE),
         runs=("run store",),
     )
 
@@ -268,4 +299,49 @@ def above(*, higher: Published, lower: Published) -> Outcome:
     return Outcome(
         verdict=REPRODUCED if higher.low > lower.high else CONTRADICTED,
         evidence=f"{higher.printed} against {lower.printed}.",
+    )
+
+
+# Of two shares of misranked pairs, how many times the smaller the larger may be: a small variation.
+FEW_TIMES = 2
+
+
+@checks("B146", measured=lambda claim: {"size": load_rules().size["auc"]})
+def varies_little(*, band: Published, size: float) -> Outcome:
+    """Judge "a small variation between the classes" of areas under ROC curves.
+
+    Rule: small is read as less than the difference that `params/verdicts.yaml` asks power for; and
+    since areas near 1 differ little whatever they say, as less than twice the share of pairs that
+    are ranked wrongly, 1 less the area. "Reproduced" where the printed range is small in both ways,
+    "not reproduced" where in neither, else "underspecified".
+
+    `size`: of that difference.
+    """
+    width, times = band.high - band.low, (1 - band.low) / (1 - band.high)
+    return Outcome(
+        verdict=verdict_of_readings((width < size, times < FEW_TIMES)),
+        evidence=f"The classes' AUCs are {band.printed}: {width:.3f} apart, and the share of pairs "
+        f"that are ranked wrongly is {times:.0f} times as large in the last class as in the first. "
+        "By which of both the variation is small is not said.",
+    )
+
+
+@checks("B147")
+def only_exception(*, exception: TotalByRow, others: TotalByRow) -> Outcome:
+    """Judge "consistent over most classes except for one", by the errors that the text quotes.
+
+    Rule: "underspecified" where the text quotes more errors for another class than for the
+    exception: "consistent" names no measure, and "most" may leave that class out as well; else
+    "reproduced".
+
+    `exception`: the class -> errors quoted for it; `others`: likewise.
+    """
+    ((name, errors),) = exception.items()
+    more = {other: count for other, count in others.items() if count > errors}
+    listed = ", ".join(f"{other} {count:.0f}" for other, count in others.items())
+    return Outcome(
+        verdict=UNDERSPECIFIED if more else REPRODUCED,
+        evidence=f"Errors that the text quotes: {name}, the exception, {errors:.0f}; {listed}. "
+        "Those of the other classes have no numbers, and by which measure the classes are "
+        "consistent is not said.",
     )

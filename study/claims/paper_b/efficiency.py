@@ -1,5 +1,8 @@
 """Paper B's statements on speed and memory, none of which it measures, against ours."""
 
+from collections.abc import Mapping
+from itertools import combinations
+
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
 from study.claims.outcome import OPEN_CHOICE, Outcome
@@ -122,3 +125,67 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
+
+
+@checks("B145", measured=lambda claim: stored.times_by_macs(claim.ours))
+def cheaper_is_faster(
+    *, macs: Mapping[str, int], times: Mapping[str, Mapping[str, Estimate]], quiet: bool
+) -> Outcome:
+    """Judge "fewer FLOPs enable faster inference", over all pairs of networks that were timed.
+
+    A pair is told apart where the 95 % intervals of both times do not meet. Rule: "not run" without
+    times on a quiet machine; "reproduced" where the network with fewer multiply-accumulates is the
+    faster one in each pair that is told apart, "not reproduced" where in no more than half of them,
+    else "underspecified": it holds of most, and neither device nor networks are named.
+
+    `macs`: network -> multiply-accumulates of an image; `times`: "1 image" and so on -> network ->
+    its time, in those of one reference; `quiet`: whether others took no notable share of the
+    processor.
+    """
+    pairs = {name: _told_apart(macs, of_batch) for name, of_batch in times.items()}
+    known = [right for found in pairs.values() for right in found.values()]
+    if not known or not quiet:
+        return Outcome(
+            verdict=NOT_RUN,
+            evidence="Needed: the phase `times` of `python -m study costs`.",
+        )
+    listed = "; ".join(
+        f"{name}: {sum(found.values())} of {len(found)}" for name, found in pairs.items()
+    )
+    wrong = [
+        (macs[cheap] / macs[dear], name, cheap, dear)
+        for name, found in pairs.items()
+        for (cheap, dear), right in found.items()
+        if not right
+    ]
+    example = ""
+    if wrong:
+        share, name, cheap, dear = min(wrong)
+        longer = times[name][cheap].value / times[name][dear].value
+        example = (
+            f" {cheap} needs {share:.2f} times the multiply-accumulates of {dear} and {longer:.1f} "
+            f"times its time ({name})."
+        )
+    verdict = UNDERSPECIFIED if 2 * sum(known) > len(known) else NOT_REPRODUCED
+    return Outcome(
+        verdict=REPRODUCED if all(known) else verdict,
+        evidence=f"On a CPU, {len(macs)} networks (those with a scan are left out: theirs is ours, "
+        "in plain PyTorch). Pairs that are told apart in which the one with fewer "
+        f"multiply-accumulates is faster: {listed}.{example}",
+        limits=(OPEN_CHOICE,),
+        runs=("results/efficiency",),
+    )
+
+
+def _told_apart(
+    macs: Mapping[str, int], times: Mapping[str, Estimate]
+) -> dict[tuple[str, str], bool]:
+    """Return, of pairs (cheaper, dearer) that are told apart, whether the cheaper is faster."""
+    known = [model for model, time in times.items() if time.low is not None]
+    found = {}
+    for pair in combinations(known, 2):
+        cheap, dear = sorted(pair, key=macs.get)
+        a, b = times[cheap], times[dear]
+        if macs[cheap] < macs[dear] and (a.high < b.low or b.high < a.low):
+            found[cheap, dear] = a.high < b.low
+    return found

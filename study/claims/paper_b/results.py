@@ -1,11 +1,11 @@
 """Paper B's results and comparisons against stored runs, through the rules fixed for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from study.claims.check import checks
-from study.claims.ledger import Claim
 from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger
-from study.claims.paper_b import stored
+from study.claims.paper_b import budget, stored
 from study.compare import Compared, best_optimizers
 from study.levels import Level
 from study.published import Published
@@ -28,8 +28,6 @@ from study.verdicts import (
 from study.words import p_text, signed
 
 _SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
-# Verdicts that rest on runs of a smaller budget say so; those of no verdict need not.
-_NO_ANSWER = (NOT_RUN, SHORT)
 
 
 @checks(
@@ -52,42 +50,75 @@ def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
         f"{100 * ours.high:.1f}, {ours.seeds} seeds, {config['image_size']} px from "
         f"{group.source_size} px files, {config['epochs']} epochs); printed: {printed.printed} % "
         f"after {epochs.printed}: {level.verdict}.",
-        limits=(OPEN_CHOICE, BUDGET) if config["epochs"] < epochs.value else (OPEN_CHOICE,),
+        limits=budget.limits(verdict, config["epochs"], OPEN_CHOICE),
         runs=(config["recipe"],),
     )
 
 
 @checks("B78", "B85", "B99", measured=stored.claim_in_words)
-def in_words(*, scratch: JudgedClaim, published: JudgedClaim, missing: Sequence[str]) -> Outcome:
+def in_words(
+    *,
+    scratch: JudgedClaim,
+    published: JudgedClaim,
+    missing: Sequence[str],
+    same_start: Mapping[str, Sequence[Compared]] = MappingProxyType({}),
+) -> Outcome:
     """Judge a claim in words by the verdicts of `params/ranking.yaml`.
 
     Rule: as the paper compares (its network pretrained, the others not) the claim must be shown,
-    and must not fail with both from scratch. A failure on the data sets that were run is one
-    whatever the others say; "not run" as long as data sets are missing, "not run at its budget"
+    and must not fail with both from scratch, or, at the paper's own length, with both from the same
+    ImageNet weights (`params/table2.yaml`, by the AUC). A failure on the data sets that were run is
+    one whatever the others say; "not run" as long as data sets are missing, "not run at its budget"
     while the runs are too short, else "shown" or "inconclusive".
 
     `scratch`: both sides from scratch; `published`: as the paper compares; `missing`: data sets
-    without a run.
+    without a run; `same_start`: data set -> comparisons at the paper's own length.
     """
     sides = (published, scratch)
-    verdicts = [judged.verdict for judged in sides]
-    verdict = in_ledger(on_all(verdicts))
-    if verdict not in (SHOWN_REVERSED, EXCLUDED, *_NO_ANSWER):
+    longest = [c for family in same_start.values() for c in family]
+    verdict = in_ledger(on_all([side.verdict for side in sides] + [c.verdict for c in longest]))
+    if verdict not in (SHOWN_REVERSED, EXCLUDED, *budget.NO_ANSWER):
         verdict = SHOWN if published.verdict == SHOWN else INCONCLUSIVE
     if missing and verdict in (SHOWN, INCONCLUSIVE):
         verdict = NOT_RUN
     named = ("as the paper compares", "both from scratch")
     said = "; ".join(
-        f"{name}: {judged.verdict}, better in {judged.shown}, worse in {judged.contrary} of "
-        f"{judged.planned} comparisons ({judged.judged} with a verdict)"
+        f"{name}: {judged.verdict}, {_counted(judged)}"
         for name, judged in zip(named, sides, strict=True)
     )
+    if longest:
+        said += f"; both from the same ImageNet weights: {_by_data_set(same_start)}"
     needs = f" Not run: {', '.join(missing)}." if missing else ""
     return Outcome(
         verdict=verdict,
         evidence=f"{said}.{needs}",
-        limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
-        runs=("ranking",),
+        limits=() if verdict in budget.NO_ANSWER else (BUDGET,),
+        runs=("ranking", *(("paper_b",) if longest else ())),
+    )
+
+
+def _counted(judged: JudgedClaim) -> str:
+    """Say which of the comparisons with a verdict go which way, if any has one."""
+    if not judged.judged:
+        return f"none of {judged.planned} comparisons is counted"
+    return (
+        f"better in {judged.shown}, worse in {judged.contrary} of the {judged.judged} comparisons "
+        f"that are counted ({judged.planned} in all)"
+    )
+
+
+def _by_data_set(found: Mapping[str, Sequence[Compared]]) -> str:
+    """Say of each data set by how many points of accuracy the network is above each other."""
+    return "; ".join(
+        f"{title}: "
+        + ", ".join(
+            f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points "
+            f"({len(c.seeds)} seeds, {c.epochs:g} epoch{'' if c.epochs == 1 else 's'}): {c.verdict}"
+            for c in family
+            if c.accuracy
+        )
+        for title, family in found.items()
+        if any(c.accuracy for c in family)
     )
 
 
@@ -112,44 +143,46 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
         verdict = NOT_RUN
     if SHOWN_REVERSED in verdicts:
         verdict = SHOWN
+    counted, waiting = [v for v in verdicts if v not in OPEN], [v for v in verdicts if v in OPEN]
+    said = "none is counted"
+    if counted:
+        said = (
+            f"the other is shown to be better in {counted.count(SHOWN_REVERSED)}, ours in "
+            f"{counted.count(SHOWN)} of the {len(counted)} that are counted"
+        )
+    rest = f" (open: {', '.join(dict.fromkeys(waiting))})" if waiting else ""
     return Outcome(
         verdict=verdict,
-        evidence=f"Of {len(verdicts)} comparisons on the data sets run, the other is shown to be "
-        f"better in {verdicts.count(SHOWN_REVERSED)}, ours in {verdicts.count(SHOWN)}; not judged "
-        f"yet: {sum(v in OPEN for v in verdicts)}.",
+        evidence=f"Of {len(verdicts)} comparisons on the data sets run {said}{rest}.",
         runs=("ranking",),
     )
 
 
 @checks(
     "B86",
-    measured=lambda claim: {
-        "against": stored.against("imagenet", claim.beside),
-        "missing": stored.missing(),
-    },
+    measured=lambda claim: {"against": stored.same_start(claim), "missing": stored.missing()},
 )
-def plain_as_good(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
-    """Judge an advantage over plain networks with the same start, weights and training.
+def plain_as_good(*, against: Mapping[str, Sequence[Compared]], missing: Sequence[str]) -> Outcome:
+    """Ask whether it leads plain networks with the same start, weights and training.
 
-    Rule: `verdicts.on_all` over each of them on every data set that was run; "shown" only where no
-    data set is missing, else "not run".
+    Rule: `verdicts.on_all` over each of them on every data set that was run, by the runs with the
+    most epochs (by the accuracy in `params/ranking.yaml`, by the AUC in `params/table2.yaml`, which
+    has those at the paper's own length); "shown" only where no data set is missing, else "not run".
+
+    `against`: data set -> the network against each of the plain ones.
     """
-    verdicts = [c.verdict for c in against]
-    verdict = in_ledger(on_all(verdicts))
+    found = [c for family in against.values() for c in family]
+    verdict = in_ledger(on_all([c.verdict for c in found]))
     if missing and verdict == SHOWN:
         verdict = NOT_RUN
-    listed = "; ".join(
-        f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points ({len(c.seeds)} seeds): "
-        f"{c.verdict}"
-        for c in against
-        if c.accuracy
-    )
+    least = min((c.epochs for c in found if c.epochs is not None), default=0)
     return Outcome(
         verdict=verdict,
-        evidence=f"Ours less theirs: {listed or 'nothing stored'}."
+        evidence=f"Ours less theirs, from the same ImageNet weights. "
+        f"{_by_data_set(against) or 'Nothing is stored'}."
         + (f" Not run: {', '.join(missing)}." if missing else ""),
-        limits=(BUDGET, OPEN_CHOICE) if verdict not in _NO_ANSWER else (),
-        runs=("ranking",),
+        limits=budget.limits(verdict, least, OPEN_CHOICE),
+        runs=tuple(dict.fromkeys(c.a.config["recipe"] for c in found if c.a)),
     )
 
 
@@ -167,7 +200,7 @@ def part_helps(*, compared: Sequence[Compared]) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence="; ".join(_said(c) for c in compared) + ".",
-        limits=(OPEN_CHOICE, BUDGET) if verdict not in _NO_ANSWER else (),
+        limits=(OPEN_CHOICE, BUDGET) if verdict not in budget.NO_ANSWER else (),
         runs=("table2",),
     )
 
@@ -196,51 +229,58 @@ def best_optimizer(*, best: dict[str, str]) -> Outcome:
     return Outcome(
         verdict=verdict,
         evidence="; ".join(f"{name}: {v}" for name, v in best.items()) + ".",
-        limits=(BUDGET,) if verdict not in _NO_ANSWER else (),
+        limits=(BUDGET,) if verdict not in budget.NO_ANSWER else (),
         runs=("table2",),
     )
 
 
-def _gaps(figure: str):
-    def measured(claim: Claim) -> dict[str, list[float]]:
-        gaps = {cutmix: stored.train_gaps(figure, cutmix=cutmix) for cutmix in (True, False)}
-        return {"with_it": gaps[True], "without": gaps[False]}
-
-    return measured
-
-
-@checks("B131", what="training less validation loss", scale=1, spec="+.2f", measured=_gaps("loss"))
+@checks(
+    "B131",
+    what="training less validation loss",
+    scale=1,
+    spec="+.2f",
+    measured=lambda claim: stored.train_gaps("loss"),
+)
 @checks(
     "B53",
     what="validation less training accuracy, in points,",
     scale=100,
     spec="+.1f",
-    measured=_gaps("accuracy"),
+    measured=lambda claim: stored.train_gaps("accuracy"),
 )
 def augmentation_lowers(
-    *, with_it: Sequence[float], without: Sequence[float], what: str, scale: float, spec: str
+    *,
+    with_it: Sequence[float],
+    without: Sequence[float],
+    epochs: float | None,
+    what: str,
+    scale: float,
+    spec: str,
 ) -> Outcome:
     """Judge what a gap between test and training curves is taken to say of generalisation.
 
     Rule: the training curve is measured on augmented images. "Reproduced" where the gap at the end
     of training is positive (better held out) with CutMix and without it, both on the mean over
-    seeds, "not run" without two seeds of each, else "underspecified": where the sign is that of the
+    seeds, "not run" without two seeds of each, "not run at its budget" where they were trained for
+    too few epochs (`params/verdicts.yaml`), else "underspecified": where the sign is that of the
     augmentation, it says nothing of generalisation.
 
-    `with_it`: the gap in each seed's last epoch, with CutMix; `without`: likewise without; `what`:
-    names the gap and its unit; `scale`: from the gap to that unit; `spec`: how it is written.
+    `with_it`: the gap in each seed's last epoch, with CutMix; `without`: likewise without;
+    `epochs`: of the shorter of both trainings; `what`: names the gap and its unit; `scale`: from
+    the gap to that unit; `spec`: how it is written.
     """
     if min(len(with_it), len(without)) < 2:
         return Outcome(
             verdict=NOT_RUN, evidence="Needed: two seeds with CutMix and two without it."
         )
     a, b = (scale * sum(values) / len(values) for values in (with_it, without))
+    verdict = budget.judged(REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED, epochs)
     return Outcome(
-        verdict=REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED,
-        evidence=f"On BreastMNIST, {what} in the last epoch: {a:{spec}} with CutMix "
-        f"({len(with_it)} seeds), {b:{spec}} without ({len(without)} seeds), same network and "
-        "data: images that are mixed and erased are harder than those of the test. So the sign "
-        "alone says nothing of generalisation.",
-        limits=(STAND_IN, OPEN_CHOICE, BUDGET),
+        verdict=verdict,
+        evidence=f"On BreastMNIST, after {budget.length(epochs)}, {what} in the last one: "
+        f"{a:{spec}} with CutMix ({len(with_it)} seeds), {b:{spec}} without ({len(without)} "
+        "seeds), same network and data. Images that are mixed and erased are harder than those of "
+        "the test; where the sign turns with them, it says nothing of generalisation.",
+        limits=budget.limits(verdict, epochs, STAND_IN, OPEN_CHOICE),
         runs=("table2",),
     )

@@ -9,7 +9,7 @@ from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.claims.paper_b import counting
 from study.published import Published
-from study.sizes import IMAGE_SIZE, matches
+from study.sizes import IMAGE_SIZE, NUM_CLASSES, matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, SLIP, UNDERSPECIFIED
 
 COUNTED = "study.sizes"
@@ -17,6 +17,8 @@ COUNTED = "study.sizes"
 SUBSTANTIALLY = 0.9
 MPARAMS, GMACS = "million parameters", "10^9 multiply-accumulates"
 RELEASED = (28, 64, 128, 224)  # sides of the released files, pixels
+RECORD_SIDE = 28  # of those in the record that the paper's Data Availability names
+WITH_CLASSES = f"with {NUM_CLASSES} classes"
 
 
 @checks("B21", measured=counting.size_beside, open_choice=True)
@@ -35,8 +37,8 @@ def stated_size(
     same = matches(counted, printed, up_to=up_to)
     return Outcome(
         verdict=REPRODUCED if same else NOT_REPRODUCED,
-        evidence=f"Printed: {printed.printed} {printed.unit}; counted: {counted:.2f} "
-        f"{printed.unit}{normed}.",
+        evidence=f"Printed: {printed.printed} {printed.unit}; counted {WITH_CLASSES}: "
+        f"{counted:.2f} {printed.unit}{normed}.",
         limits=(OPEN_CHOICE,) if open_choice else (),
         runs=(COUNTED,),
     )
@@ -63,8 +65,8 @@ def stated_total(*, printed: Published, trunk: float, built: float, light: float
     return Outcome(
         verdict=CONTRADICTED if trunk > printed.value else verdict,
         evidence=f"The named backbone alone has {trunk:.2f} M without its classifier, the network "
-        f"of the text {built:.2f} M; printed: {printed.printed} M. With a shortened backbone "
-        f"{light:.2f} M can be had.",
+        f"of the text {built:.2f} M {WITH_CLASSES}; printed: {printed.printed} M. With a "
+        f"shortened backbone {light:.2f} M can be had.",
         runs=(COUNTED,),
     )
 
@@ -135,7 +137,14 @@ def _counted(count):
 
 @checks("B28", unit=GMACS, times=2.0, measured=_counted(counting.gmacs))
 @checks("B134", unit=GMACS, measured=_counted(counting.gmacs))
-@checks("B35", "B36", unit=MPARAMS, measured=_counted(counting.millions))
+@checks("B35", unit=MPARAMS, measured=_counted(counting.millions))
+@checks(
+    "B36",
+    unit=MPARAMS,
+    measured=lambda claim: (
+        _counted(counting.millions)(claim) | {"printed": counting.medvit_sizes(claim.beside)}
+    ),
+)
 def smaller_than(
     *,
     ours: float,
@@ -147,7 +156,8 @@ def smaller_than(
     """Judge "fewer parameters" or "less computation" than others by our counts.
 
     Rule: "reproduced" where each of the others has more than `times` ours, else "not reproduced";
-    "underspecified" where our counts say so and a size that its authors print does not.
+    "underspecified" where our counts say so and a size that its authors print does not. One that is
+    quoted from memory (mark M) is told and never decides.
 
     `times`: how much more is claimed; `printed`: what the authors of some of the others print.
     """
@@ -155,14 +165,18 @@ def smaller_than(
     otherwise = {n: p for n, p in printed.items() if not p.value > times * ours}
     listed = ", ".join(f"{name} {size:.2f}" for name, size in others.items())
     said = "".join(
-        f" But {name} has {p.printed} by its authors (mark {p.mark}), which is less."
+        f" But {name} has {p.printed} by its authors, which is less."
+        if p.may_carry_verdict
+        else f" {name}'s {p.printed} in its authors' paper, which would be less, is quoted from "
+        f"memory (mark {p.mark}): unverified, it decides nothing. Ours counts their public code."
         for name, p in otherwise.items()
     )
-    verdict = UNDERSPECIFIED if otherwise else REPRODUCED
+    verified = any(p.may_carry_verdict for p in otherwise.values())
+    verdict = UNDERSPECIFIED if verified else REPRODUCED
     return Outcome(
         verdict=NOT_REPRODUCED if below else verdict,
-        evidence=f"Counted in {unit}: MedSpectralNet as the text builds it {ours:.2f}, {listed}."
-        + said,
+        evidence=f"Counted in {unit}, {WITH_CLASSES}: MedSpectralNet as the text builds it "
+        f"{ours:.2f}, {listed}." + said,
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )
@@ -295,7 +309,8 @@ def needs_less(
     return Outcome(
         verdict=verdict_of_readings(lower),
         evidence=f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
-        f"one tool: {counted_ours:.2f} against {counted_theirs:.2f} G, the other's released sizes.",
+        f"one tool, {WITH_CLASSES}: {counted_ours:.2f} against {counted_theirs:.2f} G, the other's "
+        "released sizes.",
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )
@@ -318,8 +333,8 @@ def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -
     return Outcome(
         verdict=REPRODUCED if matches(shortened, printed) else NOT_REPRODUCED,
         evidence="The build of the described network that keeps to the printed parameters, on a "
-        f"shortened backbone, costs {shortened:.2f} {printed.unit} at 224 px; printed: "
-        f"{printed.printed}. The full backbone alone costs {trunk:.2f}.",
+        f"shortened backbone, costs {shortened:.2f} {printed.unit} at 224 px, {WITH_CLASSES}; "
+        f"printed: {printed.printed}. The full backbone alone costs {trunk:.2f}.",
         limits=(OPEN_CHOICE,),
         runs=(COUNTED,),
     )

@@ -1,15 +1,17 @@
 """What paper B's checks are given of stored runs and measurements."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from helpers.config import without_size
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
-from helpers.runs.store import RunError, load_run
+from helpers.runs.store import RunError, find_runs, load_run
 from study.claims.ledger import Claim
 from study.claims.measured import store
 from study.claims.paper_b.counting import SIX
@@ -20,6 +22,9 @@ from study.maps.findings import (
     METHOD,
     TRAINED,
     UNTAUGHT,
+    FocusFinding,
+    LayerFinding,
+    Measured,
     focus_findings,
     is_measured,
     layer_findings,
@@ -27,7 +32,7 @@ from study.maps.findings import (
     progression,
 )
 from study.maps.scores import WHOLE
-from study.plans.costs import Candidate
+from study.plans.costs import EAGER, Candidate
 from study.plans.costs import load_plan as load_efficiency_plan
 from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import load_plan as load_ranking_plan
@@ -78,22 +83,70 @@ def against(start: str, others: Mapping[str, str] | None = None) -> list[Compare
         start: of both sides, "none" or "imagenet"; "as published", ours pretrained, theirs not.
         others: the networks, by default all.
     """
-    found = _against(results_root(), start)
+    found = [c for family in _against(results_root(), start).values() for c in family]
     return [c for c in found if others is None or c.other in others.values()]
 
 
 @cache
-def _against(root: Path, start: str) -> tuple[Compared, ...]:
+def _against(root: Path, start: str) -> dict[str, tuple[Compared, ...]]:
+    """Return the comparisons by data set."""
     plan, rules, runs = load_ranking_plan(), load_rules(), _groups(root)
-    found, absent = [], missing()
+    found, absent = {}, missing()
     for dataset in (name for name, title in plan.datasets.items() if title not in absent):
         if start == "as published":
-            found += compare_as_published(runs, dataset=dataset, plan=plan, rules=rules)
-            continue
-        models = {m: find_group(runs, plan.config(dataset, m, start)) for m in plan.starts[start]}
-        focus = models.pop(plan.focus)
-        found += compare_focus(focus, models, plan=plan, rules=rules)
-    return tuple(found)
+            family = compare_as_published(runs, dataset=dataset, plan=plan, rules=rules)
+        else:
+            models = {
+                m: find_group(runs, plan.config(dataset, m, start)) for m in plan.starts[start]
+            }
+            focus = models.pop(plan.focus)
+            family = compare_focus(focus, models, plan=plan, rules=rules)
+        found[dataset] = tuple(family)
+    return found
+
+
+# A family of `params/table2.yaml`: the network against plain ones from the same ImageNet weights,
+# at the paper's own length or a tenth of it.
+AT_LENGTH = "at_length"
+
+
+def at_length(others: Collection[str]) -> dict[str, list[Compared]]:
+    """Return the network against plain ones after the longest trainings, by data set's title.
+
+    Of what is planned only what has runs; nothing while no such family is planned.
+
+    Args:
+        others: the plain networks.
+    """
+    if AT_LENGTH not in (family.name for family in load_table2().plan.families):
+        return {}
+    plan, found = load_ranking_plan(), {}
+    for c in compared(AT_LENGTH):
+        other, dataset = c.pair.b.model, without_size(c.pair.a.dataset)
+        if other in others and c.seeds:
+            named = replace(c, name=other, title=plan.systems[other].title)
+            found.setdefault(plan.datasets[dataset], []).append(named)
+    return found
+
+
+def same_start(claim: Claim) -> dict[str, list[Compared]]:
+    """Return the network against others from the same ImageNet weights, by data set's title.
+
+    Of two comparisons with one network on one data set that whose runs have more epochs.
+    """
+    plan, others = load_ranking_plan(), claim.beside.values()
+    short = {
+        plan.datasets[dataset]: [c for c in family if c.other in others]
+        for dataset, family in _against(results_root(), "imagenet").items()
+    }
+    found = {}
+    for families in (short, at_length(others)):
+        for title, family in families.items():
+            best = found.setdefault(title, {})
+            for c in family:
+                if c.other not in best or (c.epochs or 0) > (best[c.other].epochs or 0):
+                    best[c.other] = c
+    return {title: list(best.values()) for title, best in found.items()}
 
 
 def claim_in_words(claim: Claim) -> dict[str, Any]:
@@ -104,6 +157,7 @@ def claim_in_words(claim: Claim) -> dict[str, Any]:
         "scratch": judge_claim(words, against("none")),
         "published": judge_claim(words, against("as published")),
         "missing": missing(),
+        "same_start": at_length(others),
     }
 
 
@@ -124,18 +178,22 @@ def _family(root: Path, name: str) -> tuple[Compared, ...]:
     return tuple(compare_family(plan.family(name), _groups(root), plan=plan, rules=load_rules()))
 
 
-def train_gaps(figure: str, *, cutmix: bool) -> list[float]:
-    """Return by how much held-out images are better than training images in the last epoch.
+def train_gaps(figure: str) -> dict[str, Any]:
+    """Return the inputs of `results.augmentation_lowers`, of the two protocols with Adam.
+
+    The gap is by how much held-out images are better than training images in the last epoch.
 
     Args:
         figure: "accuracy", or "loss", of which less is better.
-        cutmix: which of the two protocols with Adam.
     """
     (pair,) = compared("cutmix", "adam")
-    group = pair.a if cutmix else pair.b
-    last = [run.record["history"][-1] for run in group.runs] if group else []
     sign = -1 if figure == "loss" else 1
-    return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
+
+    def gaps(group: Group | None) -> list[float]:
+        last = [run.record["history"][-1] for run in group.runs] if group else []
+        return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
+
+    return {"with_it": gaps(pair.a), "without": gaps(pair.b), "epochs": pair.epochs}
 
 
 def rarest_shares() -> dict[str, float | None]:
@@ -153,19 +211,19 @@ def class_supports(dataset: str) -> dict[str, int] | None:
     return {f"class {label}": sum(row) for label, row in enumerate(rows)}
 
 
-def class_areas(claim: Claim) -> list[list[float]]:
-    """Return class-wise areas of each seed of the network's nearest protocol; none without runs.
+def class_areas(claim: Claim) -> dict[str, Any]:
+    """Return class-wise areas of each seed of the network's nearest protocol, and its epochs.
 
     The printed value's column names data set and area ("organsmnist/auc"), its row one class
-    ("class 10") or all.
+    ("class 10") or all. Without runs there are none, and no epochs.
     """
     (key,) = claim.given["printed"]
     found = network_groups(key.dataset)
     if not found:
-        return []
+        return {"areas": [], "epochs": None}
     group = max(found, key=lambda g: (g.config["epochs"], g.source_size))
     area = key.column.partition("/")[2]
-    return [
+    areas = [
         [
             row[area]["value"]
             for i, row in enumerate(run.record["per_class"])
@@ -173,6 +231,7 @@ def class_areas(claim: Claim) -> list[list[float]]:
         ]
         for run in group.runs
     ]
+    return {"areas": areas, "epochs": group.config["epochs"]}
 
 
 def long_courses(
@@ -213,65 +272,110 @@ def curves_at(
     }
 
 
-def chosen_epochs() -> list[dict]:
-    """Return what choosing the epoch on the test curve would add, of each protocol that has one."""
-    return curve_rows(g for g in groups() if g.config["recipe"] == "paper_b")
+def chosen_epochs() -> dict[str, list[float]]:
+    """Return what choosing the epoch on the test curve would add, by protocol, of each seed."""
+    return {
+        f"{group.config['model']} on {group.dataset}": [
+            row["gain"] for run in group.runs for row in curve_rows([replace(group, runs=(run,))])
+        ]
+        for group in groups()
+        if group.config["recipe"] == "paper_b"
+    }
 
 
 # --- maps, times ----------------------------------------------------------------------------------
 
 
 @cache
-def _maps(root: Path) -> tuple[dict, list]:
-    plan = load_localisation_plan()
-    study = plan.study("arcade")
-    if not is_measured(study):
-        return {}, []
-    measured = load_measured(study)
-    layers = {finding.layer: finding for finding in layer_findings(measured, plan)}
-    return layers, progression(measured, plan)
+def _measured_maps(root: Path) -> Measured | None:
+    """Return the maps measured on angiogram patches, None where there are none."""
+    study = load_localisation_plan().study("arcade")
+    return load_measured(study) if is_measured(study) else None
+
+
+@cache
+def _map_epochs(root: Path) -> int | None:
+    """Return the epochs of the runs whose maps were measured, of the shortest; None without maps.
+
+    Raises:
+        RunError: the runs of the maps are not stored.
+    """
+    if (measured := _measured_maps(root)) is None:
+        return None
+    study, names = measured.study, measured.networks[TRAINED].about["runs"]
+    (wanted,) = (network.runs for network in study.networks if network.id == TRAINED)
+    runs = [run for run in find_runs(profile=study.profile, **wanted) if run.path.name in names]
+    return min(run.config["epochs"] for run in runs)
+
+
+@cache
+def _layers(root: Path) -> dict[str, LayerFinding]:
+    measured = _measured_maps(root)
+    found = layer_findings(measured, load_localisation_plan()) if measured else []
+    return {finding.layer: finding for finding in found}
 
 
 def layer(name: str) -> dict[str, Any]:
-    """Return a layer's finding on the angiogram patches, and the level of its p values."""
-    return {"finding": _maps(results_root())[0].get(name), "level": load_localisation_plan().level}
+    """Return the inputs of `interpretation.focused`, of a layer on the angiogram patches."""
+    root = results_root()
+    return {
+        "finding": _layers(root).get(name),
+        "level": load_localisation_plan().level,
+        "epochs": _map_epochs(root),
+    }
 
 
-def map_progression() -> list:
-    """Return the two differences between ContextGate and the second SpectralFlow."""
-    return _maps(results_root())[1]
+def map_progression() -> dict[str, Any]:
+    """Return the two differences between ContextGate and the second SpectralFlow, and epochs."""
+    root = results_root()
+    measured = _measured_maps(root)
+    found = progression(measured, load_localisation_plan()) if measured else []
+    return {"findings": found, "epochs": _map_epochs(root)}
 
 
 def gate_scatter(layer: str) -> dict[str, Any]:
     """Return the inputs of `interpretation.varies_within_class`; empty without maps."""
-    study = load_localisation_plan().study("arcade")
-    if not is_measured(study):
-        return {"trained": [], "untaught": {}}
-    measured = load_measured(study)
+    root = results_root()
+    if (measured := _measured_maps(root)) is None:
+        return {"trained": [], "untaught": {}, "epochs": None}
 
     def scatter(network: str) -> list[float]:
         where = {"view": WHOLE, "row": layer, "method": METHOD}
         areas = measured.networks[network].of(**where, measure="half_area")
         return np.nanstd(areas, axis=1, ddof=1).tolist()
 
-    return {"trained": scatter(TRAINED), "untaught": {name: scatter(name) for name in UNTAUGHT}}
+    return {
+        "trained": scatter(TRAINED),
+        "untaught": {name: scatter(name) for name in UNTAUGHT},
+        "epochs": _map_epochs(root),
+    }
 
 
 @cache
-def _spread(root: Path) -> list:
+def _spread(root: Path) -> tuple[list[FocusFinding], dict[str, int]]:
+    """Return the findings on data sets without boxes, and the epochs of each set's runs."""
+    plan = load_localisation_plan()
     try:
-        return focus_findings(load_localisation_plan())
+        epochs = {
+            focus.runs["dataset"]: min(
+                run.config["epochs"] for run in find_runs(**focus.runs, label_noise=0.0)
+            )
+            for focus in plan.focus
+        }
+        return focus_findings(plan), epochs
     except RunError:
-        return []
+        return [], {}
 
 
-def spread(claim: Claim, *, breast: bool) -> list:
+def spread(claim: Claim, *, breast: bool) -> dict[str, Any]:
     """Return how widely the maps of both classes are spread, on the paper's set or on others."""
-    return [
+    findings, epochs = _spread(results_root())
+    chosen = [
         f
-        for f in _spread(results_root())
+        for f in findings
         if f.layer in claim.beside and f.dataset.startswith("breastmnist") == breast
     ]
+    return {"findings": chosen, "epochs": {f.dataset: epochs[f.dataset] for f in chosen}}
 
 
 def time_ratios(device: str) -> dict:
@@ -280,9 +384,31 @@ def time_ratios(device: str) -> dict:
     ratios = {}
     for batch in (plan.latency_batch, plan.throughput_batch):
         name = f"{batch} image{'s' if batch > 1 else ''}"
-        pair = [Candidate(model, "eager") for model in plan.claimed]
+        pair = [Candidate(model, EAGER) for model in plan.claimed]
         ratios[name] = found and found.ratio(*pair, image_size=plan.image_size, batch_size=batch)
     return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
+
+
+# Networks with a selective scan: it is ours, in plain PyTorch, and slower than their authors'.
+SCANS = ("medmamba_", "vmamba_")
+
+
+def times_by_macs(device: str) -> dict[str, Any]:
+    """Return the inputs of `efficiency.cheaper_is_faster`, of all networks without a scan.
+
+    Networks were timed in groups, and each group holds the reference: a time is so many of its.
+    """
+    plan, found = load_efficiency_plan(), store(device)
+    sizes = found.rows("sizes") if found else []
+    macs = {row["model"]: row["macs"] for row in sizes if not row["model"].startswith(SCANS)}
+    times = {}
+    for batch in (plan.latency_batch, plan.throughput_batch):
+        place = {"image_size": plan.image_size, "batch_size": batch}
+        reference = Candidate(plan.reference, EAGER)
+        ratios = {m: found.ratio(Candidate(m, EAGER), reference, **place) for m in macs}
+        name = f"{batch} image{'s' if batch > 1 else ''}"
+        times[name] = {model: ratio for model, ratio in ratios.items() if ratio}
+    return {"macs": macs, "times": times, "quiet": bool(found and found.is_quiet)}
 
 
 def peaks(device: str) -> dict[str, int | None]:

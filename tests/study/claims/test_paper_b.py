@@ -8,6 +8,8 @@ import pytest
 from helpers.metrics.scores import Estimate
 from study.claims.judge import CHECKS
 from study.claims.ledger import Key, load_claims
+from study.claims.outcome import BUDGET, OPEN_CHOICE
+from study.claims.paper_b import budget, counting, stored
 from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.published import Published, parse_printed
@@ -22,6 +24,7 @@ from study.verdicts import (
     OF_CLAIMS,
     OURS_LOWER,
     REPRODUCED,
+    REVIEWERS_QUESTION,
     SHORT,
     SHOWN,
     SHOWN_REVERSED,
@@ -88,6 +91,14 @@ NUMBER = [(put(released=1), NOT_REPRODUCED)]
 FEWER = [(put(ours=lambda old: 100 * old), NOT_REPRODUCED)]
 GIVEN = [(put(settings={"seeds": printed("5", "seeds")}), REPRODUCED)]
 KEY = Key("a source", "a table", "a system", "a set/accuracy")
+RIVAL = {"a set": {("a source", "a system"): printed("90.0")}}
+
+
+def of_files(side, accuracy):
+    """Let there be one published value, from files of this side."""
+    return {KEY._replace(row=f"a system @{side}"): printed(accuracy)}
+
+
 HIGH, LOW = {"a set": printed("90.0")}, {"a set": printed("80.0")}
 UP, DOWN = {"ours": HIGH, "theirs": LOW}, {"ours": LOW, "theirs": HIGH}
 LOW_QUOTED, HIGH_QUOTED = {"a set": [printed("80.0")]}, {"a set": [printed("95.0")]}
@@ -99,9 +110,24 @@ CELLS = [
     (put(supports=None), NOT_RUN),
     (put(n=100), CONTRADICTED),
 ]
+LONG, BRIEF = 20, 19  # a tenth of the printed epochs, and one less
+
+
+def in_range(inputs):
+    """Let the classes' areas be the ends of the printed range."""
+    return inputs | {"areas": [[inputs["printed"].low, inputs["printed"].high]]}
+
+
+def after(alter, epochs):
+    """Alter the inputs, and let the runs have so many epochs."""
+    return lambda inputs: alter(inputs) | {"epochs": epochs}
+
+
 AREAS = [
-    (lambda i: i | {"areas": [[i["printed"].low, i["printed"].high]]}, REPRODUCED),
-    (put(areas=[[0.5, 0.99], [0.6, 0.99]]), NOT_REPRODUCED),
+    (after(in_range, LONG), REPRODUCED),
+    (after(in_range, BRIEF), SHORT),
+    (put(areas=[[0.5, 0.99], [0.6, 0.99]], epochs=LONG), NOT_REPRODUCED),
+    (put(areas=[[0.5, 0.99], [0.6, 0.99]], epochs=BRIEF), SHORT),
     (put(areas=[]), NOT_RUN),
 ]
 COURSE = [
@@ -115,16 +141,21 @@ def judged(verdict, *, shown=0, contrary=0, seen=2, planned=2):
     return JudgedClaim(None, verdict, shown, contrary, seen, planned)
 
 
+def against(*verdicts, epochs=None):
+    side = epochs and SimpleNamespace(config={"epochs": epochs, "recipe": "made up"})
+    return [Compared(str(i), "a network", side, side, verdict=v) for i, v in enumerate(verdicts)]
+
+
 FULL = judged(SHOWN, shown=2)
 IN_WORDS = [
-    (put(scratch=FULL, published=FULL, missing=()), SHOWN),
+    (put(scratch=FULL, published=FULL, missing=(), same_start={}), SHOWN),
     (put(published=judged(SHOWN_REVERSED, contrary=1)), SHOWN_REVERSED),
     (put(scratch=judged(NOT_RUN, seen=0), published=judged(NOT_RUN, seen=0)), NOT_RUN),
+    (
+        put(scratch=FULL, published=FULL, same_start={"a set": against(SHOWN_REVERSED)}),
+        SHOWN_REVERSED,
+    ),
 ]
-
-
-def against(*verdicts):
-    return [Compared(str(i), "a network", None, None, verdict=v) for i, v in enumerate(verdicts)]
 
 
 PARTS = [
@@ -151,19 +182,28 @@ def sign(verdict):
     return SignFinding("a difference", SHIFT, 0.001, verdict)
 
 
-def classes(verdict):
-    return [FocusFinding("breastmnist_64", "x", "a layer", MEAN, MEAN, sign(verdict))]
+def classes(*verdicts):
+    return [
+        FocusFinding(f"breastmnist_{i}", "x", "a layer", MEAN, MEAN, sign(verdict))
+        for i, verdict in enumerate(verdicts)
+    ]
+
+
+def by_set(*epochs):
+    return {f"breastmnist_{i}": n for i, n in enumerate(epochs)}
 
 
 FOCUS = [
-    (put(finding=layer(SHOWN)), SHOWN),
-    (put(finding=layer(SHOWN_REVERSED)), SHOWN_REVERSED),
-    (put(finding=layer(IN_PART)), UNDERSPECIFIED),
+    (put(finding=layer(SHOWN), epochs=LONG), SHOWN),
+    (put(finding=layer(SHOWN_REVERSED), epochs=LONG), SHOWN_REVERSED),
+    (put(finding=layer(IN_PART), epochs=LONG), UNDERSPECIFIED),
+    (put(finding=layer(SHOWN_REVERSED), epochs=BRIEF), SHORT),
     (put(finding=None), NOT_RUN),
 ]
 SPREAD = [
-    (put(findings=classes(SHOWN)), SHOWN),
-    (put(findings=classes(SHOWN_REVERSED)), SHOWN_REVERSED),
+    (put(findings=classes(SHOWN, SHOWN), epochs=by_set(LONG, LONG)), SHOWN),
+    (put(findings=classes(SHOWN_REVERSED), epochs=by_set(LONG)), SHOWN_REVERSED),
+    (put(findings=classes(SHOWN_REVERSED, SHOWN), epochs=by_set(LONG, BRIEF)), SHORT),
     (put(findings=[]), NOT_RUN),
 ]
 
@@ -179,9 +219,10 @@ FASTER = [
 ]
 
 GAP = [
-    (put(with_it=[0.02, 0.03], without=[0.01, 0.02]), REPRODUCED),
-    (put(with_it=[0.02, 0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
-    (put(with_it=[-0.02, -0.03], without=[-0.01, -0.02]), UNDERSPECIFIED),
+    (put(with_it=[0.02, 0.03], without=[0.01, 0.02], epochs=LONG), REPRODUCED),
+    (put(with_it=[0.02, 0.03], without=[-0.01, -0.02], epochs=LONG), UNDERSPECIFIED),
+    (put(with_it=[-0.02, -0.03], without=[-0.01, -0.02], epochs=LONG), UNDERSPECIFIED),
+    (put(with_it=[0.02, 0.03], without=[0.01, 0.02], epochs=BRIEF), SHORT),
     (put(with_it=[0.02]), NOT_RUN),
 ]
 EARLY = [
@@ -192,6 +233,11 @@ WIDE, NARROW = [0.5, 0.51, 0.52, 0.5, 0.51], [0.1, 0.11, 0.1, 0.12, 0.1]
 SETTLED = {"loss": [[2.0 ** (-epoch / 10) for epoch in range(200)]] * 2}
 SLOW = {"loss": [[1 - epoch / 200 for epoch in range(200)]] * 2}
 NO_TIME = {"a network": None}
+
+
+def timed(**seconds):
+    return {m: Estimate(s, 0.9 * s, 1.1 * s, 30, "a test") for m, s in seconds.items()}
+
 
 ALTERED = {
     **dict.fromkeys(("B01", "B02", "B03", "B04", "B05", "B06"), TABLE3),
@@ -210,10 +256,16 @@ ALTERED = {
     "B13": [
         (put(quoted={}, public={}), REPRODUCED),
         (put(quoted={}), NOT_REPRODUCED),
+        (put(quoted={}, public=RIVAL, ours=LOW, on_test=set()), NOT_REPRODUCED),
+        (put(quoted={}, public=RIVAL, ours=LOW, on_test={"a source"}), REPRODUCED),
     ],
     "B14": [(put(accuracies={}), CONTRADICTED)],
     "B15": [(put(macs=lambda old: {side: side**4 for side in old}), NOT_REPRODUCED)],
-    "B16": [(put(macs=lambda old: {7: round(old[7] / 2.3)}), REPRODUCED)],
+    "B16": [
+        (put(ratios={4: {7: 4.4, 14: 3.6}}), REPRODUCED),
+        (put(ratios=lambda old: {r: {7: of_map[7]} for r, of_map in old.items()}), NOT_REPRODUCED),
+        (put(ratios={2: {7: 4.4}, 4: {7: 1.8}}), UNDERSPECIFIED),
+    ],
     "B17": [(put(shape=(2048, 7, 7)), NOT_REPRODUCED)],
     "B18": [(put(channels=to("513", "channels")), REPRODUCED)],
     "B19": [(put(gate=to("2C/3", "text")), REPRODUCED)],
@@ -224,7 +276,12 @@ ALTERED = {
     "B25": [(put(counted=3.0, up_to=3.1), NOT_REPRODUCED)],
     "B26": [(put(printed=to("55.3")), REPRODUCED)],
     "B27": [(put(printed=to("55.6")), REPRODUCED)],
-    **dict.fromkeys(("B28", "B35", "B36"), FEWER),
+    **dict.fromkeys(("B28", "B35"), FEWER),
+    "B36": [
+        *FEWER,
+        (put(printed={"MedViT-T": printed("10.8", "M", mark="S")}), UNDERSPECIFIED),
+        (put(printed={"MedViT-T": printed("10.8", "M", mark="M")}), REPRODUCED),
+    ],
     "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
     "B30": [
         (
@@ -255,9 +312,9 @@ ALTERED = {
     "B48": [(put(ours=lambda old: old | {"mean": (0.5, 0.5, 0.5)}), NOT_REPRODUCED)],
     **dict.fromkeys(("B49", "B50"), GIVEN),
     **dict.fromkeys(("B51", "B54"), COURSE),
-    "B52": [(put(accuracy=to("95.7")), UNDERSPECIFIED)],
+    "B52": [(put(accuracy=to("93.4")), REPRODUCED), (put(accuracy=to("93.6")), UNDERSPECIFIED)],
     "B53": GAP,
-    "B55": [(put(accuracy=to("81.1")), REPRODUCED)],
+    "B55": [(put(accuracy=to("81.1")), REPRODUCED), (put(accuracy=to("82.1")), UNDERSPECIFIED)],
     "B56": [(put(higher=to("81-83")), CONTRADICTED)],
     **dict.fromkeys(("B57", "B66"), CELLS),
     "B58": [(put(other=1000.0), CONTRADICTED)],
@@ -288,18 +345,17 @@ ALTERED = {
         (put(against=against(TOO_FEW_SEEDS)), NOT_RUN),
     ],
     "B86": [
-        (put(against=against(SHOWN, SHOWN), missing=[]), SHOWN),
-        (put(against=against(SHOWN, INCONCLUSIVE)), INCONCLUSIVE),
-        (put(against=against(SHOWN), missing=["DermaMNIST"]), NOT_RUN),
+        (put(against={"a set": against(SHOWN, SHOWN, epochs=LONG)}, missing=[]), SHOWN),
+        (put(against={"a set": against(SHOWN), "other": against(INCONCLUSIVE)}), INCONCLUSIVE),
+        (put(against={"a set": against(SHOWN)}, missing=["DermaMNIST"]), NOT_RUN),
     ],
     "B87": [
-        (
-            put(ours=HIGH, plain={KEY: printed("80.0")}, n={"a set": 100}),
-            UNDERSPECIFIED,
-        )
+        (put(ours=LOW, plain=of_files(28, "90.0"), n={"a set": 1000}), NOT_REPRODUCED),
+        (put(ours=LOW, plain=of_files(28, "80.5"), n={"a set": 1000}), UNDERSPECIFIED),
+        (put(ours=LOW, plain=of_files(224, "90.0"), n={"a set": 1000}), UNDERSPECIFIED),
     ],
     **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
-    "B94": [(put(yardstick=to("0.3", "points")), CONTRADICTED)],
+    "B94": [(put(yardstick=to("0.3", "points")), NOT_REPRODUCED)],
     "B95": [(put(yardstick=to("3.0", "points")), REPRODUCED)],
     "B96": [
         (
@@ -320,8 +376,9 @@ ALTERED = {
     ],
     **dict.fromkeys(("B106", "B107"), FOCUS),
     "B108": [
-        (put(findings=[sign(SHOWN), sign(SHOWN)]), SHOWN),
-        (put(findings=[sign(SHOWN), sign(SHOWN_REVERSED)]), SHOWN_REVERSED),
+        (put(findings=[sign(SHOWN), sign(SHOWN)], epochs=LONG), SHOWN),
+        (put(findings=[sign(SHOWN), sign(SHOWN_REVERSED)], epochs=LONG), SHOWN_REVERSED),
+        (put(findings=[sign(SHOWN), sign(SHOWN_REVERSED)], epochs=BRIEF), SHORT),
         (put(findings=[]), NOT_RUN),
     ],
     **dict.fromkeys(("B109", "B110"), SPREAD),
@@ -338,8 +395,12 @@ ALTERED = {
         (put(row=None), NOT_RUN),
     ],
     "B121": [
-        (put(trained=WIDE, untaught={"random": NARROW}), SHOWN),
-        (put(trained=WIDE, untaught={"random": NARROW, "shuffled": WIDE}), UNDERSPECIFIED),
+        (put(trained=WIDE, untaught={"random": NARROW}, epochs=LONG), SHOWN),
+        (
+            put(trained=WIDE, untaught={"random": NARROW, "shuffled": WIDE}, epochs=LONG),
+            UNDERSPECIFIED,
+        ),
+        (put(trained=WIDE, untaught={"random": NARROW}, epochs=BRIEF), SHORT),
         (put(untaught={}), NOT_RUN),
     ],
     "B124": [
@@ -348,6 +409,7 @@ ALTERED = {
     ],
     "B125": [
         (put(ours=HIGH, theirs={KEY: printed("80.0")}), REPRODUCED),
+        (put(ours=LOW, theirs={KEY: printed("80.0")}), NOT_REPRODUCED),
         (
             put(ours=HIGH, theirs={KEY: printed("80.0")}, yardstick=to("20.0", "points")),
             UNDERSPECIFIED,
@@ -369,8 +431,8 @@ ALTERED = {
     **dict.fromkeys(("B129", "B130"), EARLY),
     "B131": GAP,
     "B132": [
-        (lambda i: i | {"rows": [row | {"gain_low": -0.01} for row in i["rows"]]}, INCONCLUSIVE),
-        (put(rows=[]), NOT_RUN),
+        (put(gains={"a network on a set": [0.0, 0.0]}), REVIEWERS_QUESTION),
+        (put(gains={"a network on a set": [0.03]}), NOT_RUN),
     ],
     "B133": [(put(given=to("28", "pixels")), REPRODUCED)],
     "B134": FEWER,
@@ -387,6 +449,25 @@ ALTERED = {
         (put(theirs=None), NOT_RUN),
     ],
     "B140": [(put(seconds={"a network": 0.2}), NOT_REPRODUCED), (put(seconds=NO_TIME), NOT_RUN)],
+    "B143": [
+        (put(shares={"some weights": (0.1, 0.0), "others": (0.0, 0.4)}), REPRODUCED),
+        (put(shares={"some weights": (0.1, 0.6), "others": (0.5, 0.0)}), NOT_REPRODUCED),
+    ],
+    "B144": [
+        (put(waits={"a beside b": False}), REPRODUCED),
+        (put(waits={"a beside b": True, "b after c": True}), NOT_REPRODUCED),
+    ],
+    "B145": [
+        (put(macs={"a": 1, "b": 2}, times={"1 image": timed(a=1, b=2)}), REPRODUCED),
+        (put(macs={"a": 1, "b": 2}, times={"1 image": timed(a=2, b=1)}), NOT_REPRODUCED),
+        (put(macs={"a": 1, "b": 2}, times={"1 image": timed(a=1, b=1)}), NOT_RUN),
+        (put(quiet=False), NOT_RUN),
+    ],
+    "B146": [
+        (put(band=to("0.972-0.980", "fraction")), REPRODUCED),
+        (put(band=to("0.900-0.999", "fraction")), NOT_REPRODUCED),
+    ],
+    "B147": [(put(others={"class 4": 60.0}), REPRODUCED)],
 }
 
 
@@ -427,3 +508,100 @@ def test_verdicts_on_printed_numbers_alone_name_no_runs(inputs):
         found = CHECKS[name].function(**inputs[name])
         assert found.verdict == expected
         assert found.runs == ()
+
+
+# --- how long the runs were -----------------------------------------------------------------------
+
+OF_TRAINING = ("B53", "B106", "B107", "B108", "B109", "B110", "B121", "B131")
+
+
+@pytest.mark.parametrize("name", OF_TRAINING)
+def test_whatever_is_measured_on_a_brief_training_has_no_verdict(name, inputs):
+    given = inputs[name]
+    found = CHECKS[name].function(**given)
+    epochs = given["epochs"]
+    least = min(epochs.values()) if isinstance(epochs, dict) else epochs
+    assert (found.verdict == SHORT) == (least < LONG)
+    assert f"{least} of the 200 printed epochs" in found.evidence
+    assert found.limits == () or found.verdict != SHORT
+
+
+def test_a_smaller_budget_is_a_limit_only_where_there_is_a_verdict():
+    assert budget.judged(SHOWN, LONG) == SHOWN and budget.judged(SHOWN, BRIEF) == SHORT
+    assert budget.limits(SHOWN, LONG, OPEN_CHOICE) == (OPEN_CHOICE, BUDGET)
+    assert budget.limits(SHOWN, 200, OPEN_CHOICE) == (OPEN_CHOICE,)
+    assert budget.limits(SHORT, BRIEF, OPEN_CHOICE) == budget.limits(NOT_RUN, 200) == ()
+
+
+def test_a_brief_comparison_counts_nothing():
+    of_words = CHECKS["B78"].function
+    found = of_words(
+        scratch=judged(SHORT, seen=0), published=judged(SHORT, seen=0), missing=[]
+    ).evidence
+    assert "none of 2 comparisons is counted" in found and "better in" not in found
+    found = of_words(scratch=judged(SHOWN, shown=1), published=FULL, missing=[]).evidence
+    assert "better in 1, worse in 0 of the 2 comparisons that are counted" in found
+    found = CHECKS["B79"].function(against=against(SHORT, SHORT), missing=[]).evidence
+    assert f"none is counted (open: {SHORT})" in found
+
+
+def test_of_two_comparisons_with_a_network_the_longer_one_counts(monkeypatch):
+    def one(other, epochs):
+        (found,) = against(INCONCLUSIVE, epochs=epochs)
+        return replace(found, name=other)
+
+    short = {"breastmnist": (one("resnet18", 10), one("mobilenet_v2", 10)), "bloodmnist": ()}
+    monkeypatch.setattr(stored, "_against", lambda root, start: short)
+    monkeypatch.setattr(stored, "at_length", lambda others: {"BreastMNIST": [one("resnet18", 200)]})
+    found = stored.same_start(CLAIMS["B86"])
+    epochs = {c.other: c.epochs for c in found["BreastMNIST"]}
+    assert epochs == {"resnet18": 200, "mobilenet_v2": 10} and not found["BloodMNIST"]
+
+
+def test_what_choosing_on_the_test_curve_adds_has_a_size_and_no_sign(inputs):
+    gains = {"a network on a set": [0.0, 0.01, 0.05]}
+    found = CHECKS["B132"].function(gains=gains)
+    assert "a network on a set 2.0 (0.0 to 5.0, 3 seeds)" in found.evidence
+    assert "cannot be negative" in found.evidence
+    assert all(min(values) >= 0 for values in inputs["B132"]["gains"].values())
+
+
+# --- counts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"), [("B57", "7,702", "521"), ("B66", "7,339", "1,496")]
+)
+def test_right_and_wrong_are_whole_counts_that_round_to_the_accuracy(name, right, wrong, inputs):
+    given = inputs[name]
+    found = CHECKS[name].function(**given).evidence
+    assert f"at most {right} right, or at most {wrong} wrong" in found
+    n, accuracy = given["n"], given["accuracy"].value
+    most, errors = int(right.replace(",", "")), int(wrong.replace(",", ""))
+    rounded = [round(100 * count / n, 1) for count in (most, most + 1, n - errors, n - errors - 1)]
+    assert [value == accuracy for value in rounded] == [True, False, True, False]
+
+
+def test_streams_hold_what_the_equations_say():
+    shares = counting.stream_shares(32)
+    kept = 32 // counting.reduction()
+    few = f"patches averaged, a map in the {kept} channels that pass"
+    every = "patches averaged, a map in all 32 channels"
+    assert shares[few] == pytest.approx((0, 1 / 81), abs=1e-6)
+    assert shares[every] == pytest.approx((1 - kept / 32, kept / 32 / 81), abs=1e-6)
+    assert shares["all weight on one place of a patch"] == pytest.approx((0, 1), abs=1e-6)
+    assert shares["as it starts"][0] > 0.5
+
+
+def test_the_pathways_are_independent_and_the_streams_are_not():
+    assert counting.waiting() == {
+        "SpectralFlow beside ContextGate": False,
+        "the second SpectralFlow after ContextGate": True,
+        "the high stream of a SpectralFlow after its low one": True,
+    }
+
+
+def test_of_the_rivals_those_chosen_on_the_test_split_are_told(inputs):
+    found = CHECKS["B13"].function(**inputs["B13"]).evidence
+    assert inputs["B13"]["on_test"] == {"medvitv2"}
+    assert found.count("MedViTV2") == 4 and "4 of these" in found

@@ -105,9 +105,10 @@ def files(groups):
 def test_the_plan_names_models_of_the_registry():
     assert load_table2(models=list_models()) == TABLE
     planned = planned_configs([0], plan=TABLE.plan)
-    assert {c.model for c in planned} == {"medspectralnet", *VARIANTS} - {UNPLANNED}
+    assert {c.model for c in planned} == {"medspectralnet", "resnet18", *VARIANTS} - {UNPLANNED}
     datasets = {(c.recipe, c.dataset) for c in planned}
-    assert datasets == {("table2", "breastmnist_64"), ("paper_b", "breastmnist")}
+    at_length = {("paper_b", name) for name in ("breastmnist", "pneumoniamnist")}
+    assert datasets == {("table2", "breastmnist_64"), *at_length}
     assert {c.pretrained for c in planned} == {"imagenet"}
 
 
@@ -262,6 +263,7 @@ def test_comparisons_of_stored_runs_come_out_each_way(groups):
         "readings": dict.fromkeys(
             ("gate", "depthwise", "both_at_length", "plain_at_length"), NOT_RUN
         ),
+        "at_length": dict.fromkeys(("resnet18_breastmnist", "resnet18_pneumoniamnist"), NOT_RUN),
     }
 
 
