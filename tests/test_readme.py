@@ -82,6 +82,13 @@ def test_the_answer_in_words_is_that_of_the_tables():
     seeds = {ours.loc[model, "n_seeds"] for model in ("medspectralnet", "resnet18")}
     assert seeds == {5} and "five seeds each" in text
     assert f"MedSpectralNet has {means[0]} and a plain ResNet-18 {means[1]}" in text
+    pairs = pd.read_csv(ROOT / "results/tables/table2_comparisons.csv").set_index("comparison")
+    pneumonia = pairs.loc["resnet18_pneumoniamnist"]
+    a, b = (100 * pneumonia[f"accuracy_{side}"] for side in "ab")
+    assert f"it has {a:.1f} % against {b:.1f} %" in " ".join(text.split())
+    shown = {m: pairs[f"{m}_shown"] for m in ("accuracy", "auc")}
+    assert [shown["accuracy"][n] for n in pairs.index if n.startswith("resnet18_")] == [0, 1]
+    assert shown["auc"]["resnet18_pneumoniamnist"] == 0
     trunk, _ = build_trunk("resnet18", in_channels=3, image_size=224, pretrained="none")
     count = count_parameters(trunk) / 1e6
     assert f"has {count:.2f} M parameters before anything is added" in text

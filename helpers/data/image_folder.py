@@ -21,6 +21,7 @@ as `helpers.data.image_files` says.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -61,8 +62,10 @@ def list_image_folders(root: Path) -> list[str]:
         if folder.name.startswith("."):
             continue
         names.append(f"cag:{folder.name}")
-        if (folder / _LABELS).is_file():
-            names += [f"cag:{folder.name}/{split}" for split in _named_splits(_read_csv(folder))]
+        with suppress(DataError):  # a damaged table is said where its own set is asked for
+            if (folder / _LABELS).is_file():
+                table = _read_csv(folder)
+                names += [f"cag:{folder.name}/{split}" for split in _named_splits(table)]
     return names
 
 

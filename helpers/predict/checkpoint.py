@@ -119,7 +119,8 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
     path = given_path("the name of the run", name)
     if path.is_file() and path.name in ("run.json", store.WEIGHTS, store.SHIPPED):
         path = path.parent
-    if path.is_dir():
+    # A folder that merely has the name of a kind of images is no run.
+    if path.is_dir() and ((path / "run.json").exists() or len(Path(name).parts) > 1):
         return load_run(path.absolute())
     return store.find_run(str(name), profile=profile)
 
@@ -127,5 +128,5 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
 def public_name(run: Run) -> str:
     """Return a run's name in the store; of a folder elsewhere its own name, never its path."""
     name = store.run_id(run)
-    in_store = run.path.parts[-2 - name.count("/")] == "runs"
-    return name if in_store else run.path.name
+    above = run.path.parts[: -1 - name.count("/")]
+    return name if above and above[-1] == "runs" else run.path.name

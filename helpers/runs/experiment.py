@@ -64,7 +64,7 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
         splits: Its data, if loaded already.
 
     Raises:
-        RunError: the stored run saw other data than `splits`.
+        RunError: the stored run saw other data than `splits`, or is another than its folder says.
         TrainingDiverged: the loss became NaN or infinite.
     """
     folder = run_dir(config)
@@ -73,9 +73,20 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
             if not (folder / "run.json").exists():
                 return _train(config, splits or load_dataset(config.dataset))
     run = load_run(folder)
+    _check_settings(run, config)
     if splits is not None:
         check_data(run, splits)
     return run
+
+
+def _check_settings(run: Run, config: RunConfig) -> None:
+    """Raise a `RunError` where a folder holds the record of another run than its name says."""
+    for name, wanted in config.to_dict().items():
+        if run.config[name] != wanted:
+            raise RunError(
+                f"the record in {run.path} is of another run: its {name} is {run.config[name]!r}, "
+                f"expected {wanted!r}. Put the right one back, or delete the folder to train anew."
+            )
 
 
 def check_data(run: Run, splits: Splits) -> None:

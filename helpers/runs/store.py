@@ -433,8 +433,18 @@ def list_shipped(profile: str = "paper") -> dict[str, Run]:
 
     The kind is the data set's name as it stands in a path, without its size: "breastmnist".
     """
-    files = sorted((results_root(profile) / "runs").glob(f"**/{SHIPPED}"))
-    return {kind_of(run): run for run in map(load_run, (file.parent for file in files))}
+    roots = [results_root(profile)]
+    if profile == "paper":  # what travels with the repository is there wherever results are kept
+        roots.insert(0, repo_root() / "results")
+    shipped = {}
+    for file in (file for root in roots for file in sorted((root / "runs").glob(f"**/{SHIPPED}"))):
+        try:
+            run = load_run(file.parent)
+        except RunError as error:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            shipped[kind_of(run)] = run
+    return shipped
 
 
 def kind_of(run: Run) -> str:

@@ -1,5 +1,6 @@
 """The training loop: `fit` trains and selects on validation data."""
 
+import hashlib
 import math
 import time
 from collections.abc import Mapping
@@ -279,6 +280,15 @@ def _validate(
     }
 
 
+def _digest(*splits: Split) -> str:
+    """Return a digest of what a training sees: other images or labels are another training."""
+    seen = hashlib.sha256()
+    for split in splits:
+        for array in (split.images, split.labels):
+            seen.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).data)
+    return seen.hexdigest()[:10]
+
+
 def fit(
     model: nn.Module,
     *,
@@ -310,14 +320,15 @@ def fit(
 
     Raises:
         TrainingDiverged: the loss is NaN or infinite.
-        ValueError: the checkpoint belongs to another run, or was written without `watch`.
+        ValueError: the checkpoint belongs to another run or other data, or was written without
+            `watch`.
     """
     model.to(device, memory_format=torch.channels_last)
     images, labels = as_tensor(train, device)
     val_images, _ = as_tensor(val, device)
     steps = num_batches(len(labels), config.batch_size) * config.epochs
     state = _State(model, config, total_steps=steps)
-    identity = f"{config.hash()}_s{config.seed}"
+    identity = f"{config.hash()}_s{config.seed} on data {_digest(train, val)}"
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, identity=identity)
         if watch is not None and len(state.watched) != len(state.history):

@@ -236,9 +236,8 @@ def find_tied(name: str) -> tuple[str, str]:
         raise DataError(f"{name}: nothing ties its test images to train or val.")
     rebuilt = find_rebuilt(splits.name, splits.md5)
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"copy_index": "Int64"})
-    return rebuilt.official if rebuilt else without_size(splits.name), csv_text(
-        table, float_format="%.4f"
-    )
+    dataset = rebuilt.official if rebuilt else without_size(splits.name)
+    return dataset, csv_text(table, float_format="%.4f")
 
 
 def _command(dataset: str) -> str:

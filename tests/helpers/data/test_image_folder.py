@@ -147,6 +147,9 @@ def test_named_splits(table):
     assert small.name == "cag:set/small" and small.md5 != full.md5
     assert load(folder, "/full").md5 == full.md5
     assert list_image_folders(folder.parent) == ["cag:set", "cag:set/full", "cag:set/small"]
+    (folder.parent / "damaged").mkdir()
+    (folder.parent / "damaged" / "labels.csv").write_bytes(b"")
+    assert list_image_folders(folder.parent)[0] == "cag:damaged", "it hides no other"
     with pytest.raises(DataError, match="no split named 'big'; known: cag:set/full, cag:set/small"):
         load(folder, "/big")
 

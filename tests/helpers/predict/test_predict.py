@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +36,7 @@ from helpers.predict.page import chance
 from helpers.predict.predict import predict_files
 from helpers.predict.reading import Frame, Skipped, list_folder, read_file, to_grey
 from helpers.runs.experiment import data_record, run_experiment
-from helpers.runs.store import RunError, load_run
+from helpers.runs.store import Run, RunError, load_run
 from helpers.training.inference import as_tensor, predict, prepare
 from tests.conftest import toy_split
 from tests.fabricated import fabricate_run
@@ -140,6 +141,11 @@ def test_a_run_is_found_by_folder_or_by_name(results_tree, monkeypatch):
         find_run(f"pneumonia/{MODEL}")
     with pytest.raises(RunError, match=r"run\.json is missing"):
         find_run(run.path.parent)
+    # A folder that merely has a run's name in it is none; one near the root has a name too.
+    (run.path.parent / "light").mkdir()
+    with pytest.raises(RunError, match="'light' is part of 2 runs"):
+        find_run("light")
+    assert public_name(Run(Path("/rrx"), run.record)) == "rrx"
 
 
 def test_a_folder_elsewhere_needs_two_files_alone(tmp_path, results_tree, mixed):

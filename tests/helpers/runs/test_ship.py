@@ -49,6 +49,8 @@ def test_a_kind_of_images_names_its_network(run, splits, monkeypatch):
     ship.ship(run, splits)
     assert find_run("phantom", profile="quick").path == run.path
     assert list_shipped("quick").keys() == {"phantom"}
+    # What travels with the repository is found wherever results are kept.
+    assert list_shipped() == COMMITTED
     folder = "fitting/breastmnist_64/light/0123456789_s0"
     assert store.kind_of(store.Run(run.path.parents[3] / folder, run.record)) == "breastmnist"
 

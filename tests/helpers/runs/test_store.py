@@ -128,6 +128,17 @@ def test_a_stored_run_on_other_data_is_refused(run, toy_splits):
         run_experiment(CONFIG, splits=changed)
 
 
+@pytest.mark.parametrize(("name", "value"), [("seed", 7), ("model", "resnet18")])
+def test_a_record_of_another_run_is_not_taken_for_this_one(name, value, run, toy_splits):
+    file = run.path / "run.json"
+    record = json.loads(file.read_text())
+    config = make_config(**record["config"])
+    record["config"][name] = value
+    file.write_text(json.dumps(record))
+    with pytest.raises(RunError, match=rf"is of another run: its {name} is {value!r}, expected"):
+        run_experiment(config, splits=toy_splits)
+
+
 def test_nothing_is_left_but_the_finished_run(run):
     assert {file.name for file in run.path.iterdir()} == {
         "run.json",
@@ -382,7 +393,7 @@ def test_a_run_on_an_image_folder_is_found_by_both_words(results_tree):
 
 def test_a_part_of_several_runs_is_an_error_that_lists_them(store):
     with pytest.raises(RunError, match=r"is part of 6 runs: .*resnet18"):
-        find_run("breastmnist")
+        find_run("common")
     with pytest.raises(ValueError, match="the name of the run is empty"):
         find_run("")
 

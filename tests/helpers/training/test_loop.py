@@ -295,6 +295,17 @@ def test_a_checkpoint_of_another_run_is_refused(toy_splits, tmp_path):
         train(small_net(), toy_splits, dataclasses.replace(QUICK, seed=1), checkpoint=file)
 
 
+def test_a_checkpoint_is_not_continued_on_other_data(toy_splits, tmp_path):
+    file = tmp_path / "c.pt"
+    train(small_net(), toy_splits, checkpoint=file)
+    before = file.read_bytes()
+    turned = dataclasses.replace(toy_splits.train, labels=1 - toy_splits.train.labels)
+    other = dataclasses.replace(toy_splits, train=turned)
+    with pytest.raises(ValueError, match=r"belongs to run \w+_s0 on data \w{10}, not to"):
+        train(small_net(), other, checkpoint=file)
+    assert file.read_bytes() == before
+
+
 def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(toy_splits, tmp_path, monkeypatch):
     file = tmp_path / "c.pt"
     model = small_net()

@@ -134,7 +134,8 @@ def test_the_ablation_shows_numbers_protocols_and_verdict(files):
     assert (row.seeds, row.n_seeds, row.n_test_images) == ("0 1 2 3 4", 5, 120)
     assert row.accuracy_difference == pytest.approx(1 / 120, abs=1e-4)
     assert table.loc["all_parts"].verdict == "shown"
-    assert table.loc["all_parts"].p_auc_holm == pytest.approx(8 * table.loc["all_parts"].p_auc)
+    whole = table.loc["all_parts"]
+    assert whole.p_auc_holm == pytest.approx(8 * whole.p_auc, abs=5e-8)  # of eight decimals
 
 
 def test_quick_runs_and_other_angiograms_do_not_enter(files, groups):
