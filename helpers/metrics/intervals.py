@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import integrate, special, stats
 
 from helpers.metrics.scores import LEVEL, Estimate, check_predictions, structural_components
 
@@ -342,8 +342,14 @@ def power(effect: float, *, se: float, df: float | None) -> float:
     if df is None:
         return float(stats.norm.sf(_t(np.inf) - shift) + stats.norm.cdf(-_t(np.inf) - shift))
     critical = _t(df)
-    # The tails by the distribution function: the other one is not exact far out.
-    return float(1 - stats.nct.cdf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+
+    # The tails of the noncentral t, as a mean over the scatter of the standard error: far out
+    # `scipy.stats.nct` has no value, or in another process another one.
+    def shown(quantile: float) -> float:
+        reach = critical * math.sqrt(special.chdtri(df, 1 - quantile) / df)
+        return special.ndtr(shift - reach) + special.ndtr(-reach - shift)
+
+    return float(integrate.quad(shown, 0, 1)[0])
 
 
 def _certain(value: float, n: int, seeds: int, how: str) -> Estimate:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -351,6 +352,15 @@ def test_power_is_the_level_without_an_effect_and_grows_with_it():
     assert power(0.02, se=0.01, df=None) == pytest.approx(
         stats.norm.sf(z - 2) + stats.norm.cdf(-z - 2), abs=1e-6
     )
+
+
+def test_power_is_that_of_the_noncentral_t_and_has_a_value_far_out():
+    for se, df in product((0.005, 0.01, 0.03), (2.0, 4.0, 8.0, 30.5)):
+        critical, shift = stats.t.ppf(0.975, df), 0.03 / se
+        tails = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
+        assert power(0.03, se=se, df=df) == pytest.approx(tails, abs=1e-7)
+    for se in (0.0001, 0.001, 0.002, 0.003):  # where scipy's answers nan, in some processes
+        assert 0.99999 < power(0.03, se=se, df=4.0) <= 1 + 1e-9
 
 
 @pytest.mark.parametrize("bad", [{"se": 0.0, "df": 3.0}, {"se": 0.1, "df": 0.0}])
