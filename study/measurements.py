@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.files import Arrays, DamagedFile, open_arrays, read_csv, read_json, reading
-from helpers.paths import write_atomically
+from helpers.paths import write_atomically, write_text
 
 # The largest file that is stored has about a twentieth of this.
 MOST_BYTES = 64 * 2**20
@@ -57,7 +57,7 @@ def open_record(
 def save_record(path: Path, content: Mapping[str, Any], *, schema: int) -> None:
     """Write a JSON file, all of its numbers finite, over the one before."""
     text = json.dumps({"schema": schema} | dict(content), indent=1, allow_nan=False)
-    save_text(path, text + "\n")
+    write_text(path, text + "\n")
 
 
 @contextmanager
@@ -82,9 +82,3 @@ def open_csv(
     """Open a CSV file of known columns, see `helpers.files.read_csv`."""
     with open_measured(path, error, advice):
         yield read_csv(path, columns)
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a text file, in UTF-8, over the one before."""
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from helpers.paths import repo_root, write_atomically
+from helpers.paths import repo_root, write_text
 from helpers.plots import figures, style
 from helpers.runs.checks import load_images
 from helpers.runs.groups import group_runs, is_real
@@ -132,8 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         | {root / name: png for name, png in pictures.items()},
         root=root,
     )
-    with write_atomically(options.file) as temporary:
-        temporary.write_text(json.dumps(compared, indent=1) + "\n", encoding="utf-8")
+    write_text(options.file, json.dumps(compared, indent=1) + "\n")
     if missing:
         print(f"not drawn, their images are not at hand: {', '.join(missing)}")
     print(sentence(compared))

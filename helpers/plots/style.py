@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -118,8 +119,8 @@ def class_line(k: int) -> dict[str, str]:
     return {"color": COLOURS[k % len(COLOURS)], "linestyle": _LINES[k // len(COLOURS) % 3]}
 
 
-def show_image(axes: Axes, image: np.ndarray, **options: str) -> None:
-    """Show an image (H, W, C): grey of 0 to 255, or colours, uint8 or float in [0, 1]."""
+def show_image(axes: Axes, image: np.ndarray, **options: Any) -> None:
+    """Show an image (H, W, C): grey of 0 to 255, or colours; `options` of `imshow`."""
     pixels = image[..., 0] if image.shape[2] == 1 else image
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, **options)
 

@@ -433,11 +433,12 @@ def list_shipped(profile: str = "paper") -> dict[str, Run]:
 
     The kind is the data set's name as it stands in a path, without its size: "breastmnist".
     """
-    roots = [results_root(profile)]
-    if profile == "paper":  # what travels with the repository is there wherever results are kept
-        roots.insert(0, repo_root() / "results")
+    # What travels with the repository is there wherever results are kept; of two for one kind that
+    # of the results in use is taken.
+    own = [repo_root() / "results"] if profile == "paper" else []
+    roots = dict.fromkeys([*own, results_root(profile)])
     shipped = {}
-    for file in (file for root in roots for file in sorted((root / "runs").glob(f"**/{SHIPPED}"))):
+    for file in (f for root in roots for f in sorted((root / "runs").glob(f"**/{SHIPPED}"))):
         try:
             run = load_run(file.parent)
         except RunError as error:

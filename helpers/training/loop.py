@@ -328,7 +328,9 @@ def fit(
     val_images, _ = as_tensor(val, device)
     steps = num_batches(len(labels), config.batch_size) * config.epochs
     state = _State(model, config, total_steps=steps)
-    identity = f"{config.hash()}_s{config.seed} on data {_digest(train, val)}"
+    identity = ""
+    if checkpoint is not None:  # the digest reads every pixel
+        identity = f"{config.hash()}_s{config.seed} on data {_digest(train, val)}"
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint, identity=identity)
         if watch is not None and len(state.watched) != len(state.history):

@@ -45,9 +45,11 @@ class Judged:
         """The figures that decide, or why the claim cannot be checked."""
         if self.outcome is None:
             return self.claim.cannot
+        evidence, answer = self.outcome.evidence, self.outcome.verdict
         # A question has an answer, but where a size alone was asked for.
-        answers = self.claim.kind == QUESTION and self.outcome.verdict != REVIEWERS_QUESTION
-        return f"{self.outcome.verdict}. " * answers + self.outcome.evidence
+        if self.claim.kind == QUESTION and answer != REVIEWERS_QUESTION:
+            return f"{answer}. {evidence}"
+        return evidence
 
 
 def judge_claims(ids: Collection[str] = ()) -> tuple[Judged, ...]:

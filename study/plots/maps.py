@@ -16,6 +16,7 @@ from helpers.explain.boxes import View
 from helpers.explain.cam import overlay, unit_range, upsample
 from helpers.explain.run_maps import RunMaps
 from helpers.metrics.scores import Estimate
+from helpers.plots import style
 from helpers.plots.style import COLOURS, GREY, plain
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
@@ -48,8 +49,7 @@ def draw_boxes(axes: Axes, box: np.ndarray) -> None:
 def show_image(axes: Axes, image: np.ndarray) -> None:
     """Draw a uint8 image (H, W, C), grey as grey, on pixel edges from 0."""
     height, width = image.shape[:2]
-    picture = image[..., 0] if image.shape[2] == 1 else image
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
+    style.show_image(axes, image, extent=(0, width, height, 0))
     axes.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
     axes.spines[:].set_visible(False)
 

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from helpers.paths import write_atomically
+from helpers.paths import write_text
 from helpers.predict.page import load_template
 
 
@@ -61,8 +61,7 @@ def write_pages(executed: Path, folder: Path) -> list[str]:
     for name in names:
         notebook = nbformat.read(executed / f"{name}.ipynb", as_version=4)
         body, _ = _Exporter(template_name="basic").from_notebook_node(notebook)
-        with write_atomically(folder / f"{name}.html") as temporary:
-            temporary.write_text(template.render(title=name, body=Markup(body)), encoding="utf-8")
+        write_text(folder / f"{name}.html", template.render(title=name, body=Markup(body)))
     for page in folder.glob("*.html"):
         if page.stem not in {*names, "index"}:
             page.unlink()

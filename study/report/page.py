@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.config import PROFILES
-from helpers.paths import repo_root, results_root, write_atomically
+from helpers.paths import repo_root, results_root, write_text
 from helpers.predict.page import load_template
 from helpers.runs.groups import contradictions, group_runs
 from helpers.runs.store import list_runs, list_unreadable
@@ -36,8 +36,7 @@ def build_report(profile: str) -> Path:
     """
     root = results_root(profile)
     notebooks = write_pages(root / "executed", root / "report")
-    with write_atomically(root / "report" / "index.html") as temporary:
-        temporary.write_text(render(profile, notebooks=notebooks), encoding="utf-8")
+    write_text(root / "report" / "index.html", render(profile, notebooks=notebooks))
     return root / "report" / "index.html"
 
 

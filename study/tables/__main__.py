@@ -8,13 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers.paths import repo_root, results_root
+from helpers.paths import repo_root, results_root, write_text
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
 from helpers.terminal import escape_unshowable
 from study.automl.rows import automl_rows
 from study.claims.judge import judge_claims
-from study.measurements import save_text
 from study.plans.comparisons import load_plan
 from study.plans.maps import load_plan as load_maps_plan
 from study.plans.ranking import load_plan as load_ranking
@@ -140,7 +139,7 @@ def stale(files: dict[Path, str]) -> str:
 def write(files: dict[Path, str]) -> None:
     """Write the files, each atomically."""
     for path, text in files.items():
-        save_text(path, text)
+        write_text(path, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,11 +19,11 @@ from helpers.data.rebuilt import find_rebuilt
 from helpers.files import DamagedFile
 from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import evaluate
-from helpers.paths import leakage_dir
+from helpers.paths import leakage_dir, write_text
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
 from helpers.terminal import escape_unshowable
-from study.measurements import open_csv, save_text
+from study.measurements import open_csv
 from study.table import Table, code, column, csv_text, page, percent
 from study.tables.scores import PERCENT, SEEDS, metric_column, range_column
 
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in parser.parse_args(arguments).datasets:
         dataset, text = find_tied(name)
         path = leakage_dir() / f"{dataset.replace(':', '_').replace('/', '_')}.csv"
-        save_text(path, text)
+        write_text(path, text)
         print(f"{path.name}: {text.count(chr(10)) - 1} test images of {name}")
 
 
