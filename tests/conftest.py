@@ -80,3 +80,17 @@ def make_toy_splits() -> Splits:
 @pytest.fixture
 def toy_splits() -> Splits:
     return make_toy_splits()
+
+
+@pytest.fixture
+def axes():
+    """Return axes in the house's style; a picture that cannot be drawn fails its test."""
+    import matplotlib.pyplot as plt  # few tests draw
+
+    from helpers.plots import style
+
+    with style.style():
+        figure, axes = plt.subplots()
+        yield axes
+        figure.canvas.draw()
+        plt.close(figure)

@@ -136,7 +136,7 @@ class Group:
 
     def values(self, metric: str) -> list[float | None]:
         """Return a test metric of each seed, the mean of its draws; None where it is undefined."""
-        return self._by_seed(lambda run: metric_of(run, metric))
+        return [*self.by_seed(lambda run: metric_of(run, metric)).values()]
 
     def mean_and_sd(self, score: Callable[[Run], float | None]) -> tuple[float | None, ...]:
         """Return the mean of a score over seeds, and its deviation over all draws (ddof = 1).
@@ -144,16 +144,17 @@ class Group:
         The mean is that of `estimate`: a seed that was made again counts once. None where a draw
         has no score, or a single one has no deviation.
         """
-        by_seed, values = self._by_seed(score), [score(run) for run in self.draws]
+        means, values = [*self.by_seed(score).values()], [score(run) for run in self.draws]
         if None in values:
             return None, None
-        return float(np.mean(by_seed)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return float(np.mean(means)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
-    def _by_seed(self, score: Callable[[Run], float | None]) -> list[float | None]:
+    def by_seed(self, score: Callable[[Run], float | None]) -> dict[int, float | None]:
+        """Return a score of each seed, the mean of its draws; None where a draw has none."""
         of_seed = {seed: [] for seed in self.seeds}
         for run in self.draws:
             of_seed[run.config["seed"]].append(score(run))
-        return [None if None in own else float(np.mean(own)) for own in of_seed.values()]
+        return {s: None if None in own else float(np.mean(own)) for s, own in of_seed.items()}
 
 
 def is_real(run: Run) -> bool:

@@ -51,12 +51,9 @@ def values(group: Group | None, metric: str) -> list[float]:
     return [] if group is None else group.values(metric)
 
 
-def by_seed(group: Group | None, score: Callable[[Run], float]) -> dict[int, float]:
-    """Return a score of each seed, the mean of its draws."""
-    found: dict[int, list[float]] = {}
-    for run in draws(group):
-        found.setdefault(run.config["seed"], []).append(score(run))
-    return {seed: statistics.fmean(scores) for seed, scores in sorted(found.items())}
+def by_seed(group: Group | None, score: Callable[[Run], float]) -> list[float]:
+    """Return a score of each seed, the mean of its draws; none without runs."""
+    return [] if group is None else [*group.by_seed(score).values()]
 
 
 def paired(a: Group | None, b: Group | None, score: Callable[[Run], float]) -> Sides:
@@ -64,7 +61,7 @@ def paired(a: Group | None, b: Group | None, score: Callable[[Run], float]) -> S
     if a is None or b is None:
         return [], []
     seeds = common_seeds(a, b)
-    first, second = (by_seed(group, score) for group in (a, b))
+    first, second = (group.by_seed(score) for group in (a, b))
     return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
@@ -229,7 +226,7 @@ def overfitting_sign() -> dict[str, Any]:
 
     def of(group: Group | None) -> dict[str, list[float]]:
         reads = {name: at_epoch(f"{name}_accuracy", PRINTED_EPOCHS) for name in ("train", "val")}
-        return {name: [*by_seed(group, read).values()] for name, read in reads.items()}
+        return {name: by_seed(group, read) for name, read in reads.items()}
 
     return of(one_cycle_runs()) | {"without": of(without_cycle())}
 
@@ -385,8 +382,7 @@ def _warm_and_tuned(group: Group | None) -> Sides:
         return stage[-1]["val_auc"]
 
     ends = (warm, lambda run: run.record["history"][-1]["val_auc"])
-    first, second = ([*by_seed(group, read).values()] for read in ends)
-    return first, second
+    return tuple(by_seed(group, read) for read in ends)
 
 
 def warm_up_epochs() -> dict[str, list[float]]:
@@ -395,7 +391,7 @@ def warm_up_epochs() -> dict[str, list[float]]:
     if any(run.record["history"][1]["stage"] != "warm-up" for run in runs(group)):
         return {"first": [], "second": []}
     reads = {"first": at_epoch("val_auc", 1), "second": at_epoch("val_auc", 2)}
-    return {name: [*by_seed(group, read).values()] for name, read in reads.items()}
+    return {name: by_seed(group, read) for name, read in reads.items()}
 
 
 def constant_answers(claim: Claim) -> dict[str, Any]:

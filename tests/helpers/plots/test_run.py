@@ -16,15 +16,6 @@ TWO = ("malignant", "benign")
 MANY = ("liver", "spleen", "heart", "pancreas")
 
 
-@pytest.fixture
-def axes():
-    with style.style():
-        figure, axes = plt.subplots()
-        yield axes
-        figure.canvas.draw()  # a picture that cannot be drawn fails its test
-        plt.close(figure)
-
-
 def sample(n, num_classes, *, seed=0):
     rng = np.random.default_rng(seed)
     y_true = np.arange(n) % num_classes

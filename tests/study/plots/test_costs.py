@@ -3,7 +3,6 @@
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -11,15 +10,6 @@ from helpers.plots import style
 from study.costs.findings import Point
 from study.plots.costs import FRONT, OTHERS, apart, plot_pareto, spread_names
 from study.verdicts import NOT_RUN
-
-
-@pytest.fixture
-def axes():
-    with style.style():
-        figure, axes = plt.subplots()
-        yield axes
-        figure.canvas.draw()  # a picture that cannot be drawn fails its test
-        plt.close(figure)
 
 
 def named(axes):
