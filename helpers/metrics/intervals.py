@@ -280,7 +280,7 @@ def mean(
     Raises:
         ValueError: not one label a draw.
     """
-    scores = _grouped(scores, groups)
+    scores = grouped(scores, groups)
     found = population(scores)
     if floor:
         floored = population(scores, floor=floor)
@@ -364,15 +364,16 @@ def _scale(scores: Scores) -> str:
 
 
 def _here(scores: Scores, groups: Sequence | None, *, more_runs: int) -> Estimate:
-    grouped, single = _grouped(scores, groups), 0.0
-    seeds = grouped.values.shape[-1]
-    value = float(grouped.values.mean())
+    of_groups, single = grouped(scores, groups), 0.0
+    seeds = of_groups.values.shape[-1]
+    value = float(of_groups.values.mean())
     how = "one more run, these images, t" if more_runs else "seeds alone, these images, t"
     if seeds == 1:
         return Estimate(value, None, None, scores.n, seeds=1, method=f"{how}: n = 1")
     if groups is not None:
         single = _within_groups(scores.values, groups)
-    error = math.sqrt(float(here_variance(grouped)) * (more_runs + 1 / seeds) + more_runs * single)
+    between = float(here_variance(of_groups))
+    error = math.sqrt(between * (more_runs + 1 / seeds) + more_runs * single)
     if error**2 <= _ROUNDING:
         how += ": all runs answer alike"
         return Estimate(value, None, None, scores.n, seeds=seeds, method=how, se=0.0, df=seeds - 1)
@@ -400,8 +401,12 @@ def _within_groups(values: np.ndarray, groups: Sequence) -> float:
     return within * (1 - float(np.mean([1 / len(group) for group in members])))
 
 
-def _grouped(scores: Scores, groups: Sequence | None) -> Scores:
-    """Average the draws of each group."""
+def grouped(scores: Scores, groups: Sequence | None) -> Scores:
+    """Average the draws of each group, in the order of their labels; None leaves them alone.
+
+    Raises:
+        ValueError: not one label a draw.
+    """
     if groups is None:
         return scores
     labels = np.asarray(groups)

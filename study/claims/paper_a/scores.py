@@ -4,7 +4,6 @@ A seed that was trained again on another processor has several draws, and enters
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -41,16 +40,10 @@ def by_image(score: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
 
 
 def _of_seeds(group: Group, seeds: Sequence[int], measure: Measure) -> Scores:
-    labels, probabilities = zip(*(run.predictions("test") for run in group.draws), strict=True)
+    draws = [run for run in group.draws if run.config["seed"] in seeds]
+    labels, probabilities = zip(*(run.predictions("test") for run in draws), strict=True)
     scores = measure(labels[0], np.stack(probabilities).astype(float))
-    own = np.array([[of == seed for of in group.seed_of_draw] for seed in seeds], dtype=float)
-    weights = own / own.sum(axis=1, keepdims=True)
-    return replace(
-        scores,
-        values=weights @ scores.values,
-        shares=weights @ scores.shares,
-        reference=weights @ scores.reference,
-    )
+    return intervals.grouped(scores, [run.config["seed"] for run in draws])
 
 
 def difference(a: Group | None, b: Group | None, measure: Measure) -> Estimate | None:

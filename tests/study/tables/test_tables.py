@@ -288,7 +288,7 @@ def test_phantom_and_quick_runs_never_enter(store):
     target.parent.mkdir(parents=True)
     quick.path.rename(target)
     assert page(store) == empty
-    status = status_of(store)
+    status = command.generate(root=store, pages=store)[store / RESULTS]
     assert "n = " not in status
 
 
