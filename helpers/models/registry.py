@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -238,11 +239,15 @@ def build_model(
         pretrained: "imagenet" (an error if the weights cannot be had), "none", or "auto".
 
     Raises:
-        ValueError: unknown model or word, fewer than two classes, no input channels, an image
-            size that the architecture cannot take.
+        ValueError: unknown model or word, no whole number, fewer than two classes, no input
+            channels, an image size that the architecture cannot take.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
     """
     entry = model_entry(name)
+    sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    for what, value in sizes.items():
+        if not isinstance(value, Integral):
+            raise ValueError(f"{what} must be a whole number, got {value!r}.")
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
     if in_channels < 1:

@@ -201,6 +201,7 @@ def test_bad_arguments(name):
         ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
         ({"image_size": 27}, "image_size must be at least 28 px, got 27"),
         ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
+        ({"in_channels": 1.5}, r"in_channels must be a whole number, got 1\.5"),
         ({"pretrained": "yes"}, "pretrained must be one of auto, imagenet, none, got 'yes'"),
     ]:
         with pytest.raises(ValueError, match=message):

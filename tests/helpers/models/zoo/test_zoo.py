@@ -72,6 +72,8 @@ def test_large_colour_images_of_eleven_classes(name):
         ({"image_size": 0}, "image_size must be at least 28 px, got 0; enlarge the image"),
         ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
         ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
+        ({"image_size": 28.0}, r"image_size must be a whole number, got 28\.0"),
+        ({"num_classes": "2"}, "num_classes must be a whole number, got '2'"),
     ],
 )
 def test_bad_arguments(name, options, message):
