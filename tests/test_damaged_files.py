@@ -220,12 +220,13 @@ def test_leakage(tmp_path, monkeypatch):
 
 
 def test_tuning_table(tmp_path):
+    plan = tuning.load_tuning(repo_root() / "params" / "tuning_fitting.yaml")
     path = tmp_path / "tuning_x.csv"
     path.write_text(
-        ",".join(tuning.COLUMNS) + "\ncommon,resnet18,none,0.001,0,3,0.9,0.8,0.4,12.5\n"
-        "common,resnet18,none,0.003,0,3,,0.8,0.4,12.5\n"
+        ",".join(plan.columns) + "\ncommon,phantom,resnet18,none,0.001,0,ab12,3,0.9,0.8,0.4,12.5\n"
+        "common,phantom,resnet18,none,0.003,0,ab12,3,,0.8,0.4,12.5\n"
     )
-    survive(path, lambda: tuning._read(path), ConfigError)
+    survive(path, lambda: tuning._read(path, plan), ConfigError)
 
 
 def test_labels_of_an_image_folder(tmp_path):

@@ -4,10 +4,13 @@ A tuning matrix has the rows of any other matrix. Each configuration is trained 
 scores of its selected epoch go into a table; the test split is never predicted. The setting with
 the highest mean validation AUC over the models of a recipe is what `params/recipes.yaml` should
 hold (where the file says `each_model`, that of each model is what the matrix of its runs should
-hold); a test compares the two.
+hold); a test compares the two. With `validation: corrupted` it is the mean AUC on the validation
+images blurred, noisy, with less contrast and resampled: for a test split that comes from elsewhere.
 
-A finished row is in the table at once, and a command that was stopped goes on where it was. Several
-of them may work on one file at a time: each takes a row that nobody has taken yet.
+A row is told by the hash of its configuration: what another protocol or data set gave stays in the
+table and is left out. A finished row is in the table at once, and a command that was stopped goes
+on where it was. Several of them may work on one file at a time: each takes a row that nobody has
+taken yet.
 """
 
 import argparse
@@ -20,29 +23,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from torch import nn
 
-from helpers.config import ConfigError, RunConfig, check_type
+from helpers.config import ConfigError, RunConfig, check_type, did_you_mean
+from helpers.data.corruptions import CORRUPTIONS, corrupt
 from helpers.data.datasets import load_dataset
+from helpers.data.splits import Split
 from helpers.files import guarded, read_csv, read_yaml, reading
+from helpers.metrics.scores import evaluate
 from helpers.paths import results_root, write_atomically
 from helpers.runs.experiment import fit_from_config
 from helpers.runs.matrix import expand_matrix
 from helpers.terminal import command, path_argument
+from helpers.training.inference import as_tensor, predict_as
+from helpers.training.seeds import default_device
 
-COLUMNS = {
-    "recipe": str,
-    "model": str,
-    "pretrained": str,
-    "setting": float,
-    "seed": int,
-    "epoch": int,
-    "val_auc": float,
-    "val_accuracy": float,
-    "val_loss": float,
-    "seconds": float,
-}
-KEY = ("recipe", "model", "pretrained", "setting", "seed")
+KEYS = ("profile", "parameter", "rows", "each_model", "validation")
+VALIDATION = {"plain": "val_auc", "corrupted": "corrupted_auc"}  # images -> column that chooses
+NAME = ("recipe", "dataset", "model", "pretrained", "setting", "seed")
 
 
 class Tuning(NamedTuple):
@@ -51,11 +51,25 @@ class Tuning(NamedTuple):
     parameter: str  # name of what is tuned
     configs: list[RunConfig]  # one configuration a setting and seed
     each_model: bool = False  # whether each model has a setting of its own
+    validation: str = "plain"  # one of `VALIDATION`
 
     def key(self, config: RunConfig) -> dict[str, Any]:
-        """Return what names a configuration's row in the table, with the keys `KEY`."""
-        values = {name: getattr(config, name) for name in KEY if name != "setting"}
-        return values | {"setting": float(getattr(config, self.parameter))}
+        """Return a configuration's row in the table as far as it is known before training."""
+        value = getattr(config, self.parameter)
+        setting = value if isinstance(value, str) else float(value)
+        names = {name: getattr(config, name) for name in NAME if name != "setting"}
+        return names | {"setting": setting, "run": config.hash()}
+
+    @property
+    def columns(self) -> dict[str, type]:
+        """Return the columns of the table and their types."""
+        textual = isinstance(getattr(self.configs[0], self.parameter), str)
+        columns = dict.fromkeys(NAME, str) | {"setting": str if textual else float, "seed": int}
+        columns |= {"run": str, "epoch": int}
+        scores = ["val_auc", "val_accuracy", "val_loss", "seconds"]
+        if self.validation == "corrupted":
+            scores.insert(3, "corrupted_auc")
+        return columns | dict.fromkeys(scores, float)
 
 
 def load_tuning(file: Path) -> Tuning:
@@ -70,6 +84,9 @@ def load_tuning(file: Path) -> Tuning:
 
 
 def _tuning(content: dict[str, Any], file: Path) -> Tuning:
+    for key in content:
+        if key not in KEYS:
+            raise ConfigError(f"{file.name}: unknown key {key!r}; {did_you_mean(str(key), KEYS)}")
     parameter = content.get("parameter")
     if parameter is None:
         raise ConfigError(f"{file.name} lacks the key 'parameter', the name of what is tuned.")
@@ -77,13 +94,17 @@ def _tuning(content: dict[str, Any], file: Path) -> Tuning:
         if not isinstance(row.get(parameter), list):
             raise ConfigError(f"{file.name}, row {number}: {parameter} must be a list of values.")
     each_model = check_type("each_model", content.get("each_model", False), bool)
-    tuning = Tuning(parameter, expand_matrix(content, file=file), each_model)
-    names = Counter(tuple(tuning.key(config).values()) for config in tuning.configs)
+    validation = check_type("validation", content.get("validation", "plain"), str)
+    if validation not in VALIDATION:
+        known = did_you_mean(validation, tuple(VALIDATION))
+        raise ConfigError(f"{file.name}: unknown validation {validation!r}; {known}")
+    tuning = Tuning(parameter, expand_matrix(content, file=file), each_model, validation)
+    names = Counter(tuple(tuning.key(config)[name] for name in NAME) for config in tuning.configs)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
             f"{file.name}: {len(twice)} rows of the table would have one name, for instance "
-            f"{dict(zip(tuning.key(tuning.configs[0]), twice[0], strict=True))}: the table tells "
-            f"rows apart by {', '.join(KEY)} alone; put what else differs in files of its own."
+            f"{dict(zip(NAME, twice[0], strict=True))}, and be averaged as one; put what else "
+            "differs in files of its own."
         )
     return tuning
 
@@ -92,49 +113,70 @@ def tune(file: Path, *, table: Path) -> pd.DataFrame:
     """Train what the table does not hold yet and no other process is training.
 
     Returns:
-        The table, with the columns `COLUMNS`: one row a configuration and seed that is done.
+        The table's rows of this matrix, with `Tuning.columns`: one a configuration that is done.
     """
     tuning = load_tuning(file)
     for config in tuning.configs:
         key = tuning.key(config)
         with _claimed(table, key) as mine:
-            if not mine or _holds(_read(table), key):
+            if not mine or not rows_of(_read(table, tuning), [config]).empty:
                 continue
-            _, result, _ = fit_from_config(config, load_dataset(config.dataset))
+            splits = load_dataset(config.dataset)
+            model, result, _ = fit_from_config(config, splits)
             best = result.history[result.epoch - 1]
-            row = {
-                name: None if best[name] is None else round(best[name], 6)  # None: undefined
-                for name in ("val_auc", "val_accuracy", "val_loss")
-            }
-            _add(table, key | {"epoch": result.epoch, "seconds": round(result.seconds, 1)} | row)
-        auc = "undefined (one class)" if best["val_auc"] is None else f"{best['val_auc']:.3f}"
+            scores = {name: best[name] for name in ("val_auc", "val_accuracy", "val_loss")}
+            if tuning.validation == "corrupted":
+                scores["corrupted_auc"] = corrupted_auc(config, model, splits.val)
+            # None: undefined, where a split has one class
+            row = {name: None if x is None else round(x, 6) for name, x in scores.items()}
+            done = {"epoch": result.epoch, "seconds": round(result.seconds, 1)}
+            _add(table, tuning, key | done | row)
+        score = row[VALIDATION[tuning.validation]]
+        auc = "undefined (one class)" if score is None else f"{score:.3f}"
         print(
-            f"{config.model} {tuning.parameter} {key['setting']:g} seed {config.seed}: {auc}",
+            f"{config.model} {tuning.parameter} {_shown(key['setting'])} seed {config.seed}: {auc}",
             flush=True,
         )
-    return _read(table)
+    return rows_of(_read(table, tuning), tuning.configs)
 
 
-def _read(table: Path) -> pd.DataFrame:
+def corrupted_auc(config: RunConfig, model: nn.Module, split: Split) -> float | None:
+    """Return the AUC on a split's images, mean over `CORRUPTIONS`; None where it is undefined."""
+    images, _ = as_tensor(split, default_device())
+    aucs = []
+    for kind in CORRUPTIONS:
+        probabilities = predict_as(config, model, corrupt(images, kind))
+        aucs.append(evaluate(split.labels, probabilities, n_resamples=0)["auc"].value)
+    return None if None in aucs else float(np.mean(aucs))
+
+
+def rows_of(frame: pd.DataFrame, configs: Sequence[RunConfig]) -> pd.DataFrame:
+    """Return the rows of a table that are of these configurations and seeds."""
+    wanted = {(config.hash(), config.seed) for config in configs}
+    mine = [one in wanted for one in zip(frame["run"], frame["seed"], strict=True)]
+    return frame[np.array(mine, bool)].reset_index(drop=True)
+
+
+def _read(table: Path, tuning: Tuning) -> pd.DataFrame:
     if not table.exists():
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame(columns=list(tuning.columns))
     with reading(table, ConfigError, "; restore it, or move it away to tune anew"):
-        return read_csv(table, COLUMNS)
+        return read_csv(table, tuning.columns)
 
 
-def _holds(frame: pd.DataFrame, key: dict[str, Any]) -> bool:
-    return any(all(row[name] == key[name] for name in KEY) for row in frame.to_dict("records"))
-
-
-def _add(table: Path, row: dict[str, Any]) -> None:
+def _add(table: Path, tuning: Tuning, row: dict[str, Any]) -> None:
     """Add a row to the table as it is now, whoever wrote to it in the meantime."""
     table.parent.mkdir(parents=True, exist_ok=True)
     with open(table.with_suffix(".lock"), "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        rows = [*_read(table).to_dict("records"), row]
-        frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(KEY))
+        rows = [*_read(table, tuning).to_dict("records"), row]
+        frame = pd.DataFrame(rows, columns=list(tuning.columns)).sort_values([*NAME, "run"])
         with write_atomically(table) as temporary:
             guarded(frame).to_csv(temporary, index=False)
+
+
+def _shown(setting: float | str) -> str:
+    return setting if isinstance(setting, str) else f"{setting:g}"
 
 
 @contextmanager
@@ -155,33 +197,39 @@ def _claimed(table: Path, key: dict[str, Any]) -> Iterator[bool]:
             yield True
 
 
-def summary(frame: pd.DataFrame, *, each_model: bool = False) -> pd.DataFrame:
-    """Return the mean validation AUC of each recipe, start and setting, best setting first.
+def summary(
+    frame: pd.DataFrame, *, each_model: bool = False, measure: str = "val_auc"
+) -> pd.DataFrame:
+    """Return the mean score of each recipe, data set, start and setting, best setting first.
 
     Args:
         frame: from `tune`.
         each_model: whether models are kept apart, or their mean is taken.
+        measure: the column that chooses, of `VALIDATION`.
     """
-    group = ["recipe", *(["model"] if each_model else []), "pretrained"]
-    means = frame.groupby([*group, "setting"]).agg(
-        val_auc=("val_auc", "mean"), val_loss=("val_loss", "mean"), runs=("seed", "count")
-    )
+    group = ["recipe", "dataset", *(["model"] if each_model else []), "pretrained"]
+    columns = {name: (name, "mean") for name in dict.fromkeys((measure, "val_auc", "val_loss"))}
+    means = frame.groupby([*group, "setting"]).agg(**columns, runs=("seed", "count"))
     order = [True] * len(group) + [False]
-    return means.reset_index().sort_values([*group, "val_auc"], ascending=order)
+    return means.reset_index().sort_values([*group, measure], ascending=order)
 
 
-def best_settings(frame: pd.DataFrame, *, each_model: bool = False) -> pd.DataFrame:
+def best_settings(
+    frame: pd.DataFrame, *, each_model: bool = False, measure: str = "val_auc"
+) -> pd.DataFrame:
     """Return the best setting of each group of `summary`, and whether it is at its grid's edge.
 
     Returns:
-        The first row of each group with the column `at_edge`: the lowest or the highest setting of
-        its group won, so the grid does not bracket the best one.
+        The first row of each group with the column `at_edge`: the lowest or the highest of its
+        group's numbers won, so the grid does not bracket the best one.
     """
-    means = summary(frame, each_model=each_model)
-    groups = means.groupby([name for name in ("recipe", "model", "pretrained") if name in means])
-    edges = groups["setting"].agg(["min", "max"])
-    best = groups.head(1).set_index(edges.index.names)
+    means = summary(frame, each_model=each_model, measure=measure)
+    group = [name for name in ("recipe", "dataset", "model", "pretrained") if name in means]
+    edges = means.groupby(group)["setting"].agg(["min", "max"])
+    best = means.groupby(group).head(1).set_index(group)
     at_edge = (best["setting"] == edges["min"]) | (best["setting"] == edges["max"])
+    if not pd.api.types.is_numeric_dtype(best["setting"]):
+        at_edge[:] = False  # names have no order
     return best.assign(at_edge=at_edge).reset_index()
 
 
@@ -198,8 +246,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{missing} of {len(tuning.configs)} rows are still being trained by others.")
     if frame.empty:
         return 0
-    print(summary(frame, each_model=tuning.each_model).to_string(index=False))
-    for row in best_settings(frame, each_model=tuning.each_model).to_dict("records"):
+    if others := len(_read(table, tuning)) - len(frame):
+        print(f"{others} rows of {table.name} are of other settings or protocols and left out.")
+    ways = {"each_model": tuning.each_model, "measure": VALIDATION[tuning.validation]}
+    print(summary(frame, **ways).to_string(index=False))
+    for row in best_settings(frame, **ways).to_dict("records"):
         if row["at_edge"]:
             who = row.get("model", row["recipe"])
             print(

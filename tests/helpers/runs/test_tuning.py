@@ -14,7 +14,14 @@ from helpers.config import ConfigError, load_recipes
 from helpers.paths import repo_root
 from helpers.runs import experiment
 from helpers.runs.matrix import load_matrix
-from helpers.runs.tuning import best_settings, load_tuning, summary, tune
+from helpers.runs.tuning import (
+    VALIDATION,
+    best_settings,
+    load_tuning,
+    rows_of,
+    summary,
+    tune,
+)
 
 FILES = sorted((repo_root() / "params").glob("tuning_*.yaml"))
 ROWS = """
@@ -35,27 +42,37 @@ rows:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_setting_with_the_highest_validation_auc_is_used(file):
-    parameter, configs, each_model = load_tuning(file)
+    tuning = load_tuning(file)
+    parameter, configs = tuning.parameter, tuning.configs
     table = repo_root() / "results" / "tuning" / f"{file.stem}.csv"
-    frame = pd.read_csv(table)
+    frame = rows_of(pd.read_csv(table), configs) if table.exists() else pd.DataFrame()
     if len(frame) < len(configs):
         pytest.skip(f"being tuned: {len(frame)} of {len(configs)} rows")
     assert len(frame) == len(configs)
+    assert dict(zip(frame["run"], frame["dataset"], strict=True)) == {
+        config.hash(): config.dataset for config in configs
+    }
     if file.stem.endswith("_fp32"):
         return  # no search: it checks what bfloat16 costs
-    if each_model:  # then the settings stand in the matrix of the runs
+    if tuning.each_model:  # then the settings stand in the matrix of the runs
         for best in best_settings(frame, each_model=True).to_dict("records"):
             assert not best["at_edge"], best
             group = {name: best[name] for name in ("recipe", "model", "pretrained")}
             runs = [run for run in load_matrix("evidence") if group.items() <= asdict(run).items()]
             assert {getattr(run, parameter) for run in runs} == {best["setting"]}, group
         return
-    best = summary(frame).iloc[0]
+    best = summary(frame, measure=VALIDATION[tuning.validation]).iloc[0]
     recipe, optimizer = best["recipe"], configs[0].optimizer
     used = load_recipes()[recipe][parameter]
     if optimizer != load_recipes()[recipe]["optimizer"]:  # then the rate stands in the matrix
         runs = [run for run in load_matrix("paper") if run.recipe == recipe]
         (used,) = {getattr(run, parameter) for run in runs if run.optimizer == optimizer}
+    if tuning.validation == "corrupted":  # a choice for one set: its last rows in the matrix
+        runs = [run for run in load_matrix("paper") if run.recipe == recipe]
+        assert best["setting"] in {
+            getattr(run, parameter) for run in runs if run.dataset == best["dataset"]
+        }
+        return
     assert used == best["setting"]
 
 
@@ -135,7 +152,8 @@ def test_a_killed_process_leaves_its_row_to_the_next(tmp_path, monkeypatch):
 def test_the_best_setting_of_each_model_and_the_edge_of_a_grid():
     def rows(model, aucs):
         return [
-            {"recipe": "r", "model": model, "pretrained": "none", "setting": setting, "seed": seed}
+            {"recipe": "r", "dataset": "d", "model": model, "pretrained": "none"}
+            | {"setting": setting, "seed": seed}
             | {"val_auc": auc + offset, "val_loss": 1.0}
             for setting, auc in aucs.items()
             for seed, offset in ((0, 0.01), (1, -0.01))
@@ -156,6 +174,53 @@ def test_rows_that_the_table_cannot_tell_apart_are_refused(tmp_path):
     second = ROWS[ROWS.index("  - recipe") :].replace("epochs: 2", "epochs: 3")
     file.write_text(ROWS + second)
     with pytest.raises(ConfigError, match=r"2 rows of the table would have one name.*'seed': 100"):
+        load_tuning(file)
+
+
+def test_what_another_protocol_gave_is_not_taken_for_a_row(tmp_path, monkeypatch):
+    """Before, a table knew neither data nor protocol: another number of epochs changed nothing."""
+    file, table = tmp_path / "t.yaml", tmp_path / "t.csv"
+    epochs = []
+
+    def quick(config, splits):
+        epochs.append(config.epochs)
+        row = {"val_auc": config.epochs / 10, "val_accuracy": 0.5, "val_loss": 1.0}
+        return None, SimpleNamespace(history=[row], epoch=1, seconds=0.5), None
+
+    monkeypatch.setattr("helpers.runs.tuning.fit_from_config", quick)
+    for number in (2, 3):
+        file.write_text(ROWS.replace("epochs: 2", f"epochs: {number}"))
+        assert tune(file, table=table)["val_auc"].tolist() == [number / 10] * 2
+    assert epochs == [2, 2, 3, 3]
+    assert len(pd.read_csv(table)) == 4  # nothing is lost
+
+
+def test_names_are_tuned_on_corrupted_images(tmp_path):
+    file, table = tmp_path / "t.yaml", tmp_path / "t.csv"
+    rows = ROWS.replace("learning_rate: [0.001, 0.01]", "augmentation: [none, normal]")
+    file.write_text(rows.replace("parameter: learning_rate", "parameter: augmentation"))
+    with open(file, "a") as handle:
+        handle.write("validation: corrupted\n")
+    frame = tune(file, table=table)
+    assert frame["setting"].tolist() == ["none", "normal"]
+    assert frame["corrupted_auc"].between(0, 1).all()
+    assert (frame["corrupted_auc"] != frame["val_auc"]).all()
+    assert tune(file, table=table).equals(frame)  # read back, nothing trained
+    (best,) = best_settings(frame, measure="corrupted_auc").to_dict("records")
+    assert best["corrupted_auc"] == frame["corrupted_auc"].max() and not best["at_edge"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("seeds: 3", "unknown key 'seeds'; .*Known: profile, parameter, rows"),
+        ("validation: blurred", "unknown validation 'blurred'; .*Known: plain, corrupted"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_refused(tmp_path, line, message):
+    file = tmp_path / "t.yaml"
+    file.write_text(f"{ROWS}\n{line}\n")
+    with pytest.raises(ConfigError, match=message):
         load_tuning(file)
 
 
