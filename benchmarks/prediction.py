@@ -3,10 +3,11 @@
 Usage: python -m benchmarks.prediction [--images 500] [--rounds 3] [--save]
 
 Both in one process by turns, with one batch size, one number of threads for the network, and the
-mean over image and mirror image: the bare network on prepared tensors that are in memory, and the
-folder from PNG files of 128 to 512 px (phantom angiograms) to calibrated probabilities. Random
-weights: what a network has learned does not matter for its speed. At 64 px also with the network on
-all processors, which it then shares with reading; at 224 px with a fifth of the images.
+mean over image and mirror image: the bare network, as it was trained, on prepared tensors that are
+in memory, and the folder from PNG files of 128 to 512 px (phantom angiograms) to calibrated
+probabilities, by a network whose batch norms are folded into its convolutions. Random weights: what
+a network has learned does not matter for its speed. At 64 px also with the network on all
+processors, which it then shares with reading; at 224 px with a fifth of the images.
 """
 
 import tempfile
@@ -26,6 +27,7 @@ from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.predict import BATCH_SIZE, predict_files
 from helpers.predict.reading import list_folder
 from helpers.runs.store import Run
+from helpers.training.inference import class_probabilities
 from helpers.training.seeds import default_device
 from study.tables.speed import RATIO, Speed
 
@@ -57,10 +59,12 @@ def random_checkpoint(image_size: int) -> Checkpoint:
 
 
 def bare_seconds(checkpoint: Checkpoint, pixels: Tensor) -> float:
-    """Return the time of the network alone."""
+    """Return the time of the network alone, as it was trained."""
+    flip = checkpoint.run.config["flip_average"]
     start = time.perf_counter()
-    for batch in pixels.split(BATCH_SIZE):
-        checkpoint.probabilities(batch)
+    with torch.inference_mode():
+        for batch in pixels.split(BATCH_SIZE):
+            class_probabilities(checkpoint.model, batch, flip_average=flip)
     synchronise(pixels.device)
     return time.perf_counter() - start
 

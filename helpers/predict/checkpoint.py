@@ -1,5 +1,6 @@
 """A stored run, opened to predict with: found by name, weights loaded, temperature fitted."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from helpers.data.pictures import Reading
 from helpers.data.splits import DataError
 from helpers.metrics.calibration import Calibration, fit_temperature
 from helpers.paths import given_path
+from helpers.predict.folding import fold_batch_norms
 from helpers.predict.reading import MIN_SIDE
 from helpers.runs import store
 from helpers.runs.store import Run, RunError, load_run
@@ -57,6 +59,16 @@ class Checkpoint:
         """
         return min(MIN_SIDE, self.run.record["data"]["image_size"])
 
+    @cached_property
+    def folded(self) -> nn.Module:
+        """The network as it predicts: with its batch norms folded into its convolutions."""
+        channels = self.run.form.in_channels(1 if self.is_grey else 3)
+        sample = torch.randn(
+            (1, channels, self.image_size, self.image_size),
+            generator=torch.Generator().manual_seed(0),
+        )
+        return fold_batch_norms(self.model, sample.to(next(self.model.parameters()).device))
+
     def probabilities(self, pixels: Tensor) -> np.ndarray:
         """Return what the network says, as `helpers.training.inference.predict` does it.
 
@@ -69,7 +81,7 @@ class Checkpoint:
         pixels = pixels.to(next(self.model.parameters()).device)
         with torch.inference_mode():
             probabilities = class_probabilities(
-                self.model, pixels, flip_average=self.run.config["flip_average"]
+                self.folded, pixels, flip_average=self.run.config["flip_average"]
             )
         return probabilities.cpu().numpy()
 
@@ -91,7 +103,9 @@ def open_checkpoint(run: Run) -> Checkpoint:
     except DataError as error:
         raise RunError(f"{run.path.name}: {error}") from None
     model = load_model(run).to(default_device(), memory_format=torch.channels_last)
-    return Checkpoint(run, model, calibration_of(run))
+    checkpoint = Checkpoint(run, model, calibration_of(run))
+    _ = checkpoint.folded  # before several threads ask for it at once
+    return checkpoint
 
 
 def calibration_of(run: Run) -> Calibration | None:
@@ -117,10 +131,10 @@ def find_run(name: str | Path, *, profile: str = "paper") -> Run:
         RunError: no such run (the message lists the nearest), or several.
     """
     path = given_path("the name of the run", name)
-    if path.is_file() and path.name in ("run.json", store.WEIGHTS, store.SHIPPED):
+    if os.path.isfile(path) and path.name in ("run.json", store.WEIGHTS, store.SHIPPED):
         path = path.parent
     # A folder that merely has the name of a kind of images is no run.
-    if path.is_dir() and ((path / "run.json").exists() or len(Path(name).parts) > 1):
+    if os.path.isdir(path) and ((path / "run.json").exists() or len(Path(name).parts) > 1):
         return load_run(path.absolute())
     return store.find_run(str(name), profile=profile)
 
