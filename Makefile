@@ -25,7 +25,7 @@ WHERE := $(if $(filter local,$(EXECUTOR)),--cores $(CORES),--executor $(EXECUTOR
 unexport PYTHONDONTWRITEBYTECODE
 
 # One instruction set for all processors, slower: params/portable.env says what and why.
-ifeq ($(REPRO_PORTABLE),1)
+ifneq ($(filter 1 true yes on,$(REPRO_PORTABLE)),)
 include params/portable.env
 export $(shell sed -n 's/^\([A-Z_]*\)=.*/\1/p' params/portable.env)
 endif

@@ -20,6 +20,7 @@ _RECIPES = paths.repo_root() / "params" / "recipes.yaml"
 PROFILES = ("paper", "quick", "phantom")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 SCHEDULES = ("one_cycle", "cosine", "warm_restarts", "step", "constant")
+AUGMENTATIONS = ("none", "normal", "full", "dihedral")
 PRECISIONS = ("fp32", "bf16")
 LOSSES = ("cross_entropy", "focal")
 ALPHAS = ("none", "balanced")
@@ -188,7 +189,7 @@ class RunConfig:
         learning_rate: Peak learning rate.
         optimizer: One of `OPTIMIZERS`.
         schedule: One of `SCHEDULES`, stepped once a batch.
-        augmentation: Kind for `make_augmentation`.
+        augmentation: One of `AUGMENTATIONS`, see `make_augmentation`.
         cutmix: Probability of CutMix a batch, 0 to 1.
         pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
         profile: One of `PROFILES`; all but "paper" have a results tree of their own.
@@ -228,7 +229,7 @@ class RunConfig:
     learning_rate: Annotated[float, Field(gt=0)]
     optimizer: Annotated[str, one_of(OPTIMIZERS)]
     schedule: Annotated[str, one_of(SCHEDULES)]
-    augmentation: str
+    augmentation: Annotated[str, one_of(AUGMENTATIONS)]
     cutmix: Share
     pretrained: Annotated[str, one_of(("imagenet", "none"))]
     profile: Annotated[str, one_of(PROFILES)]
@@ -343,6 +344,8 @@ def check_type(name: str, value: Any, kind: Any) -> Any:
     said = f"{name} {said}, got {value!r:.200}."
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
         said += " YAML reads 1e-4 as text: write 1.0e-4."
+    if type(value) is bool:
+        said += " YAML reads yes, no, on and off as true and false: quote a word that is meant."
     raise ConfigError(said)
 
 

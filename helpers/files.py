@@ -7,6 +7,7 @@ a formula.
 """
 
 import csv
+import errno
 import io
 import json
 import math
@@ -37,6 +38,9 @@ _SENSELESS = (
 )
 # Characters of a message, which may show a value of the file.
 _MOST_SAID = 1000
+# What the system says of a place that is not there or that nothing fits; all else it says of a file
+# that may be whole.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL)
 # A spreadsheet takes a cell that begins with one of these for a formula, or reads past the last.
 _FORMULA = ("=", "+", "-", "@")
 # What our tables write of numbers: with a sign, with a deviation, with an interval.
@@ -48,24 +52,42 @@ class DamagedFile(ValueError):
 
 
 @contextmanager
-def reading(path: Path, error: type[Exception], advice: str = "") -> Iterator[None]:
+def reading(
+    path: Path, error: type[Exception], advice: str = "", *, whose: str = ""
+) -> Iterator[None]:
     """Turn what senseless content raises into one error that names the file.
 
     Args:
         path: the file that the block reads and takes apart.
         error: what is raised, with the reason as its one argument.
-        advice: what to do, after the reason.
+        advice: what to do about a damaged file, after the reason; see `advice_for`.
+        whose: whose file it is, said in brackets.
     """
+    whose = f" ({whose})" if whose else ""
     try:
         yield
     except DamagedFile as found:
-        raise error(f"cannot read {found}"[:_MOST_SAID] + advice) from found
+        said = f"cannot read {found}"
+        raise error(said[:_MOST_SAID] + whose + advice_for(found, advice)) from found
     except error as found:
         said = str(found) if path.name in str(found) else f"{path.name}: {found}"
         raise error(said[:_MOST_SAID]) from found
     except _SENSELESS as found:
         said = f"cannot read {path.name}: {_reason(found)}"
-        raise error(said[:_MOST_SAID] + advice) from found
+        raise error(said[:_MOST_SAID] + whose + advice_for(found, advice)) from found
+
+
+def advice_for(error: BaseException, damaged: str) -> str:
+    """Return what to do about a file: one that merely could not be read may be whole.
+
+    Args:
+        error: what reading it raised.
+        damaged: what to do about a damaged one.
+    """
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.errno not in (None, *_NOT_THERE):
+        return "; it may be whole: see to its permissions and its disk, and try again"
+    return damaged
 
 
 def _reason(error: BaseException) -> str:
@@ -97,6 +119,8 @@ def read_json(path: Path) -> Any:
         return json.loads(_text(path), parse_constant=_finite, parse_float=_finite)
     except (FileNotFoundError, DamagedFile):
         raise
+    except ValueError as error:
+        raise DamagedFile(f"{path.name}: it is not valid JSON: {error}") from error
     except Exception as error:  # whatever a parser raises, the content is the reason
         _refuse(path, error)
 
@@ -182,8 +206,12 @@ def _expanded(node: yaml.Node, loader: yaml.SafeLoader, known: dict[yaml.Node, i
                 raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
             seen.add(text)
         inside = [value for _, value in node.value]
-    elif node.tag == "tag:yaml.org,2002:float":
-        _finite(str(loader.construct_yaml_float(node)))
+    elif node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+        if re.match(r"[-+]?0[0-9_]|.*:", node.value):
+            what = f"{node.value} is read as another number (base 8 or 60); write it without leading "
+            what += "zeros and colons, or in quotes if it is a word"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+        _finite(str(loader.construct_object(node)))
     known[node] = size = 1 + sum(_expanded(value, loader, known) for value in inside)
     return size
 

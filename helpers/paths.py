@@ -2,12 +2,17 @@
 
 import errno
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# What a variable may say that is on or off.
+_WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
+    ("0", "false", "no", "off", ""), False
+)
 
 
 def repo_root() -> Path:
@@ -29,7 +34,7 @@ def data_root() -> Path | None:
     folder = given_path("REPRO_DATA", value)
     # A relative value means the same folder from every notebook, whatever its working directory.
     folder = folder if folder.is_absolute() else repo_root() / folder
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also of a name that no folder can have
         raise ValueError(
             f"REPRO_DATA is {value!r}, which is not a folder; unset it or point it to the folder "
             "that holds medmnist/, npz/, folders/ or cag/."
@@ -44,8 +49,21 @@ def cache_dir() -> Path:
 
 
 def may_download() -> bool:
-    """Say whether data and weights may be fetched: yes, unless `REPRO_OFFLINE` is 1."""
-    return os.environ.get("REPRO_OFFLINE", "0") in ("", "0")
+    """Say whether data and weights may be fetched: yes, unless `REPRO_OFFLINE` is on (`is_on`)."""
+    return not is_on("REPRO_OFFLINE")
+
+
+def is_on(variable: str) -> bool:
+    """Read an environment variable that says yes or no; unset or empty is no.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    value = os.environ.get(variable, "")
+    if (word := value.strip().lower()) not in _WORDS:
+        known = ", ".join(filter(None, _WORDS))
+        raise ValueError(f"{variable} is {value!r}; expected one of {known}, or unset it.")
+    return _WORDS[word]
 
 
 def results_root(profile: str = "paper") -> Path:
@@ -104,15 +122,14 @@ def write_atomically(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix is kept: some writers (np.savez, matplotlib) choose the format by it.
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-        )
-        os.close(handle)
-        temporary = Path(name)
+        made = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+        made.touch(exist_ok=False)
+        temporary = made
+        mode = stat.S_IMODE(made.stat().st_mode)  # by the umask; some writers put another file here
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except Exception as error:
         if not _is_full(error, temporary):

@@ -2,13 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from helpers.paths import given_path
 
-Main = Callable[[Sequence[str] | None], int | None]
+OURS = ("helpers", "study", "benchmarks")  # the packages with commands and errors of their own
+
+Main = Callable[..., int | None]
 
 
 def escape_unshowable() -> None:
@@ -25,15 +28,19 @@ def escape_unshowable() -> None:
 def command(main: Main) -> Callable[..., int]:
     """Make a command of a function that takes arguments and may return an exit status.
 
-    What is wrong with its input (`ValueError`, `OSError`) is said in one line, with the status 1.
+    What is wrong with its input (`ValueError`, `OSError`), and any error of our own, is said in one
+    line, with the status 1. What else is raised is a fault of the code, whose place is wanted.
     """
 
     @wraps(main)
-    def run(arguments: Sequence[str] | None = None) -> int:
+    def run(*given: Any) -> int:
         escape_unshowable()
         try:
-            return main(arguments) or 0
-        except (ValueError, OSError) as error:
+            return main(*given) or 0
+        except Exception as error:
+            ours = type(error).__module__.partition(".")[0] in OURS
+            if not (ours or isinstance(error, ValueError | OSError)):
+                raise
             print(f"error: {one_line(error)}", file=sys.stderr)
             return 1
 

@@ -72,14 +72,32 @@ def test_a_stopped_run_goes_on_and_other_replicates_do_not_mix(
     page = tmp_path / "docs" / "methods.md"
     page.parent.mkdir()
     page.write_text("before\n" + "\n".join(coverage.MARKERS) + "\nafter\n")
-    coverage.save_rows(coverage.simulate_cell(few[0], 20), 20)
+    few_made = coverage.simulate_cell(few[1], 20)  # the command makes more of a cheap cell
+    coverage.save_rows(coverage.simulate_cell(few[0], 20 * few[0].repeats) + few_made, 20)
     coverage.main(["--replicates", "20", "--save"])
     printed = capsys.readouterr().out
     assert "level=0.95" in printed and "level=0.85" not in printed
-    assert len(coverage.load_rows()) == 6
+    assert [row["replicates"] for row in coverage.load_rows()] == [80] * 6
     assert "2 of 2 settings measured, 20 replicates" in page.read_text()
     assert page.read_text().startswith("before\n") and page.read_text().endswith("\nafter\n")
     assert coverage.load_rows(replicates=30) == []
+
+
+def test_a_figure_is_outside_by_its_own_number_of_trials():
+    """92.4 % is within chance of 93.5 % in 1,000 replicates, not in 2,200 predictions."""
+    row = {"replicates": 1000, "seeds": 5, "coverage": 0.924, "one_more_run": 0.924, "type_1": 0.05}
+    assert [name for name, *_ in coverage.outside([row])] == ["one_more_run"]
+    assert [name for name, *_ in coverage.outside([row], errors=0)] == ["coverage", "one_more_run"]
+    lines = coverage.verdict_table([row, row | {"coverage": 0.99}]).splitlines()
+    counts = {line.split("|")[1].strip(): line.split("|")[3:-1] for line in lines[2:]}
+    assert [int(n) for n in counts["coverage"]] == [2, 0, 1, 0, 1]
+    assert [int(n) for n in counts["one more run"]] == [2, 0, 0, 2, 0]
+    assert [int(n) for n in counts["type 1"]] == [2, 2, 0, 0, 0]
+
+
+def test_what_costs_little_is_measured_more_often():
+    repeats = {(c.columns, c.images): c.repeats for c in coverage.cells()}
+    assert repeats[1, 156] == repeats[8, 156] == 4 and repeats[8, 3421] == 1
 
 
 def test_the_page_shows_what_is_stored(monkeypatch):

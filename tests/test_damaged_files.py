@@ -166,6 +166,19 @@ def test_checkpoint(tmp_path):
     assert refused > 0.5 * N_CHANGES, refused
 
 
+def test_a_checkpoint_that_cannot_be_read_may_be_whole(tmp_path, monkeypatch):
+    config = make_config(recipe="quick", dataset="phantom", model="x", seed=0, pretrained="none")
+    state = _State(nn.Linear(3, 2), config, total_steps=4)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(ValueError, match=r"cannot read c\.pt: .*denied; it may be whole") as found:
+        state.load(tmp_path / "c.pt", identity="abc")
+    assert "delete" not in str(found.value)
+
+
 def test_test_curve(run):
     file = run.path / store.TEST_CURVE
     file.write_text("epoch,test_accuracy\n1,0.5\n2,0.75\n3,0.8125\n")

@@ -17,7 +17,10 @@ from helpers.runs.experiment import config_from_parameters
 from helpers.runs.store import run_dir
 
 # Class names as somebody may have them; of 14 classes each has a picture or two to be tested on.
-NAMES = ("gain $_$", "5$ or 6$", "a_b^c%", "狭窄", "{x} \\frac", "=1+1", "<b>&amp;", 'it\'s "so"')
+NAMES = (
+    *("gain $_$", "5$ or 6$", "a_b^c%", "狭窄", "{x} \\frac", "=1+1", "<b>&amp;", 'it\'s "so"'),
+    *("None", "010", "1e3", "1:30", "yes"),
+)
 N = 12  # images a class
 SETS = {
     "npz:two": (2, 1),

@@ -10,7 +10,6 @@ from helpers.data.splits import DataError, DatasetUnavailable, Splits
 from helpers.paths import data_root
 
 FOLDER_PLACES = ("folders", "cag")  # of image folders, in this order
-_LONGEST = 120  # bytes of an own set's name; figures and notebooks of runs are named after it
 
 
 def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
@@ -122,11 +121,7 @@ def _unknown(name: str) -> DataError:
 
 
 def _own(name: str, place: str) -> Path:
-    if (size := len(name.encode(errors="surrogatepass"))) > _LONGEST:
-        raise DataError(
-            f"the name {name[:40]}... has {size} bytes; at most {_LONGEST} fit into the names of "
-            "the files that are made of it: rename it."
-        )
+    names.is_own(name)
     root = data_root()
     if root is None:
         raise DatasetUnavailable(
@@ -136,8 +131,17 @@ def _own(name: str, place: str) -> Path:
 
 
 def _folder_root(name: str) -> Path:
-    """Return the first place that has an image folder, else the first one that is there."""
+    """Return the place that has an image folder, else the first one that is there.
+
+    Raises:
+        DataError: two places have a folder of that name.
+    """
     folder = name.removeprefix("cag:").partition("/")[0]
     roots = [_own(name, place) for place in FOLDER_PLACES]
-    there = [root for root in roots if (root / folder).is_dir()]
+    there = [root for root in roots if folder and (root / folder).is_dir()]
+    if folder[:1] != "." and len({(root / folder).resolve() for root in there}) > 1:
+        raise DataError(
+            f"the folder {folder!r} lies in {there[0]} and in {there[1]}; folder: and cag: are "
+            "words for both places, so rename or remove one of the two."
+        )
     return (there + [root for root in roots if root.is_dir()] + roots)[0]

@@ -21,6 +21,7 @@ as `helpers.data.image_files` says.
 """
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -35,7 +36,7 @@ SPLIT_SEED = 0
 SPLIT_SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 _ALL_FRAMES = -1
 _LABELS = "labels.csv"
-_INDEX = r"-?[0-9]{1,18}"  # a label that is a number and not a name
+_INDEX = r"0|-?[1-9][0-9]{0,17}"  # a label that is a number; 010 is a name, like 1.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def list_image_folders(root: Path) -> list[str]:
         if folder.name.startswith("."):
             continue
         names.append(f"cag:{folder.name}")
-        with suppress(DataError):  # a damaged table is said where its own set is asked for
+        # A damaged table, or one that may not be read, is said where its own set is asked for.
+        with suppress(DataError, OSError):
             if (folder / _LABELS).is_file():
                 table = _read_csv(folder)
                 names += [f"cag:{folder.name}/{split}" for split in _named_splits(table)]
@@ -99,6 +101,11 @@ def load_image_folder(root: Path, name: str) -> Splits:
     else:
         _check_enough(folder.name, groups)
         assigned = assign_splits(labels, groups)
+        if len(set(assigned)) < len(SPLIT_NAMES):
+            raise DataError(
+                f"{folder.name}: no class has three images (or groups), too few for train, val "
+                f"and test; add some, or say the splits in folders or in {_LABELS}."
+            )
     splits = {}
     for split in SPLIT_NAMES:
         rows = np.flatnonzero(assigned == split)
@@ -227,6 +234,8 @@ def _visible(folder: Path) -> list[Path]:
     found = sorted(
         path for path in folder.iterdir() if path.name[0] != "." and path.name not in added
     )
+    if lost := [path for path in found if path.is_symlink() and not path.exists()]:
+        raise DataError(f"{lost[0].relative_to(folder.parent)} is a link to nothing; remove it.")
     wrong = [name for p in found if (name := p.name).encode(errors="ignore").decode() != name]
     if wrong:
         raise DataError(f"{folder.name}: the name {os.fsencode(wrong[0])} is no UTF-8; rename it.")
@@ -258,6 +267,8 @@ def _list_classes(
 def _read_csv(folder: Path) -> pd.DataFrame:
     where = f"{folder.name}/{_LABELS}"
     try:
+        if not os.path.isfile(folder / _LABELS):  # reading a pipe would never end
+            raise OSError("no file")
         # The names of the columns as a row: pandas would rename one that stands twice, and take
         # the first cells for an index where all rows have one more than the header.
         table = pd.read_csv(
@@ -279,7 +290,14 @@ def _read_csv(folder: Path) -> pd.DataFrame:
         )
     if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise DataError(f"{where} has the column {', '.join(twice)} twice; expected it once.")
-    return table[1:].set_axis(columns, axis="columns").reset_index(drop=True)
+    table = table[1:].set_axis(columns, axis="columns").reset_index(drop=True)
+    # A quote that is not closed takes the next rows into its cell; free text may have line breaks.
+    for name in filter(re.compile("file|label|class|split.*|group|frame|box").fullmatch, columns):
+        if len(broken := table[name][table[name].str.contains("[\r\n]")]):
+            raise DataError(
+                f"{where}: {name} is {broken.iloc[0][:80]!r}, with a line break; close its quotes."
+            )
+    return table
 
 
 def _named_splits(table: pd.DataFrame) -> list[str]:
@@ -351,11 +369,16 @@ def _csv_classes(where: str, table: pd.DataFrame) -> tuple[np.ndarray, tuple[str
     empty = table["label"] == ""
     if empty.any():
         raise DataError(f"{where}: {_first_file(table, empty)} has no label.")
-    if not table["label"].str.fullmatch(_INDEX).all():
-        if table["label"].str.fullmatch(_INDEX).any():
-            raise DataError(f"{where}: label mixes class indices and class names; use one.")
-        names, labels = np.unique(table["label"].tolist(), return_inverse=True)
-        return labels.astype(np.int64), tuple(names.tolist())
+    index = table["label"].str.fullmatch(_INDEX)
+    if not index.all():
+        if index.any():
+            both = table.loc[[index.idxmax(), index.idxmin()]]
+            shown = " and ".join(f"{row.label!r} for {row.file}" for row in both.itertuples())
+            raise DataError(
+                f"{where}: label mixes class indices and class names, {shown}; use one of the two."
+            )
+        labels, names = pd.factorize(table["label"], sort=True)  # numpy would drop a NUL at an end
+        return labels.astype(np.int64), tuple(names)
     labels = table["label"].astype(np.int64)
     count = labels.nunique()
     wrong = (labels < 0) | (labels >= count)

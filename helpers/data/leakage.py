@@ -1,6 +1,5 @@
 """Does the test set hold images, nearly the same images, or patients of the training set?"""
 
-import hashlib
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -13,6 +12,7 @@ from helpers.data.splits import SPLIT_NAMES, Splits
 
 NEAR_CORRELATION = 0.98
 _COARSE, _FINE = 8, 32  # pixels of the reduced images
+_MOST = 100  # equal images of which all pairs are listed: of n there are n(n - 1)/2
 _CHUNK = 2048  # rows of the correlation matrix at once; bounds the memory
 
 
@@ -24,7 +24,8 @@ class LeakageReport:
         name: of the data set.
         n_images: split name -> number of images.
         exact: pairs of equal images, columns split_a, index_a, split_b, index_b, correlation
-            (1.0) and same_label; a row a pair, within a split and across.
+            (1.0) and same_label; a row a pair, within a split and across. Of more than 100 equal
+            images only the pairs with the first of them in a split, so that rows stay few.
         near: pairs of nearly equal images that are not equal, columns as above, most alike first.
         groups: group -> the splits it lies in, if more than one; None if there are no groups.
         in_earlier_group: split name -> indices of its images whose group is in an earlier split.
@@ -115,7 +116,8 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
     index = np.concatenate([np.arange(n) for n in lengths])
 
     def as_table(pairs: np.ndarray, correlation: np.ndarray) -> pd.DataFrame:
-        a, b = pairs.T
+        order = np.lexsort((pairs[:, 1], pairs[:, 0], -correlation))
+        correlation, (a, b) = correlation[order], pairs[order].T
         names = np.array(SPLIT_NAMES)
         return pd.DataFrame(
             {
@@ -128,24 +130,27 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
             }
         )
 
-    hashes = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
-    content = pd.factorize(np.array(hashes))[0]
-    exact = _equal_pairs(content)
-    near, correlation = _near_pairs(images, min_correlation)
+    digests = [digest for _, split in splits.items() for digest in split.digests()]
+    content = pd.factorize(np.array(digests))[0]
+    first = _first_copies(content, place)
+    kept, left = np.flatnonzero(first < 0), np.flatnonzero(first >= 0)
+    exact, _ = _with_copies(kept[_equal_pairs(content[kept])], first)
+    exact = np.concatenate([exact, np.stack([first[left], left], axis=1)])
+    near, correlation = _near_pairs(images, kept, min_correlation)
     other = content[near[:, 0]] != content[near[:, 1]]
-    near, correlation = near[other], correlation[other]
-    order = np.lexsort((near[:, 1], near[:, 0], -correlation))
+    near, source = _with_copies(near[other], first)
+    stars = f"; more than {_MOST} equal images are each paired with the first of a split alone"
     return LeakageReport(
         name=splits.name,
         n_images=dict(zip(SPLIT_NAMES, lengths, strict=True)),
         exact=as_table(exact, np.ones(len(exact))),
-        near=as_table(near[order], correlation[order]),
+        near=as_table(near, correlation[other][source]),
         groups=None if splits.train.groups is None else splits.crossing_groups(),
         in_earlier_group={name: splits.in_earlier_group(name) for name in SPLIT_NAMES},
         shared_groups=_count_shared(splits),
         method=(
             f"Pearson correlation of at least {min_correlation:g} between grey images averaged to "
-            f"at most {_FINE} x {_FINE} pixels"
+            f"at most {_FINE} x {_FINE} pixels" + (stars if len(left) else "")
         ),
     )
 
@@ -165,6 +170,33 @@ def _count_shared(splits: Splits) -> dict[tuple[str, str], int] | None:
     }
 
 
+def _first_copies(content: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return int64 (N,): which image stands for this one, -1 if it stands for itself.
+
+    Of more than `_MOST` equal images the first in each split stands for the others there.
+    """
+    number = np.arange(len(content))
+    first = pd.Series(number).groupby([content, place]).transform("min").to_numpy()
+    many = np.bincount(content)[content] > _MOST
+    return np.where(many & (first < number), first, -1)
+
+
+def _with_copies(pairs: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add to the pairs of images that stand for others the same pairs of those others.
+
+    Returns:
+        int64 (M, 2), i < j, and int64 (M,), the pair that each comes from.
+    """
+    copies = pd.DataFrame({"copy": np.flatnonzero(first >= 0), "first": first[first >= 0]})
+    table = pd.DataFrame(pairs, columns=["a", "b"]).assign(source=np.arange(len(pairs)))
+    added = [
+        table.merge(copies, left_on=side, right_on="first").assign(**{side: lambda t: t["copy"]})
+        for side in table.columns[:2]
+    ]
+    table = pd.concat([table, *added])
+    return np.sort(table[["a", "b"]].to_numpy(), axis=1), table["source"].to_numpy()
+
+
 def _equal_pairs(content: np.ndarray) -> np.ndarray:
     """Return int64 (M, 2), i < j, of all pairs with one content number."""
     order = np.argsort(content, kind="stable")
@@ -175,13 +207,14 @@ def _equal_pairs(content: np.ndarray) -> np.ndarray:
         if not same.any():
             break
         pairs.append(np.stack([order[:-step][same], order[step:][same]], axis=1))
-    merged = np.concatenate(pairs)
-    return merged[np.lexsort((merged[:, 1], merged[:, 0]))]
+    return np.concatenate(pairs)
 
 
-def _near_pairs(images: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return int64 (M, 2), i < j, and their correlations, float64 (M,)."""
-    coarse = _standardised(images, _COARSE)
+def _near_pairs(
+    images: np.ndarray, rows: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64 (M, 2), i < j, of some images, and their correlations, float64 (M,)."""
+    coarse = _standardised(images, rows, _COARSE)
     found = [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(coarse), _CHUNK):
         # Columns from `start` on: the lower half of the matrix repeats the upper one.
@@ -190,20 +223,20 @@ def _near_pairs(images: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarra
         upper = column > row
         found.append(np.stack([row[upper], column[upper]], axis=1) + start)
     pairs = np.concatenate(found)
-    fine = _standardised(images, _FINE)
+    fine = _standardised(images, rows, _FINE)
     correlation = np.empty(len(pairs))
     for start in range(0, len(pairs), _CHUNK):
         a, b = pairs[start : start + _CHUNK].T
         correlation[start : start + _CHUNK] = np.einsum("nd,nd->n", fine[a], fine[b])
     kept = correlation >= least
-    return pairs[kept], np.minimum(correlation[kept], 1.0)
+    return rows[pairs[kept]], np.minimum(correlation[kept], 1.0)
 
 
-def _standardised(images: np.ndarray, size: int) -> np.ndarray:
+def _standardised(images: np.ndarray, rows: np.ndarray, size: int) -> np.ndarray:
     """Return float32 (N, size^2) of zero mean and unit length; zeros for an image of one grey."""
     parts = []
-    for start in range(0, len(images), _CHUNK):
-        part = torch.from_numpy(images[start : start + _CHUNK]).float().mean(3)
+    for start in range(0, len(rows), _CHUNK):
+        part = torch.from_numpy(images[rows[start : start + _CHUNK]]).float().mean(3)
         if part.shape[1] > size:
             part = functional.adaptive_avg_pool2d(part[:, None], size)
         parts.append(part.flatten(1))

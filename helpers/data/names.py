@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers.config import OWN_PREFIXES, ConfigError, did_you_mean
-from helpers.data.splits import DataError
+from helpers.data.splits import DataError, is_plain
 
 SIZES = (28, 64, 128, 224)
+_LONGEST = 120  # bytes of an own set's name; figures and notebooks of runs are named after it
+_PATTERNS = "{}[]*?"  # Snakemake and papermill fill in braces, shells and globbing the others
 
 
 def _info() -> dict[str, dict[str, Any]]:
@@ -71,16 +73,37 @@ def _refusal(flag: str) -> str | None:
     return None
 
 
+def is_own(name: str) -> bool:
+    """Say whether this names a file or folder of one's own, which need not be here.
+
+    Raises:
+        DataError: no file that is made of the name could be called so.
+    """
+    if not name.startswith(OWN_PREFIXES):
+        return False
+    if (size := len(name.encode(errors="surrogatepass"))) > _LONGEST:
+        raise DataError(
+            f"the name {name[:40]}... has {size} bytes; at most {_LONGEST} fit into the names of "
+            "the files that are made of it: rename it."
+        )
+    if not is_plain(name) or set(_PATTERNS) & set(name):
+        raise DataError(
+            f"the name {name!r} has a space at its end, a character that does not print, or one of "
+            f"{' '.join(_PATTERNS)}, which other programs take for patterns: rename it."
+        )
+    return True
+
+
 def check_name(name: str) -> None:
     """Raise a `ConfigError` that lists the known data sets unless this may be one.
 
     An image folder or an own file is looked for when its run starts: it may lie elsewhere.
     """
     try:
-        known = parse_name(name) is not None
+        known = parse_name(name) is not None or name == "phantom" or is_own(name)
     except DataError as error:
         raise ConfigError(str(error)) from None
-    if known or name == "phantom" or name.startswith(OWN_PREFIXES):
+    if known:
         return
     names = (*list_flags(), "phantom", *(f"{prefix}<name>" for prefix in OWN_PREFIXES))
     raise ConfigError(f"unknown data set {name!r}; {did_you_mean(name, names)}")

@@ -1,5 +1,7 @@
 """What every data set becomes: train, validation and test images with labels, checked once."""
 
+import hashlib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,7 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from helpers.config import OWN_PREFIXES
+
 SPLIT_NAMES = ("train", "val", "test")
+_MISSING = ("nan", "<na>", "nat")  # as pandas writes a value that is missing
+_JOINERS = {0x200C: None, 0x200D: None}  # of letters and emoji, which do not print themselves
 
 
 class DataError(ValueError):
@@ -37,6 +43,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def digests(self) -> list[str]:
+        """Return a digest of each image; equal images have equal ones."""
+        return [hashlib.blake2b(one.tobytes(), digest_size=16).hexdigest() for one in self.images]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +93,7 @@ class Splits:
                 f"{self.name}: {len(self.class_names)} class ({', '.join(self.class_names)}); "
                 "classification needs at least two."
             )
-        if len(set(self.class_names)) != len(self.class_names):
-            raise DataError(f"{self.name}: class names repeat: {list(self.class_names)}.")
+        self._check_class_names()
         for split_name, split in self.items():
             _check_split(f"{self.name}, {split_name}", split, self.num_classes)
         self._check_alike()
@@ -102,6 +111,25 @@ class Splits:
                 f"{self.name}: {len(crossing)} group(s) cross splits, the first is {group!r} in "
                 f"{' and '.join(where)}; a group (patient) must lie in one split only."
             )
+
+    def _check_class_names(self) -> None:
+        """Refuse names that a reader or a table would take for another one, or for none."""
+        if len(set(self.class_names)) != len(self.class_names):
+            raise DataError(f"{self.name}: class names repeat: {list(self.class_names)}.")
+        known: dict[str, str] = {}
+        for name in self.class_names:
+            if not name or not is_plain(name) or name.casefold() in _MISSING:
+                raise DataError(
+                    f"{self.name}: a class is called {name!r}; expected text that prints, without "
+                    "spaces at its ends, and no word for a missing value: rename it."
+                )
+            # Accents may be characters of their own; the eye sees no difference.
+            other = known.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            if other != name:
+                raise DataError(
+                    f"{self.name}: the classes {other!r} and {name!r} differ in nothing but case "
+                    "or coding; spell them alike if they are one, else rename one."
+                )
 
     def _check_alike(self) -> None:
         shapes = {k: v.images.shape[1:] for k, v in self.items()}
@@ -165,12 +193,21 @@ class Splits:
                     f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined "
                     "and left out of the mean."
                 )
+        # Of official sets the copies are known, and looking for them may take seconds.
+        own = self.name.startswith(OWN_PREFIXES)
+        seen = set(self.train.digests()) if own else set()
         for place, name in enumerate(SPLIT_NAMES[1:], start=1):
+            split, earlier = getattr(self, name), " or ".join(SPLIT_NAMES[:place])
+            images = f"{len(split)} {name} images"
             if len(shared := self.in_earlier_group(name)):
                 yield (
-                    f"{len(shared)} of {len(getattr(self, name))} {name} images are of a group "
-                    f"(patient, lesion) that is also in {' or '.join(SPLIT_NAMES[:place])}."
+                    f"{len(shared)} of {images} are of a group (patient, lesion) that is also in "
+                    f"{earlier}."
                 )
+            digests = split.digests() if own else []
+            if copies := sum(digest in seen for digest in digests):
+                yield f"{copies} of {images} are exact copies of images in {earlier}."
+            seen.update(digests)
         yield from self.file_notes
 
     @property
@@ -187,7 +224,14 @@ def largest_against_rest(splits: Splits) -> Splits:
         name: replace(split, labels=(split.labels == largest).astype(np.int64))
         for name, split in splits.items()
     }
-    return replace(splits, **binary, class_names=("all others", splits.class_names[largest]))
+    name = splits.class_names[largest]
+    rest = "all others" if name.casefold() != "all others" else "the rest"
+    return replace(splits, **binary, class_names=(rest, name))
+
+
+def is_plain(name: str) -> bool:
+    """Say whether a name can stand on a line: all of it prints, and no space is at its ends."""
+    return name == name.strip() and name.translate(_JOINERS).isprintable()
 
 
 def groups_across(groups: Mapping[str, np.ndarray | None]) -> dict[str, tuple[str, ...]]:

@@ -28,10 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers.config import IMAGENET_RGB, InputForm
+from helpers.config import AUGMENTATIONS, IMAGENET_RGB, InputForm
 from helpers.data import batch_operators as ops
-
-AUGMENTATIONS = ("none", "normal", "full", "dihedral")
 
 _STEP_DRAWS = 26  # uniform numbers a sample needs in the full augmentation, before CutMix
 _CUTMIX_DRAWS = 4

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field
 
+from helpers.config import check_type
 from helpers.data.splits import DataError
 from helpers.paths import given_path
 from helpers.predict.checkpoint import Checkpoint
@@ -64,8 +67,7 @@ def predict_folder(
         ValueError: a number out of range; `images` or `output` is empty.
     """
     images, output = given_path("images", images), given_path("output", output)
-    if overlays < 0:
-        raise ValueError(f"overlays must be at least 0, got {overlays}.")
+    check_type("overlays", overlays, Annotated[int, Field(ge=0)])
     files, unread = list_folder(images)
     if not files:
         raise DataError(f"{images} has no image: {folder_content(files, unread)}.")

@@ -4,6 +4,7 @@ Nothing is overwritten unasked, and nothing is ever deleted but overlays of an e
 known by their names.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -33,18 +34,21 @@ def check_output(output: Path, *, images: Path, overwrite: bool) -> None:
             overlays in it would be found among the images by the next prediction.
     """
     output, images = output.absolute(), images.absolute()
-    whole, source = output.resolve(), images.resolve()
+    # Any of them may be a link, also one to itself, which `Path.resolve` does not take.
+    source, whole, inside = (
+        Path(os.path.realpath(path)) for path in (images, output, output / OVERLAYS)
+    )
     if whole == source or source in whole.parents:
         raise OutputError(
             f"the output folder {output.name} is the images folder or lies in it: the next "
             "prediction would read its overlays as images. Choose a folder outside."
         )
-    if whole / OVERLAYS in (source, *source.parents):
+    if inside in (source, *source.parents) or source in inside.parents:
         raise OutputError(
             f"the images folder is where the overlays go, {output.name}/{OVERLAYS}. Choose another "
             "output folder."
         )
-    if output.exists() and not output.is_dir():
+    if os.path.exists(output) and not output.is_dir():
         raise OutputError(f"the output {output} is a file; expected a folder.")
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -20,13 +20,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 
+from helpers.config import check_type
 from helpers.data.pictures import LargeFile
 from helpers.metrics.calibration import apply_temperature
 from helpers.predict.checkpoint import Checkpoint
@@ -97,10 +99,7 @@ def predict_files(
     calls, threads = _share_processors(checkpoint)
     workers = _readers(calls * threads) if workers is None else workers
     for name, value in (("batch_size", batch_size), ("workers", workers)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
-        if value > MOST:
-            raise ValueError(f"{name} must be at most {MOST}, got {value}.")
+        check_type(name, value, Annotated[int, Field(ge=1, le=MOST)])
     lines: list[FrameLine] = []
     skipped: list[Skipped] = []
     raw = [np.empty((0, len(checkpoint.class_names)), np.float32)]

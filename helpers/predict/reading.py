@@ -28,8 +28,8 @@ class ImageFile:
     """A file that may hold images.
 
     Attributes:
-        name: path within the folder, with / between its parts; characters that do not print are
-            written as escapes.
+        name: path within the folder, with / between its parts; characters that do not print, and
+            backslashes, are written as escapes, so it is unique.
         path: where it is.
         size: bytes on disk.
     """
@@ -68,7 +68,7 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
     Raises:
         DataError: no such folder, or it cannot be listed.
     """
-    if not folder.exists():
+    if not os.path.exists(folder):  # also of a name that no file can have
         raise DataError(f"there is no folder {folder}; expected one with images.")
     if not folder.is_dir():
         raise DataError(f"{folder} is a file; expected a folder with images.")
@@ -210,5 +210,9 @@ def _within(folder: Path, path: Path) -> str:
 
 
 def _printable(name: str) -> str:
-    """Write what does not print as escapes: line ends, terminal codes, bytes that are no UTF-8."""
+    """Write what does not print as escapes: line ends, terminal codes, bytes that are no UTF-8.
+
+    A backslash is doubled, so that no two names become one.
+    """
+    name = name.replace("\\", 2 * "\\")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

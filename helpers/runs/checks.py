@@ -23,6 +23,7 @@ from helpers.runs.store import (
     load_run,
     run_dir,
     run_id,
+    whole_runs,
 )
 
 # What a notebook about one run takes from its `parameters` cell to find it.
@@ -88,15 +89,15 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
 def seeds_of(run: Run) -> list[Run]:
     """Return the stored runs that differ from this one in the seed alone, itself among them.
 
-    Of a replica, those of its stored run.
+    Of a replica, those of its stored run. One that cannot be read is left out and said on stderr.
     """
 
     def protocol(other: Run) -> dict[str, Any]:
         return {name: value for name, value in other.config.items() if name != "seed"}
 
     home = run.path.parents[2 if is_replica(run) else 0]
-    folders = [file.parent for file in sorted(home.glob("*/run.json"))]
-    runs = [other for other in map(load_run, folders) if protocol(other) == protocol(run)]
+    others = whole_runs(sorted(home.glob("*/run.json")))
+    runs = [other for other in others if protocol(other) == protocol(run)]
     return sorted(runs, key=lambda other: other.config["seed"])
 
 

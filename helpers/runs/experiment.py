@@ -19,7 +19,7 @@ from helpers.metrics.scores import confusion_matrix, evaluate, per_class
 from helpers.models.counting import MACS_TOOL, count_macs, count_parameters
 from helpers.models.registry import build_model, resolve_weights, weights_label
 from helpers.paths import write_atomically, write_text
-from helpers.runs.store import WEIGHTS, Run, RunError, load_run, lock, run_dir, save_run
+from helpers.runs.store import CHECKPOINT, WEIGHTS, Run, RunError, load_run, lock, run_dir, save_run
 from helpers.training.inference import as_tensor, predict_as
 from helpers.training.loop import FitResult, fit, selection_rule
 from helpers.training.plasticity import make_plan, trainable_by_stage
@@ -214,7 +214,7 @@ def digest_of(file: Path) -> str:
 
 
 def _train(config: RunConfig, splits: Splits) -> Run:
-    checkpoint = run_dir(config) / "checkpoint.pt"
+    checkpoint = run_dir(config) / CHECKPOINT
     made = make_run(config, splits, checkpoint=checkpoint)
     save_weights(made.model, run_dir(config))
     run = save_run(

@@ -8,11 +8,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from helpers.runs.store import load_run, summary_line
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RAISED = ("Traceback (most recent call last)", "Exception encountered at")
@@ -101,8 +101,13 @@ def list_unfinished(runs: Collection[str], *, folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    escape_unshowable()
-    stored, sweep = map(Path, sys.argv[1:])
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the line of a run that a sweep has finished."""
+    stored, sweep = map(Path, sys.argv[1:] if arguments is None else arguments)
     before, after = place_in_sweep(sweep)
     print(f"{before}{summary_line(load_run(stored))}{after}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,10 +1,12 @@
 """The form of `run.json`: what every reader of a stored run may take for granted."""
 
 from functools import cache
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
+
+from helpers.config import RunConfig, did_you_mean, field_defaults
 
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Scalar = str | int | float | bool | None
@@ -119,13 +121,11 @@ class _Record(TypedDict):
     git: _Git
 
 
-def check_form(record: dict[str, Any], *, fields: dict[str, Any], optional: set[str]) -> None:
-    """Check a record that has its keys; fields beyond the known ones are left alone.
+def check_form(record: dict[str, Any]) -> None:
+    """Check a record that has its keys; further fields are left alone but for the configuration's.
 
     Args:
-        record: content of `run.json`.
-        fields: of the configuration of a trained network: name -> kind.
-        optional: those of them that an older record may lack.
+        record: content of `run.json`; its configuration may lack the fields that have a default.
 
     Raises:
         ValueError: naming the place, what is there and what was expected.
@@ -133,8 +133,12 @@ def check_form(record: dict[str, Any], *, fields: dict[str, Any], optional: set[
     _check("", _Record, record)
     # AutoML trains no network: its configurations and trials have a form of their own.
     trained = record["model"]["params"] is not None
-    names = tuple(fields.items()) if trained else tuple((n, fields[n]) for n in _NAMING)
-    _check("config.", _config_form(names, frozenset(optional)), record["config"])
+    if trained:
+        known = tuple(_config_fields())
+        for name in record["config"]:
+            if name not in known:
+                raise ValueError(f"config.{name} is unknown; {did_you_mean(name, known)}")
+    _check("config.", _config_form(trained), record["config"])
     if trained:
         _check("history.", list[_Epoch], record["history"])
     epoch = record["selection"]["epoch"]
@@ -151,8 +155,21 @@ def check_form(record: dict[str, Any], *, fields: dict[str, Any], optional: set[
 
 
 @cache
-def _config_form(fields: tuple[tuple[str, Any], ...], optional: frozenset[str]) -> Any:
-    return TypedDict("_Config", {n: NotRequired[k] if n in optional else k for n, k in fields})
+def _config_fields() -> dict[str, Any]:
+    """Return the fields of a trained network's configuration, name -> kind with its known values.
+
+    A recipe may be gone from `params/recipes.yaml`; its runs are still read.
+    """
+    return get_type_hints(RunConfig, include_extras=True) | {"recipe": str}
+
+
+@cache
+def _config_form(trained: bool) -> Any:
+    fields, older = _config_fields(), field_defaults()
+    names = fields if trained else _NAMING
+    return TypedDict(
+        "_Config", {n: NotRequired[fields[n]] if n in older else fields[n] for n in names}
+    )
 
 
 @cache
@@ -167,4 +184,5 @@ def _check(place: str, form: Any, content: Any) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = place + ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}, got {first['input']!r:.80}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {said}, got {first['input']!r:.80}") from None

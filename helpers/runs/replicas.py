@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from helpers.metrics.scores import LEVEL
-from helpers.runs.store import Run, is_replica, list_replicas, load_run
+from helpers.runs.store import Run, is_replica, load_run, replica_files, whole_runs
 
 METRICS = {"accuracy": "accuracy", "auc": "AUC"}
 FEWEST_SEEDS = 3
@@ -89,10 +89,11 @@ def distinct_replicas(run: Run) -> list[Run]:
     """Return the replicas of a stored run that are draws of their own.
 
     Two processors may compute alike: a replica whose predictions equal those of the stored run, or
-    of a replica before it, to the bit is the same draw.
+    of a replica before it, to the bit is the same draw. One that cannot be read is left out and
+    said on stderr.
     """
     found: list[Run] = []
-    for replica in list_replicas(run):
+    for replica in whole_runs(replica_files(run)):
         if not any(_same_answers(replica, other) for other in (run, *found)):
             found.append(replica)
     return found

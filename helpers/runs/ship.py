@@ -32,6 +32,7 @@ from helpers.runs.store import (
     is_replica,
     kind_of,
     load_run,
+    lock,
     run_id,
 )
 from helpers.runs.weights import config_of, load_model
@@ -65,10 +66,11 @@ def ship(run: Run, splits: Splits) -> dict[str, Any]:
         raise RunError(f"{run.path.name}: its weights are too large for half precision.")
     if (size := len(save(state))) > LARGEST:
         raise RunError(f"{run.path.name}: {size:,} bytes; at most {LARGEST:,} are shipped.")
-    save_tensors(state, run.path / SHIPPED)
-    measured = measure(run, splits)
-    write_text(run.path / MEASURED, json.dumps(measured, indent=1) + "\n")
-    write_text(run.path / CARD, card(run, measured))
+    with lock(run.path):
+        save_tensors(state, run.path / SHIPPED)
+        measured = measure(run, splits)
+        write_text(run.path / MEASURED, json.dumps(measured, indent=1) + "\n")
+        write_text(run.path / CARD, card(run, measured))
     return measured
 
 

@@ -2,7 +2,8 @@
 
 `<results>/runs/<recipe>/<dataset>/<model>/<configuration hash>_s<seed>/` holds `run.json`,
 `predictions.npz`, `history.csv` and, where it was asked for, `test_curve.csv`. `run.json` is
-written last: where it exists, the run is done.
+written last: where it exists, the run is done. What a former run left in a folder is set aside in
+`former/`, which nothing reads, before another one is written there.
 
 The same seed on another processor is another draw (`helpers.runs.replicas`). A stored run made
 again elsewhere is a replica: a folder of the same make in `replicas/` beside its `run.json`, one
@@ -17,19 +18,21 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
+from itertools import count
 from pathlib import Path
-from typing import Any, TextIO, get_type_hints
+from typing import Any, TextIO
 
 import numpy as np
 
 from helpers.config import (
     InputForm,
     RunConfig,
+    did_you_mean,
     field_defaults,
     load_recipes,
     make_config,
@@ -58,6 +61,12 @@ PREDICTIONS = "predictions.npz"
 TEST_CURVE = "test_curve.csv"
 SPLITS = ("val", "test")  # whose predictions are stored
 REPLICAS = "replicas"
+FORMER = "former"
+CHECKPOINT = "checkpoint.pt"
+_LOCK = "run.lock"
+# What killed writes leave: those of `write_atomically` and safetensors' own.
+_TEMPORARY = (".*-????????.*", ".tmp*")
+_AGAIN = "; restore it, or move the folder away and run again"
 WEIGHTS = "model.safetensors"
 SHIPPED = "shipped.safetensors"  # see `helpers.runs.ship`
 # What of a record's `env` decides which draw a seed gives.
@@ -95,7 +104,10 @@ class Run:
         file, data = self.path / PREDICTIONS, self.record["data"]
         sizes = {split: data["n"][split] for split in SPLITS} | {"classes": data["num_classes"]}
         arrays = {}
-        with reading(file, RunError, f" ({self.path.name})"), open_arrays(file, **sizes) as stored:
+        with (
+            reading(file, RunError, _AGAIN, whose=self.path.name),
+            open_arrays(file, **sizes) as stored,
+        ):
             for split in SPLITS:
                 name = f"{split}_y_true"
                 if not any(key.startswith(f"{split}_") for key in stored.names):
@@ -137,7 +149,7 @@ class Run:
         file = self.path / TEST_CURVE
         if not file.exists():
             return None
-        with reading(file, RunError, f" ({self.path.name})"):
+        with reading(file, RunError, _AGAIN, whose=self.path.name):
             table = read_csv(file, {"epoch": int, "test_accuracy": float})
         epochs = len(self.record["history"])
         values = table["test_accuracy"].to_numpy()
@@ -169,7 +181,9 @@ def is_stored(config: RunConfig) -> bool:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the only right to write a run; a second process waits. A killed one lets go.
+    """Hold the only right to write a run, into a clean folder; a second process waits.
+
+    A killed one lets go, and what it was writing is removed; see also `tidy`.
 
     The right is the system's lock (flock) on `run.lock`. The file stays, and names its last holder.
 
@@ -178,7 +192,7 @@ def lock(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     # Opened for writing, as NFS demands, but not emptied: it names the holder.
-    with open(folder / "run.lock", "a+") as handle:
+    with open(folder / _LOCK, "a+") as handle:
         try:
             _flock(handle)
         except OSError as error:
@@ -189,6 +203,7 @@ def lock(folder: Path) -> Iterator[None]:
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}")
         handle.flush()
+        tidy(folder)
         yield
 
 
@@ -199,6 +214,27 @@ def _flock(handle: TextIO) -> None:
         handle.seek(0)
         print(f"waiting for {handle.read() or 'another process'}, which holds this run", flush=True)
         fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def tidy(folder: Path) -> None:
+    """Ready a folder for the next write, under its lock; it may not exist.
+
+    What killed writes left is removed. What a former run left, whose `run.json` is gone, goes into
+    `former/<number>/`: its weights, maps, card and replicas would be taken for those of the next
+    run. Where there is a checkpoint they are those of the run that goes on.
+    """
+    for killed in [file for pattern in _TEMPORARY for file in folder.glob(pattern)]:
+        killed.unlink()
+    left = {file.name for file in folder.glob("*")} - {_LOCK, FORMER}
+    if not left or not left.isdisjoint(("run.json", CHECKPOINT)):
+        return
+    places = (folder / FORMER / str(number) for number in count(1))
+    place = next(place for place in places if not place.exists())
+    place.mkdir(parents=True)
+    for name in left:
+        (folder / name).rename(place / name)
+    names = ", ".join(sorted(left))
+    print(f"{folder}: a former run left {names}; now in {FORMER}/{place.name}", file=sys.stderr)
 
 
 def save_run(
@@ -251,7 +287,12 @@ def save_replica(
 
 def list_replicas(run: Run) -> list[Run]:
     """Return the replicas of a stored run, by path; of a replica, none."""
-    return [load_run(file.parent) for file in sorted(run.path.glob(f"{REPLICAS}/*/run.json"))]
+    return [load_run(file.parent) for file in replica_files(run)]
+
+
+def replica_files(run: Run) -> list[Path]:
+    """Return the `run.json` of the replicas of a stored run, by path."""
+    return sorted(run.path.glob(f"{REPLICAS}/*/run.json"))
 
 
 def is_replica(run: Run) -> bool:
@@ -300,27 +341,24 @@ def load_run(folder: Path) -> Run:
         RunError: there is none, it is damaged, or of another schema version.
     """
     file = Path(folder) / "run.json"
-    again = "; delete it and run again"
-    try:
+    with reading(file, RunError, _AGAIN, whose=str(folder)):
+        if not file.exists():
+            raise RunError(f"no run in {folder}: {file.name} is missing.")
         record = read_json(file)
-    except FileNotFoundError:
-        raise RunError(f"no run in {folder}: {file.name} is missing.") from None
-    except DamagedFile as error:
-        raise RunError(f"{file} is not valid JSON ({error}){again}.") from error
-    if not isinstance(record, dict):
-        raise RunError(f"{file} holds no record{again}.")
-    if record.get("schema") != SCHEMA:
-        raise RunError(
-            f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; it is left "
-            "as it is: read it with the version that wrote it, or move the folder away to train "
-            "the run again."
-        )
-    if missing := [key for key in RECORD_KEYS if key not in record]:
-        raise RunError(f"{file} lacks {', '.join(missing)}{again}.")
-    try:
-        check_form(record, fields=get_type_hints(RunConfig), optional={*field_defaults()})
-    except ValueError as error:
-        raise RunError(f"{file} is no record of a run ({error}){again}.") from error
+        if not isinstance(record, dict):
+            raise DamagedFile(f"{file.name}: it holds no record")
+        if record.get("schema") != SCHEMA:
+            raise RunError(
+                f"{file} has schema {record.get('schema')!r}, this version reads {SCHEMA}; it is "
+                "left as it is: read it with the version that wrote it, or move the folder away to "
+                "train the run again."
+            )
+        if missing := [key for key in RECORD_KEYS if key not in record]:
+            raise DamagedFile(f"{file.name}: it lacks {', '.join(missing)}")
+        if unknown := [key for key in record if key not in RECORD_KEYS]:
+            known = did_you_mean(unknown[0], RECORD_KEYS)
+            raise DamagedFile(f"{file.name}: {unknown[0]} is unknown; {known}")
+        check_form(record)
     return Run(Path(folder), record)
 
 
@@ -329,26 +367,39 @@ def list_runs(root: Path | None = None) -> list[Run]:
 
     A run that cannot be read is left out and said on stderr, see `list_unreadable`.
     """
-    runs, unreadable = _read_tree(root)
+    return whole_runs(_tree(root))
+
+
+def list_unreadable(root: Path | None = None) -> dict[str, str]:
+    """Return the runs of a tree, and replicas, whose record or predictions are damaged.
+
+    Returns:
+        Their name -> the reason.
+    """
+    return _sorted_out(_tree(root) + _tree(root, f"{REPLICAS}/*/"))[1]
+
+
+def _tree(root: Path | None, inside: str = "") -> list[Path]:
+    root = results_root() if root is None else Path(root)
+    return sorted((root / "runs").glob(f"*/*/*/*/{inside}run.json"))
+
+
+def whole_runs(files: Iterable[Path]) -> list[Run]:
+    """Load runs by their `run.json`; one that cannot be read is left out and said on stderr."""
+    runs, unreadable = _sorted_out(files)
     for name, reason in unreadable.items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
     return runs
 
 
-def list_unreadable(root: Path | None = None) -> dict[str, str]:
-    """Return the runs of a results tree whose record or predictions are damaged: name -> reason."""
-    return _read_tree(root)[1]
-
-
-def _read_tree(root: Path | None) -> tuple[list[Run], dict[str, str]]:
-    root = results_root() if root is None else Path(root)
+def _sorted_out(files: Iterable[Path]) -> tuple[list[Run], dict[str, str]]:
     runs, unreadable = [], {}
-    for file in sorted((root / "runs").glob("*/*/*/*/run.json")):
+    for file in files:
         try:
             run = load_run(file.parent)
             _check_predictions(run)
         except RunError as error:
-            unreadable["/".join(file.parts[-5:-1])] = str(error)
+            unreadable[run_id(Run(file.parent, {}))] = str(error)
         else:
             runs.append(run)
     return runs, unreadable
@@ -438,7 +489,13 @@ def list_shipped(profile: str = "paper") -> dict[str, Run]:
     own = [repo_root() / "results"] if profile == "paper" else []
     roots = dict.fromkeys([*own, results_root(profile)])
     shipped = {}
-    for file in (f for root in roots for f in sorted((root / "runs").glob(f"**/{SHIPPED}"))):
+    found = [
+        file
+        for root in roots
+        for file in sorted((root / "runs").glob(f"**/{SHIPPED}"))
+        if FORMER not in file.relative_to(root).parts
+    ]
+    for file in found:
         try:
             run = load_run(file.parent)
         except RunError as error:

@@ -27,6 +27,7 @@ from helpers.runs.checks import seeds_of
 from helpers.runs.experiment import check_data, digest_of, make_run, save_weights
 from helpers.runs.replicas import describe
 from helpers.runs.store import (
+    CHECKPOINT,
     SHIPPED,
     WEIGHTS,
     Run,
@@ -37,6 +38,7 @@ from helpers.runs.store import (
     replica_dir,
     run_id,
     save_replica,
+    tidy,
 )
 from helpers.terminal import command, path_argument
 from helpers.training.seeds import default_device, environment
@@ -103,7 +105,7 @@ def load_model(run: Run) -> nn.Module:
             f"({run.record['timing']['train_seconds']:.0f} s)."
         )
     model = untrained_model(run, pretrained="none", seed=0)
-    with reading(file, RunError, f" ({run.path.name})"):
+    with reading(file, RunError, whose=run.path.name):
         tensors = _read_tensors(file, run.config["model"], model.state_dict())
     model.load_state_dict(tensors)
     return model
@@ -180,8 +182,10 @@ def restore(run: Run) -> Restored:
     splits = load_dataset(config.dataset)
     check_data(run, splits)
     folder = replica_dir(run, environment(default_device()))
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     with lock(run.path):
+        if not (folder / "run.json").exists():
+            tidy(folder)
         made = make_run(config, splits, checkpoint=checkpoint)
         difference = _distance(made.predictions, run)
         if difference <= TOLERANCE:

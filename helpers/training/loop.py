@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from helpers.config import RunConfig
 from helpers.data.splits import Split
+from helpers.files import advice_for
 from helpers.metrics.scores import evaluate
 from helpers.paths import write_atomically
 from helpers.training.ema import ExponentialAverage
@@ -156,10 +157,9 @@ class _State:
             if found == identity:
                 self._take(state)
         except Exception as error:  # of zip, pickle or content: all mean the same here
-            raise ValueError(
-                f"{path.name} is damaged ({str(error)[:200] or type(error).__name__}); delete it "
-                "to train this run from its beginning."
-            ) from error
+            reason = str(error)[:200] or type(error).__name__
+            advice = advice_for(error, "; delete it to train this run from its beginning")
+            raise ValueError(f"cannot read {path.name}: {reason}{advice}.") from error
         if found != identity:
             raise ValueError(
                 f"{path.name} belongs to run {found}, not to {identity}; delete it or give this "

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from helpers.files import reading
-from helpers.paths import repo_root
+from helpers.paths import is_on, repo_root
 
 PORTABLE = "REPRO_PORTABLE"
 
@@ -87,7 +87,8 @@ def is_portable() -> bool:
     """Say whether this process computes with the one instruction set of `params/portable.env`.
 
     Raises:
-        ValueError: `REPRO_PORTABLE` asks for it, but torch was loaded without the settings.
+        ValueError: `REPRO_PORTABLE` asks for it, but torch was loaded without the settings;
+            or it says neither yes nor no.
     """
     settings = portable_settings()
     in_force = {name: os.environ.get(name) for name in settings if name != PORTABLE}
@@ -95,7 +96,7 @@ def is_portable() -> bool:
     in_force["ATEN_CPU_CAPABILITY"] = torch.backends.cpu.get_cpu_capability().lower()
     in_force["OMP_NUM_THREADS"] = str(torch.get_num_threads())
     missing = [f"{k}={settings[k]}" for k, value in in_force.items() if value != settings[k]]
-    if os.environ.get(PORTABLE) == settings[PORTABLE] and missing:
+    if is_on(PORTABLE) and missing:
         raise ValueError(
             f"{PORTABLE}={settings[PORTABLE]}, but {', '.join(missing)} was not in force when "
             "torch was loaded: start with `set -a; . params/portable.env`, or by make."

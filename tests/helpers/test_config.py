@@ -147,6 +147,7 @@ def test_an_int_for_a_float_gives_the_same_run():
         ({"test_curve": 1}, "test_curve must be bool, got 1"),
         ({"sede": 3}, "unknown parameter sede; known: .*seed"),
         ({"model": None}, "model must be str, got None"),
+        ({"optimizer": False}, "optimizer must be str, got False. YAML reads yes, no, on and off"),
     ],
 )
 def test_what_is_wrong_is_named(override, message):

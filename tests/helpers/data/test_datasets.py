@@ -1,6 +1,7 @@
 """One entry to all data, and the declared stand-in."""
 
 import hashlib
+import shutil
 from urllib.error import URLError
 
 import medmnist
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.config import ConfigError
 from helpers.data import fetch
 from helpers.data import medmnist as medmnist_npz
 from helpers.data.datasets import list_datasets, load_dataset, stand_in
+from helpers.data.names import check_name
 from helpers.data.splits import DataError, DatasetUnavailable
 
 
@@ -86,6 +89,27 @@ def test_folder_is_another_word_for_cag(data):
     for name in ("folder:", "folder:../cag", "folder:.x", "folder:a/b/c"):
         with pytest.raises(DataError, match="not of the form"):
             load_dataset(name)
+
+
+def test_one_folder_name_in_both_places_is_refused(data):
+    shutil.copytree(data / "cag" / "mine", data / "folders" / "mine")
+    for name in ("folder:mine", "cag:mine", "cag:mine/split"):
+        with pytest.raises(DataError, match=r"'mine' lies in .*/folders and in .*/cag; .* rename"):
+            load_dataset(name)
+    assert list_datasets().count("cag:mine") == 1
+    shutil.rmtree(data / "folders" / "mine")
+    (data / "folders" / "mine").symlink_to(data / "cag" / "mine")
+    assert load_dataset("folder:mine").image_size == 20
+
+
+@pytest.mark.parametrize("odd", [*"{}[]*?", "\n", "\x85", " ", "\udcff"])
+@pytest.mark.parametrize("kind", ["folder", "cag", "npz"])
+def test_a_name_that_other_programs_would_take_for_a_pattern(data, kind, odd):
+    name = f"{kind}:mine{odd}"
+    with pytest.raises(DataError, match=r"the name .* has a space at its end, .*: rename it"):
+        load_dataset(name)
+    with pytest.raises(ConfigError, match="which other programs take for patterns"):
+        check_name(name)
 
 
 def test_image_folder_and_phantom(data):

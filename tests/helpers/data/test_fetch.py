@@ -221,13 +221,17 @@ def test_of_two_processes_one_fetches_and_the_other_waits(place, tmp_path):
     assert calls.read_text() == "x" and left(place) == ["bloodmnist.npz"]
 
 
-def test_where_nothing_may_be_downloaded_nothing_is_tried(place, no_pip, monkeypatch):
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("true", "False"), ("YES", "no"), ("on", "")])
+def test_where_nothing_may_be_downloaded_nothing_is_tried(place, no_pip, monkeypatch, yes, no):
     no_pip()
-    monkeypatch.setenv("REPRO_OFFLINE", "1")
+    monkeypatch.setenv("REPRO_OFFLINE", yes)
     with pytest.raises(DatasetUnavailable, match=f"REPRO_OFFLINE=1.*{MD5}.*REPRO_DATA"):
         get(place)
+    monkeypatch.setenv("REPRO_OFFLINE", "ture")
+    with pytest.raises(ValueError, match=r"REPRO_OFFLINE is .ture.; expected one of 1, true, yes"):
+        get(place)
     assert not place.exists()
-    monkeypatch.setenv("REPRO_OFFLINE", "0")
+    monkeypatch.setenv("REPRO_OFFLINE", no)
     get(place)
     assert left(place) == ["bloodmnist.npz"]
 

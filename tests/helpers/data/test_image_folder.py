@@ -296,6 +296,19 @@ def test_md5_depends_on_names_pixels_and_labels(table, classes):
         (rows(label=lambda i: i % 2 - 1), "label -1 of images/0.png is out of range"),
         (rows(label=lambda i: ""), "images/0.png has no label"),
         (rows(label=lambda i: "a" if i % 2 else 1), "mixes class indices and class names"),
+        (
+            rows(label=lambda i: i % 11 if i else "010"),
+            "class names, '1' for images/1.png and '010' for images/0.png",
+        ),
+        (
+            rows("file,label,split,group", group=lambda i: f'"p{i}'),
+            "group is .*, with a line break; close its",
+        ),
+        (rows("file,label", label=lambda i: i % 6), "no class has three images"),
+        (rows(label=lambda i: ("a\0", "a", "b")[i % 3]), r"a class is called 'a\\x00'"),
+        (rows(label=lambda i: ("nan", "benign")[i % 2]), "a class is called 'nan'"),
+        (rows(label=lambda i: ("Benign", "benign")[i % 2]), "differ in nothing but case"),
+        (rows(label=lambda i: ('"a\nb"', "c")[i % 2]), r"label is 'a\\nb', with a line"),
         (rows(label=lambda i: 0), "1 class"),
         (rows(file=lambda i: "images/0.png"), "lists images/0.png twice"),
         (
@@ -454,7 +467,7 @@ def test_the_reading_is_kept_and_what_holds_nothing_is_noted(tmp_path, capsys):
     (note,) = splits.notes
     assert note.startswith("2 of 12 images hold next to nothing: 0/4.png (nearly flat: all its")
     for path in (tmp_path / "set").rglob("*.png"):
-        save(path, np.stack([grey(int(path.stem))] * 3, -1))
+        save(path, np.stack([grey(10 * int(path.parent.name) + int(path.stem))] * 3, -1))
     splits = load(tmp_path / "set")
     assert splits.reading == {
         "bits": None, "orientation": "exif", "colour": "equal channels are grey",
@@ -532,16 +545,32 @@ def test_tables_that_pandas_would_read_as_something_else(table, text, message):
         load(table(text))
 
 
+@pytest.mark.parametrize(
+    "labels", [("010", "011"), ("1:30", "1e3"), ("None", "no"), ("0.0", "1.0")]
+)
+def test_what_looks_like_a_number_or_nothing_is_a_name(table, labels):
+    splits = load(table(rows(label=lambda i: labels[i % 2])))
+    assert splits.class_names == labels and splits.train.labels.tolist() == [0, 1, 0, 1]
+
+
 def test_digits_of_other_scripts_are_names(table):
     folder = table(rows(label=lambda i: "٠١"[i % 2]))
     assert load(folder).class_names == ("٠", "١")
 
 
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.symlink_to("nowhere")])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda p: p.symlink_to("nowhere")])
 def test_labels_that_are_no_file_are_an_error_and_not_absent(classes, make):
     make(classes / "labels.csv")
     with pytest.raises(DataError, match=r"labels\.csv is not a readable table"):
         load(classes)
+
+
+def test_a_link_to_nothing_is_no_class_less(classes):
+    for target in ("nowhere", "normal"):  # the second is a loop
+        (classes / "normal").symlink_to(target)
+        with pytest.raises(DataError, match="set/normal is a link to nothing"):
+            load(classes)
+        (classes / "normal").unlink()
 
 
 def test_a_file_that_cannot_be_opened_is_named(classes, monkeypatch):

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+from helpers.data import leakage
 from helpers.data.datasets import load_dataset
 from helpers.data.leakage import leakage_report
-from helpers.data.splits import DataError, DatasetUnavailable, Split, Splits, groups_across
+from helpers.data.splits import (
+    DataError,
+    DatasetUnavailable,
+    Split,
+    Splits,
+    groups_across,
+    largest_against_rest,
+)
 from helpers.paths import data_root
 
 
@@ -89,6 +97,38 @@ def test_splits_must_be_alike():
         make_splits(class_names=("a", "a"))
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a", ""), "a class is called ''"),
+        (("a", "  "), "a class is called '  '"),
+        (("a", " b"), "a class is called ' b'"),
+        (("a", "b\n"), r"a class is called 'b\\n'"),
+        (("a", "b\x1b[31m"), "a class is called"),
+        (("a", "b\x7f"), "a class is called"),
+        (("a", "nan"), "a class is called 'nan'; .* missing value"),
+        (("a", "<NA>"), "a class is called '<NA>'"),
+        (("Benign", "benign"), "'Benign' and 'benign' differ in nothing but case"),
+        (("\u00e9", "e\u0301"), "differ in nothing but case or coding"),
+    ],
+)
+def test_class_names_that_nobody_could_tell_apart_are_refused(names, message):
+    with pytest.raises(DataError, match=message):
+        make_splits(class_names=names)
+
+
+@pytest.mark.parametrize(
+    "name", ["None", "NA", "yes", "010", "1e3", "1:30", "-1", "\u0646\u200c\u0645"]
+)
+def test_odd_class_names_that_are_plain_text(name):
+    assert make_splits(class_names=("a", name)).class_names == ("a", name)
+
+
+def test_the_largest_class_may_be_called_as_the_rest_would_be():
+    names = largest_against_rest(make_splits(class_names=("All others", "b"))).class_names
+    assert names == ("the rest", "All others")
+
+
 def test_a_group_in_two_splits_is_refused():
     groups = {"train": list("aabbcc"), "val": list("ddeeff"), "test": list("gghhbb")}
     groups = {name: np.array(members) for name, members in groups.items()}
@@ -127,6 +167,16 @@ def test_groups_that_cross_published_splits_are_noted():
         "1 of 6 val images are of a group (patient, lesion) that is also in train.",
         "3 of 6 test images are of a group (patient, lesion) that is also in train or val.",
     )
+
+
+def test_copies_in_sets_of_ones_own_are_noted():
+    test = make_split(seed=2)
+    test.images[:2] = make_split(seed=0).images[3]
+    test.images[2] = make_split(seed=1).images[5]
+    assert make_splits(test=test, name="npz:x").notes == (
+        "3 of 6 test images are exact copies of images in train or val.",
+    )
+    assert make_splits(test=test, name="bloodmnist").notes == ()
 
 
 def test_leakage_finds_exact_and_near_pairs():
@@ -225,3 +275,62 @@ def test_leakage_correlations_agree_with_scikit_learn():
     assert len(report.near) == 30 * 29 / 2
     np.testing.assert_allclose(report.near["correlation"], expected[rows, columns], atol=1e-5)
     assert report.near["correlation"].is_monotonic_decreasing
+
+
+def with_copies(n, size, share):
+    """Splits of n images each: noise, and a share of copies of four images, two of them alike."""
+    rng = np.random.default_rng(n)
+    base = rng.integers(100, 256, (2, size, size, 1), np.uint8)
+    variants = np.stack([base[0], base[0] // 2, base[1], 0 * base[0]])
+    parts = {}
+    for seed, name in enumerate(("train", "val", "test")):
+        parts[name] = make_split(n, size, seed=seed)
+        chosen = rng.random(n) < share
+        parts[name].images[chosen] = variants[rng.integers(0, 4, chosen.sum())]
+    return make_splits(**parts)
+
+
+def all_pairs(splits):
+    """Each pair of images, compared one by one: equal ones, and nearly equal ones."""
+    found = [
+        (name, k, image[..., 0]) for name, s in splits.items() for k, image in enumerate(s.images)
+    ]
+    exact, near = [], []
+    for i, (*a, first) in enumerate(found):
+        for *b, second in found[i + 1 :]:
+            if (first == second).all():
+                exact.append((*a, *b))
+            elif first.std() and second.std():
+                r = np.corrcoef(first.ravel(), second.ravel())[0, 1]
+                near += [(*a, *b)] * int(r >= leakage.NEAR_CORRELATION)
+    return exact, near
+
+
+def rows_of(table):
+    return list(table.iloc[:, :4].itertuples(index=False, name=None))
+
+
+def test_leakage_agrees_with_the_search_of_all_pairs(monkeypatch):
+    splits = with_copies(40, 28, share=0.5)
+    exact, near = all_pairs(splits)
+    full = leakage_report(splits)
+    assert rows_of(full.exact) == exact and sorted(rows_of(full.near)) == sorted(near)
+    # Of many equal images fewer pairs are listed, and all that follows of them stays.
+    monkeypatch.setattr(leakage, "_MOST", 5)
+    short = leakage_report(splits)
+    assert "more than 5 equal images" in short.method and full.method in short.method
+    assert len(short.exact) < len(exact)
+    for ours, pairs in ((short.exact, exact), (short.near, near)):
+        assert set(rows_of(ours)) <= set(pairs) and len(set(rows_of(ours))) == len(ours)
+    for name in ("val", "test"):
+        assert short.leaked(name).tolist() == full.leaked(name).tolist()
+    assert short.summary()["images"].tolist() == full.summary()["images"].tolist()
+
+
+def test_leakage_of_thousands_of_equal_images_lists_few_pairs():
+    splits = with_copies(4000, 8, share=0.9)
+    report = leakage_report(splits)
+    assert len(report.exact) < 3 * 12_000 and len(report.near) < 6 * 12_000
+    seen = {*splits.train.digests(), *splits.val.digests()}
+    copies = [k for k, digest in enumerate(splits.test.digests()) if digest in seen]
+    assert report.leaked("test").tolist() == copies and len(copies) > 3000

@@ -270,7 +270,7 @@ def test_numbers_out_of_range(checkpoint, mixed, tmp_path):
         predict_files(checkpoint, found, workers=0)
     with pytest.raises(ValueError, match="overlays must be at least 0, got -1"):
         predict_folder(checkpoint, mixed, tmp_path / "out", overlays=-1)
-    with pytest.raises(ValueError, match="overlays must be int, got 2.5"):
+    with pytest.raises(ValueError, match=r"overlays must be int, got 2\.5"):
         predict_folder(checkpoint, mixed, tmp_path / "out", overlays=2.5)
     with pytest.raises(ValueError, match="batch_size must be int, got '8'"):
         predict_files(checkpoint, found, batch_size="8")
@@ -647,7 +647,7 @@ def test_output_folders_that_are_not_fit(checkpoint, mixed, tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match="File name too long"):
         predict_folder(checkpoint, mixed, tmp_path / ("x" * 300))
-    with pytest.raises(DataError, match="there is no folder .*x; expected"):
+    with pytest.raises(DataError, match=r"there is no folder .*x; expected"):
         predict_folder(checkpoint, "x" * 5000, tmp_path / "out")
     with pytest.raises(OutputError, match="loop: "):
         predict_folder(checkpoint, mixed, tmp_path / "loop")

@@ -236,9 +236,11 @@ def test_names_that_do_not_print_are_escaped(tmp_path):
     odd = os.fsencode(tmp_path) + b"/bad\xff\n\x1b[31m.png"
     with open(odd, "wb") as file:
         file.write(png(grey()))
-    (found,), _ = list_folder(tmp_path)
-    assert found.name == r"bad\udcff\n\x1b[31m.png"
-    assert read_file(found)[0].pixels.shape == (32, 32, 1)
+    (tmp_path / r"bad\n.png").write_bytes(png(grey()))
+    (tmp_path / "bad\n.png").write_bytes(png(grey(30)))
+    found, _ = list_folder(tmp_path)
+    assert [f.name for f in found] == [r"bad\\n.png", r"bad\n.png", r"bad\udcff\n\x1b[31m.png"]
+    assert [read_file(f)[0].pixels.shape for f in found] == [(32, 32, 1), (30, 30, 1), (32, 32, 1)]
 
 
 def test_folders_that_are_none(tmp_path):

@@ -214,3 +214,11 @@ def test_seed_table_has_sample_sd_and_marks_one_seed_as_unknown(results_tree):
     assert row["sd"] == pytest.approx(accuracies.std(ddof=1)) and row["n"] == 3
     single = checks.seed_table(runs[:1]).loc["accuracy"]
     assert np.isnan([single["sd"], single["low"], single["high"]]).all() and single["n"] == 1
+
+
+@pytest.mark.parametrize("name", ["run.json", "predictions.npz"])
+def test_a_damaged_seed_leaves_the_others(results_tree, capsys, name):
+    runs = [fabricate_run(seed=seed) for seed in range(3)]
+    (runs[1].path / name).write_bytes(b"PK")
+    assert [r.path for r in checks.seeds_of(runs[0])] == [runs[0].path, runs[2].path]
+    assert f"cannot read {name}" in capsys.readouterr().err

@@ -85,6 +85,8 @@ ONE = ROW | {"dataset": "breastmnist", "model": "resnet18", "seed": 0}
         (matrix(ONE | {"seed": []}), "row 1: seed is an empty list, so the row asks for no run"),
         (matrix({k: v for k, v in ONE.items() if k != "seed"}), "row 1: seed missing; every row"),
         (matrix(ONE | {"seed": "0"}), "row 1: seed must be int, got '0'"),
+        (matrix(ONE).replace("seed: 0", "seed: 010"), "010 is read as another number .*line"),
+        (matrix(ONE) + "  epochs: 1:30\n", "1:30 is read as another number .* or in quotes"),
         (matrix(ONE | {"learning_rate": "1e-4"}), "YAML reads 1e-4 as text: write 1.0e-4"),
         (matrix(ONE | {"epochs": 0}), "row 1: epochs must be at least 1, got 0"),
         (matrix(ONE | {"model": 18}), "row 1: model must be str, got int 18"),

@@ -47,9 +47,12 @@ def test_settings_in_force_are_recorded():
 def test_this_process_is_not_portable_by_chance(monkeypatch):
     monkeypatch.delenv("MKL_CBWR", raising=False)
     assert not is_portable()
-    monkeypatch.setenv("REPRO_PORTABLE", "1")
-    with pytest.raises(ValueError, match="MKL_CBWR=COMPATIBLE"):
-        is_portable()
+    for asked in ("1", "true"):
+        monkeypatch.setenv("REPRO_PORTABLE", asked)
+        with pytest.raises(ValueError, match="MKL_CBWR=COMPATIBLE"):
+            is_portable()
+    monkeypatch.setenv("REPRO_PORTABLE", "no")
+    assert not is_portable()
 
 
 def test_a_digest_repeats_and_sees_one_bit():

@@ -16,6 +16,7 @@ from helpers.runs.store import (
     is_replica,
     list_replicas,
     list_runs,
+    list_unreadable,
     load_run,
     replica_dir,
     run_id,
@@ -240,3 +241,15 @@ def test_a_damaged_replica_is_named(runs):
     with pytest.raises(RunError, match="not valid JSON"):
         list_replicas(runs[0])
     assert load_run(runs[0].path).record == runs[0].record
+
+
+@pytest.mark.parametrize("name", ["run.json", "predictions.npz"])
+def test_a_damaged_replica_stops_no_reader_of_many_runs(runs, capsys, name):
+    whole, damaged = make_replica(runs[0], wrong=30), make_replica(runs[1], wrong=31)
+    (damaged.path / name).write_text("{")
+    assert [r.path for r in replicas.draws(runs) if is_replica(r)] == [whole.path]
+    said = capsys.readouterr().err
+    assert said.count("left out: ") == 1 and f"{run_id(damaged)}: cannot read {name}" in said
+    assert replica_tables.replica_files(group_runs(list_runs())) is not None
+    (reason,) = list_unreadable().items()
+    assert reason[0] == run_id(damaged) and "move the folder away" in reason[1]

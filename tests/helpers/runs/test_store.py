@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +19,12 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from helpers import files
 from helpers.config import make_config
 from helpers.data.splits import Split, Splits
 from helpers.explain.run_maps import make_maps
 from helpers.metrics.scores import evaluate
-from helpers.paths import DiskFull, write_atomically
+from helpers.paths import DiskFull, write_atomically, write_text
 from helpers.predict.checkpoint import open_checkpoint
 from helpers.predict.predict import prepare_frame
 from helpers.predict.reading import Frame
@@ -35,7 +38,10 @@ from helpers.runs.store import (
     find_runs,
     is_constant,
     is_stored,
+    list_replicas,
     list_runs,
+    list_shipped,
+    list_unreadable,
     load_run,
     lock,
     run_dir,
@@ -272,6 +278,45 @@ def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
         pytest.fail("went on without a lock")
 
 
+# --- a folder that was another run's -----------------------------------------------------------
+
+
+def test_what_a_former_run_left_is_not_read_as_the_next_one_s(run, toy_splits, capsys):
+    """Whoever deletes `run.json` to train again gets the new run alone; nothing is lost."""
+    finished = {file.name for file in run.path.iterdir()}
+    left = ["shipped.safetensors", "shipped.json", "CARD.md", "maps.npz", "test_curve.csv"]
+    for name in left:
+        (run.path / name).write_text("old")
+    replica = run.path / "replicas" / "0123456789"
+    replica.mkdir(parents=True)
+    (replica / "run.json").write_text("old")
+    (replica / "shipped.safetensors").write_text("old")
+    for number in ("1", "2"):
+        (run.path / "run.json").unlink()
+        again = run_experiment(CONFIG, splits=toy_splits)
+        assert {file.name for file in again.path.iterdir()} == finished | {"former"}
+        assert f"now in former/{number}" in capsys.readouterr().err
+    former = run.path / "former" / "1"
+    assert {(former / name).read_text() for name in left} == {"old"}
+    assert (former / "replicas" / replica.name / "run.json").read_text() == "old"
+    assert (former / "predictions.npz").exists() and (former / "model.safetensors").exists()
+    load_model(again)
+    assert again.test_curve() is None and list_replicas(again) == list(list_unreadable()) == []
+    assert not capsys.readouterr().err and list_runs()[0].record == again.record
+    list_shipped()
+    assert not capsys.readouterr().err
+
+
+def test_an_interrupted_run_keeps_what_it_wrote_but_for_broken_writes(tmp_path, capsys):
+    own = {"checkpoint.pt", "model.safetensors", ".DS_Store"}
+    for name in (*own, ".predictions-a1b2c3_4.npz", ".checkpoint-0123abcd.pt", ".tmpAb3dEf"):
+        (tmp_path / name).touch()
+    with lock(tmp_path):
+        pass
+    assert {file.name for file in tmp_path.iterdir()} == own | {"run.lock"}
+    assert not capsys.readouterr().err
+
+
 def test_a_stored_run_is_never_overwritten(run):
     before = {path: path.read_bytes() for path in run.path.iterdir()}
     record = {k: v for k, v in run.record.items() if k not in ("schema", "config")}
@@ -300,6 +345,53 @@ def test_damaged_or_foreign_runs_have_their_errors(run, tmp_path):
     assert is_stored(CONFIG)
     with pytest.raises(RunError, match="no run in"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("normalisation", "zscore", "must be one of imagenet, half"),
+        ("precision", "fp8", "must be one of fp32, bf16"),
+        ("augmentation", "heavy", "must be one of none, normal, full, dihedral"),
+        ("loss", "hinge", "must be one of cross_entropy, focal"),
+        ("cutmix", 1.5, "less than or equal to 1"),
+        ("normalization", "half", "did you mean normalisation\\? Known: recipe, dataset,"),
+    ],
+)
+def test_values_that_this_version_does_not_know_are_refused(run, name, value, known):
+    file = run.path / "run.json"
+    file.write_text(json.dumps(run.record | {"config": run.config | {name: value}}))
+    message = rf"run\.json: config\.{name}.*{known}.*move the folder away"
+    with pytest.raises(RunError, match=message):
+        load_run(run.path)
+    file.write_text(json.dumps(run.record | {name: value}))
+    with pytest.raises(RunError, match=rf"run\.json: {name} is unknown; .*Known: schema, config,"):
+        load_run(run.path)
+
+
+def test_a_run_of_a_recipe_that_is_gone_is_read(run):
+    record = run.record | {"config": run.config | {"recipe": "gone"}}
+    (run.path / "run.json").write_text(json.dumps(record))
+    assert load_run(run.path).config["recipe"] == "gone"
+
+
+@pytest.mark.parametrize("fault", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_nobody_is_told_to_remove_what_could_merely_not_be_read(run, monkeypatch, fault):
+    def refuse(*_):
+        raise OSError(fault, os.strerror(fault))
+
+    whole = rf"{os.strerror(fault)} \(.*\); it may be whole: see to its permissions and its disk"
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=whole) as found:
+        patch.setattr(Path, "read_bytes", refuse)
+        load_run(run.path)
+    assert "JSON" not in str(found.value) and "away" not in str(found.value)
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=whole) as found:
+        patch.setattr(files.zipfile, "ZipFile", refuse)
+        run.predictions("test")
+    assert "away" not in str(found.value)
+    (run.path / "predictions.npz").write_bytes(b"PK")
+    with pytest.raises(RunError, match=r"predictions\.npz.*; restore it, or move the folder away"):
+        run.predictions("test")
 
 
 def test_damaged_predictions_have_their_error(run):
@@ -426,6 +518,18 @@ def test_the_progress_line_stamps_phantom_data(run):
     assert summary_line(run).startswith("phantom mobilenet_v2 none seed 0: test accuracy 0.")
     run.record["data"]["phantom"] = True
     assert summary_line(run).startswith("PHANTOM ")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_files_have_the_permissions_that_open_gives(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a.txt", "text")
+        experiment.save_tensors({"a": torch.zeros(1)}, tmp_path / "w.safetensors")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == {0o666 & ~mask}
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):

@@ -1,6 +1,7 @@
 """Weights of stored runs: found, refused, or trained again and compared."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from helpers.explain.run_maps import open_maps
+from helpers.models.backbones import WeightsUnavailable
 from helpers.paths import results_root
 from helpers.predict.checkpoint import open_checkpoint, public_name
-from helpers.runs import weights
+from helpers.runs import progress, weights
 from helpers.runs.store import (
     RunError,
     find_run,
@@ -21,6 +23,7 @@ from helpers.runs.store import (
     run_id,
 )
 from helpers.training.inference import as_tensor, prepare
+from helpers.training.loop import TrainingDiverged
 from tests.fabricated import fabricate_run
 
 
@@ -160,3 +163,37 @@ def test_the_command_leaves_weights_that_are_there(run, capsys):
     assert weights.main([str(run.path)]) == 0
     assert "its weights are here" in capsys.readouterr().out
     assert (run.path / weights.WEIGHTS).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("error", [TrainingDiverged, WeightsUnavailable, RunError])
+def test_an_error_of_our_own_is_the_last_line_of_a_command(run, monkeypatch, capsys, error):
+    def fail(*_, **__):
+        raise error("what came,\nand what to do")
+
+    (run.path / weights.WEIGHTS).unlink()
+    monkeypatch.setattr(weights, "make_run", fail)
+    assert weights.main([str(run.path)]) == 1
+    assert capsys.readouterr().err == "error: what came,\\nand what to do\n"
+    monkeypatch.setattr(weights, "make_run", lambda *_, **__: {}["a fault of the code"])
+    with pytest.raises(KeyError):
+        weights.main([str(run.path)])
+
+
+def test_the_line_of_a_sweep_is_a_command_too(run, tmp_path, capsys):
+    assert progress.main([str(run.path), str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("PHANTOM phantom mobilenet_v2")
+    for arguments in ([str(tmp_path), str(tmp_path)], []):
+        assert progress.main(arguments) == 1
+        assert re.fullmatch("error: .*\n", capsys.readouterr().err)
+
+
+def test_what_a_former_replica_left_is_not_read_as_the_next_one_s(run, capsys):
+    run = made_elsewhere(run)
+    folder = weights.restore(run).run.path
+    for name in ("run.json", "maps.npz", "shipped.safetensors"):
+        (folder / name).write_text("old")
+    (folder / "run.json").unlink()
+    assert weights.restore(run).run.path == folder
+    assert {f.name for f in (folder / "former" / "1").iterdir()} > {"maps.npz", weights.WEIGHTS}
+    assert not (folder / "maps.npz").exists()
+    assert weights.load_model(load_run(folder)) is not None
