@@ -7,6 +7,7 @@ float32 batch, without CutMix, on one thread. CPU time of batches of 64, by turn
 images enter torchvision's chain as RGB, as medmnist's `as_rgb=True` gives them.
 """
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -104,4 +105,4 @@ def measure(*, rounds: int = 10) -> list[Speed]:
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))

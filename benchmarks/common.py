@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from helpers.terminal import count_argument, escape_unshowable
+from helpers.terminal import command, count_argument
 from helpers.training.seeds import default_device, environment, git_state
 from study.tables.speed import Record, Speed, save_record, speed_lines
 
@@ -56,9 +56,9 @@ def run(measure: Measure, options: dict[str, Any], *, save: bool = False) -> Rec
     return record
 
 
+@command
 def main(measure: Measure, arguments: Sequence[str] | None = None) -> None:
     """Command line of one benchmark: run it, print its table."""
-    escape_unshowable()
     summary = inspect.getmodule(measure).__doc__.splitlines()[0]
     parser = argparse.ArgumentParser(description=summary)
     for name, default in default_options(measure).items():

@@ -9,6 +9,7 @@ on the machine, gives the time of an image, and the size of the data set the hou
 `study.tables.evidence` shows what the runs that are not stored would take.
 """
 
+import sys
 import time
 from dataclasses import replace
 
@@ -66,4 +67,4 @@ def measure(*, images: int = 96) -> list[Speed]:
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))

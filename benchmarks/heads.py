@@ -8,6 +8,7 @@ gradient it passes on, as it does while the whole network learns. The quantum he
 PennyLane's own simulation of its circuit.
 """
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -82,4 +83,4 @@ def measure(*, steps: int = 30, batch_size: int = 16) -> list[Speed]:
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))

@@ -6,6 +6,7 @@ CPU time of one call. With --coverage it also prints how often the 95 % interval
 value, over synthetic samples; that takes minutes.
 """
 
+import sys
 import time
 
 import numpy as np
@@ -89,4 +90,4 @@ def cover_auc(repeats: int = 2000) -> None:
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))

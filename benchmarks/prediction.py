@@ -10,6 +10,7 @@ a network has learned does not matter for its speed. At 64 px also with the netw
 processors, which it then shares with reading; at 224 px with a fifth of the images.
 """
 
+import sys
 import tempfile
 import time
 from functools import partial
@@ -128,4 +129,4 @@ def measure(*, images: int = 500, rounds: int = 3) -> list[Speed]:
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))

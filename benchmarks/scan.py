@@ -8,6 +8,7 @@ Usage: python -m benchmarks.scan [--rounds 5] [--steps 3] [--batch-size 32] [--t
   MedMamba-T and VMamba-T at 64 px against MedSpectralNet's, by turns.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from unittest import mock
@@ -127,4 +128,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))

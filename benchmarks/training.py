@@ -22,6 +22,7 @@ loops on one thread and on as many as there are processors; the faster of the tw
 A checkpoint is written every 20 seconds at most; what that takes is a line of its own, too.
 """
 
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -465,4 +466,4 @@ def measure(*, rounds: int = 5, milliseconds: int = 1000, threads: int = 1) -> l
 
 
 if __name__ == "__main__":
-    main(measure)
+    sys.exit(main(measure))
