@@ -16,14 +16,10 @@ import torch
 
 from helpers.terminal import command, count_argument
 from helpers.training.seeds import default_device, environment, git_state
+from study.costs.timing import processors
 from study.tables.speed import Record, Speed, save_record, speed_lines
 
 Measure = Callable[..., list[Speed]]
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def malloc() -> dict[str, str]:

@@ -23,6 +23,7 @@ was (raise `VERSION` where what is measured changes).
 import argparse
 import json
 import math
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -41,11 +42,12 @@ from helpers.metrics.intervals import (
     here_variance,
     image_scores,
     less,
+    next_run_ends,
     population,
     ranking_scores,
 )
 from helpers.paths import repo_root, results_root, write_atomically
-from helpers.terminal import count_argument, escape_unshowable
+from helpers.terminal import command, count_argument
 from helpers.training.seeds import git_state
 from study.table import markdown_table
 
@@ -63,10 +65,12 @@ FIGURES["type_1"] = (0.04, 0.06)
 MARKERS = ("<!-- coverage: begin -->", "<!-- coverage: end -->")
 
 # Raised when the simulation or the intervals change, so that figures of both never mix.
-VERSION = 2
+VERSION = 3
 
 # One block of scores holds at most this many numbers.
 _BLOCK = 1_500_000
+# Runs on one set of images.
+RUNS = 1320
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,11 @@ class Cell:
     def columns(self) -> int:
         """Return how many scores an image has: the classes, or their one difference."""
         return 1 if self.classes == 2 else self.classes
+
+    @property
+    def repeats(self) -> int:
+        """How often the replicates asked for are made: what costs little is measured more often."""
+        return max(1, min(4, 5000 // (self.columns * self.images)))
 
     @cached_property
     def signal(self) -> float:
@@ -224,9 +233,7 @@ def _compare(cell: Cell, a: Scores, b: Scores | None = None) -> dict[str, np.nda
     return found
 
 
-def on_these_images(
-    cell: Cell, rng: np.random.Generator, *, image_sets: int, runs: int = 1320
-) -> dict[int, dict]:
+def on_these_images(cell: Cell, rng: np.random.Generator, *, image_sets: int) -> dict[int, dict]:
     """Return coverage over new seeds on the same images, by number of seeds.
 
     The true mean on a set of images is that of all runs simulated there.
@@ -237,24 +244,25 @@ def on_these_images(
         difficulty = rng.standard_normal((1, cell.columns, cell.images), dtype=np.float32)
         parts = [
             measured(cell, y_true, simulate(cell, y_true, difficulty, size, rng))
-            for size in blocks(runs, cell.columns * cell.images)
+            for size in blocks(RUNS, cell.columns * cell.images)
         ]
         values = np.concatenate([part.values[0] for part in parts])
         shares = np.concatenate([part.shares[0] for part in parts])
         for seeds in N_SEEDS:
-            groups = np.arange(runs // (seeds + 1) * (seeds + 1)).reshape(-1, seeds + 1)
+            groups = np.arange(RUNS // (seeds + 1) * (seeds + 1)).reshape(-1, seeds + 1)
             ours, next_run = groups[:, :-1], values[groups[:, -1]]
-            spread = here_variance(replace(parts[0], values=values[ours], shares=shares[ours]))
-            means = values[ours].mean(axis=-1)
-            for name, part, true in (
-                ("same_images", 1 / seeds, values.mean()),
-                ("one_more_run", 1 + 1 / seeds, next_run),
+            scores = replace(parts[0], values=values[ours], shares=shares[ours])
+            spread, means = here_variance(scores), values[ours].mean(axis=-1)
+            of_mean = _ends(means, np.sqrt(spread / seeds), seeds - 1, logit=True)
+            for name, (low, high), true in (
+                ("same_images", of_mean, values.mean()),
+                ("one_more_run", next_run_ends(scores, spread), next_run),
             ):
-                logit = name == "same_images"
-                low, high = _ends(means, np.sqrt(spread * part), seeds - 1, logit=logit)
-                held = (low <= true) & (true <= high)
-                # No interval is claimed where all runs are perfect.
-                hits[seeds][name].append(np.where(logit & (means >= 1), True, held))
+                # An end and a run on the same rung of a grid are equal but for rounding.
+                held = (low - 1e-9 <= true) & (true <= high + 1e-9)
+                # Of a mean no interval is claimed where all runs are perfect.
+                perfect = (means >= 1) & (name == "same_images")
+                hits[seeds][name].append(held | perfect)
     return {
         seeds: {name: float(np.concatenate(part).mean()) for name, part in found.items()}
         for seeds, found in hits.items()
@@ -266,9 +274,15 @@ def simulate_cell(cell: Cell, replicates: int) -> list[dict]:
     rng = np.random.default_rng([17, zlib.crc32(repr(cell).encode())])
     here = {seeds: {} for seeds in N_SEEDS}
     if not cell.is_heavy:
-        here = on_these_images(cell, rng, image_sets=max(2, replicates // 100))
+        here = on_these_images(cell, rng, image_sets=image_sets(replicates))
     rows = across_images(cell, replicates, rng)
-    return [asdict(cell) | row | here[row["seeds"]] for row in rows]
+    made = asdict(cell) | {"replicates": replicates}
+    return [made | row | here[row["seeds"]] for row in rows]
+
+
+def image_sets(replicates: int) -> int:
+    """Return on how many sets of images new seeds are simulated."""
+    return max(2, replicates // 100)
 
 
 # --- the record and its table --------------------------------------------------------------------
@@ -324,7 +338,10 @@ HEAD = (
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Return the ranges over seeds, their relations and classes, as a markdown table."""
+    """Return the ranges over seeds, their relations and classes, as a markdown table.
+
+    Beside a range stands how many of its figures miss their goal by more than two standard errors.
+    """
     groups = {}
     for row in rows:
         key = (row["measure"], row["level"], row["images"])
@@ -346,9 +363,12 @@ def table(rows: Sequence[dict]) -> str:
     return markdown_table(HEAD, lines)
 
 
-def _range(rows: Sequence[dict], name: str, *, scale: float = 100, digits: int = 1) -> str:
-    found = [scale * row[name] for row in rows if name in row]
-    return f"{min(found):.{digits}f} to {max(found):.{digits}f}" if found else ""
+def _range(rows: Sequence[dict], name: str) -> str:
+    found = [100 * row[name] for row in rows if name in row]
+    if not found:
+        return ""
+    out = sum(figure == name for figure, *_ in outside(rows))
+    return f"{min(found):.1f} to {max(found):.1f}" + (f"; {out} of {len(found)} out" if out else "")
 
 
 def df_coverage(exponent: float, seeds: int, share: float) -> float:
@@ -379,41 +399,71 @@ def df_table(exponents: Sequence[float] = (2, 1.25)) -> str:
     return markdown_table(("seeds", "exponent", *(f"share {s:g}" for s in shares)), lines)
 
 
-def misses(rows: Sequence[dict], replicates: int, *, most: int = 12) -> str:
+def verdict_table(rows: Sequence[dict]) -> str:
+    """Return how many of each figure lie in their goal, and how clearly the others miss it."""
+    lines = []
+    for name, (low, high) in FIGURES.items():
+        measured = sum(name in row for row in rows)
+        every, clear = (
+            [value for figure, value, _ in outside(rows, errors=errors) if figure == name]
+            for errors in (0, 2)
+        )
+        too_low = sum(value < low for value in clear)
+        counts = (measured - len(every), len(every) - len(clear), too_low, len(clear) - too_low)
+        goal = f"{100 * low:g} to {100 * high:g}"
+        lines.append([name.replace("_", " "), goal, *map(str, (measured, *counts))])
+    head = ("figure", "goal", "measured", "in", "outside, within two errors", "too low", "too high")
+    return markdown_table(head, lines)
+
+
+def misses(rows: Sequence[dict], *, most: int = 12) -> str:
     """Return what misses its goal furthest as a markdown table."""
     lines = [
         [
             name.replace("_", " "),
             f"{100 * value:.1f}",
+            f"{100 * _error(name, row):.1f}",
             "AUC" if row["measure"] == "auc" else row["measure"],
             f"{row['level']:g}",
             f"{row['images']:,}",
             *(str(row[k]) for k in ("classes", "seeds", "relation")),
         ]
-        for name, value, row in outside(rows, replicates)[:most]
+        for name, value, row in outside(rows)[:most]
     ]
-    head = ("figure", "%", "measure", "true value", "images", "classes", "seeds", "relation")
+    head = (
+        "figure",
+        "%",
+        "error",
+        "measure",
+        "true value",
+        "images",
+        "classes",
+        "seeds",
+        "relation",
+    )
     return markdown_table(head, lines)
 
 
 def methods_block(rows: Sequence[dict], replicates: int) -> str:
     """Return what stands between the markers in `docs/methods.md`."""
+    rows = [{"replicates": replicates} | row for row in rows]
     settings = {tuple(row[k] for k in Cell.__dataclass_fields__) for row in rows}
     planned = len(list(cells()))
     figures = sum(name in row for row in rows for name in FIGURES)
     return "\n\n".join(
         [
             MARKERS[0],
-            f"{len(settings)} of {planned} settings measured, {replicates:,} replicates each; a "
-            f"cell holds the lowest and highest of its settings, in percent. With "
+            f"{len(settings)} of {planned} settings measured, {replicates:,} replicates or more of "
+            f"each; a cell holds the lowest and highest of its settings, in percent, and how many "
+            'miss their goal by more than two standard errors ("out"). With '
             f"{max(N_IMAGES):,} images and {max(SHARES)} classes, the dearest, only the lowest and "
             "highest true values were measured, and of them the interval of the mean alone.",
             table(rows),
-            f"{len(outside(rows, replicates, errors=0))} of {figures:,} figures lie outside their "
-            f"goal; chance alone would put {by_chance(rows, replicates):.0f} there, were each true "
-            f"figure in the middle of its goal. {len(outside(rows, replicates))} miss it by more "
-            "than two standard errors; the furthest:",
-            misses(rows, replicates),
+            verdict_table(rows),
+            f"Chance alone would put {by_chance(rows):.0f} of {figures:,} figures outside, were "
+            "each true figure in the middle of its goal. The furthest of those that lie more than "
+            "two standard errors outside:",
+            misses(rows),
             "Coverage by exponent of the degrees of freedom, under normal theory, by the seeds' "
             "true share of the variance:",
             df_table(),
@@ -431,9 +481,7 @@ def write_methods(rows: Sequence[dict], replicates: int) -> None:
         temporary.write_text(before + methods_block(rows, replicates) + after)
 
 
-def outside(
-    rows: Sequence[dict], replicates: int, *, errors: float = 2
-) -> list[tuple[str, float, dict]]:
+def outside(rows: Sequence[dict], *, errors: float = 2) -> list[tuple[str, float, dict]]:
     """Return what misses its goal by more than some standard errors, the furthest first.
 
     Returns:
@@ -444,41 +492,44 @@ def outside(
         if name not in row:
             continue
         low, high = FIGURES[name]
-        if (miss := max(low - row[name], row[name] - high)) > errors * _error(name, replicates):
+        if (miss := max(low - row[name], row[name] - high)) > errors * _error(name, row):
             found.append((miss, name, row))
     return [(name, row[name], row) for _, name, row in sorted(found, key=lambda entry: -entry[0])]
 
 
-def by_chance(rows: Sequence[dict], replicates: int) -> float:
+def by_chance(rows: Sequence[dict]) -> float:
     """Return how many figures would lie outside, were each true one in the middle of its goal."""
     return sum(
-        2 * stats.norm.sf((high - low) / 2 / _error(name, replicates))
+        2 * stats.norm.sf((high - low) / 2 / _error(name, row))
         for row, (name, (low, high)) in product(rows, FIGURES.items())
         if name in row
     )
 
 
-def _error(name: str, replicates: int) -> float:
+def _error(name: str, row: dict) -> float:
     """Return the standard error of a figure at its goal's middle."""
-    middle = sum(FIGURES[name]) / 2
-    return math.sqrt(middle * (1 - middle) / replicates)
+    middle, trials = sum(FIGURES[name]) / 2, row["replicates"]
+    if name in ("same_images", "one_more_run"):
+        trials = image_sets(trials) * (RUNS // (row["seeds"] + 1))
+    return math.sqrt(middle * (1 - middle) / trials)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, print the table; store it where asked for."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicates", type=count_argument, default=1000)
     parser.add_argument("--quick", action="store_true", help="few cells")
     parser.add_argument("--save", action="store_true", help="write results/benchmarks; go on there")
     options = parser.parse_args(arguments)
     rows = load_rows(replicates=options.replicates) if options.save else []
-    done = {Cell(**{k: row[k] for k in Cell.__dataclass_fields__}) for row in rows}
     for cell in sorted(cells(quick=options.quick), key=lambda c: c.images * c.columns):
-        if cell in done:
+        wanted = options.replicates * cell.repeats
+        stored = [row for row in rows if asdict(cell).items() <= row.items()]
+        if any(row.get("replicates", options.replicates) >= wanted for row in stored):
             continue
         start = time.process_time()
-        rows += simulate_cell(cell, options.replicates)
+        rows = [row for row in rows if row not in stored] + simulate_cell(cell, wanted)
         print(f"{cell}: {time.process_time() - start:.1f} s", flush=True)
         if options.save:
             save_rows(rows, options.replicates)
@@ -487,4 +538,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.common import by_turns, main, processors, ratios, synchronise
+from benchmarks.common import by_turns, main, ratios, synchronise
 from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.models.registry import build_model
@@ -30,6 +30,7 @@ from helpers.predict.reading import list_folder
 from helpers.runs.store import Run
 from helpers.training.inference import class_probabilities
 from helpers.training.seeds import default_device
+from study.costs.timing import processors
 from study.tables.speed import RATIO, Speed
 
 MODEL = "medspectralnet_light"

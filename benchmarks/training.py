@@ -42,7 +42,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms import v2
 
 from benchmarks.augmentation import torchvision_chain
-from benchmarks.common import by_turns, main, processors, ratios, synchronise
+from benchmarks.common import by_turns, main, ratios, synchronise
 from helpers.config import RunConfig, make_config
 from helpers.data.splits import Split
 from helpers.data.transforms import make_augmentation
@@ -51,6 +51,7 @@ from helpers.training import loop as training
 from helpers.training.loop import fit
 from helpers.training.schedules import make_optimizer, make_schedule
 from helpers.training.seeds import default_device
+from study.costs.timing import processors
 from study.tables.speed import RATIO, Speed
 
 NUM_CLASSES = 2

@@ -176,13 +176,18 @@ def ranking_scores(y_true: np.ndarray, by_class: dict[int, np.ndarray]) -> Score
         by_class: label -> float (..., S, n), higher for images more likely of that class.
 
     Raises:
-        ValueError: too few images or classes.
+        ValueError: too few images or classes, scores of a class without images, or NaN.
     """
     present, counts = np.unique(y_true, return_counts=True)
     if len(present) < 2 or counts.min() < 2:
         raise ValueError(
             "The variance of an AUC needs two classes with two test images each, got "
             f"{dict(zip(present.tolist(), counts.tolist(), strict=True))} images by class."
+        )
+    if not by_class or not set(by_class) <= set(present.tolist()):
+        raise ValueError(
+            f"by_class has scores for the classes {sorted(by_class)}; expected one or more of "
+            f"{present.tolist()}, which have test images."
         )
     values = shares = reference = inverse = 0.0
     k = len(by_class)
@@ -278,8 +283,12 @@ def mean(
             takes the place of a smaller one where that does not make a p value smaller.
 
     Raises:
-        ValueError: not one label a draw.
+        ValueError: not one label a draw, a missing one, or a floor that is no variance.
     """
+    if floor and not (0 <= floor[0] < math.inf and floor[1] > 0):
+        raise ValueError(
+            f"floor is {floor}; expected a variance from 0 and degrees of freedom above 0."
+        )
     scores = grouped(scores, groups)
     found = population(scores)
     if floor:
@@ -313,9 +322,10 @@ def mean_here(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
 def one_more_run(scores: Scores, *, groups: Sequence | None = None) -> Estimate:
     """Predict where one more single run falls on these very images; arguments as for `mean`.
 
-    value +- t sd sqrt(1 + 1/S), with S - 1 degrees of freedom. With groups a run differs from its
-    group, and the groups from each other: both are in it. One seed has no interval. `se` is the
-    standard deviation of what such a run differs from `value` by. There is no p value.
+    mean +- t sd sqrt(1 + 1/S), with S - 1 degrees of freedom: of the values, or of the log odds of
+    a bounded measure (`next_run_ends`). With groups a run differs from its group, and the groups
+    from each other: both are in it. One seed has no interval. `se` is the standard deviation of
+    what such a run differs from `value` by, as it is. There is no p value.
     """
     return _here(scores, groups, more_runs=1)
 
@@ -334,10 +344,12 @@ def power(effect: float, *, se: float, df: float | None) -> float:
         the one that was found.
 
     Raises:
-        ValueError: no variance.
+        ValueError: no variance, or no size.
     """
-    if not (se > 0 and (df is None or df > 0)):
-        raise ValueError(f"power needs se and df above zero, got {se} and {df}.")
+    if not (se > 0 and (df is None or df > 0) and math.isfinite(effect)):
+        raise ValueError(
+            f"power needs se and df above zero and a finite effect, got {se}, {df} and {effect}."
+        )
     shift = effect / se
     if df is None:
         return float(stats.norm.sf(_t(np.inf) - shift) + stats.norm.cdf(-_t(np.inf) - shift))
@@ -364,22 +376,22 @@ def _scale(scores: Scores) -> str:
 
 
 def _here(scores: Scores, groups: Sequence | None, *, more_runs: int) -> Estimate:
-    of_groups, single = grouped(scores, groups), 0.0
+    of_groups = grouped(scores, groups)
     seeds = of_groups.values.shape[-1]
     value = float(of_groups.values.mean())
     how = "one more run, these images, t" if more_runs else "seeds alone, these images, t"
     if seeds == 1:
         return Estimate(value, None, None, scores.n, seeds=1, method=f"{how}: n = 1")
-    if groups is not None:
-        single = _within_groups(scores.values, groups)
-    between = float(here_variance(of_groups))
-    error = math.sqrt(between * (more_runs + 1 / seeds) + more_runs * single)
+    between, single = here_variance(of_groups), _within_groups(scores.values, groups)
+    error = math.sqrt(float(between) * (more_runs + 1 / seeds) + more_runs * single)
     if error**2 <= _ROUNDING:
         how += ": all runs answer alike"
         return Estimate(value, None, None, scores.n, seeds=seeds, method=how, se=0.0, df=seeds - 1)
-    # For one more run the logit scale covers less near 1, as was measured.
-    logit = scores.bounded and not more_runs and 0 < value < 1
-    low, high = (float(end) for end in _ends(value, error, seeds - 1, logit=logit))
+    if more_runs:
+        found = next_run_ends(scores, between, groups=groups)
+    else:
+        found = _ends(value, error, seeds - 1, logit=scores.bounded and 0 < value < 1)
+    low, high = (float(end) for end in found)
     if scores.bounded:
         low, high = max(0.0, low), min(1.0, high)
     p = None
@@ -390,8 +402,10 @@ def _here(scores: Scores, groups: Sequence | None, *, more_runs: int) -> Estimat
     )
 
 
-def _within_groups(values: np.ndarray, groups: Sequence) -> float:
-    """Return what a single run's variance has above that of a group's mean."""
+def _within_groups(values: np.ndarray, groups: Sequence | None) -> float:
+    """Return what a single run's variance has above that of a group's mean; 0 without groups."""
+    if groups is None:
+        return 0.0
     labels = np.asarray(groups)
     members = [values[labels == label] for label in np.unique(labels)]
     spare = sum(len(group) - 1 for group in members)
@@ -405,10 +419,12 @@ def grouped(scores: Scores, groups: Sequence | None) -> Scores:
     """Average the draws of each group, in the order of their labels; None leaves them alone.
 
     Raises:
-        ValueError: not one label a draw.
+        ValueError: not one label a draw, or a missing one.
     """
     if groups is None:
         return scores
+    if any(label is None or label != label for label in groups):
+        raise ValueError("groups has None or NaN for a draw; expected a label for each.")
     labels = np.asarray(groups)
     if labels.shape != scores.values.shape[-1:]:
         raise ValueError(
@@ -472,6 +488,37 @@ def here_variance(scores: Scores) -> np.ndarray:
     least = np.maximum(_RELATIVE * within, _ROUNDING)
     rest = np.where(within - between > least, within - between, 0.0)
     return np.where(spread > _ROUNDING, spread, rest)
+
+
+def next_run_ends(
+    scores: Scores, between: np.ndarray, *, groups: Sequence | None = None
+) -> list[np.ndarray]:
+    """Return the ends (...) of the 95 % interval of one more run on these images.
+
+    Near 1 the values of runs are skewed to the left, their log odds hardly. Half an image right and
+    half an image wrong are added (Haldane 1956), since a run may have none wrong.
+
+    Args:
+        scores: of two seeds or more.
+        between: (...), `here_variance` of the groups, which counts where their values agree.
+        groups: as for `mean`.
+    """
+    runs, n, slope = scores, scores.n_effective, 1.0
+    agree = grouped(scores, groups).values.var(axis=-1) <= _ROUNDING
+    if scores.bounded:
+        runs = replace(
+            scores, values=np.log(n * scores.values + 0.5) - np.log(n * (1 - scores.values) + 0.5)
+        )
+        value = scores.values.mean(axis=-1)
+        slope = n / (n * value + 0.5) + n / (n * (1 - value) + 0.5)
+    means = grouped(runs, groups).values
+    seeds = means.shape[-1]
+    spread = np.where(agree, between * slope**2, means.var(axis=-1, ddof=1))
+    error = np.sqrt(spread * (1 + 1 / seeds) + _within_groups(runs.values, groups))
+    found = _ends(means.mean(axis=-1), error, seeds - 1, logit=False)
+    if scores.bounded:
+        found = [np.clip(((n + 1) * special.expit(end) - 0.5) / n, 0, 1) for end in found]
+    return found
 
 
 def _ends(

@@ -118,8 +118,9 @@ def choose_threshold(
         class is missing.
 
     Raises:
-        ValueError: another metric, or a target out of range.
+        ValueError: another metric, a target out of range, no images, arrays that do not fit, NaN.
     """
+    _check(positive, y_score)
     hits, alarms, scores = _steps(positive, y_score)
     step = _chosen(hits, alarms, held=held, target=target)
     return None if step is None else float(scores[step])
@@ -134,10 +135,16 @@ def at_threshold(
         positive: bool (n,), True for images of the positive class.
         y_score: float (n,).
         threshold: a score as high or higher is called positive.
+
+    Raises:
+        ValueError: no images, arrays that do not fit, or NaN.
     """
+    _check(positive, y_score)
     if threshold is None:
         none = Estimate(None, None, None, len(positive), "Wilson: undefined, no threshold")
         return none, none
+    if math.isnan(threshold):
+        raise ValueError("threshold is NaN; expected a score, or None where there is no threshold.")
     called = y_score >= threshold
     negative = ~positive
     return (
@@ -164,7 +171,11 @@ def points_on_curve(
     Returns:
         Estimates; undefined where the target is reached only by calling all images alike, or where
         a class is missing.
+
+    Raises:
+        ValueError: no images, arrays that do not fit, or NaN.
     """
+    _check(positive, y_score)
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
@@ -185,6 +196,18 @@ def points_on_curve(
         n = _size_read(positive, held)
         estimates.append(bootstrap_estimate(value, np.concatenate([[], *values]), n=n))
     return estimates
+
+
+def _check(positive: np.ndarray, y_score: np.ndarray) -> None:
+    if positive.dtype != bool or positive.ndim != 1 or positive.shape != y_score.shape:
+        raise ValueError(
+            "expected positive as bool (n,) and a score each, got "
+            f"{positive.dtype} {positive.shape} and {y_score.shape}."
+        )
+    if not len(positive):
+        raise ValueError("There is no image; an operating point needs at least one.")
+    if np.isnan(y_score).any():
+        raise ValueError("A score is NaN; an operating point needs a score for each image.")
 
 
 def _size_read(positive: np.ndarray, held: str) -> int:

@@ -20,7 +20,7 @@ def newcombe(k1: int, n1: int, k2: int, n2: int) -> Estimate:
     distances joined in quadrature; for independent samples.
 
     Raises:
-        ValueError: a count outside 0 .. n, or no images.
+        ValueError: a count that is not whole or outside 0 .. n, or no images.
     """
     for k, n in ((k1, n1), (k2, n2)):
         if n < 1 or not 0 <= k <= n:
@@ -39,10 +39,12 @@ def power(p1: float, p2: float, n: int) -> float:
     z test of two proportions is made, two-sided.
 
     Raises:
-        ValueError: accuracies outside 0 .. 1, or no images.
+        ValueError: accuracies outside 0 .. 1, no images, or no whole number of them.
     """
-    if not (0 <= p1 <= 1 and 0 <= p2 <= 1) or n < 1:
-        raise ValueError(f"expected accuracies within 0 .. 1 and n >= 1, got {p1}, {p2}, {n}.")
+    if not (0 <= p1 <= 1 and 0 <= p2 <= 1) or n % 1 or n < 1:
+        raise ValueError(
+            f"expected accuracies within 0 .. 1 and whole n >= 1, got {p1}, {p2}, {n}."
+        )
     counts = np.arange(n + 1)
     pooled = (counts[:, None] + counts[None, :]) / (2 * n)
     error = np.sqrt(pooled * (1 - pooled) * 2 / n)
@@ -62,7 +64,11 @@ def detectable_gain(p: float, n: int, *, wanted: float = 0.8) -> float | None:
 
     Returns:
         The gain, 0 to 1; None where even a perfect system would not be told apart.
+
+    Raises:
+        ValueError: as `power`.
     """
+    power(p, p, n)  # refuses what is no accuracy, and no number of images
     for tenths in range(1, math.floor(1000 * (1 - p) + 1e-9) + 1):
         if power(p, min(1.0, p + tenths / 1000), n) >= wanted:
             return tenths / 1000
@@ -73,7 +79,12 @@ def best_mcnemar(k1: int, k2: int) -> float:
     """Return the smallest p of McNemar's exact test that two counts on the same images allow.
 
     It is that of the most favourable overlap: all that the lower one has right, the higher has too.
+
+    Raises:
+        ValueError: counts that are no whole numbers from 0.
     """
+    if k1 % 1 or k2 % 1 or not min(k1, k2) >= 0:
+        raise ValueError(f"expected two counts of images, whole numbers from 0, got {k1} and {k2}.")
     return float(min(1.0, 2 * 0.5 ** abs(k1 - k2)))
 
 
@@ -81,7 +92,20 @@ def auc_error(auc: float, positive: int, negative: int) -> float:
     """Return the standard error of an AUC from the class sizes alone.
 
     Hanley & McNeil (1982), Radiology 143:29-36.
+
+    Args:
+        auc: the AUC, 0 to 1.
+        positive: images of the class, at least one.
+        negative: the others, at least one.
+
+    Raises:
+        ValueError: an AUC outside 0 .. 1, an empty class, or no whole number of images.
     """
+    if not 0 <= auc <= 1 or positive % 1 or negative % 1 or not min(positive, negative) >= 1:
+        raise ValueError(
+            "expected an AUC within 0 .. 1 and whole numbers of images from 1 in both classes, got "
+            f"{auc}, {positive} and {negative}."
+        )
     by_positive = auc / (2 - auc) - auc**2
     by_negative = 2 * auc**2 / (1 + auc) - auc**2
     spread = (positive - 1) * by_positive + (negative - 1) * by_negative

@@ -184,12 +184,24 @@ def confidence_bins(confidence: np.ndarray) -> np.ndarray:
 
     Bins are open below and closed above (Guo et al. 2017, "On calibration of modern neural
     networks", section 2); the first one holds 0 as well.
+
+    Raises:
+        ValueError: NaN, which belongs to no bin.
     """
+    if np.isnan(confidence).any():
+        raise ValueError("confidence has NaN; expected each image's top-class probability.")
     return np.searchsorted(np.arange(1, ECE_BINS) / ECE_BINS, confidence, side="left")
 
 
 def proportion(successes: int, n: int) -> Estimate:
-    """Return successes / n with its Wilson score interval (Wilson 1927); None where n is 0."""
+    """Return successes / n with its Wilson score interval (Wilson 1927); None where n is 0.
+
+    Raises:
+        ValueError: counts that are no whole numbers, or more successes than `n`.
+    """
+    # NaN leaves NaN, which counts as true.
+    if successes % 1 or n % 1 or not 0 <= successes <= n:
+        raise ValueError(f"expected whole numbers, 0 <= count <= n, got {successes} of {n}.")
     if n == 0:
         return Estimate(None, None, None, 0, "Wilson: undefined, no such image")
     interval = stats.binomtest(int(successes), int(n)).proportion_ci(LEVEL, method="wilson")
@@ -212,6 +224,9 @@ def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:
 
     Returns:
         The estimate; None throughout if a class is missing.
+
+    Raises:
+        ValueError: as `structural_components`.
     """
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
@@ -244,6 +259,9 @@ def delong_components(positive: np.ndarray, y_scores: np.ndarray) -> tuple[np.nd
         (..., m): for each positive image the share of negatives scored lower, ties counting half;
         and (..., n - m): for each negative image the share of positives scored higher. The mean of
         either along the last axis is the AUC.
+
+    Raises:
+        ValueError: as `structural_components`.
     """
     components = structural_components(positive, y_scores)
     return components[..., positive], components[..., ~positive]
@@ -262,7 +280,23 @@ def structural_components(positive: np.ndarray, scores: np.ndarray) -> np.ndarra
     Returns:
         float (..., n): for a positive image the share of negatives scored lower, for a negative one
         the share of positives scored higher; ties count half.
+
+    Raises:
+        ValueError: arrays that do not fit, one class only, or NaN.
     """
+    positive, scores = np.asarray(positive), np.asarray(scores)
+    if positive.dtype != bool or positive.ndim != 1 or scores.shape[-1:] != positive.shape:
+        raise ValueError(
+            "An AUC needs positive as bool (n,) and scores as (..., n), got "
+            f"{positive.dtype} {positive.shape} and {scores.shape}."
+        )
+    if positive.all() or not positive.any():
+        raise ValueError(
+            f"An AUC needs images of both classes, got {positive.sum()} positive ones of "
+            f"{positive.size}."
+        )
+    if scores.dtype.kind == "f" and np.isnan(scores).any():
+        raise ValueError("A score is NaN; an AUC needs a score for each image.")
     rows = np.ascontiguousarray(scores).reshape(-1, len(positive))
     order = np.argsort(rows, axis=-1)
     is_positive = positive[order]
@@ -489,6 +523,8 @@ def _bootstrap(
 
 def stratified_blocks(y_true: np.ndarray, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
     """Yield `n_resamples` stratified resamples as counts, float32 (n, R), in blocks of R."""
+    if not len(y_true):
+        raise ValueError("There is no image to draw resamples from; expected one label or more.")
     if n_resamples < 0:
         raise ValueError(f"n_resamples is {n_resamples}; expected 0 (no bootstrap) or more.")
     rng = np.random.default_rng(seed)

@@ -17,15 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from helpers.explain.cam import (
-    ExplainError,
-    explain,
-    first_line,
-    overlay,
-    stage_layers,
-    unit_range,
-    upsample,
-)
+from helpers.explain.cam import explain, overlay, stage_layers, unit_range, upsample
+from helpers.explain.layers import ExplainError, first_line
 from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.predict import FrameLine, Predictions, prepare_frame
 from helpers.predict.reading import ImageFile, Skipped, read_file

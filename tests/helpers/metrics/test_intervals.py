@@ -24,6 +24,7 @@ from helpers.metrics.intervals import (
     one_more_run,
     population,
     power,
+    ranking_scores,
     structural_components,
 )
 from helpers.metrics.paired import delong_test
@@ -168,9 +169,36 @@ def test_on_the_same_images_it_is_students_t():
     logits = [math.log(v / (1 - v)) for v in (here.low, here.value, here.high)]
     spread = here.value * (1 - here.value)
     assert np.diff(logits) * spread == pytest.approx((interval.high - interval.low) / 2)
-    half = stats.t.ppf(0.975, 4) * scores.values.std(ddof=1) * math.sqrt(1 + 1 / 5)
-    assert more.low == pytest.approx(here.value - half)
+    odds = log_odds(scores.values, 60)
+    half = stats.t.ppf(0.975, 4) * odds.std(ddof=1) * math.sqrt(1 + 1 / 5)
+    assert log_odds(ends(more), 60) == pytest.approx(odds.mean() + half * np.array([-1, 1]))
+    assert more.se == pytest.approx(scores.values.std(ddof=1) * math.sqrt(1 + 1 / 5))
     assert more.df == here.df == 4
+
+
+def log_odds(values, n):
+    """Of so many images, with half a right and half a wrong one added."""
+    right = n * np.asarray(values)
+    return np.log((right + 0.5) / (n - right + 0.5))
+
+
+def test_one_more_run_of_an_auc_counts_its_images_in_pairs():
+    """30 and 30 images: 4 / (1 / 30 + 1 / 30) = 60; a difference stays as it is."""
+    y_true, p = fabricate(4)
+    scores = auc_scores(y_true, p)
+    more, odds = one_more_run(scores), log_odds(scores.values, 60)
+    half = stats.t.ppf(0.975, 3) * odds.std(ddof=1) * math.sqrt(1 + 1 / 4)
+    assert log_odds(ends(more), 60) == pytest.approx(odds.mean() + half * np.array([-1, 1]))
+    apart = less(scores, auc_scores(y_true, p[::-1]))
+    half = stats.t.ppf(0.975, 3) * apart.values.std(ddof=1) * math.sqrt(1 + 1 / 4)
+    assert ends(one_more_run(apart)) == pytest.approx((-half, half))
+
+
+def test_a_run_without_errors_leaves_room_for_one_with_some():
+    right = np.ones((3, 200))
+    right[0, :4] = right[1, :1] = 0
+    more = one_more_run(image_scores(right))
+    assert more.low < 0.9 and 0.999 < more.high <= 1
 
 
 def test_a_population_of_images_is_wider_than_these_images():
@@ -227,6 +255,10 @@ def test_one_more_run_holds_what_replicas_of_a_seed_differ_by():
     within = groups.var(axis=1, ddof=1).mean()
     # A run's own variance is that of seeds, between - within / 2, and that of replicas.
     assert ours.se**2 == pytest.approx(between - within / 2 + within + between / 3)
+    odds = log_odds(groups, 100)
+    between, within = odds.mean(axis=1).var(ddof=1), odds.var(axis=1, ddof=1).mean()
+    half = stats.t.ppf(0.975, 2) * math.sqrt(between * (1 + 1 / 3) + within / 2)
+    assert log_odds(ends(ours), 100) == pytest.approx(odds.mean() + half * np.array([-1, 1]))
     with pytest.raises(ValueError, match="2 labels for 6 draws"):
         mean(image_scores(right), groups=[1, 2])
 
@@ -399,6 +431,25 @@ def test_an_estimate_is_ready_for_json_and_frames():
             lambda: auc_scores(np.array([0, 0, 1]), np.full((1, 3, 2), 0.5)),
             "two classes with two test images each",
         ),
+        (
+            lambda: ranking_scores(np.array([0, 0, 1, 1]), {2: np.ones((1, 4))}),
+            r"classes \[2\]; expected one or more of \[0, 1\]",
+        ),
+        (lambda: ranking_scores(np.array([0, 0, 1, 1]), {}), r"the classes \[\]"),
+        (
+            lambda: ranking_scores(
+                np.array([0, 0, 1, 1]), {1: np.array([[0.1, np.nan, 0.2, 0.3]])}
+            ),
+            "score is NaN",
+        ),
+        (lambda: mean(image_scores(np.eye(3)), groups=[1, np.nan, np.nan]), "None or NaN"),
+        (lambda: one_more_run(image_scores(np.eye(3)), groups=["a", None, "a"]), "None or NaN"),
+        (lambda: mean(image_scores(np.eye(3)), groups=[]), "0 labels for 3 draws"),
+        (lambda: mean(image_scores(np.eye(3)), floor=(math.nan, 4)), "floor is .nan, 4."),
+        (lambda: mean(image_scores(np.eye(3)), floor=(0.1, 0)), "degrees of freedom above 0"),
+        (lambda: image_scores(np.ones((0, 5))), r"shape \(0, 5\)"),
+        (lambda: image_scores(np.ones((2, 0))), r"shape \(2, 0\)"),
+        (lambda: power(math.nan, se=0.1, df=3.0), "finite effect"),
     ],
 )
 def test_bad_input_says_what_is_wrong(call, message):

@@ -160,3 +160,24 @@ def test_predictions_of_two_runs_do_not_mix():
 def test_a_wrong_target_is_named(held, target):
     with pytest.raises(ValueError, match=f"expected a target .* got '{held}', {target}"):
         choose_threshold(*sample(20), held=held, target=target)
+
+
+@pytest.mark.parametrize(
+    ("positive", "score", "message"),
+    [
+        (np.ones(0, bool), np.ones(0), "There is no image"),
+        (np.array([True, False]), np.array([0.1, np.nan]), "score is NaN"),
+        (np.array([True, False]), np.array([0.1]), "and a score each"),
+        (np.array([1, 0]), np.array([0.1, 0.2]), "positive as bool"),
+    ],
+)
+def test_bad_scores_are_refused_with_a_reason(positive, score, message):
+    for call in (
+        lambda: choose_threshold(positive, score, held="sensitivity", target=0.9),
+        lambda: at_threshold(positive, score, 0.5),
+        lambda: points_on_curve(positive, score),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(ValueError, match="threshold is NaN"):
+        at_threshold(np.array([True, False]), np.array([0.1, 0.2]), np.nan)

@@ -11,12 +11,15 @@ from sklearn import metrics as sk
 from helpers.metrics.scores import (
     Estimate,
     auc_interval,
+    confidence_bins,
     confusion_matrix,
     delong_components,
     evaluate,
     per_class,
     proportion,
+    stratified_blocks,
     stratified_counts,
+    structural_components,
 )
 from helpers.metrics.seeds import aggregate_seeds
 
@@ -418,6 +421,37 @@ def test_other_bad_input_is_refused_with_a_reason():
         confusion_matrix(np.array([0, 1]), np.array([0, 3]), num_classes=3)
     with pytest.raises(ValueError, match="n_resamples is -1"):
         evaluate(np.array([0, 1]), two, n_resamples=-1)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n"),
+    [(3.7, 10), (3, 10.5), (11, 10), (-1, 10), (0, -1), (np.nan, 10), (3, np.nan)],
+)
+def test_a_proportion_is_of_whole_numbers(successes, n):
+    with pytest.raises(ValueError, match=f"whole numbers, .* got {successes} of {n}"):
+        proportion(successes, n)
+    assert proportion(np.int64(3), np.int64(10)) == proportion(3.0, 10.0) == proportion(3, 10)
+
+
+two_classes = np.array([True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: structural_components(np.ones(3, bool), np.ones((2, 3))), "both classes, got 3"),
+        (lambda: delong_components(np.zeros(3, bool), np.ones((2, 3))), "both classes, got 0"),
+        (lambda: delong_components(np.ones(0, bool), np.ones((2, 0))), "both classes, got 0"),
+        (lambda: auc_interval(two_classes, np.array([0.1, np.nan, 0.3])), "score is NaN"),
+        (lambda: auc_interval(two_classes, np.ones(2)), r"got bool \(3,\) and \(1, 2\)"),
+        (lambda: delong_components(np.array([0, 1, 1]), np.ones((1, 3))), "positive as bool"),
+        (lambda: confidence_bins(np.array([0.5, np.nan])), "confidence has NaN"),
+        (lambda: [*stratified_blocks(np.array([], int), 5, seed=0)], "no image"),
+    ],
+)
+def test_one_class_nan_and_nothing_are_refused_with_a_reason(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_seeds_have_a_sample_sd_and_a_t_interval():

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from helpers.metrics.paired import delong_test, holm, mcnemar_test
-from helpers.metrics.power import newcombe
+from helpers.metrics.power import auc_error, best_mcnemar, detectable_gain, newcombe, power
 from helpers.metrics.scores import proportion
 
 
@@ -145,6 +145,33 @@ def test_holm_lies_between_the_raw_and_the_bonferroni_value_and_keeps_the_order(
 def test_holm_refuses_what_is_no_p_value():
     with pytest.raises(ValueError, match=r"within 0 \.\. 1"):
         holm([0.2, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: auc_error(0.9, 0, 5), "from 1 in both classes, got 0.9, 0 and 5"),
+        (lambda: auc_error(0.9, 5, 2.5), "whole numbers of images"),
+        (lambda: auc_error(np.nan, 5, 5), "AUC within 0 .. 1"),
+        (lambda: newcombe(3.7, 10, 3, 10), "whole numbers, .* got 3.7 of 10"),
+        (lambda: newcombe(np.nan, 10, 3, 10), "got nan of 10"),
+        (lambda: power(0.8, 0.9, 10.5), "whole n >= 1"),
+        (lambda: power(0.8, np.nan, 10), "accuracies within 0 .. 1"),
+        (lambda: detectable_gain(1.2, 50), "accuracies within 0 .. 1"),
+        (lambda: detectable_gain(np.nan, 50), "accuracies within 0 .. 1"),
+        (lambda: detectable_gain(0.8, 0), "n >= 1"),
+        (lambda: best_mcnemar(97.5, 100), "whole numbers from 0, got 97.5"),
+        (lambda: best_mcnemar(-1, 100), "whole numbers from 0, got -1"),
+    ],
+)
+def test_what_a_test_set_resolves_takes_counts_alone(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_the_smallest_groups_have_an_error():
+    assert auc_error(0.8, 1, 1) == pytest.approx(0.4)  # of one pair: sqrt(.8 x .2)
+    assert auc_error(1, 3, 2) == 0
 
 
 # --- against statsmodels -------------------------------------------------------------------------
