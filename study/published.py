@@ -36,6 +36,7 @@ UNITS = (
     *("images", "epochs", "classes", "channels", "pixels", "seeds", "steps"),
 )
 NOT_GIVEN = "not given"
+PRINTED_EPOCHS = 4  # of paper A's Table 1
 # The (paper, table) pairs that hold results; the other rows with such columns are claims,
 # quotations and figures.
 MEDMNIST_RESULTS = (
@@ -57,35 +58,20 @@ class PublishedError(ValueError):
 
 @dataclass(frozen=True)
 class Published:
-    """One published value.
+    """One published value."""
 
-    Attributes:
-        value: the number in `unit`, or None for a range, a bound, a choice, words or "not given".
-        printed: the value as the source prints it.
-        mark: one of `MARKS`.
-        source: paper and table.
-        unit: one of `UNITS`; "%" and "points" run from 0 to 100, "fraction" from 0 to 1.
-        low: lower end in `unit`; equal to `value` for a plain number, None where open or unknown.
-        high: upper end, likewise.
-        note: what else the reader should know, may be empty.
-    """
-
-    value: float | None
-    printed: str
-    mark: str
-    source: str
-    unit: str
-    low: float | None = None
+    value: float | None  # in `unit`; None for a range, bound, choice, words or "not given"
+    printed: str  # the value as the source prints it
+    mark: str  # one of `MARKS`
+    source: str  # paper and table
+    unit: str  # one of `UNITS`; "%" and "points" run from 0 to 100, "fraction" from 0 to 1
+    low: float | None = None  # end in `unit`; `value` of a plain number, None where open or unknown
     high: float | None = None
-    note: str = ""
+    note: str = ""  # what else the reader should know
 
     @property
     def fraction(self) -> float | None:
-        """The value on the scale 0 to 1, None where there is no single number.
-
-        Raises:
-            PublishedError: the unit is neither "%", "points" nor "fraction".
-        """
+        """The value, a share, on the scale 0 to 1, None where there is no single number."""
         if self.unit not in ("%", "points", "fraction"):
             raise PublishedError(f"{self.printed!r} has the unit {self.unit!r}, which is no share.")
         if self.value is None:
@@ -101,16 +87,9 @@ class Published:
 def parse_printed(printed: str) -> tuple[float | None, float | None, float | None]:
     """Split a printed value into (value, low, high).
 
-    Args:
-        printed: a number ("86.5", "5.25e-4"), a range ("0.972-0.999"), a bound ("<=10"), a choice
-            ("3 or 5") or "not given".
-
-    Returns:
-        The number three times; (None, low, high) of a range; (None, None, high) or (None, low,
-        None) of a bound; three times None of a choice and of "not given".
-
-    Raises:
-        PublishedError: none of these.
+    A number ("86.5", "5.25e-4") comes three times; a range ("0.972-0.999") as (None, low, high); a
+    bound ("<=10") as (None, None, high) or (None, low, None); a choice ("3 or 5") and "not given"
+    as three times None. Anything else is a `PublishedError`.
     """
     if re.fullmatch(_NUMBER, printed):
         number = float(printed)
@@ -132,11 +111,7 @@ def parse_printed(printed: str) -> tuple[float | None, float | None, float | Non
 
 
 def last_digit(printed: Published) -> float:
-    """Return the unit of the last printed digit: 0.01 of "85.00", 1e-6 of "5.25e-4".
-
-    Raises:
-        ValueError: no plain number is printed.
-    """
+    """Return the unit of the last printed digit: 0.01 of "85.00", 1e-6 of "5.25e-4"."""
     if printed.value is None:
         raise ValueError(f"{printed.printed!r} ({printed.source}) is no plain number.")
     return float(Decimal(1).scaleb(Decimal(printed.printed).as_tuple().exponent))
@@ -149,10 +124,7 @@ def rounding(printed: Published) -> tuple[float, float]:
 
 
 def load_published(folder: Path | None = None) -> pd.DataFrame:
-    """Load every published value.
-
-    Args:
-        folder: where the CSV files lie, by default `results/published`.
+    """Load every published value of a folder's CSV files, by default `results/published`.
 
     Returns:
         One row per value: the columns of the files (strings), `file` (its name), and `number`,
@@ -213,16 +185,13 @@ def _key_text(row) -> str:
 
 
 def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
-    """Return one published value.
+    """Return one published value, or a `PublishedError` that lists the nearest keys.
 
     Args:
         paper: "A", "B" or the name of another source ("medmnist_v2", "doerrich2025", ...).
         table: its table, figure or section ("Table 4").
         row: the row as in the files ("MedSpectralNet").
         column: the column ("params", "breastmnist/accuracy").
-
-    Raises:
-        PublishedError: there is no such value; the message lists the nearest keys.
     """
     index = _index(published_dir())
     key = (paper, table, row, column)
@@ -238,11 +207,8 @@ ANGIOGRAMS = "cag:arcade_patches"
 def proposed_accuracy(dataset: str) -> tuple[str, Published] | None:
     """Return whose accuracy is claimed for a data set, and which; None if there is none.
 
-    Paper B's MedSpectralNet on the MedMNIST sets, also where ours is a rebuilt one; paper A's
-    hybrid on coronary angiograms, beside the patches that stand for them here.
-
-    Args:
-        dataset: as for `load_dataset`; all sizes of a MedMNIST set are one data set.
+    Paper B's MedSpectralNet on the MedMNIST sets of any size, also where ours is a rebuilt one;
+    paper A's hybrid on coronary angiograms, beside the patches that stand for them here.
     """
     if dataset.partition("/")[0] == ANGIOGRAMS:
         system = "paper A, Brain-Inspired Hybrid, on images that are not public"
@@ -264,9 +230,7 @@ def _index(folder: Path) -> dict[tuple[str, ...], Published]:
 
 def _as_published(row) -> Published:
     value, low, high = (None if pd.isna(x) else float(x) for x in (row.number, row.low, row.high))
-    return Published(
-        value, row.value, row.mark, row.source, row.unit, low=low, high=high, note=row.note
-    )
+    return Published(value, row.value, row.mark, row.source, row.unit, low, high, row.note)
 
 
 def _no_such(asked: tuple[str, ...], keys: list[tuple[str, ...]]) -> str:
@@ -337,6 +301,3 @@ def _start(paper: str, system: str, starts: dict[tuple[str, ...], str]) -> str:
     """
     fitting = [name for source, name in starts if source == paper and system.startswith(name)]
     return starts[paper, max(fitting, key=len)] if fitting else NOT_GIVEN
-
-
-PRINTED_EPOCHS = 4

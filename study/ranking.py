@@ -11,14 +11,8 @@ from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group, find_group
 from study.automl.rows import AutoMLRow
 from study.compare import Compared, Gain, judge, judge_gain, measure
-from study.plans.ranking import (
-    START_WORDS,
-    ComparativeClaim,
-    Comparator,
-    PublishedAccuracy,
-    RankingPlan,
-    published_accuracies,
-)
+from study.plans import ranking as plans
+from study.plans.ranking import Comparator, PublishedAccuracy, RankingPlan
 from study.plans.verdicts import Rules
 from study.published import Published
 from study.verdicts import OPEN, SHOWN, SHOWN_REVERSED, on_all
@@ -26,53 +20,36 @@ from study.verdicts import OPEN, SHOWN, SHOWN_REVERSED, on_all
 
 @dataclass(frozen=True)
 class Place:
-    """A model's place in a ranking.
+    """A model's place in a ranking; without runs all but the system is None.
 
-    Attributes:
-        system: the model.
-        group: its runs, None where there are none; then the numbers are None too.
-        accuracy: mean over the seeds, with the interval of images and seeds.
-        auc: likewise.
-        rank: 1 + how many models have a higher mean; None for a constant network, which is no
-            competitor (`Group.is_constant`), as are the next two.
-        best: the best rank that the paired tests leave possible.
-        worst: the worst one.
+    A constant network has no rank: it is no competitor (`Group.is_constant`).
     """
 
     system: Comparator
     group: Group | None
-    accuracy: Estimate | None = None
+    accuracy: Estimate | None = None  # mean over the seeds, interval of images and seeds
     auc: Estimate | None = None
-    rank: int | None = None
-    best: int | None = None
+    rank: int | None = None  # 1 + how many models have a higher mean
+    best: int | None = None  # rank that the paired tests leave possible
     worst: int | None = None
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """A ranking of all models of one start on one data set.
-
-    Attributes:
-        dataset: name.
-        title: of the data set.
-        start: "none" or "imagenet".
-        places: best mean first, constant networks behind them, then models without runs, in the
-            plan's order.
-        pairs: all pairs of ranked models, by their names; judged on the accuracy.
-        against: the focus against every other.
-    """
+    """A ranking of all models of one start on one data set."""
 
     dataset: str
-    title: str
-    start: str
+    title: str  # of the data set
+    start: str  # "none" or "imagenet"
+    # Best mean first, constant networks behind them, then models without runs, in the plan's order.
     places: tuple[Place, ...]
-    pairs: Mapping[tuple[str, str], Compared]
-    against: tuple[Compared, ...]
+    pairs: Mapping[tuple[str, str], Compared]  # all ranked models by name; judged on the accuracy
+    against: tuple[Compared, ...]  # the focus against every other
 
     @property
     def heading(self) -> str:
         """The data set and the start in words."""
-        return f"{self.title}, {START_WORDS[self.start]}"
+        return f"{self.title}, {plans.START_WORDS[self.start]}"
 
     @property
     def n_pairs(self) -> int:
@@ -106,9 +83,6 @@ def pooled_scatter(groups: Iterable[Group | None]) -> tuple[float, float] | None
     hundreds of pairs some always do. A model with a seed that answers one class for every image
     stays out: its seeds do not scatter, or scatter between learning and not.
 
-    Args:
-        groups: runs of each model.
-
     Returns:
         The variance, and its degrees of freedom, as `intervals.mean` takes them; None where no
         model has two seeds.
@@ -123,24 +97,13 @@ def pooled_scatter(groups: Iterable[Group | None]) -> tuple[float, float] | None
     return 2 * squares / df, df
 
 
-# --- one ranking ---------------------------------------------------------------------------------
+# --- one ranking ---
 
 
 def rank_models(
     groups: Sequence[Group], *, dataset: str, start: str, plan: RankingPlan, rules: Rules
 ) -> Ranking:
-    """Rank the models of one start on one data set.
-
-    Args:
-        groups: real runs (`groups.is_real`), of whatever protocol.
-        dataset: one of `plan.datasets`.
-        start: "none" or "imagenet".
-        plan: see `plans.ranking.load_plan`.
-        rules: how many seeds a verdict needs.
-
-    Raises:
-        PlanError: the plan does not hold the data set or the start.
-    """
+    """Rank the models of one start on one data set, both of the plan, by real runs."""
     plan.check(dataset, start)
     found = {
         model: find_group(groups, plan.config(dataset, model, start))
@@ -166,13 +129,7 @@ def rank_all(groups: Sequence[Group], *, plan: RankingPlan, rules: Rules) -> lis
 def compare_pairs(
     found: Mapping[str, Group | None], *, plan: RankingPlan, rules: Rules
 ) -> dict[tuple[str, str], Compared]:
-    """Compare every pair of models with runs, but constant ones; correct over all planned pairs.
-
-    Args:
-        found: model -> its runs, None where there are none.
-        plan: its `level` and `rank_seeds`.
-        rules: see `plans.verdicts.load_rules`.
-    """
+    """Compare every pair of models with runs, but constant ones; correct over all planned pairs."""
     there = {model: group for model, group in found.items() if group and not group.is_constant}
     floor = pooled_scatter(found.values())
     names = list(itertools.combinations(there, 2))
@@ -213,14 +170,10 @@ def _places(
         # Equal means share a rank; a mean of equal values must not differ in its last digit.
         mean = round(means[model].value, 12)
         rank = 1 + sum(round(other.value, 12) > mean for other in means.values())
+        # All seeds of a model make its mean, the common ones its tests.
         best, worst = rank_range(model, pairs, len(means))
-        places.append(
-            Place(
-                *(system, group, means[model], group.auc, rank),
-                # All seeds of a model make its mean, the common ones its tests.
-                *(min(best, rank), max(worst, rank)),
-            )
-        )
+        ranks = (rank, min(best, rank), max(worst, rank))
+        places.append(Place(system, group, means[model], group.auc, *ranks))
     # Python's sort is stable: models without runs stay in the plan's order.
     return sorted(
         places, key=lambda p: (p.group is None, p.rank is None, p.group and -p.accuracy.value)
@@ -230,19 +183,13 @@ def _places(
 def rank_range(
     model: str, pairs: Mapping[tuple[str, str], Compared], n_models: int
 ) -> tuple[int, int]:
-    """Return the best and the worst rank that the tests leave to a model.
-
-    Args:
-        model: its name.
-        pairs: all pairs of the ranking.
-        n_models: models with runs.
-    """
+    """Return the best and the worst rank that the tests of all pairs leave to a model."""
     signs = {names: c.sign("accuracy") for names, c in pairs.items() if model in names}
     own = [sign if names[0] == model else -sign for names, sign in signs.items()]
     return 1 + own.count(-1), n_models - own.count(1)
 
 
-# --- the focus against others --------------------------------------------------------------------
+# --- the focus against others ---
 
 
 def compare_focus(
@@ -256,13 +203,8 @@ def compare_focus(
 ) -> list[Compared]:
     """Compare one model with others; correct over all of them, run or not.
 
-    Args:
-        focus: runs of the focus, None if there are none.
-        others: name -> runs, likewise.
-        plan: its `level`, and the titles of its models.
-        rules: how many seeds a verdict needs.
-        titles: of others that are not in the plan.
-        printed: name -> the difference of the published accuracies, where it may judge.
+    `titles` are those of others that are not in the plan, `printed` the differences of the
+    published accuracies that may judge.
     """
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
     printed, floor = printed or {}, pooled_scatter((focus, *others.values()))
@@ -276,10 +218,7 @@ def compare_focus(
 def compare_as_published(
     groups: Sequence[Group], *, dataset: str, plan: RankingPlan, rules: Rules
 ) -> list[Compared]:
-    """Repeat the paper's comparison: the focus from ImageNet weights, the others from scratch.
-
-    Arguments as for `rank_models`.
-    """
+    """Repeat the paper's comparison: the focus from ImageNet weights, the others from scratch."""
     plan.check(dataset, "none")
     focus = find_group(groups, plan.config(dataset, plan.focus, "imagenet"))
     others = {
@@ -295,7 +234,7 @@ def compare_as_published(
     return compare_focus(focus, others, plan=plan, rules=rules, printed=printed)
 
 
-# --- published values ----------------------------------------------------------------------------
+# --- published values ---
 
 
 def primary(system: Comparator, dataset: str, start: str) -> PublishedAccuracy | None:
@@ -303,34 +242,22 @@ def primary(system: Comparator, dataset: str, start: str) -> PublishedAccuracy |
 
     The first row of the plan that may stand in this ranking; failing that, the first one.
     """
-    found = published_accuracies(system.rows, dataset)
+    found = plans.published_accuracies(system.rows, dataset)
     fitting = [accuracy for accuracy in found if accuracy.fits(start)]
     return next(iter((*fitting, *found)), None)
 
 
 @dataclass(frozen=True)
 class PrintedDifference:
-    """The difference of two published accuracies.
-
-    Attributes:
-        focus: the focus's value.
-        other: the other's.
-        published: focus less other as a published value, in shares; marked M if one of them is.
-    """
+    """The difference of two published accuracies."""
 
     focus: PublishedAccuracy
     other: PublishedAccuracy
-    published: Published
+    published: Published  # focus less other, in shares; marked M if one of them is
 
 
 def printed_difference(model: str, *, dataset: str, plan: RankingPlan) -> PrintedDifference | None:
-    """Return what the papers' tables print, None where one side is not published.
-
-    Args:
-        model: the other.
-        dataset: name.
-        plan: which published rows speak of whom.
-    """
+    """Return what the papers' tables print of a model, None where one side is not published."""
     focus = primary(plan.systems[plan.focus], dataset, "imagenet")
     other = primary(plan.systems[model], dataset, "none")
     if focus is None or other is None:
@@ -355,37 +282,23 @@ def outside_plan(groups: Sequence[Group], plan: RankingPlan) -> list[Group]:
     return [g for g in groups if g.config["recipe"] == plan.recipe and g.config not in planned]
 
 
-# --- claims, and everything ----------------------------------------------------------------------
+# --- claims, and everything ---
 
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim in words against its comparisons on every data set that was run.
+    """A claim in words against its comparisons on every data set that was run."""
 
-    Attributes:
-        claim: what the paper says.
-        verdict: see `verdicts.on_all`.
-        shown: comparisons in which the focus is shown to be better.
-        contrary: comparisons in which the other is.
-        judged: comparisons with a verdict.
-        planned: comparisons on the data sets that were run.
-    """
-
-    claim: ComparativeClaim
-    verdict: str
-    shown: int
-    contrary: int
-    judged: int
-    planned: int
+    claim: plans.ComparativeClaim
+    verdict: str  # see `verdicts.on_all`
+    shown: int  # comparisons in which the focus is shown to be better
+    contrary: int  # in which the other is
+    judged: int  # with a verdict
+    planned: int  # on the data sets that were run
 
 
-def judge_claim(claim: ComparativeClaim, against: Sequence[Compared]) -> JudgedClaim:
-    """Judge a claim.
-
-    Args:
-        claim: see `plans.ranking.load_plan`.
-        against: the focus against others, on all data sets that were run.
-    """
+def judge_claim(claim: plans.ComparativeClaim, against: Sequence[Compared]) -> JudgedClaim:
+    """Judge a claim by the focus against others, on all data sets that were run."""
     verdicts = [c.verdict for c in against if c.name in claim.others]
     shown, contrary = verdicts.count(SHOWN), verdicts.count(SHOWN_REVERSED)
     judged = sum(verdict not in OPEN for verdict in verdicts)
@@ -394,21 +307,14 @@ def judge_claim(claim: ComparativeClaim, against: Sequence[Compared]) -> JudgedC
 
 @dataclass(frozen=True)
 class Table3:
-    """Everything that the tables show, compared once.
-
-    Attributes:
-        rankings: all planned ones, also those without runs.
-        as_published: the paper's own comparison, by data set.
-        automl: AutoML systems, published and open ones (`automl.rows.automl_rows`).
-        outside: runs of the recipe that are not in the plan.
-    """
+    """Everything that the tables show, compared once."""
 
     plan: RankingPlan
     rules: Rules
-    rankings: tuple[Ranking, ...]
-    as_published: dict[str, tuple[Compared, ...]]
-    automl: tuple[AutoMLRow, ...]
-    outside: tuple[Group, ...]
+    rankings: tuple[Ranking, ...]  # all planned ones, also those without runs
+    as_published: dict[str, tuple[Compared, ...]]  # the paper's own comparison, by data set
+    automl: tuple[AutoMLRow, ...]  # published and open systems
+    outside: tuple[Group, ...]  # runs of the recipe that are not in the plan
 
     def of_start(self, start: str) -> list[Ranking]:
         """Return the rankings of a start that have runs."""
@@ -428,9 +334,7 @@ class Table3:
         scratch = [c for ranking in self.of_start("none") for c in ranking.against]
         run = [name for name, title in self.plan.datasets.items() if title not in self.not_run]
         mixed = [c for dataset in run for c in self.as_published[dataset]]
-        return [
-            (judge_claim(claim, scratch), judge_claim(claim, mixed)) for claim in self.plan.claims
-        ]
+        return [(judge_claim(c, scratch), judge_claim(c, mixed)) for c in self.plan.claims]
 
     @property
     def groups(self) -> list[Group]:
@@ -467,28 +371,19 @@ class Table3:
             titles = {row.system: row.name for row, _ in systems}
             focus = self.ranking(dataset, start).place(self.plan.focus).group
             rule = {"plan": self.plan, "rules": self.rules, "titles": titles}
-            rows = [row for row, _ in systems]
-            found += zip(rows, compare_focus(focus, others, **rule), strict=True)
+            compared = compare_focus(focus, others, **rule)
+            found += [(row, c) for (row, _), c in zip(systems, compared, strict=True)]
         return found
 
 
 def rank_everything(
     groups: Sequence[Group], *, plan: RankingPlan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> Table3:
-    """Make all rankings and comparisons of the plan.
-
-    Args:
-        groups: real runs (`groups.is_real`), of whatever protocol and data set.
-        plan: see `plans.ranking.load_plan`.
-        rules: see `plans.verdicts.load_rules`.
-        automl: AutoML systems, see `automl.rows.automl_rows`.
-    """
+    """Make all rankings and comparisons of the plan, by real runs of any protocol and data set."""
     rule = {"plan": plan, "rules": rules}
     published = {
         dataset: tuple(compare_as_published(groups, dataset=dataset, **rule))
         for dataset in plan.datasets
     }
-    rankings = tuple(rank_all(groups, **rule))
-    return Table3(
-        plan, rules, rankings, published, tuple(automl), tuple(outside_plan(groups, plan))
-    )
+    rankings, outside = tuple(rank_all(groups, **rule)), tuple(outside_plan(groups, plan))
+    return Table3(plan, rules, rankings, published, tuple(automl), outside)

@@ -17,6 +17,7 @@ they count came later: it makes ConvNeXt-T's 4.47 and Swin-T's 4.50 in paper B m
 first part alone denied and 1 % allowed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -26,12 +27,10 @@ from typing import Any
 import torch
 from pydantic import model_validator
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.models.counting import count_parameters
+from helpers.models.counting import blank_image, count_parameters, flop_counter
 from helpers.models.registry import build_model
-from helpers.models.zoo.timm_models import TIMM_MODELS
+from helpers.models.zoo.timm_table import TIMM_MODELS
 from study.plans.form import Form, Several, params_file, read_plan
 from study.published import Published, last_digit, rounding
 from study.verdicts import MATCH, NO_MATCH, NO_VERDICT, NOT_RUN, UNVERIFIED
@@ -48,45 +47,26 @@ def is_comparator(model: str) -> bool:
 
 
 class Source(Form):
-    """A place that prints sizes, and how it counts.
-
-    Attributes:
-        title: how tables name it.
-        paper: key of `study.published`.
-        table: key of `study.published`.
-        num_classes: classes of the counted networks; `NUM_CLASSES` where it is not stated.
-        params: column of the parameters, "" if it prints none.
-        macs: column of the multiply-accumulates, "" if it prints none.
-        norms: whether normalisation is counted; None where the source does not say how it counts.
-        merged: whether branches were merged before counting, as for inference (FastViT).
-    """
+    """A place that prints sizes, and how it counts."""
 
     title: str
-    paper: str = ""
+    paper: str = ""  # key of `study.published`, as the table
     table: str = ""
-    num_classes: int = NUM_CLASSES
-    params: str = "params"
-    macs: str = "macs"
-    norms: bool | None = False
-    merged: bool = False
+    num_classes: int = NUM_CLASSES  # of the counted networks, where it is stated
+    params: str = "params"  # its column of the parameters, "" if it prints none
+    macs: str = "macs"  # of the multiply-accumulates, likewise
+    norms: bool | None = False  # is normalisation counted? None where the source does not say
+    merged: bool = False  # were branches merged before counting, as for inference (FastViT)?
 
 
 class PrintedSize(Form):
-    """One row of a source that speaks of one of our models.
-
-    Attributes:
-        model: name in the registry.
-        source: where it is printed.
-        row: key of `study.published`.
-        image_size: side of the image in pixels.
-        note: why a number differs, where that is known.
-    """
+    """One row of a source that speaks of one of our models."""
 
     model: str
     source: Source
-    row: str
+    row: str  # key of `study.published`
     image_size: int = IMAGE_SIZE
-    note: str = ""
+    note: str = ""  # why a number differs, where that is known
 
 
 class _PrintedSizes(Form):
@@ -121,53 +101,34 @@ _OTHER_NORMS = (_ATEN.native_layer_norm, _ATEN.native_group_norm)
 
 @dataclass(frozen=True)
 class Counts:
-    """What a model costs.
+    """What a model costs; multiply-accumulates are those of one image."""
 
-    Attributes:
-        parameters: buffers not counted.
-        macs: multiply-accumulates of one image, by `helpers.models.counting.count_macs`.
-        mixing_macs: those of `macs` that some tools miss: batched products, which are attention's
-            in most networks, and the selective scan.
-        norm_macs: those that fvcore adds for normalisation.
-    """
-
-    parameters: int
-    macs: int
+    parameters: int  # buffers not counted
+    macs: int  # as of `helpers.models.counting.count_macs`
+    # What some tools miss of it: batched products, attention's in most networks, and the scan.
     mixing_macs: int
-    norm_macs: int
+    norm_macs: int  # what fvcore adds for normalisation
 
 
-def _batch_norm_flops(shape: torch.Size, *_, out_val: object = None, **__) -> int:
-    return 2 * 2 * prod(shape)
+def _per_value(macs: int) -> Callable[..., int]:
+    """Return a formula of the counter: so many multiply-accumulates for each value."""
+    return lambda shape, *_, **__: 2 * macs * prod(shape)
 
 
-def _norm_flops(shape: torch.Size, *_, out_val: object = None, **__) -> int:
-    return 2 * 5 * prod(shape)
-
-
-_NORM_FLOPS = {
-    **dict.fromkeys(_BATCH_NORMS, _batch_norm_flops),
-    **dict.fromkeys(_OTHER_NORMS, _norm_flops),
-}
+_NORM_FLOPS = dict.fromkeys(_BATCH_NORMS, _per_value(2))
+_NORM_FLOPS |= dict.fromkeys(_OTHER_NORMS, _per_value(5))
 
 
 @cache
 def count_sizes(model: str, *, num_classes: int, image_size: int, merged: bool = False) -> Counts:
     """Count a model of the registry from scratch, in evaluation mode, for one colour image.
 
-    Args:
-        model: name in the registry.
-        num_classes: number of logits.
-        image_size: side of the image in pixels.
-        merged: merge parallel branches first, as timm does for inference.
-
-    Raises:
-        ValueError: unknown model, or a size that it cannot take.
+    With `merged`, parallel branches are merged first, as timm does for inference. A `ValueError`
+    for an unknown model, or a size in pixels that it cannot take.
     """
+    size = {"num_classes": num_classes, "image_size": image_size}
     with torch.device("meta"):
-        network = build_model(
-            model, num_classes=num_classes, image_size=image_size, pretrained="none"
-        ).eval()
+        network = build_model(model, **size, pretrained="none").eval()
         if merged:
             from timm.utils.model import reparameterize_model
 
@@ -177,16 +138,9 @@ def count_sizes(model: str, *, num_classes: int, image_size: int, merged: bool =
 
 
 def count_network(network: nn.Module, *, image_size: int) -> Counts:
-    """Count a network in evaluation mode for one colour image, on the network's device.
-
-    Args:
-        network: maps (1, 3, H, W) to anything.
-        image_size: side H = W in pixels.
-    """
-    device = next(network.parameters()).device
-    counter = FlopCounterMode(display=False, custom_mapping=_NORM_FLOPS)
-    with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
-        network(torch.zeros(1, 3, image_size, image_size, device=device))
+    """Count a network for one colour image of a side in pixels, on the network's device."""
+    with flop_counter(network, custom_mapping=_NORM_FLOPS) as counter:
+        network(blank_image(network, image_size))
     flops = counter.get_flop_counts()["Global"]
     norms = sum(flops[name] for name in flops if name in _NORM_FLOPS)
     mixing = sum(flops[name] for name in flops if str(name) in _MIXING)
@@ -207,14 +161,8 @@ def matches(count: float, printed: Published, *, up_to: float | None = None) -> 
     """Say whether a number is the printed one within the printed digits, or in its range.
 
     The one rule for every number that is held against a printed one, see the head of this module.
-
-    Args:
-        count: in the unit of `printed`.
-        printed: a number, a range or a bound.
-        up_to: where ours is not one number but a range, its upper end; `count` is the lower one.
-
-    Raises:
-        ValueError: what is printed is none of them.
+    Where ours is not one number but a range, `count` and `up_to` are its ends, in the unit of
+    `printed`. A `ValueError` where no number, range or bound is printed.
     """
     low, high, slack = printed.low, printed.high, 0.0
     if printed.value is not None:
@@ -227,17 +175,11 @@ def matches(count: float, printed: Published, *, up_to: float | None = None) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """A count beside a printed number, both in the unit of the print.
-
-    Attributes:
-        count: ours, None if not counted.
-        published: the printed one, None if there is none.
-        up_to: the count by another way that the source leaves open, None where it says its own.
-    """
+    """A count beside a printed number, both in the unit of the print; None if there is none."""
 
     count: float | None
     published: Published | None
-    up_to: float | None = None
+    up_to: float | None = None  # the count by another way that the source leaves open
 
     @property
     def verdict(self) -> str:
@@ -255,13 +197,7 @@ class Counted:
 def giga_macs(model: str, *, num_classes: int, image_size: int) -> tuple[float, float]:
     """Return the multiply-accumulates of one image that tools count, in units of 10^9.
 
-    Args:
-        model: name in the registry.
-        num_classes: number of logits.
-        image_size: side of the image in pixels.
-
-    Returns:
-        Without normalisation, and with it as fvcore counts it.
+    The first without normalisation, the second with it as fvcore counts it.
     """
     counts = count_sizes(model, num_classes=num_classes, image_size=image_size)
     return counts.macs / 1e9, (counts.macs + counts.norm_macs) / 1e9

@@ -4,6 +4,9 @@ A map is any non-negative picture of what matters: a class activation map or a c
 network (`helpers.explain.controls`). All measures ignore the scale of a map; on a uniform map they
 give what chance gives, the box's share of the image, except `half_energy_area`, which needs no box.
 A box says less than an outline: it also holds background, and a large one is easily hit.
+
+Measures take maps (N, H, W), at least 0, and masks, bool (N, H, W); what does not fit, or is out of
+range, is a `LocalisationError`.
 """
 
 from dataclasses import dataclass
@@ -22,33 +25,21 @@ class LocalisationError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The images, or one crop of each.
+    """The images, or one crop of each."""
 
-    Attributes:
-        name: where a lesion in the middle of the image lies in this view, or "whole".
-        images: uint8 (N, h, w, C).
-        boxes: float (N, 4), x, y, width, height in pixels of this view; may stick out of it.
-        inside: bool (N,), whether at least half of the box (what of it lies in the whole image) is
-            visible; leave the others out of the measures.
-    """
-
-    name: str
-    images: np.ndarray
-    boxes: np.ndarray
+    name: str  # where a lesion in the middle of the image lies in this view, or "whole"
+    images: np.ndarray  # uint8 (N, h, w, C)
+    boxes: np.ndarray  # float (N, 4), x, y, width, height in pixels of this view; may stick out
+    # bool (N,), whether at least half of the box (what of it lies in the whole image) is visible;
+    # leave the others out of the measures.
     inside: np.ndarray
 
 
 def check_maps(maps: np.ndarray) -> np.ndarray:
-    """Return the maps as float64, or say why they cannot be measured.
+    """Return maps (N, H, W) as float64: finite, >= 0, N >= 1, of more than one pixel.
 
     Check a network's map at its own resolution, before it is resized: a single value made larger is
-    a uniform map, which looks like a result and is none.
-
-    Args:
-        maps: (N, H, W), finite, >= 0, N >= 1, more than one pixel.
-
-    Raises:
-        LocalisationError: anything else.
+    a uniform map, which looks like a result and is none. Anything else is a `LocalisationError`.
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or not maps.size:
@@ -69,7 +60,7 @@ def check_maps(maps: np.ndarray) -> np.ndarray:
 
 
 def box_masks(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """Return the pixels of each box: those whose centre lies in it.
+    """Return the pixels of each box, bool (N, height, width): those whose centre lies in it.
 
     A box thinner than a pixel, between two centres, gets the pixels around its middle line, so each
     mask holds at least one pixel.
@@ -78,9 +69,6 @@ def box_masks(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         boxes: float (N, 4), x, y, width, height in pixels; x = 0 is the left edge of the first
             pixel, whose centre is at 0.5. A box may stick out of the image.
         size: height and width of the image in pixels, or one number for both.
-
-    Returns:
-        bool (N, height, width).
 
     Raises:
         LocalisationError: a box of NaN, without area, or outside the image.
@@ -98,16 +86,9 @@ def pointing(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     (2018). They also count a hit within 15 pixels of the object; here the margin is zero, since
     lesion boxes have one already.
 
-    Args:
-        maps: (N, H, W), >= 0.
-        masks: bool (N, H, W).
-
     Returns:
         float (N,), 1 for a hit, 0 for a miss; with several equal maxima the share of them that
         hits, so that a uniform map scores the mask's share of the image.
-
-    Raises:
-        LocalisationError: maps or masks that do not fit.
     """
     maps, masks = _check_pair(maps, masks)
     maxima = _at_least(maps, 1.0)
@@ -117,17 +98,8 @@ def pointing(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def energy_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Return the share of each map's sum that lies in the mask: the energy-based pointing game.
 
-    Wang et al., "Score-CAM", CVPR workshops 2020, section 4.3.
-
-    Args:
-        maps: (N, H, W), >= 0; a map of zeros counts as uniform.
-        masks: bool (N, H, W).
-
-    Returns:
-        float (N,), 0 to 1.
-
-    Raises:
-        LocalisationError: maps or masks that do not fit.
+    Wang et al., "Score-CAM", CVPR workshops 2020, section 4.3. Float (N,), 0 to 1; a map of zeros
+    counts as uniform.
     """
     maps, masks = _check_pair(maps, masks)
     maps = _uniform_for_zero(maps)
@@ -138,18 +110,9 @@ def iou(maps: np.ndarray, masks: np.ndarray, *, threshold: float) -> np.ndarray:
     """Return intersection over union of the mask and the map's pixels above a threshold.
 
     Zhou et al., "Learning deep features for discriminative localization", CVPR 2016, take 0.2; they
-    compare the box around the largest connected part, here the pixels themselves are compared.
-
-    Args:
-        maps: (N, H, W), >= 0; all of a map of zeros counts as above.
-        masks: bool (N, H, W).
-        threshold: share of the map's own maximum, above 0, at most 1.
-
-    Returns:
-        float (N,), 0 to 1.
-
-    Raises:
-        LocalisationError: maps or masks that do not fit, or a threshold out of range.
+    compare the box around the largest connected part, here the pixels themselves are compared. The
+    threshold is a share of the map's own maximum, above 0, at most 1; all of a map of zeros counts
+    as above. Float (N,), 0 to 1.
     """
     maps, masks = _check_pair(maps, masks)
     return _iou(maps, masks, threshold)
@@ -158,17 +121,9 @@ def iou(maps: np.ndarray, masks: np.ndarray, *, threshold: float) -> np.ndarray:
 def best_threshold(
     maps: np.ndarray, masks: np.ndarray, *, grid: tuple[float, ...] = THRESHOLDS
 ) -> tuple[float, float]:
-    """Return the threshold with the highest mean IoU, and that IoU.
+    """Return the threshold of a grid with the highest mean IoU, and that IoU; the lowest of equals.
 
     For validation images only: chosen on the images that are measured, it flatters.
-
-    Args:
-        maps: (N, H, W), >= 0.
-        masks: bool (N, H, W).
-        grid: thresholds to try, above 0, at most 1; of equal ones the lowest wins.
-
-    Raises:
-        LocalisationError: maps or masks that do not fit, or thresholds out of range.
     """
     if not grid:
         raise LocalisationError("best_threshold has no thresholds to choose from.")
@@ -183,16 +138,8 @@ def half_energy_area(maps: np.ndarray) -> np.ndarray:
     """Return the smallest share of the image that holds half of each map's sum.
 
     Small is "focused", 0.5 is a uniform map, "distributed" in the words of paper B, section 4.4.
-    Without a box it says nothing about the right place.
-
-    Args:
-        maps: (N, H, W), >= 0; a map of zeros counts as uniform.
-
-    Returns:
-        float (N,), above 0, at most 0.5; within the last pixel in proportion.
-
-    Raises:
-        LocalisationError: maps that cannot be measured.
+    Without a box it says nothing about the right place. Float (N,), above 0, at most 0.5; within
+    the last pixel in proportion. A map of zeros counts as uniform.
     """
     maps = check_maps(maps)
     maps = _uniform_for_zero(maps.reshape(len(maps), -1))
@@ -206,7 +153,7 @@ def half_energy_area(maps: np.ndarray) -> np.ndarray:
 
 
 def check_images(images: np.ndarray) -> np.ndarray:
-    """Return images as an array; raise a `LocalisationError` unless uint8 (N, H, W, C), N >= 1."""
+    """Return images as an array, uint8 (N, H, W, C) with N >= 1, else raise."""
     images = np.asarray(images)
     if images.ndim != 4 or images.dtype != np.uint8 or not images.size:
         raise LocalisationError(
@@ -228,13 +175,6 @@ def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) 
         boxes: float (N, 4), x, y, width, height in pixels of `images`.
         crop: side of a crop as a share of the shorter side of the image, above 0.5, below 1. A
             lesion in the middle of a square comes to lie at 0.5 / crop of the crop.
-
-    Returns:
-        "whole", then "lesion lower right", "lesion lower left", "lesion upper right" and "lesion
-        upper left".
-
-    Raises:
-        LocalisationError: arrays that do not fit, a crop out of range, or a wrong box.
     """
     images, boxes = check_images(images), np.asarray(boxes)
     if len(boxes) != len(images):
@@ -260,14 +200,10 @@ def shifted_crops(images: np.ndarray, boxes: np.ndarray, *, crop: float = 0.75) 
     views = [View("whole", images, boxes, np.ones(len(images), dtype=bool))]
     for name, (left, top) in corners.items():
         window = np.array([left, top, left + side, top + side])
-        views.append(
-            View(
-                name,
-                images[:, top : top + side, left : left + side],
-                boxes - np.array([left, top, 0, 0], dtype=boxes.dtype),
-                _area_inside(visible, window) >= _area_inside(visible, visible) / 2,
-            )
-        )
+        cut = images[:, top : top + side, left : left + side]
+        moved = boxes - np.array([left, top, 0, 0], dtype=boxes.dtype)
+        inside = _area_inside(visible, window) >= _area_inside(visible, visible) / 2
+        views.append(View(name, cut, moved, inside))
     return tuple(views)
 
 

@@ -1,8 +1,6 @@
 """Class activation maps: which places of an image speak for a class, layer by layer.
 
-Paper B shows Grad-CAM of MedSpectralNet on BreastMNIST (section 4.4): of the ContextGate's
-depthwise path (Fig. 12) and of the second SpectralFlow (Fig. 13). `explain` computes such maps for
-any layer, `stage_layers` names those of the paper.
+`explain` computes maps for any layer; `layers.stage_layers` names those that paper B shows.
 
 The formulae are those of the `grad-cam` package (Gildenblat et al.), of which four are offered:
 
@@ -31,8 +29,7 @@ of our maps lie far below (1e-7 to 1e-12), where it turns the weights into sums 
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import matplotlib
@@ -43,86 +40,15 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helpers.models.contextgate import ContextGate
+from helpers.explain import layers as watch
+from helpers.explain.layers import ExplainError, stage_layers
 from helpers.models.heads import Head
-from helpers.models.medspectralnet import MedSpectralNet
-from helpers.models.spectralflow import SpectralFlow
 
 COLOUR_MAP = "viridis"  # perceptually uniform, safe for colour-blind readers
 OPACITY = 0.6  # of an overlay where a map is 1
+METHODS = ("gradcam", "gradcam++", "eigencam", "layercam")
 
-_PACKAGE = {
-    "gradcam": GradCAM,
-    "gradcam++": GradCAMPlusPlus,
-    "eigencam": EigenCAM,
-    "layercam": LayerCAM,
-}
-METHODS = tuple(_PACKAGE)
-
-_MEDSPECTRALNET = {
-    "Backbone": "backbone",
-    "First SpectralFlow": "spectralflow1",
-    "ContextGate, depthwise path": "contextgate.depthwise",
-    "ContextGate": "contextgate",
-    "Second SpectralFlow": "spectralflow2",
-}
-_BLOCKS = (SpectralFlow, ContextGate)
-
-
-class ExplainError(ValueError):
-    """What was asked cannot be explained: unknown layer, class out of range, no map, bad pixels."""
-
-
-def stage_layers(model: nn.Module, *, image_size: int) -> dict[str, str]:
-    """Name the layers worth a map, in order of data flow.
-
-    Args:
-        model: any network on images (B, C, S, S); left as it was.
-        image_size: S, the side in pixels of the images that are explained. A network may be built
-            for one size alone, and the same layer gives a single pixel where images are smaller.
-
-    Returns:
-        Title -> dotted module name. Of MedSpectralNet the stages of paper B, section 4.4; of any
-        other network "Last feature map", the outermost module that gives the last map of more than
-        one pixel: `layer4` of a ResNet, `features` of MobileNetV2, `trunk` of a `HeadedNet`. What a
-        block computes inside (attention over tokens, say) is no such map unless there is no other.
-
-    Raises:
-        ExplainError: no module gives a map, or the network cannot take images of this size.
-    """
-    if isinstance(model, MedSpectralNet):
-        modules = dict(model.named_modules())  # in an ablation some are missing or others
-        return {
-            title: name
-            for title, name in _MEDSPECTRALNET.items()
-            if name == "backbone" or isinstance(modules.get(name.split(".")[0]), _BLOCKS)
-        }
-    maps = []  # an outer module ends after its inner ones, so the last name is the outermost
-    blocks = set()  # a chain of modules is none: each of its links hands its map to the next
-
-    def note(name: str, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim > 2:
-            if not isinstance(model.get_submodule(name), nn.Sequential):
-                blocks.add(name)
-            if _is_map(output) and math.prod(_sides(output.shape)) > 1:
-                maps.append(name)
-
-    names = [name for name, _ in model.named_modules() if name]
-    probe = torch.zeros(1, _in_channels(model), image_size, image_size, device=_device(model))
-    try:
-        with _undisturbed(model), _hooks(model, names, note):
-            model(probe)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise ExplainError(
-            f"{type(model).__name__} cannot take an image of {image_size} px: {first_line(error)}"
-        ) from error
-    if not maps:
-        raise ExplainError(
-            f"no module of {type(model).__name__} gives a (B, C, h, w) map for an image of "
-            f"{image_size} px; a network without feature maps cannot be explained this way."
-        )
-    between = [name for name in maps if blocks.isdisjoint(_parents(name))]
-    return {"Last feature map": (between or maps)[-1]}
+_PACKAGE = dict(zip(METHODS, (GradCAM, GradCAMPlusPlus, EigenCAM, LayerCAM), strict=True))
 
 
 def explain(
@@ -160,24 +86,18 @@ def explain(
             logit, activations or gradients that are not finite.
     """
     layers, methods = _names("layers", layers), _names("methods", methods)
-    _check_methods(methods)
-    _check_pixels(pixels, batch_size, channels=_in_channels(model))
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise ExplainError(f"unknown method {unknown[0]!r}; known: {', '.join(METHODS)}.")
+    _check_pixels(pixels, batch_size, channels=watch.channels_in(model))
     _check_layers(model, layers, image_size=pixels.shape[-1])
     classes = _check_classes(classes, len(pixels))
-    parts: dict[tuple[str, str], list[np.ndarray]] = {
-        (layer, method): [] for layer in layers for method in methods
-    }
-    with _undisturbed(model):
+    parts = {(layer, method): [] for layer in layers for method in methods}
+    with watch.undisturbed(model):
         package = {method: _PACKAGE[method](model, []) for method in methods}
+        ask = {"with_gradients": any(cam.uses_gradients for cam in package.values())}
         for start in range(0, len(pixels), batch_size):
             chosen = slice(start, start + batch_size)
-            captured = _capture(
-                model,
-                pixels[chosen],
-                classes[chosen],
-                layers=layers,
-                with_gradients=any(cam.uses_gradients for cam in package.values()),
-            )
+            captured = _capture(model, pixels[chosen], classes[chosen], layers=layers, **ask)
             for layer, method in parts:
                 maps = _formula(package[method], *captured[layer])
                 if not np.isfinite(maps).all():
@@ -188,23 +108,10 @@ def explain(
     return {key: np.concatenate(maps) for key, maps in parts.items()}
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message; its kind where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Resize maps as images are resized: bilinear, pixels as areas ("half-pixel centres").
 
-    Args:
-        maps: float (N, h, w).
-        size: side, or (height, width), in pixels.
-
-    Returns:
-        float32 (N, height, width).
-
-    Raises:
-        ExplainError: another shape, or a size below one pixel.
+    From float (N, h, w) to float32 (N, height, width); `size` is a side or both, in pixels.
     """
     maps = _check_maps(maps)
     height, width = (size, size) if np.ndim(size) == 0 else size
@@ -219,14 +126,7 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 def unit_range(maps: np.ndarray) -> np.ndarray:
     """Divide each map by its maximum; one without a positive value stays zero.
 
-    Args:
-        maps: float (N, h, w), at least 0.
-
-    Returns:
-        float32 (N, h, w) in 0..1.
-
-    Raises:
-        ExplainError: another shape, or values that are negative or not finite.
+    From float (N, h, w), finite and at least 0, to float32 in 0..1.
     """
     maps = _check_maps(maps)
     if not (np.isfinite(maps).all() and (maps >= 0).all()):
@@ -236,19 +136,10 @@ def unit_range(maps: np.ndarray) -> np.ndarray:
 
 
 def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Lay maps over images; the anatomy stays visible where a map is low.
+    """Lay maps, float (N, H, W) in 0..1, over images, uint8 (N, H, W, C) with C 1 (grey) or 3.
 
-    A pixel's opacity is `OPACITY` times its value, its colour that of `COLOUR_MAP`.
-
-    Args:
-        images: uint8 (N, H, W, C), C 1 (shown as grey) or 3.
-        maps: float (N, H, W) in 0..1.
-
-    Returns:
-        uint8 (N, H, W, 3).
-
-    Raises:
-        ExplainError: shapes, types or values are not as said.
+    A pixel's opacity is `OPACITY` times its value, its colour that of `COLOUR_MAP`: the anatomy
+    stays visible where a map is low. Uint8 (N, H, W, 3).
     """
     images, maps = np.asarray(images), _check_maps(maps)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
@@ -267,41 +158,6 @@ def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     return np.rint((1 - opacity) * images + opacity * colours).astype(np.uint8)
 
 
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and frozen parameters; both as before afterwards."""
-    training = [(module, module.training) for module in model.modules()]
-    required = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        model.eval()
-        model.requires_grad_(False)  # no graph before the first layer of interest
-        yield
-    finally:
-        for module, flag in training:
-            module.training = flag
-        for parameter, flag in required:
-            parameter.requires_grad_(flag)
-
-
-@contextmanager
-def _hooks(
-    model: nn.Module, names: Sequence[str], see: Callable[[str, object], Tensor | None]
-) -> Iterator[None]:
-    """Call `see(name, output)` after each of the modules; what it returns replaces the output."""
-    handles = []
-    try:
-        for name in names:
-
-            def hook(module: nn.Module, inputs: tuple, output: object, name: str = name):
-                return see(name, output)
-
-            handles.append(model.get_submodule(name).register_forward_hook(hook))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def _capture(
     model: nn.Module,
     pixels: Tensor,
@@ -314,28 +170,27 @@ def _capture(
     outputs: dict[str, object] = {}
 
     def keep(name: str, output: object) -> Tensor | None:
-        if not _is_map(output):
+        if not watch.is_map(output):
             outputs[name] = output
             return None
         outputs[name] = output.clone().requires_grad_()  # starts the graph if nothing before did
         return outputs[name].clone()  # what follows may overwrite it, as nn.ReLU(inplace=True) does
 
-    device = _device(model)
+    device = watch.device_of(model)
     with (
         torch.inference_mode(False),
         torch.set_grad_enabled(with_gradients),
         torch.autocast(device.type, enabled=False),
     ):
-        with _hooks(model, layers, keep):
+        with watch.hooks(model, layers, keep):
             logits = model(pixels.to(device, copy=True))
         for name in layers:
             _check_output(name, outputs, batch=len(pixels))
         score = _score(model, logits, classes)
         gradients = [None] * len(layers)
         if with_gradients and score.requires_grad:
-            gradients = torch.autograd.grad(
-                score, [outputs[name] for name in layers], allow_unused=True
-            )
+            maps = [outputs[name] for name in layers]
+            gradients = torch.autograd.grad(score, maps, allow_unused=True)
     captured = {}
     for name, gradient in zip(layers, gradients, strict=True):
         if with_gradients and gradient is None:
@@ -343,10 +198,9 @@ def _capture(
                 f"layer {name!r} has no gradient: the logits do not depend on its output; name a "
                 "layer on the way to them."
             )
-        arrays = [
-            None if t is None else t.detach().cpu().numpy() for t in (outputs[name], gradient)
-        ]
-        if _channels_last(outputs[name].shape):
+        found = (outputs[name], gradient)
+        arrays = [None if t is None else t.detach().cpu().numpy() for t in found]
+        if watch.channels_last(outputs[name].shape):
             arrays = [None if a is None else np.moveaxis(a, 3, 1) for a in arrays]
         if not all(a is None or np.isfinite(a).all() for a in arrays):
             raise ExplainError(
@@ -370,7 +224,13 @@ def _score(model: nn.Module, logits: Tensor, classes: np.ndarray) -> Tensor:
     one_unit = logits.shape[1] == 1 or any(
         isinstance(module, Head) and module.num_units == 1 for module in model.modules()
     )
-    _check_range(classes, 2 if one_unit else logits.shape[1])
+    num_classes = 2 if one_unit else logits.shape[1]
+    outside = classes[(classes < 0) | (classes >= num_classes)]
+    if len(outside):
+        raise ExplainError(
+            f"class {outside[0]} is out of range: the model has {num_classes} classes, "
+            f"0..{num_classes - 1}."
+        )
     index = torch.from_numpy(classes).to(logits.device)
     if one_unit:
         return (logits[:, -1] * (2 * index - 1)).sum()
@@ -394,43 +254,6 @@ def _orient(maps: np.ndarray) -> np.ndarray:
     return np.where(-lowest > highest, -maps, maps)
 
 
-def _device(model: nn.Module) -> torch.device:
-    parameter = next(model.parameters(), None)
-    if parameter is None:
-        raise ExplainError(f"{type(model).__name__} has no parameters: there is nothing learned.")
-    return parameter.device
-
-
-def _in_channels(model: nn.Module) -> int:
-    """Return 1 for a network whose first convolution takes grey images as they are, else 3."""
-    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
-    first = next(convolutions, None)
-    return 1 if first is not None and first.in_channels == 1 else 3
-
-
-def _parents(name: str) -> list[str]:
-    """Return the names of the modules that hold a module: "a" and "a.b" of "a.b.c"."""
-    parts = name.split(".")
-    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
-
-
-def _is_map(output: object) -> bool:
-    return isinstance(output, Tensor) and output.ndim == 4 and output.is_floating_point()
-
-
-def _channels_last(shape: Sequence[int]) -> bool:
-    """Whether a map is (B, h, w, C), as windowed attention and scans keep it.
-
-    Images are square, so maps are: the equal sides tell the layout.
-    """
-    return shape[2] != shape[3] and shape[1] == shape[2]
-
-
-def _sides(shape: Sequence[int]) -> tuple[int, int]:
-    """Return h and w of a map in either layout."""
-    return tuple(shape[1:3]) if _channels_last(shape) else tuple(shape[2:4])
-
-
 def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ExplainError(
@@ -439,11 +262,6 @@ def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if not (names := tuple(names)):
         raise ExplainError(f"{what} is empty; name at least one.")
     return names
-
-
-def _check_methods(methods: Sequence[str]) -> None:
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise ExplainError(f"unknown method {unknown[0]!r}; known: {', '.join(METHODS)}.")
 
 
 def _check_layers(model: nn.Module, layers: Sequence[str], *, image_size: int) -> None:
@@ -490,26 +308,17 @@ def _check_classes(classes: int | np.ndarray, count: int) -> np.ndarray:
     return np.broadcast_to(array, (count,)).astype(np.int64)
 
 
-def _check_range(classes: np.ndarray, num_classes: int) -> None:
-    outside = classes[(classes < 0) | (classes >= num_classes)]
-    if len(outside):
-        raise ExplainError(
-            f"class {outside[0]} is out of range: the model has {num_classes} classes, "
-            f"0..{num_classes - 1}."
-        )
-
-
 def _check_output(name: str, outputs: dict[str, object], *, batch: int) -> None:
     if name not in outputs:
         raise ExplainError(f"layer {name!r} took no part in the forward pass; name one that does.")
     output = outputs[name]
-    if not _is_map(output) or len(output) != batch:
+    if not watch.is_map(output) or len(output) != batch:
         came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ExplainError(
             f"layer {name!r} gives {came}, not a map (B, C, h, w) of the {batch} images; name a "
             "layer before pooling."
         )
-    if math.prod(_sides(output.shape)) == 1:
+    if math.prod(watch.sides(output.shape)) == 1:
         raise ExplainError(
             f"layer {name!r} gives a map of one pixel (1x1): there is no place to point to; use a "
             "larger image or an earlier layer."

@@ -1,7 +1,8 @@
 """Maps that know nothing of the network: what a class activation map has to beat.
 
 Patches are cut around lesions, vessels are dark in an angiogram, and lesions lie on vessels; a map
-that only says so would also point at lesions.
+that only says so would also point at lesions. Images are uint8 (N, H, W, C), C = 1 or 3; other
+arrays, and numbers out of range, are a `LocalisationError`.
 """
 
 import numpy as np
@@ -15,18 +16,10 @@ _VESSEL_SCALES = (1 / 64, 1 / 32, 3 / 64)
 
 
 def centred_gaussian(n: int, size: int | tuple[int, int], *, sigma: float = 0.25) -> np.ndarray:
-    """Return the same Gaussian about the middle of the image for each of `n` images.
+    """Return the same Gaussian for each of `n` images, float32 (n, height, width).
 
-    Args:
-        n: how many, at least 1.
-        size: height and width in pixels, or one number for both.
-        sigma: standard deviation as a share of the height, and of the width; above 0.
-
-    Returns:
-        float32 (n, height, width), maximum 1 at the middle.
-
-    Raises:
-        LocalisationError: a number out of range.
+    Its maximum is 1 at the middle; `size` is in pixels, one number for both sides or two, and
+    `sigma` the standard deviation as a share of the height, and of the width.
     """
     height, width = (size, size) if isinstance(size, int | np.integer) else size
     if n < 1 or height * width < 2 or not sigma > 0:
@@ -63,14 +56,8 @@ def vesselness(images: np.ndarray) -> np.ndarray:
     the set that points into most boxes there, so that the control is a strong one: smaller scales
     answer to grain. Frangi's filter leaves wide vessels hollow and breaks them into spots.
 
-    Args:
-        images: uint8 (N, H, W, C), C = 1 or 3; colour by its luminance.
-
     Returns:
         float32 (N, H, W), >= 0; zero where nothing is darker than its sides.
-
-    Raises:
-        LocalisationError: other arrays.
     """
     grey = brightness(images)
     sigmas = np.unique(np.maximum(np.array(_VESSEL_SCALES) * min(grey.shape[1:]), 1.0))
@@ -82,17 +69,8 @@ def at_resolution(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return maps averaged over the cells of a coarser grid, such as that of a network's layer.
 
     Each cell holds the mean of the area it covers, pixels cut by its border in proportion; so
-    uniform maps stay uniform, and the mean of a map stays what it is.
-
-    Args:
-        maps: (N, H, W), finite, >= 0.
-        size: height and width of the grid, at most (H, W), more than one cell.
-
-    Returns:
-        float32 (N, height, width).
-
-    Raises:
-        LocalisationError: maps that cannot be measured, or a grid out of range.
+    uniform maps stay uniform, and the mean of a map stays what it is. The grid has more than one
+    cell and at most one a pixel. Float32 (N, height, width).
     """
     maps = check_maps(maps)
     height, width = size

@@ -21,25 +21,21 @@ from helpers.training.inference import as_tensor, prepare
 
 FILE = "maps.npz"
 CLASSES = ("true", "predicted")
+METHOD = "gradcam"
+# Of a larger test split every k-th image is explained, so that each class keeps its share.
+MOST_IMAGES = 1000
 
 
 @dataclass(frozen=True)
 class RunMaps:
-    """Grad-CAM maps of test images.
+    """Grad-CAM maps of test images."""
 
-    Attributes:
-        indices: int64 (n,), places in the test split.
-        labels: int64 (n,), true classes.
-        predicted: int64 (n,), predicted classes.
-        layers: title -> module name, in order of data flow.
-        maps: (class, module name) -> float32 (n, h, w), raw; class is "true" or "predicted",
-            whose logit is explained.
-    """
-
-    indices: np.ndarray
-    labels: np.ndarray
-    predicted: np.ndarray
-    layers: dict[str, str]
+    indices: np.ndarray  # int64 (n,), places in the test split
+    labels: np.ndarray  # int64 (n,), true classes
+    predicted: np.ndarray  # int64 (n,), predicted classes
+    layers: dict[str, str]  # title -> module name, in order of data flow
+    # (class, module name) -> float32 (n, h, w), raw; class is "true" or "predicted", whose logit
+    # is explained.
     maps: dict[tuple[str, str], np.ndarray]
 
 
@@ -56,14 +52,11 @@ def save_maps(maps: RunMaps, run: Run) -> None:
 
 
 def load_maps(run: Run) -> RunMaps:
-    """Read the maps beside a run.
-
-    Raises:
-        RunError: there are none, or the file is damaged.
-    """
+    """Read the maps beside a run; a `RunError` where there are none, or the file is damaged."""
     file, data = run.path / FILE, run.record["data"]
     side, images = run.config["image_size"], data["n"]["test"]
-    with reading(file, RunError, f" ({run.path.name})"), open_arrays(file) as arrays:
+    anew = "; delete it, it is made anew"
+    with reading(file, RunError, anew, whose=run.path.name), open_arrays(file) as arrays:
         layers = json.loads(str(arrays.read("layers", "U", ())))
         if not isinstance(layers, dict) or not all(isinstance(v, str) for v in layers.values()):
             raise ValueError(f"layers is {layers!r:.80}, expected titles with names")
@@ -71,11 +64,8 @@ def load_maps(run: Run) -> RunMaps:
             arrays.read(name, "iu", ("maps",), most=images)
             for name in ("indices", "labels", "predicted")
         )
-        for name, values, end in (
-            ("indices", indices, images),
-            ("labels", labels, data["num_classes"]),
-            ("predicted", predicted, data["num_classes"]),
-        ):
+        ends = {"indices": images} | dict.fromkeys(("labels", "predicted"), data["num_classes"])
+        for (name, end), values in zip(ends.items(), (indices, labels, predicted), strict=True):
             if not np.all((values >= 0) & (values < end)):
                 raise ValueError(f"{name} go beyond 0 .. {end - 1}")
         maps = {
@@ -89,22 +79,10 @@ def load_maps(run: Run) -> RunMaps:
     return RunMaps(indices, labels, predicted, layers, maps)
 
 
-METHOD = "gradcam"
-
-
-# Of a larger test split every k-th image is explained, so that each class keeps its share.
-MOST_IMAGES = 1000
-
-
 def open_maps(run: Run, splits: Splits) -> RunMaps:
     """Return the maps of a run; if they are not stored they are made and stored.
 
-    Args:
-        run: a stored run.
-        splits: its data.
-
-    Raises:
-        RunError: the data are not those of the run; or neither maps nor weights are here.
+    A `RunError` where the data are not those of the run, or neither maps nor weights are here.
     """
     check_labels(run, splits)
     file = run.path / FILE
@@ -116,23 +94,15 @@ def open_maps(run: Run, splits: Splits) -> RunMaps:
 
 
 def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
-    """Explain the true and the predicted class of test images.
-
-    Args:
-        model: the run's network.
-        run: gives the predictions and the size of the network's input.
-        test: the run's test split.
-    """
+    """Explain the true and the predicted class of the test images of a run by its network."""
     step = -(-len(test) // MOST_IMAGES)
     indices = np.arange(0, len(test), step)
     labels, predicted = test.labels[indices], run.predictions("test")[1].argmax(axis=1)[indices]
     layers = stage_layers(model, image_size=run.config["image_size"])
     images, _ = as_tensor(test, torch.device("cpu"))
     pixels = prepare(images[indices], run.config["image_size"], run.form)
-    maps = {}
+    maps, where = {}, {"layers": list(layers.values()), "methods": (METHOD,)}
     for name, classes in zip(CLASSES, (labels, predicted), strict=True):
-        found = explain(
-            model, pixels, layers=list(layers.values()), classes=classes, methods=(METHOD,)
-        )
+        found = explain(model, pixels, **where, classes=classes)
         maps |= {(name, layer): values for (layer, _), values in found.items()}
     return RunMaps(indices, labels, predicted, layers, maps)

@@ -67,12 +67,19 @@ class TorchvisionWeights:
 
     @property
     def label(self) -> str:
-        """Name of the weights in torchvision."""
+        """Torchvision's name of them."""
         return weights_name(self.backbone)
 
     def find(self) -> None:
         """Raise a `WeightsUnavailable` unless the weights can be had."""
         imagenet_state(self.backbone)
+
+
+def check_positive(**sizes: int) -> None:
+    """Raise a `ValueError` that names the first size that is not a positive integer."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
 
 def check_image_size(image_size: int) -> None:
@@ -102,8 +109,6 @@ def _set_output_stride(model: nn.Module, stride: int) -> None:
     For 8, ResNet loses its max-pool and MobileNetV2 the stride of its second stage: the detail of a
     small image is kept from the start.
     """
-    if stride not in (8, 16, 32):
-        raise ValueError(f"output stride must be 8, 16 or 32, got {stride!r}.")
     is_resnet = isinstance(model, torchvision.models.ResNet)
     if stride <= 16:
         for module in (model.layer4[0] if is_resnet else model.features[14]).modules():
@@ -121,14 +126,8 @@ def _set_in_channels(model: nn.Module, in_channels: int) -> None:
         return
     is_resnet = isinstance(model, torchvision.models.ResNet)
     old = model.conv1 if is_resnet else model.features[0][0]
-    new = nn.Conv2d(
-        in_channels,
-        old.out_channels,
-        old.kernel_size,
-        stride=old.stride,
-        padding=old.padding,
-        bias=False,
-    )
+    shape = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
+    new = nn.Conv2d(in_channels, old.out_channels, **shape, bias=False)
     mean = old.weight.data.mean(dim=1, keepdim=True)
     new.weight.data.copy_(mean.expand_as(new.weight) * 3 / in_channels)
     if is_resnet:
@@ -144,22 +143,14 @@ def build_backbone(
     in_channels: int = 3,
     image_size: int = 224,
     pretrained: str = "none",
-    stride: int | None = None,
 ) -> nn.Module:
-    """Build torchvision's network, fitted to the image size, the channels and the classes.
+    """Build one of `BACKBONES`, fitted to the image size in pixels, the channels and the classes.
 
-    Args:
-        backbone: One of `BACKBONES`.
-        num_classes: Number of logits.
-        in_channels: Channels of the input.
-        image_size: Side of the input in pixels; decides the output stride.
-        pretrained: "imagenet" or "none".
-        stride: Output stride 8, 16 or 32 instead of the one that the image size asks for; 32 is
-            torchvision's network unchanged.
+    `pretrained` is "imagenet" or "none".
 
     Raises:
-        ValueError: unknown backbone, too small an image, another stride.
-        WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
+        ValueError: unknown backbone, too small an image.
+        WeightsUnavailable: ImageNet weights are asked for and cannot be had.
     """
     check_backbone(backbone)
     model = getattr(torchvision.models, backbone)(num_classes=num_classes)
@@ -174,7 +165,7 @@ def build_backbone(
         if unexpected or any(not key.startswith(("fc.", "classifier.")) for key in missing):
             raise RuntimeError(f"{backbone}: weights do not fit: {missing=}, {unexpected=}.")
     _set_in_channels(model, in_channels)
-    _set_output_stride(model, output_stride(image_size) if stride is None else stride)
+    _set_output_stride(model, output_stride(image_size))
     return model
 
 

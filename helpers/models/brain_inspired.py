@@ -27,11 +27,9 @@ from helpers.models.heads import Head, build_head
 
 
 class HeadedNet(nn.Module):
-    """head(global average pool(trunk(x))).
+    """head(global average pool(trunk(x))): theta_cnn of Eq. 3, and {w, b} of Eq. 4 if linear.
 
-    Args:
-        trunk: Maps images (B, C_in, H, W) to a map (B, C, H', W'); theta_cnn of Eq. 3.
-        head: Maps features (B, C) to logits; {w, b} of Eq. 4 where it is linear.
+    The trunk maps images (B, C_in, H, W) to (B, C, H', W'), the head features (B, C) to logits.
     """
 
     def __init__(self, *, trunk: nn.Module, head: Head) -> None:
@@ -46,19 +44,8 @@ class HeadedNet(nn.Module):
         return self.head(features)
 
 
-def build_headed(
-    *,
-    backbone: str,
-    head: str,
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    pretrained: str,
-) -> HeadedNet:
-    """Build a network of paper A: a backbone of `backbones.BACKBONES` and a head of `heads`."""
-    trunk, channels = build_trunk(
-        backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
-    )
-    return HeadedNet(
-        trunk=trunk, head=build_head(head, in_features=channels, num_classes=num_classes)
-    )
+def build_headed(*, backbone: str, head: str, num_classes: int, **options) -> HeadedNet:
+    """Build a network of paper A: a head of `heads`, and a trunk by `build_trunk`'s options."""
+    trunk, channels = build_trunk(backbone, **options)
+    head = build_head(head, in_features=channels, num_classes=num_classes)
+    return HeadedNet(trunk=trunk, head=head)

@@ -19,24 +19,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from helpers.models.backbones import check_positive
+
 MEMORY_LIMIT = 4 * 2**30  # bytes of state vectors a forward pass may keep
-
-
-def check_positive(**sizes: int) -> None:
-    """Raise a `ValueError` that names the first size that is not a positive integer."""
-    for name, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
 
 def pennylane_circuit(*, num_qubits: int, num_layers: int) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the circuit as PennyLane's own QNode, exact and differentiable.
 
-    Returns:
-        A function of angles (B, n) and weights (num_layers, n, 2) that gives <Z_i>, (B, n).
-
-    Raises:
-        ImportError: PennyLane is not installed.
+    It is a function of angles (B, n) and weights (num_layers, n, 2) that gives <Z_i>, (B, n). An
+    `ImportError` where PennyLane is not installed.
     """
     try:
         import pennylane as qml  # here, since it takes seconds
@@ -61,10 +53,6 @@ class QuantumCircuit(nn.Module):
     """The circuit with its trainable angles; maps angles (B, n) to <Z_i> in [-1, 1], (B, n).
 
     Computes in the precision of its weights: complex64 for float32.
-
-    Args:
-        num_qubits: n, at least 1.
-        num_layers: Re-uploading layers, at least 1.
 
     Raises:
         ValueError: too few qubits or layers, or state vectors beyond `MEMORY_LIMIT`.

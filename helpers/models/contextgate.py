@@ -21,11 +21,9 @@ class ContextGate(nn.Module):
     gate g = GELU(1x1); the identity path i = 1x1. Eq. (2): y = 1x1([c_out, i] * g) back to C
     channels; Eq. (3): output = x + y.
 
-    Args:
-        channels: C of the input and output map (B, C, H, W); at least 3.
-        kernel_size: Patch side k of the inner SpectralFlow.
-        refine: Builds the module on c from `channels` = C/3; a SpectralFlow if left out.
-        gate_from_input: g and i start from x itself, and only c from the depthwise convolution.
+    `refine` builds the module on c from `channels` = C/3: a SpectralFlow of patch side
+    `kernel_size` if left out. With `gate_from_input` g and i start from x itself, and only c from
+    the depthwise convolution.
 
     Open choices of the paper:
         - C/3 is rounded down (512 is not divisible by 3).
@@ -42,8 +40,7 @@ class ContextGate(nn.Module):
         - The depthwise kernel size is lost from the text; 3 is used, the smallest that sees
           neighbours.
 
-    Raises:
-        ValueError: fewer than three channels.
+    Fewer than three channels are a `ValueError`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What a model costs: parameters and multiply-accumulates, in all and stage by stage."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pandas as pd
 import torch
@@ -25,60 +25,38 @@ def count_macs(model: nn.Module, *, image_size: int, in_channels: int = 3) -> in
     Papers that print "FLOPs" by thop mean this number, but for attention, which thop misses. Here
     both products of attention are counted, and the selective scan by the formula of its operator
     (`selective_scan.scan_macs`). Element-wise steps (normalisation, activations, gates,
-    SpectralFlow's low-pass: one multiply-add an element) are not counted. A
-    model on the meta device is counted without computing anything. The modes of the model and its
-    parts and its batch-norm statistics are untouched.
-
-    Args:
-        model: Maps (B, in_channels, H, W) to logits or to another map.
-        image_size: Side H = W in pixels.
-        in_channels: Channels of the input.
+    SpectralFlow's low-pass: one multiply-add an element) are not counted. A model on the meta
+    device is counted without computing anything. The modes of the model and its parts and its
+    batch-norm statistics are untouched.
     """
-    with _counting(model) as counter:
-        model(_blank_image(model, image_size, in_channels))
+    with flop_counter(model) as counter:
+        model(blank_image(model, image_size, in_channels))
     return counter.get_total_flops() // 2
 
 
 def stage_table(model: nn.Module, *, image_size: int) -> pd.DataFrame:
-    """List what each stage of a model returns and costs, for one image.
+    """List what each stage of a model returns and costs, for one image; each is called once.
 
-    Args:
-        model: Maps (B, 3, H, W) to logits; each of its stages is called once.
-        image_size: Side H = W in pixels.
-
-    Returns:
-        One row a stage in the order of execution: `stage` (its name in the model), `output` (its
-        shape without the batch, "512 x 7 x 7"), `parameters`, `macs` (as in `count_macs`).
+    Returns one row a stage in the order of execution: `stage` (its name in the model), `output`
+    (its shape without the batch, "512 x 7 x 7"), `parameters`, `macs` (as in `count_macs`).
     """
-    rows: list[dict[str, str | int]] = []
-    started: dict[str, int] = {}
-    handles = []
+    rows, started = [], {}
+    names = {module: name for name, module in _stages(model)}
+    with flop_counter(model) as counter, ExitStack() as hooks:
 
-    with _counting(model) as counter:
-        for name, module in _stages(model):
+        def before(module: nn.Module, inputs: tuple) -> None:
+            started[module] = counter.get_total_flops()
 
-            def before(module: nn.Module, inputs: tuple, name: str = name) -> None:
-                started[name] = counter.get_total_flops()
+        def after(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            shape = " x ".join(str(side) for side in output.shape[1:])
+            macs = (counter.get_total_flops() - started[module]) // 2
+            rows.append((names[module], shape, count_parameters(module), macs))
 
-            def after(module: nn.Module, inputs: tuple, output: Tensor, name: str = name) -> None:
-                row = {
-                    "stage": name,
-                    "output": " x ".join(str(side) for side in output.shape[1:]),
-                    "parameters": count_parameters(module),
-                    "macs": (counter.get_total_flops() - started[name]) // 2,
-                }
-                rows.append(row)
-
-            handles += [
-                module.register_forward_pre_hook(before),
-                module.register_forward_hook(after),
-            ]
-        try:
-            model(_blank_image(model, image_size, 3))
-        finally:
-            for handle in handles:
-                handle.remove()
-    return pd.DataFrame(rows)
+        for module in names:
+            hooks.enter_context(module.register_forward_pre_hook(before))
+            hooks.enter_context(module.register_forward_hook(after))
+        model(blank_image(model, image_size))
+    return pd.DataFrame(rows, columns=["stage", "output", "parameters", "macs"])
 
 
 def _stages(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -89,30 +67,35 @@ def _stages(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, child
 
 
-def _blank_image(model: nn.Module, image_size: int, in_channels: int) -> Tensor:
-    reference = next(model.parameters())
-    return torch.zeros(
-        (1, in_channels, image_size, image_size), device=reference.device, dtype=reference.dtype
-    )
+def blank_image(model: nn.Module, image_size: int, in_channels: int = 3) -> Tensor:
+    """Return one image of zeros, of the type and on the device of a model's parameters."""
+    return next(model.parameters()).new_zeros(1, in_channels, image_size, image_size)
 
 
 @contextmanager
-def _counting(model: nn.Module) -> Iterator[FlopCounterMode]:
-    """Count in evaluation mode, then give every module its own mode back.
+def flop_counter(model: nn.Module, **options) -> Iterator[FlopCounterMode]:
+    """Count in evaluation mode; options of the counter.
 
-    Parts of a model can differ in mode (frozen batch norm). The fused attention of evaluation mode
-    is switched off, since the counter does not see it.
+    The fused attention of evaluation mode is switched off, since the counter does not see it.
     """
-    modes = [(module, module.training) for module in model.modules()]
     fused_attention = torch.backends.mha.get_fastpath_enabled()
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, **options)
     try:
-        model.eval()
         torch.backends.mha.set_fastpath_enabled(False)
         # Older counters do not know every fused kernel; plain matrix products all of them do.
-        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
+        with evaluation_mode(model), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
             yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fused_attention)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluate, then give every module its own mode back: parts can differ (frozen batch norm)."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
         for module, mode in modes:
             module.training = mode

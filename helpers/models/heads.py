@@ -30,10 +30,6 @@ class Head(nn.Module):
     Two classes have one output unit s, as Eq. 4 of paper A has, and the logits (0, s): their
     softmax is (1 - sigmoid(s), sigmoid(s)). An outer autocast ends here: spikes and phases are
     compared and added in float32, features of half precision are widened.
-
-    Args:
-        in_features: Width of the features.
-        num_classes: At least 2.
     """
 
     def __init__(self, *, in_features: int, num_classes: int) -> None:
@@ -108,30 +104,16 @@ class SpikingHead(_ThreeLayers):
           in about 15 % and 3 % of all steps on angiogram patches (ImageNet weights, mean feature
           0.5), more where features are larger. Training raises both; a Kaiming start, which
           fires in 27 % and 19 %, ended alike.
-        - `readout="membrane"`: the output units are leaky integrators that never fire, and the
-          score is their mean membrane. It weighs when a spike came, where "rate", the linear map
-          of each neuron's mean spikes, knows steps + 1 values a neuron. On fixed features both
-          trained alike.
-
-    Args:
-        in_features: Width of the features.
-        num_classes: At least 2.
-        readout: "membrane" or "rate".
-
-    Raises:
-        ValueError: an unknown read-out.
-        ImportError: snnTorch is not installed.
+        - The output units are leaky integrators that never fire, and the score is their mean
+          membrane. It weighs when a spike came, where the linear map of each neuron's mean spikes
+          knows steps + 1 values a neuron. On fixed features both trained alike.
     """
 
     BETA = 0.9
-    READOUTS = ("membrane", "rate")
     steps = 8  # T
 
-    def __init__(self, *, in_features: int, num_classes: int, readout: str = "membrane") -> None:
+    def __init__(self, *, in_features: int, num_classes: int) -> None:
         super().__init__(in_features=in_features, num_classes=num_classes)
-        if readout not in self.READOUTS:
-            raise ValueError(f"unknown readout {readout!r}; known: {', '.join(self.READOUTS)}.")
-        self.readout = readout
         self.lif1, self.lif2 = _leaky(self.BETA), _leaky(self.BETA)
 
     def spikes(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,8 +125,6 @@ class SpikingHead(_ThreeLayers):
     def score(self, features: Tensor) -> Tensor:
         """Map features to the output units."""
         _, spikes = self.spikes(features)
-        if self.readout == "rate":
-            return self.fc3(spikes.mean(dim=0))
         currents = self.fc3(spikes)  # (steps, B, units)
         membrane = total = torch.zeros_like(currents[0])
         for current in currents:
@@ -209,10 +189,6 @@ class QuantumHead(_CircuitHead):
     authors name in a sister paper (LQER, arXiv 2601.18814): pretrained ResNet-18, parametrised
     circuit, data re-uploading, residual fusion. Sizes are ours: 384 hidden units for the printed
     11.4 M, four qubits and three layers for speed.
-
-    Args:
-        in_features: Width of the features.
-        num_classes: At least 2.
     """
 
     @staticmethod
@@ -239,15 +215,10 @@ HEADS = tuple(_HEADS)
 
 
 def build_head(name: str, *, in_features: int, num_classes: int) -> Head:
-    """Build a head that maps features (B, in_features) float32 to logits (B, num_classes).
-
-    Args:
-        name: One of `HEADS`.
-        in_features: Width of the features.
-        num_classes: At least 2.
+    """Build one of `HEADS`; it maps features (B, in_features) float32 to logits (B, num_classes).
 
     Raises:
-        ValueError: unknown name, or sizes out of range.
+        ValueError: unknown name, or fewer than two classes.
         ImportError: the library of the head is not installed.
     """
     if name not in _HEADS:

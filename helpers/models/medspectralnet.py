@@ -17,17 +17,14 @@ from helpers.models.spectralflow import SpectralFlow
 class Blocks(NamedTuple):
     """What stands between the backbone and the batch norm.
 
-    Attributes:
-        spectralflow: Builds, from `channels`, what stands in the places of both SpectralFlows and
-            keeps the shape (B, C, H, W). None leaves the places empty: a path beside f_b is not
-            added, and what stands in line hands its input on.
-        contextgate: The same for the ContextGate.
-        depthwise: Whether a depthwise convolution stands between fusion and second SpectralFlow.
+    `spectralflow` builds, from `channels`, what stands in the places of both SpectralFlows and
+    keeps the shape (B, C, H, W), `contextgate` the same for the ContextGate. None leaves a place
+    empty: a path beside f_b is not added, and what stands in line hands its input on.
     """
 
     spectralflow: Callable[..., nn.Module] | None
     contextgate: Callable[..., nn.Module] | None
-    depthwise: bool = True
+    depthwise: bool = True  # a convolution between fusion and second SpectralFlow
 
 
 class MedSpectralNet(nn.Module):
@@ -37,12 +34,9 @@ class MedSpectralNet(nn.Module):
     second SpectralFlow; batch norm; global average pooling; fully connected layer. The softmax of
     the text belongs to the loss and to `predict`, so the output is logits.
 
-    Args:
-        trunk: Maps (B, C_in, H, W) to the base feature map f_b (B, C, H', W').
-        channels: C; 512 in the paper (ResNet-18).
-        num_classes: Number of logits.
-        blocks: What the network is built of; `SpectralFlow` and `ContextGate` if left out. For the
-            ablation, see `helpers.models.medspectralnet_variants`.
+    The trunk maps (B, C_in, H, W) to the base feature map f_b (B, C, H', W'), C = `channels`, 512
+    in the paper (ResNet-18). `blocks` are `SpectralFlow` and `ContextGate` if left out; for the
+    ablation, see `helpers.models.medspectralnet_variants`.
 
     Open choices of the paper:
         - The depthwise convolution is named only in section 4.4.2, "after the ContextGate block,
@@ -113,24 +107,15 @@ def build_medspectralnet(
     *,
     backbone: str,
     num_classes: int,
-    in_channels: int,
-    image_size: int,
-    pretrained: str,
+    blocks: Blocks | None = None,
     last_block: bool = True,
+    **options,
 ) -> MedSpectralNet:
-    """Build MedSpectralNet on one of `backbones.BACKBONES`.
+    """Build MedSpectralNet on a trunk by `build_trunk`'s options.
 
-    Args:
-        backbone: name.
-        num_classes: K.
-        in_channels: channels of the images.
-        image_size: side in pixels; decides the backbone's stride.
-        pretrained: "imagenet" or "none".
-        last_block: False leaves out the last block of a ResNet's last stage.
+    Without `last_block` a ResNet's last stage lacks its last block.
     """
-    trunk, channels = build_trunk(
-        backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
-    )
+    trunk, channels = build_trunk(backbone, **options)
     if not last_block:
         trunk.layer4 = trunk.layer4[:1]
-    return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes)
+    return MedSpectralNet(trunk=trunk, channels=channels, num_classes=num_classes, blocks=blocks)

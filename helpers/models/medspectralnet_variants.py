@@ -35,9 +35,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from helpers.models.backbones import build_trunk
 from helpers.models.contextgate import ContextGate
-from helpers.models.medspectralnet import Blocks, MedSpectralNet
+from helpers.models.medspectralnet import Blocks, MedSpectralNet, build_medspectralnet
 from helpers.models.spectralflow import SpectralFlow
 
 
@@ -45,13 +44,9 @@ class PlainBlock(nn.Sequential):
     """Plain convolutions with the parameters of another module: 1x1, ReLU, 3x3, ReLU, 1x1.
 
     A bottleneck without spectral split, gate, attention or pooling, the control for a module that
-    claims one of these. Both widths of the bottleneck are about equal, and chosen so that the
-    number of parameters comes as near to the given one as it can: within 0.5 % from 256 channels
-    up.
-
-    Args:
-        channels: C of the input and output map (B, C, H, W).
-        parameters: The number of parameters to meet.
+    claims one of these; maps (B, C, H, W) to the same shape. Both widths of the bottleneck are
+    about equal, and chosen so that the number of parameters comes as near to the given one as it
+    can: within 0.5 % from 256 channels up.
 
     Raises:
         ValueError: fewer parameters than a bottleneck one channel wide has.
@@ -123,19 +118,6 @@ READINGS = {
 VARIANTS = ABLATION | READINGS
 
 
-def build_variant(
-    *,
-    variant: str,
-    backbone: str,
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    pretrained: str,
-) -> MedSpectralNet:
-    """Build one of `VARIANTS`; arguments as for `medspectralnet.build_medspectralnet`."""
-    trunk, channels = build_trunk(
-        backbone, in_channels=in_channels, image_size=image_size, pretrained=pretrained
-    )
-    return MedSpectralNet(
-        trunk=trunk, channels=channels, num_classes=num_classes, blocks=VARIANTS[variant]
-    )
+def build_variant(*, variant: str, **options) -> MedSpectralNet:
+    """Build one of `VARIANTS`; options as of `build_medspectralnet`."""
+    return build_medspectralnet(blocks=VARIANTS[variant], **options)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
+
+from helpers.models.zoo.timm_table import TIMM_MODELS, TimmModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,24 +21,21 @@ if TYPE_CHECKING:
     from helpers.models.zoo.timm_models import TimmWeights
 
 PRETRAINED = ("auto", "imagenet", "none")
+_WEIGHTS = {"torchvision": "backbones:TorchvisionWeights", "timm": "zoo.timm_models:TimmWeights"}
 
 
 @dataclass(frozen=True)
 class ModelEntry:
     """A line of the registry.
 
-    Attributes:
-        builder: "module:function", the module below `helpers.models`, or the function itself. It
-            takes `options`, `num_classes`, `in_channels`, `image_size` and, where there are
-            weights, `pretrained`, all by name.
-        description: One line for tables.
-        weights_from: The library and its name of the network whose ImageNet weights it can start
-            from, ("torchvision", "resnet18") for instance, or None.
-        options: What else the builder is given.
+    The builder is "module:function", the module below `helpers.models`, or the function itself. It
+    takes `options`, `num_classes`, `in_channels`, `image_size` and, where there are weights,
+    `pretrained`, all by name. `weights_from` names the library and the network there whose ImageNet
+    weights it can start from: ("torchvision", "resnet18").
     """
 
     builder: str | Callable[..., nn.Module]
-    description: str
+    description: str  # one line for tables
     weights_from: tuple[str, str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -47,11 +45,7 @@ class ModelEntry:
         if self.weights_from is None:
             return None
         library, name = self.weights_from
-        kinds = {
-            "torchvision": "backbones:TorchvisionWeights",
-            "timm": "zoo.timm_models:TimmWeights",
-        }
-        return _load(kinds[library])(name)
+        return _load(_WEIGHTS[library])(name)
 
     def build(self, *, pretrained: str, **asked: Any) -> nn.Module:
         """Build the network from `num_classes`, `in_channels`, `image_size` and `pretrained`."""
@@ -71,8 +65,14 @@ def _torchvision(builder: str, backbone: str, description: str, **options: Any) 
     return ModelEntry(builder, description, ("torchvision", backbone), options)
 
 
-_medspectralnet = partial(_torchvision, "medspectralnet:build_medspectralnet")
-_headed = partial(_torchvision, "brain_inspired:build_headed")
+def _medspectralnet(backbone: str, note: str = "", **options: Any) -> ModelEntry:
+    builder, about = "medspectralnet:build_medspectralnet", f"MedSpectralNet on {backbone}{note}"
+    return _torchvision(builder, backbone, about, **options)
+
+
+def _headed(backbone: str, head: str, note: str) -> ModelEntry:
+    """Return the line of a network of paper A."""
+    return _torchvision("brain_inspired:build_headed", backbone, f"{backbone}, {note}", head=head)
 
 
 def _variant(name: str, note: str) -> ModelEntry:
@@ -86,13 +86,10 @@ def _zoo(family: str, variant: str, title: str) -> ModelEntry:
     return ModelEntry(builder, f"{title}, written anew", options={"variant": variant})
 
 
-def _timm(name: str, architecture: str | None = None, *, weights: bool = True) -> ModelEntry:
-    return ModelEntry(
-        "zoo.timm_models:build_timm",
-        f"{architecture or name}, timm's own",
-        ("timm", name) if weights else None,
-        {"name": name},
-    )
+def _timm(name: str, model: TimmModel) -> ModelEntry:
+    weights = ("timm", name) if model.tag else None
+    about = f"{model.architecture}, timm's own"
+    return ModelEntry("zoo.timm_models:build_timm", about, weights, {"name": name})
 
 
 _VARIANTS = {
@@ -109,20 +106,14 @@ _VARIANTS = {
 }
 
 _REGISTRY: dict[str, ModelEntry] = {
-    "medspectralnet": _medspectralnet(
-        "resnet18", "MedSpectralNet on resnet18, as paper B's text says"
-    ),
-    "medspectralnet_light": _medspectralnet(
-        "mobilenet_v2", "MedSpectralNet on mobilenet_v2, within 8.5 M parameters"
-    ),
+    "medspectralnet": _medspectralnet("resnet18", ", as paper B's text says"),
+    "medspectralnet_light": _medspectralnet("mobilenet_v2", ", within 8.5 M parameters"),
     "medspectralnet_resnet16": _medspectralnet(
-        "resnet18",
-        "MedSpectralNet on resnet18 without its last block: the paper's 8.5 M parameters",
-        last_block=False,
+        "resnet18", " without its last block: the paper's 8.5 M parameters", last_block=False
     ),
     **{name: _variant(name, note) for name, note in _VARIANTS.items()},
-    "medspectralnet_resnet34": _medspectralnet("resnet34", "MedSpectralNet on resnet34"),
-    "medspectralnet_resnet50": _medspectralnet("resnet50", "MedSpectralNet on resnet50"),
+    "medspectralnet_resnet34": _medspectralnet("resnet34"),
+    "medspectralnet_resnet50": _medspectralnet("resnet50"),
     **{
         name: _torchvision("backbones:build_backbone", name, f"{name}, torchvision's own")
         for name in ("resnet18", "resnet34", "resnet50", "mobilenet_v2")
@@ -135,41 +126,20 @@ _REGISTRY: dict[str, ModelEntry] = {
         )
         for name in ("resnet18", "resnet34", "resnet50")
     },
-    "linear_resnet18": _headed(
-        "resnet18", "resnet18, one linear unit (paper A, Eq. 4)", head="linear"
-    ),
-    "linear_resnet50": _headed(
-        "resnet50", "resnet50, one linear unit: paper A's method", head="linear"
-    ),
-    "brain_inspired_resnet18": _headed(
-        "resnet18", "resnet18, spiking head: paper A's results", head="spiking"
-    ),
+    "linear_resnet18": _headed("resnet18", "linear", "one linear unit (paper A, Eq. 4)"),
+    "linear_resnet50": _headed("resnet50", "linear", "one linear unit: paper A's method"),
+    "brain_inspired_resnet18": _headed("resnet18", "spiking", "spiking head: paper A's results"),
     "brain_inspired_mlp_resnet18": _headed(
-        "resnet18", "resnet18, the spiking head's layers with ReLU", head="mlp"
+        "resnet18", "mlp", "the spiking head's layers with ReLU"
     ),
-    "quantum_resnet18": _headed(
-        "resnet18", "resnet18, quantum circuit in the head", head="quantum"
-    ),
+    "quantum_resnet18": _headed("resnet18", "quantum", "quantum circuit in the head"),
     "quantum_mlp_resnet18": _headed(
-        "resnet18", "resnet18, the quantum head's layers with tanh", head="quantum_control"
+        "resnet18", "quantum_control", "the quantum head's layers with tanh"
     ),
     **{f"medmamba_{v}": _zoo("medmamba", v, f"MedMamba-{v.upper()}") for v in "tsb"},
     "vmamba_t": _zoo("vmamba", "t", "VMamba-T"),
     **{f"medvit_{v}": _zoo("medvit", v, f"MedViT-{v.upper()}") for v in "tsl"},
-    "convnext_tiny": _timm("convnext_tiny"),
-    "swin_tiny": _timm("swin_tiny", "swin_tiny_patch4_window7_224"),
-    "mobilevit_s": _timm("mobilevit_s"),
-    "mobilevitv2_100": _timm("mobilevitv2_100"),
-    "nest_tiny": _timm("nest_tiny", weights=False),
-    "mobilenetv4_conv_small": _timm("mobilenetv4_conv_small"),
-    "mobilenetv4_conv_medium": _timm("mobilenetv4_conv_medium"),
-    "fastvit_t8": _timm("fastvit_t8"),
-    "fastvit_t12": _timm("fastvit_t12"),
-    "edgenext_small": _timm("edgenext_small"),
-    "efficientformerv2_s0": _timm("efficientformerv2_s0"),
-    "efficientformerv2_s1": _timm("efficientformerv2_s1"),
-    "mambaout_femto": _timm("mambaout_femto"),
-    "densenet121": _timm("densenet121"),
+    **{name: _timm(name, model) for name, model in TIMM_MODELS.items()},
 }
 
 
@@ -179,11 +149,7 @@ def list_models() -> tuple[str, ...]:
 
 
 def model_entry(name: str) -> ModelEntry:
-    """Return the registry's line of a model.
-
-    Raises:
-        ValueError: unknown name; the message lists the known ones.
-    """
+    """Return the registry's line of a model; a `ValueError` lists the known ones for another."""
     if name not in _REGISTRY:
         raise ValueError(f"unknown model {name!r}; known: {', '.join(_REGISTRY)}.")
     return _REGISTRY[name]
@@ -234,8 +200,8 @@ def build_model(
     Args:
         name: One of `list_models()`.
         num_classes: At least 2.
-        in_channels: Channels of the input; grey images may enter as one channel or three copies.
-        image_size: Side of the input in pixels, at least 28; decides the output stride of ours.
+        in_channels: At least 1; grey images may enter as one channel or three copies.
+        image_size: Side in pixels, at least 28; decides the output stride of ours.
         pretrained: "imagenet" (an error if the weights cannot be had), "none", or "auto".
 
     Raises:

@@ -10,11 +10,8 @@ class SelfAttention(nn.Module):
 
     No part of MedSpectralNet: the paper says that self-attention with as many parameters as a
     SpectralFlow costs about four times more, and this is what it is compared with. The cost is
-    4 C^2 multiply-accumulates a position for the projections, and 2 C for each pair of positions.
-
-    Args:
-        channels: C of the input and output map (B, C, H, W); a multiple of `heads`.
-        heads: Number of heads; the cost does not depend on it.
+    4 C^2 multiply-accumulates a position for the projections, and 2 C for each pair of positions,
+    whatever the number of `heads`, of which C is a multiple.
     """
 
     def __init__(self, *, channels: int, heads: int = 8) -> None:

@@ -9,16 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from helpers.models.backbones import check_positive
+
 
 def pad_to_multiple(x: Tensor, k: int) -> tuple[Tensor, tuple[int, int]]:
-    """Extend the last two dimensions to multiples of `k` by repeating the border.
+    """Extend a map (B, C, H, W) to sides that are multiples of `k` by repeating the border.
 
-    Args:
-        x: Feature map (B, C, H, W).
-        k: Patch side, at least 1.
-
-    Returns:
-        The map (B, C, ceil(H/k) k, ceil(W/k) k) and the (top, left) offset of the original in it.
+    Returns it, (B, C, ceil(H/k) k, ceil(W/k) k), and the (top, left) offset of the original in it.
     """
     extra_h, extra_w = -x.shape[-2] % k, -x.shape[-1] % k
     top, left = extra_h // 2, extra_w // 2
@@ -76,34 +73,24 @@ class SpectralFlow(nn.Module):
     gives the low stream; Eq. (1): x_h = x - low; a small 1x1 block a stream gives attention
     vectors a_l, a_h; sum of the weighted streams; final 1x1 convolution. Cost is linear in H x W.
 
-    Args:
-        channels: C of the input and output map (B, C, H, W).
-        kernel_size: Patch side k; the text says 3 or 5.
-        reduction: r of the channel reduction and of the attention blocks. The paper leaves it open;
-            its numbers do not settle it: 2, 4, 8 and 16 make a whole network of 13.9, 13.0, 12.6
-            and 12.4 M parameters and 1.87 to 1.89 GMACs at 224 px, none the printed 8.5 M or 2.00.
+    Maps (B, C, H, W) to the same shape. All three sizes are positive integers, else a `ValueError`.
 
     Open choices of the paper:
+        - The text says k = 3 or 5 (`kernel_size`), and leaves r (`reduction`) of the channel
+          reduction and of the attention blocks open. Its numbers do not settle it: 2, 4, 8 and 16
+          make a whole network of 13.9, 13.0, 12.6 and 12.4 M parameters and 1.87 to 1.89 GMACs at
+          224 px, none the printed 8.5 M or 2.00.
         - The attention blocks pool first, since the text calls a_l and a_h vectors, and are a
           bottleneck with a ReLU, as in selective-kernel fusion.
         - They are normalised by a softmax over the two streams, channel by channel, likewise.
         - The final convolution is said to "restore the original channel dimension", which Eq. (1)
           needs restored before: it maps C to C.
         - No batch norm inside the module, since the text names none.
-
-    Raises:
-        ValueError: `channels`, `kernel_size` or `reduction` is not a positive integer.
     """
 
     def __init__(self, *, channels: int, kernel_size: int = 3, reduction: int = 4) -> None:
         super().__init__()
-        for name, value in [
-            ("channels", channels),
-            ("kernel_size", kernel_size),
-            ("reduction", reduction),
-        ]:
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+        check_positive(channels=channels, kernel_size=kernel_size, reduction=reduction)
         hidden = max(1, channels // reduction)
         self.reduce = nn.Conv2d(channels, hidden, kernel_size=1)
         self.low_pass = DynamicLowPass(in_channels=channels, kernel_size=kernel_size)

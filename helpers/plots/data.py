@@ -27,13 +27,7 @@ _BATCH = 4096  # images turned into float at once
 
 
 def plot_samples(split: Split, class_names: Sequence[str], *, title: str) -> Figure:
-    """Draw a row of images for each class, taken evenly over the split, with their boxes.
-
-    Args:
-        split: any split.
-        class_names: one name a class.
-        title: above the figure.
-    """
+    """Draw a row of images for each class, taken evenly over the split, with their boxes."""
     figure, grid = _grid(len(class_names), _COLUMNS, title)
     for label, (name, row) in enumerate(zip(class_names, grid, strict=True)):
         members = np.flatnonzero(split.labels == label)
@@ -42,10 +36,9 @@ def plot_samples(split: Split, class_names: Sequence[str], *, title: str) -> Fig
         for axes, index in zip(row, chosen, strict=False):
             show_image(axes, split.images[index])
             if split.boxes is not None and np.isfinite(split.boxes[index]).all():
-                x, y, width, height = split.boxes[index]
-                axes.add_patch(
-                    Rectangle((x - 0.5, y - 0.5), width, height, fill=False, ec=BOX_COLOUR, lw=1.2)
-                )
+                x, y, *size = split.boxes[index]
+                looks = {"fill": False, "ec": BOX_COLOUR, "lw": 1.2}
+                axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, **looks))
     return figure
 
 
@@ -77,19 +70,11 @@ def plot_grey_levels(split: Split, class_names: Sequence[str], *, axes: Axes) ->
     for label, name in enumerate(class_names):
         pixels = split.images[split.labels == label].mean(axis=3)
         share, _ = np.histogram(pixels, bins=edges)
-        axes.stairs(
-            100 * share / max(share.sum(), 1),
-            edges,
-            **class_line(label),
-            linewidth=1.4,
-            label=plain(textwrap.shorten(name, 28, placeholder=" ...")),
-        )
-    axes.set(
-        xlabel="grey level (0 black, 255 white)",
-        ylabel="share of pixels (%)",
-        title="Grey levels by class, training split",
-        xlim=(0, 256),
-    )
+        shown = plain(textwrap.shorten(name, 28, placeholder=" ..."))
+        looks = class_line(label) | {"linewidth": 1.4, "label": shown}
+        axes.stairs(100 * share / max(share.sum(), 1), edges, **looks)
+    axes.set(xlabel="grey level (0 black, 255 white)", ylabel="share of pixels (%)", xlim=(0, 256))
+    axes.set_title("Grey levels by class, training split")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
@@ -102,20 +87,12 @@ def grey_table(split: Split, class_names: Sequence[str]) -> pd.DataFrame:
         contrast (standard deviation of grey), share of pixels at 0 and at 255 in percent, and the
         AUC of the mean grey for this class against the rest (0.5: brightness tells nothing).
     """
-    parts = (split.images[start : start + _BATCH] for start in range(0, len(split), _BATCH))
-    space = (1, 2, 3)
-    mean, contrast, black, white = np.concatenate(
-        [
-            (
-                part.mean(space),
-                part.std(space),
-                100 * (part == 0).mean(space),
-                100 * (part == 255).mean(space),
-            )
-            for part in parts
-        ],
-        axis=1,
-    )
+    space, described = (1, 2, 3), []
+    for start in range(0, len(split), _BATCH):
+        part = split.images[start : start + _BATCH]
+        ends = (100 * (part == grey).mean(space) for grey in (0, 255))
+        described.append((part.mean(space), part.std(space), *ends))
+    mean, contrast, black, white = np.concatenate(described, axis=1)
     rows = {}
     for label, name in enumerate(class_names):
         own = split.labels == label
@@ -132,14 +109,9 @@ def grey_table(split: Split, class_names: Sequence[str]) -> pd.DataFrame:
 
 
 def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, title: str) -> Figure:
-    """Draw pairs of a leakage report, one below the other, with split, index and class.
+    """Draw pairs of a leakage report, `report.near_across` say, with split, index and class.
 
-    The words are orange where the two labels differ.
-
-    Args:
-        splits: the data set of the report.
-        pairs: its rows, for instance `report.near_across`; drawn evenly over all of them.
-        title: above the figure.
+    They are taken evenly over all of them; the words are orange where the two labels differ.
     """
     chosen = pairs.iloc[_evenly(len(pairs))]
     figure, grid = _grid(2, max(len(chosen), 1), title, label=0.0, caption=0.34)
@@ -156,19 +128,12 @@ def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, title: str) -> Figure:
 
 
 def plot_augmentations(
-    split: Split,
-    augmentations: Mapping[str, Augmentation],
-    *,
-    num_classes: int,
-    title: str,
+    split: Split, augmentations: Mapping[str, Augmentation], *, num_classes: int, title: str
 ) -> Figure:
-    """Draw the same images under each augmentation, with their lesion boxes carried along.
+    """Draw the same images under each augmentation, a row each, with their boxes carried along.
 
-    Args:
-        split: images are taken evenly over it; with boxes, over those that have one.
-        augmentations: name of the row -> augmentation; every row starts from the same seed.
-        num_classes: K.
-        title: above the figure.
+    Images are taken evenly over the split, with boxes over those that have one; every row starts
+    from the same seed.
     """
     boxes = split.boxes
     pool = np.arange(len(split)) if boxes is None else np.flatnonzero(np.isfinite(boxes[:, 0]))
@@ -194,13 +159,9 @@ def plot_augmentations(
 def plot_batch(
     images: np.ndarray, pixels: torch.Tensor, captions: Sequence[str], *, title: str
 ) -> Figure:
-    """Draw images as they are stored, and below them as they enter the network.
+    """Draw images as they are stored, and below them as they enter the network, with captions.
 
-    Args:
-        images: uint8 (N, H, W, C).
-        pixels: float (N, C', S, S), the same images augmented and normalised.
-        captions: N texts below the second row.
-        title: above the figure.
+    From uint8 (N, H, W, C), and the same augmented and normalised, float (N, C', S, S).
     """
     figure, grid = _grid(2, len(images), title, caption=0.2)
     _row_label(grid[0, 0], "as stored")
@@ -234,13 +195,9 @@ def _augmented(
     augmentation: Augmentation, images: np.ndarray, labels: np.ndarray, num_classes: int
 ) -> np.ndarray:
     """Return float (N, S, S, 3) in [0, 1]: augmented, with the normalisation undone."""
+    inputs = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
     generator = torch.Generator().manual_seed(0)
-    batch, _ = augmentation(
-        torch.from_numpy(images).permute(0, 3, 1, 2),
-        torch.from_numpy(labels),
-        num_classes=num_classes,
-        generator=generator,
-    )
+    batch, _ = augmentation(*inputs, num_classes=num_classes, generator=generator)
     pixels = batch.permute(0, 2, 3, 1).numpy() * np.array(NORMALISE.std) + np.array(NORMALISE.mean)
     return pixels.clip(0, 1)
 

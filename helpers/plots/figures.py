@@ -33,20 +33,17 @@ KEPT_DPI = 200  # of the figures that are kept with the repository: half the byt
 COLUMNS = 3  # mistakes side by side
 # The runs whose figures are kept: each paper's own network, first seed.
 MAIN_RUNS = (
-    {"recipe": "common", "dataset": "breastmnist_64", "model": "medspectralnet"},
-    {"recipe": "common", "dataset": "pneumoniamnist", "model": "medspectralnet"},
-    {
-        "recipe": "brain_inspired",
-        "dataset": "cag:arcade_patches/subset800",
-        "model": "brain_inspired_resnet18",
-    },
+    ("common", "breastmnist_64", "medspectralnet"),
+    ("common", "pneumoniamnist", "medspectralnet"),
+    ("brain_inspired", "cag:arcade_patches/subset800", "brain_inspired_resnet18"),
 )
 
 
 def main_runs() -> list[Run]:
     """Return those of `MAIN_RUNS` that are stored."""
-    start = {"seed": 0, "pretrained": "imagenet"}
-    folders = [run_dir(make_config(**names, **start)) for names in MAIN_RUNS]
+    start, names = {"seed": 0, "pretrained": "imagenet"}, ("recipe", "dataset", "model")
+    named = [dict(zip(names, values, strict=True)) for values in MAIN_RUNS]
+    folders = [run_dir(make_config(**run, **start)) for run in named]
     return [load_run(folder) for folder in folders if (folder / "run.json").exists()]
 
 
@@ -56,16 +53,9 @@ def main_runs() -> list[Run]:
 def draw(name: str, run: Run, *, splits: Splits | None = None) -> Figure:
     """Draw one of `FIGURES` of a run in the style of `helpers.plots.run`; a phantom's is stamped.
 
-    Show or save it within `style.style()`, where ticks are made that do not exist before.
-
-    Args:
-        name: of the figure.
-        run: what to draw.
-        splits: the images, which "mistakes" needs.
-
-    Raises:
-        ValueError: an unknown name, "mistakes" without images, or "operating_points" of more than
-            two classes.
+    Show or save it within `style.style()`, where ticks are made that do not exist before. A
+    `ValueError` for an unknown name, "mistakes" without images (`splits`), or "operating_points" of
+    more than two classes.
     """
     if name not in FIGURES:
         raise ValueError(f"unknown figure {name!r}; known: {', '.join(FIGURES)}.")
@@ -149,16 +139,10 @@ def _reliability(run: Run, splits: Splits | None) -> Figure:
 
 def _training(run: Run, splits: Splits | None) -> Figure:
     figure, panels = plt.subplots(2, 2, figsize=(style.HALF_WIDTH, 3.4), sharex=True)
-    for axes, quantity in zip(
-        panels.flat, ("loss", "accuracy", "auc", "learning_rate"), strict=True
-    ):
-        plots.plot_history(
-            run.record["history"],
-            axes=axes,
-            quantity=quantity,
-            selected=run.record["selection"]["epoch"],
-            legend=False,
-        )
+    history, selected = run.record["history"], run.record["selection"]["epoch"]
+    quantities = ("loss", "accuracy", "auc", "learning_rate")
+    for axes, name in zip(panels.flat, quantities, strict=True):
+        plots.plot_history(history, axes=axes, quantity=name, selected=selected, legend=False)
         axes.set_title("")  # the label of the axis says it
         axes.set_xlabel("epoch" if axes in panels[-1] else "")
     labels = {}
@@ -182,10 +166,8 @@ def _mistakes(run: Run, splits: Splits) -> Figure:
         # Uninterpolated: a PDF holds the pixels as they are.
         style.show_image(axes, splits.test.images[index], interpolation="none")
         said, true = y_pred[index], y_true[index]
-        caption = (
-            f"image {index}, p = {probabilities[index, said]:.3f}\n"
-            f"said {names[said]}\nis {names[true]}"
-        )
+        caption = f"image {index}, p = {probabilities[index, said]:.3f}"
+        caption += f"\nsaid {names[said]}\nis {names[true]}"
         axes.set_xlabel(caption, fontsize=style.SMALL, labelpad=2)
     title = f"{len(chosen)} of {wrong:,} mistakes" if len(chosen) < wrong else f"{wrong} mistakes"
     figure.suptitle(f"{title} in {len(y_true):,} images, the surest first", fontsize=8)
@@ -207,11 +189,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
 
 
 def draw_overview(runs: Sequence[Run]) -> Figure:
-    """Draw confusion matrix, ROC and reliability of runs, a row each, as wide as a page.
-
-    Raises:
-        ValueError: no run.
-    """
+    """Draw confusion matrix, ROC and reliability of runs, a row each, as wide as a page."""
     if not runs:
         raise ValueError("An overview needs at least one run.")
     with style.style():
@@ -250,16 +228,8 @@ def save(figure: Figure, name: str, *, folder: Path, dpi: int = DPI) -> tuple[Pa
     """Write a figure as `<name>.png` and `<name>.pdf`, each whole or not at all.
 
     The same figure gives the same bytes: no date and no program is written into the files. The PDF
-    holds its letters as TrueType, which printers and editors of PDFs want.
-
-    Args:
-        figure: drawn in `style.style()`.
-        name: of the files, without a suffix.
-        folder: made if it does not exist; files of the same name are replaced.
-        dpi: dots per inch of the PNG.
-
-    Returns:
-        The two paths.
+    holds its letters as TrueType, which printers and editors of PDFs want. Returns the two paths;
+    the folder is made if it does not exist.
     """
     options = {
         "png": {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}},
@@ -282,10 +252,7 @@ def folder_of(run: Run, root: Path) -> Path:
 def write_figures(run: Run, root: Path, *, dpi: int = DPI) -> list[Path]:
     """Write all figures of a run below `root`; return the files.
 
-    Without the data set the picture of the mistakes is left out.
-
-    Raises:
-        RunError: the data set is not the one of the run.
+    Without the data set the picture of the mistakes is left out; a `RunError` for another one.
     """
     splits = load_images(run)
     files = []
@@ -303,9 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", nargs="*", help="names of runs, or parts of them; see find_run")
     parser.add_argument("--profile", choices=PROFILES, default="paper")
     parser.add_argument("--folder", type=path_argument, help="default: figures/ of the results")
-    parser.add_argument(
-        "--dpi", type=int, default=KEPT_DPI, help="of the PNGs, default: %(default)s"
-    )
+    parser.add_argument("--dpi", type=int, default=KEPT_DPI, help="of the PNGs (%(default)s)")
     options = parser.parse_args(arguments)
     root = options.folder or results_root(options.profile) / "figures"
     if not 10 <= options.dpi <= MOST_DPI:

@@ -6,6 +6,9 @@ Every function draws into the axes it is given and returns them; draw within `st
         figure, axes = plt.subplots()
         plots.plot_roc(y_true, probabilities, class_names, axes=axes)
         plt.show()
+
+`y_true` are the labels of the images, integers (n,) in 0 .. K-1, `probabilities` (n, K), rows
+summing to one. Arrays that do not fit are a `ValueError`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +22,9 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
+from helpers.metrics import scores
 from helpers.metrics.operating_points import OperatingPoint
-from helpers.metrics.scores import (
-    ECE_BINS,
-    LEVEL,
-    auc_interval,
-    check_predictions,
-    confidence_bins,
-    evaluate,
-    proportion,
-    stratified_counts,
-)
+from helpers.metrics.scores import LEVEL, auc_interval, check_predictions, evaluate
 from helpers.plots.style import COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL, class_line, plain
 
 # From so many classes on, a cell of the confusion matrix has room for one number.
@@ -51,21 +46,11 @@ def curve_size(num_classes: int) -> tuple[float, float]:
 def plot_confusion_matrix(
     matrix: np.ndarray, class_names: Sequence[str], *, axes: Axes, cells: str | None = None
 ) -> Axes:
-    """Draw a confusion matrix: counts and shares in the cells, the share as colour.
+    """Draw a confusion matrix, int (K, K), rows are the truth; the share is the colour.
 
-    Args:
-        matrix: int (K, K), rows are the truth.
-        class_names: K names.
-        axes: where to draw.
-        cells: "counts", "shares" (percent of the true class) or "both"; None is both below six
-            classes, and counts from there on, where a cell has room for one number.
-
-    Returns:
-        The axes. From six classes on the columns have the numbers that stand with the names of the
-        rows. A class without images has an empty row.
-
-    Raises:
-        ValueError: names and matrix do not fit, or an unknown kind of cells.
+    In the cells stand "counts", "shares" (percent of the true class) or "both"; None is both below
+    six classes, and counts from there on, where a cell has room for one number; the columns then
+    have the numbers that stand with the names of the rows. A class without images has an empty row.
     """
     matrix = np.asarray(matrix)
     num_classes = len(class_names)
@@ -81,19 +66,10 @@ def plot_confusion_matrix(
     share = np.where(truth > 0, matrix / np.maximum(truth, 1), np.nan)
     percent = "{1:.0f}" if crowded else "{1:.1f}%"
     cell = {"counts": "{0}", "shares": percent, "both": "{0}\n" + percent}[cells]
-    seaborn.heatmap(
-        share,
-        annot=np.vectorize(cell.format, otypes=[str])(matrix, 100 * share),
-        fmt="",
-        annot_kws={"fontsize": SMALL if crowded else 8},
-        mask=np.isnan(share),
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        cbar=False,
-        square=True,
-        ax=axes,
-    )
+    texts = np.vectorize(cell.format, otypes=[str])(matrix, 100 * share)
+    words = {"annot": texts, "fmt": "", "annot_kws": {"fontsize": SMALL if crowded else 8}}
+    colours = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "mask": np.isnan(share)}
+    seaborn.heatmap(share, **words, **colours, square=True, ax=axes)
     _name_cells(class_names, crowded, axes=axes)
     content = {"counts": "images", "shares": "% of the true class", "both": "images and share"}
     of = f"{matrix.sum():,} images" if cells != "shares" else content[cells]
@@ -134,19 +110,8 @@ def plot_roc(
 ) -> Axes:
     """Draw the ROC: of class 1 with a band if there are two classes, else of each against the rest.
 
-    Args:
-        y_true: labels, integers (n,), in 0 .. K-1.
-        probabilities: one column a class, (n, K), rows summing to one.
-        class_names: K names.
-        axes: where to draw.
-        n_resamples: resamples of the band, see `roc_band`.
-        seed: seed of the band.
-
-    Returns:
-        The axes; the legend gives the AUC, with two classes with its DeLong interval.
-
-    Raises:
-        ValueError: arrays that do not fit, or (with two classes) one class only in `y_true`.
+    The legend gives the AUC, with two classes with its DeLong interval; the band is `roc_band`. Of
+    two classes both need images.
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
@@ -178,17 +143,10 @@ def roc_band(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the pointwise 95 % band of a ROC by stratified bootstrap.
 
-    Args:
-        y_true: labels 0 or 1, (n,), both present.
-        y_score: float (n,), higher means more likely class 1.
-        n_resamples: bootstrap resamples.
-        seed: seed of the bootstrap.
+    Labels are 0 or 1, both present; a higher score, float (n,), means more likely class 1.
 
     Returns:
         1 - specificity on a grid of 0 .. 1 (101,), and the lower and upper sensitivity there.
-
-    Raises:
-        ValueError: one class only.
     """
     present = np.unique(y_true).tolist()
     if present != [0, 1]:
@@ -196,7 +154,7 @@ def roc_band(
     order = np.argsort(-y_score, kind="stable")
     # Equal scores are one step of the curve: it is read at the last of them.
     ends = np.flatnonzero(np.append(np.diff(y_score[order]) != 0, True))
-    counts = stratified_counts(y_true, n_resamples, rng=np.random.default_rng(seed))[order]
+    counts = scores.stratified_counts(y_true, n_resamples, rng=np.random.default_rng(seed))[order]
     positive = (y_true[order] == 1)[:, None]
     hits = np.cumsum(counts * positive, axis=0)[ends] / positive.sum()
     alarms = np.cumsum(counts * ~positive, axis=0)[ends] / (~positive).sum()
@@ -214,17 +172,7 @@ def plot_precision_recall(
 ) -> Axes:
     """Draw precision over recall, with the prevalence that a guess would reach.
 
-    Args:
-        y_true: labels, integers (n,), in 0 .. K-1.
-        probabilities: one column a class, (n, K), rows summing to one.
-        class_names: K names.
-        axes: where to draw.
-
-    Returns:
-        The axes; the legend gives the average precision, with two classes with its interval.
-
-    Raises:
-        ValueError: arrays that do not fit.
+    The legend gives the average precision, with two classes with its interval.
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
     shares = np.bincount(y_true, minlength=len(class_names)) / len(y_true)
@@ -257,26 +205,12 @@ def plot_precision_recall(
 
 
 def plot_operating_points(
-    points: Sequence[OperatingPoint],
-    y_true: np.ndarray,
-    probabilities: np.ndarray,
-    *,
-    axes: Axes,
+    points: Sequence[OperatingPoint], y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axes
 ) -> Axes:
-    """Draw where thresholds chosen on validation images land on the test ROC of class 1.
+    """Draw where thresholds chosen on validation images land on the test ROC of class 1 of two.
 
-    Args:
-        points: of two classes, from `operating_points`.
-        y_true: labels of the test images, integers (n,), 0 or 1.
-        probabilities: of the test images, (n, 2).
-        axes: where to draw.
-
-    Returns:
-        The axes: the ROC, a line for each target, and on the curve each threshold with the Wilson
-        intervals of its sensitivity and specificity; a mark on its line has met its target.
-
-    Raises:
-        ValueError: arrays that do not fit, one class only, or points of another class.
+    Beside the ROC stand a line for each target, and on the curve each threshold with the Wilson
+    intervals of its sensitivity and specificity; a mark on its line has met its target.
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
     if {point.label for point in points} != {1}:
@@ -297,17 +231,12 @@ def plot_operating_points(
         if point.threshold is None:
             axes.plot([], [], color=colour, linestyle=":", label=f"{label}: no threshold")
             continue
-        axes.errorbar(
-            *(1 - specificity.value, sensitivity.value),
-            xerr=_lengths(1 - specificity.value, 1 - specificity.high, 1 - specificity.low),
-            yerr=_lengths(sensitivity.value, sensitivity.low, sensitivity.high),
-            fmt=marker,
-            color=colour,
-            markersize=size,
-            markerfacecolor=face or colour,
-            elinewidth=1,
-            label=label,
-        )
+        across = _lengths(1 - specificity.value, 1 - specificity.high, 1 - specificity.low)
+        upward = _lengths(sensitivity.value, sensitivity.low, sensitivity.high)
+        looks = {"fmt": marker, "color": colour, "markersize": size, "elinewidth": 1}
+        looks |= {"markerfacecolor": face or colour, "label": label}
+        at = (1 - specificity.value, sensitivity.value)
+        axes.errorbar(*at, xerr=across, yerr=upward, **looks)
     axes.set_title(f"Thresholds chosen beforehand, n = {len(y_true):,}")
     _legend_below(axes, title="chosen on validation images for")
     return _unit_square(axes, "1 - specificity", "sensitivity")
@@ -328,40 +257,26 @@ def _lengths(value: float, low: float, high: float) -> list[list[float]]:
 def plot_reliability(y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axes) -> Axes:
     """Draw how often the predicted class is right, over how sure the model is of it.
 
-    Args:
-        y_true: labels, integers (n,), in 0 .. K-1.
-        probabilities: one column a class, (n, K), rows summing to one.
-        axes: where to draw.
-
-    Returns:
-        The axes: one point with its Wilson interval for each of the ECE's 15 bins that is not
-        empty, the share of the images in each bin as grey bars, and ECE in the title.
-
-    Raises:
-        ValueError: arrays that do not fit.
+    One point with its Wilson interval for each of the ECE's 15 bins that is not empty, the share of
+    the images in each bin as grey bars, and ECE in the title.
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == y_true
-    bins = confidence_bins(confidence)
-    sizes = np.bincount(bins, minlength=ECE_BINS)
+    bins = scores.confidence_bins(confidence)
+    sizes = np.bincount(bins, minlength=scores.ECE_BINS)
     filled = np.flatnonzero(sizes)
     means = np.bincount(bins, weights=confidence)[filled] / sizes[filled]
-    rates = [proportion(np.count_nonzero(right[bins == b]), sizes[b]) for b in filled]
+    rates = [scores.proportion(np.count_nonzero(right[bins == b]), sizes[b]) for b in filled]
     values = np.array([rate.value for rate in rates])
     errors = [[r.value - r.low for r in rates], [r.high - r.value for r in rates]]
-    centres = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
-    width = 0.9 / ECE_BINS
+    centres = (np.arange(scores.ECE_BINS) + 0.5) / scores.ECE_BINS
+    width = 0.9 / scores.ECE_BINS
     axes.bar(centres, sizes / len(y_true), width, color=GREY, alpha=0.3, label="share of images")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="calibrated")
     # The ends of a Wilson interval can lie beyond the value by rounding alone.
-    axes.errorbar(
-        *(means, values),
-        yerr=np.maximum(errors, 0),
-        fmt="o",
-        color=COLOURS[0],
-        elinewidth=1,
-        label=f"bin, {LEVEL:.0%} interval",
-    )
+    looks = {"fmt": "o", "color": COLOURS[0], "elinewidth": 1}
+    label = f"bin, {LEVEL:.0%} interval"
+    axes.errorbar(means, values, yerr=np.maximum(errors, 0), **looks, label=label)
     ece = evaluate(y_true, probabilities)["ece"]
     axes.set_title(f"Reliability, ECE {ece}, n = {len(y_true):,}")
     _legend_below(axes, ncols=3)
@@ -376,21 +291,11 @@ def plot_history(
     selected: int | None = None,
     legend: bool = True,
 ) -> Axes:
-    """Draw the training curves of one quantity.
+    """Draw the training curves of one quantity: "loss", "accuracy", "auc", or "learning_rate".
 
-    Args:
-        history: one mapping an epoch, with "epoch" and "train_<quantity>", "val_<quantity>" or
-            both; None leaves a gap. "learning_rate" is that at the start of the epoch.
-        axes: where to draw.
-        quantity: "loss", "accuracy", "auc", ..., or "learning_rate".
-        selected: the epoch that was kept, marked by a line.
-        legend: whether to draw one.
-
-    Returns:
-        The axes; where the epochs' "stage" changes, a line says which one begins.
-
-    Raises:
-        ValueError: the history has no such quantity.
+    The history has one mapping an epoch, with "epoch" and "train_<quantity>", "val_<quantity>" or
+    both, where None leaves a gap; "learning_rate" is that at the start of the epoch. Lines mark the
+    `selected` epoch, and where a "stage" begins. A `ValueError` lists the quantities that it has.
     """
     known = {k.split("_", 1)[1] for k in history[0] if k.startswith(("train_", "val_"))}
     known |= {"learning_rate"} & set(history[0])
@@ -443,14 +348,9 @@ def _enlarge(
 ) -> None:
     """Draw the curves of `axes` once more, a corner of them enlarged, with its lower left `at`."""
     inset = axes.inset_axes((*at, 0.52, 0.52))
+    names = ("color", "linestyle", "drawstyle", "linewidth")
     for line in axes.lines:
-        inset.plot(
-            *line.get_data(),
-            color=line.get_color(),
-            linestyle=line.get_linestyle(),
-            drawstyle=line.get_drawstyle(),
-            linewidth=line.get_linewidth(),
-        )
+        inset.plot(*line.get_data(), **{name: getattr(line, f"get_{name}")() for name in names})
     inset.set(xlim=x, ylim=y, xticks=x, yticks=y)
     inset.tick_params(labelsize=SMALL, pad=2, length=2)
     inset.spines[:].set_visible(True)
@@ -461,13 +361,10 @@ def _enlarge(
 def _legend_below(axes: Axes, *, title: str | None = None, ncols: int = 2) -> None:
     """Put the legend under the axes and their labels, where it can hide nothing."""
     below = ScaledTranslation(0, -28 / 72, axes.figure.dpi_scale_trans)
-    place = {
-        "loc": "upper center",
-        "bbox_to_anchor": (0.45, 0),
-        "bbox_transform": axes.transAxes + below,
-    }
+    place = {"bbox_to_anchor": (0.45, 0), "bbox_transform": axes.transAxes + below}
     axes.set_anchor("N")  # a square in a tall figure would else leave its room above
-    axes.legend(**place, ncols=ncols, title=title, columnspacing=1.2, handlelength=1.6)
+    narrow = {"columnspacing": 1.2, "handlelength": 1.6}
+    axes.legend(loc="upper center", **place, ncols=ncols, title=title, **narrow)
 
 
 def short_names(class_names: Sequence[str], length: int = 20) -> list[str]:

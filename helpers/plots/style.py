@@ -17,24 +17,12 @@ from matplotlib.text import Text
 
 # Okabe & Ito (2008), "Color universal design", without yellow, which is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
 GREY = "#666666"
-
-
 # A printed page of two columns: one column, and the whole width; in inches, as all sizes here.
 HALF_WIDTH, FULL_WIDTH = 85 / 25.4, 175 / 25.4
-
-
 HALF_PAGE = (HALF_WIDTH, 3.2)
-
-
-_LINES = ("-", "--", ":")
-
-
 SMALL = 6  # points; the smallest letters of any figure
-
-
+_LINES = ("-", "--", ":")
 # Fonts with Chinese, Japanese and Korean letters, as systems have them.
 _EAST_ASIAN = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC"),
@@ -135,13 +123,5 @@ def image_grid(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[F
 
 def stamp(figure: Figure, text: str) -> Text:
     """Write `text` across a figure, so that a picture of phantom data cannot pass for a result."""
-    return figure.text(
-        *(0.5, 0.5, text),
-        ha="center",
-        va="center",
-        rotation=30,
-        fontsize=30,
-        color=GREY,
-        alpha=0.35,
-        zorder=100,
-    )
+    place = {"ha": "center", "va": "center", "rotation": 30, "zorder": 100}
+    return figure.text(0.5, 0.5, text, **place, fontsize=30, color=GREY, alpha=0.35)

@@ -7,28 +7,21 @@ from helpers.runs.groups import Group, group_runs
 from helpers.runs.store import Run
 from study.automl.search import list_automl_runs
 from study.plans.automl import SYSTEMS, AutoMLPlan, load_plan
-from study.published import Published, load_published, lookup
+from study.plans.form import Row
+from study.published import Published, load_published
 
 PAPER, TABLE = "medmnist_v2", "Table 3"
 
 
 @dataclass(frozen=True)
 class AutoMLRow:
-    """One system.
+    """One system: a published one and why it is not run, or ours and what it was given."""
 
-    Attributes:
-        name: For readers: the benchmark's name of a published system, or FLAML's of ours.
-        system: Our name of it (`SYSTEMS`), None for a published one.
-        published: By data set ("breastmnist"), then by metric ("accuracy", "auc").
-        measured: By data set: the seeds' runs; intervals as for any other group of runs.
-        budget: What each run was given, "" for a published system.
-        reason: Why it is not run, "" for ours.
-    """
-
-    name: str
-    system: str | None
+    name: str  # for readers: the benchmark's of a published system, FLAML's of ours
+    system: str | None  # our name of it (`SYSTEMS`), None for a published one
+    # By data set ("breastmnist"), then by metric ("accuracy", "auc").
     published: dict[str, dict[str, Published]] = field(default_factory=dict)
-    measured: dict[str, Group] = field(default_factory=dict)
+    measured: dict[str, Group] = field(default_factory=dict)  # by data set
     budget: str = ""
     reason: str = ""
 
@@ -36,12 +29,7 @@ class AutoMLRow:
 def automl_rows(
     runs: Sequence[Run] | None = None, plan: AutoMLPlan | None = None
 ) -> list[AutoMLRow]:
-    """Return the published systems that are not run, in the plan's order, and then ours.
-
-    Args:
-        runs: By default `list_automl_runs`.
-        plan: By default `load_plan`.
-    """
+    """Return the published systems that are not run, in the plan's order, and then ours."""
     plan = plan or load_plan()
     runs = list_automl_runs(plan) if runs is None else runs
     rows = [
@@ -58,12 +46,10 @@ def automl_rows(
 
 def _published(row: str) -> dict[str, dict[str, Published]]:
     """Return what the benchmark prints of a system, by data set and metric."""
-    table = load_published()
-    of_row = (table["paper"] == PAPER) & (table["table"] == TABLE) & (table["row"] == row)
+    key, table = Row(PAPER, TABLE, row), load_published()
     found: dict[str, dict[str, Published]] = {}
-    for column in table.loc[of_row, "column"]:
+    for column in table[(table[["paper", "table", "row"]] == list(key)).all(axis=1)]["column"]:
         dataset, slash, metric = column.partition("/")
         if slash:
-            value = lookup(paper=PAPER, table=TABLE, row=row, column=column)
-            found.setdefault(dataset, {})[metric] = value
+            found.setdefault(dataset, {})[metric] = key.at(column)
     return found

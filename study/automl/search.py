@@ -17,7 +17,6 @@ import argparse
 import importlib.metadata
 import json
 import math
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -38,15 +37,8 @@ from helpers.data.datasets import load_dataset
 from helpers.data.splits import Split, Splits
 from helpers.models.backbones import WeightsUnavailable, build_trunk, weights_name
 from helpers.runs.experiment import check_data, data_record, score_record
-from helpers.runs.store import (
-    Run,
-    list_runs,
-    load_run,
-    lock,
-    summary_line,
-    write_run,
-)
-from helpers.terminal import escape_unshowable
+from helpers.runs.store import Run, list_runs, load_run, lock, summary_line, write_run
+from helpers.terminal import command
 from helpers.training.inference import EVALUATION_BATCH, as_tensor, prepare
 from helpers.training.seeds import default_device, environment, git_state
 from study.plans.automl import METRIC, AutoMLConfig, AutoMLPlan, automl_root, load_plan
@@ -63,14 +55,11 @@ class Features:
     """What a system sees of each split, float32 (n, d), computed when first asked for.
 
     Searches with several seeds share one object, so that a backbone sees every image once.
-
-    Attributes:
-        seconds: Time that computing took so far.
     """
 
     def __init__(self, splits: Splits, config: AutoMLConfig) -> None:
         self.splits = splits
-        self.seconds = 0.0
+        self.seconds = 0.0  # that computing took so far
         self._backbone, self._image_size = config.system.backbone, config.image_size
         self._kept: dict[str, np.ndarray] = {}
 
@@ -103,7 +92,7 @@ class Features:
                 pretrained="imagenet",
             )
         except WeightsUnavailable as error:
-            raise WeightsUnavailable(
+            raise AutoMLError(
                 f"features of a frozen {self._backbone} need its ImageNet weights (set TORCH_HOME "
                 f"to a folder whose hub/checkpoints holds them; flaml_pixels needs none): {error}"
             ) from error
@@ -125,27 +114,16 @@ def pixel_features(split: Split, *, image_size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """What a search found."""
 
-    Attributes:
-        predict: Maps features (n, d) to probabilities (n, K).
-        estimator: FLAML's name of the selected model's kind.
-        settings: Its hyperparameters.
-        value: Its log loss on the validation split.
-        trials: Trials of each estimator.
-        history: One row for each trial that was better than all before.
-        seconds: Wall-clock time; on a busy machine far above `cpu_seconds`.
-        cpu_seconds: Processor time, which the budget counts.
-    """
-
-    predict: Predict
-    estimator: str
-    settings: dict[str, Any]
-    value: float
-    trials: dict[str, int]
-    history: list[dict[str, Any]]
-    seconds: float
-    cpu_seconds: float
+    predict: Predict  # features (n, d) to probabilities (n, K)
+    estimator: str  # FLAML's name of the selected model's kind
+    settings: dict[str, Any]  # its hyperparameters
+    value: float  # its log loss on the validation split
+    trials: dict[str, int]  # of each estimator
+    history: list[dict[str, Any]]  # a row for each trial that was better than all before
+    seconds: float  # of the wall clock; on a busy machine far above the next
+    cpu_seconds: float  # of the processor, which the budget counts
 
 
 def search(
@@ -157,11 +135,7 @@ def search(
 ) -> SearchResult:
     """Search on training data for what does best on validation data.
 
-    Args:
-        config: The budget, the estimators and the seed.
-        train: Features, float32 (n, d), and labels, int64 (n,).
-        val: Likewise.
-        num_classes: Number of classes K; every one has a training image.
+    Both are features, float32 (n, d), and labels, int64 (n,); every class has a training image.
 
     Raises:
         AutoMLError: FLAML is not installed, the validation split has one class only, or no trial
@@ -267,14 +241,8 @@ def _improvements(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for number, record in enumerate(records, start=1):
         if record["validation_loss"] < best:
             best = record["validation_loss"]
-            rows.append(
-                {
-                    "trial": number,
-                    "estimator": record["learner"],
-                    f"val_{METRIC}": best,
-                    "cpu_seconds": record["wall_clock_time"],
-                }
-            )
+            row = {"trial": number, "estimator": record["learner"], f"val_{METRIC}": best}
+            rows.append(row | {"cpu_seconds": record["wall_clock_time"]})
     return rows
 
 
@@ -287,16 +255,12 @@ def run_automl(config: AutoMLConfig, *, features: Features | None = None) -> Run
     """Return the run of a configuration and seed, searching only if it is not stored yet.
 
     Of two processes that ask for the same run at once, one searches and the other waits and loads.
-    A search that fails writes nothing.
-
-    Args:
-        config: The run.
-        features: Its data as the system sees them, if they are loaded already.
+    A search that fails writes nothing. `features` are its data, if they are loaded already.
 
     Raises:
-        AutoMLError: see `search`; or synthetic images in the tree of real results.
+        AutoMLError: see `search`; or synthetic images in the tree of real results; or the system
+            needs ImageNet weights that cannot be had.
         DataError: the data set cannot be had.
-        WeightsUnavailable: the system needs ImageNet weights that cannot be had.
         RunError: the stored run saw other data than `features`.
     """
     if not (config.folder / "run.json").exists():
@@ -317,12 +281,8 @@ def run_automl(config: AutoMLConfig, *, features: Features | None = None) -> Run
 
 def _search_and_store(config: AutoMLConfig, features: Features) -> Run:
     splits = features.splits
-    found = search(
-        config,
-        (features.of("train"), splits.train.labels),
-        (features.of("val"), splits.val.labels),
-        num_classes=splits.num_classes,
-    )
+    train, val = ((features.of(k), getattr(splits, k).labels) for k in ("train", "val"))
+    found = search(config, train, val, num_classes=splits.num_classes)
     # The only time that the test split is looked at.
     seen = {name: features.of(name) for name in ("val", "test")}
     predictions, start = {}, time.perf_counter()
@@ -405,9 +365,9 @@ def list_automl_runs(plan: AutoMLPlan | None = None) -> list[Run]:
     return runs
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    escape_unshowable()
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m study automl",
         description="Run the AutoML plan of params/automl.yaml, or a part of it; stored runs stay.",
@@ -421,34 +381,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="paper", help="paper (default), quick or phantom")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        plan = load_plan()
-        # All are made before the first one runs, so that a wrong one costs no time. Seed by seed: a
-        # plan that is interrupted leaves cells of equal n.
-        configs = [
-            plan.config(
-                dataset,
-                system,
-                seed,
-                profile=options.profile,
-                time_budget_seconds=options.seconds,
-                max_trials=options.trials,
-            )
-            for seed in options.seed or plan.seeds
-            for dataset in options.dataset or plan.datasets
-            for system in options.system or plan.systems
-        ]
-        seen: dict[tuple[str, str], Features] = {}
-        for config in configs:
-            cell = (config.dataset, config.model)
-            if cell not in seen:
-                seen[cell] = Features(load_dataset(config.dataset), config)
-            print(summary_line(run_automl(config, features=seen[cell])), flush=True)
-    except (ValueError, WeightsUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    # All are made before the first one runs, so that a wrong one costs no time.
+    asked = {"datasets": options.dataset, "systems": options.system, "seeds": options.seed}
+    limits = {"time_budget_seconds": options.seconds, "max_trials": options.trials}
+    configs = load_plan().configs(**asked, profile=options.profile, **limits)
+    seen: dict[tuple[str, str], Features] = {}
+    for config in configs:
+        cell = (config.dataset, config.model)
+        if cell not in seen:
+            seen[cell] = Features(load_dataset(config.dataset), config)
+        print(summary_line(run_automl(config, features=seen[cell])), flush=True)

@@ -1,5 +1,6 @@
 """What the efficiency study found: targets judged, published sizes beside counted, accuracy."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -40,19 +41,12 @@ FIG14 = (
 
 @dataclass(frozen=True)
 class TargetResult:
-    """A target at one batch size.
-
-    Attributes:
-        target: what was asked for.
-        batch_size: images at a time.
-        ratio: ours, None if not measured.
-        verdict: `MET`, `MISSED`, `INCONCLUSIVE` or `NOT_RUN`.
-    """
+    """A target at one batch size."""
 
     target: Target
     batch_size: int
-    ratio: Estimate | None
-    verdict: str
+    ratio: Estimate | None  # ours, None if not measured
+    verdict: str  # `MET`, `MISSED`, `INCONCLUSIVE` or `NOT_RUN`
 
 
 def judge_target(ratio: Estimate | None, at_most: float) -> str:
@@ -81,18 +75,14 @@ def judge_targets(store: Store, plan: CostPlan) -> list[TargetResult]:
 class Size(Counted):
     """A published size beside the counted one.
 
-    Attributes:
-        table: of paper B.
-        row: system there.
-        quantity: "params" or "flops" (which are multiply-accumulates); for these `up_to` counts
-            normalisation, which the paper may or may not have counted.
-        model: network that stands for it here.
+    Of "flops", which are multiply-accumulates, `up_to` counts normalisation, which the paper may or
+    may not have counted.
     """
 
-    table: str
-    row: str
-    quantity: str
-    model: str
+    table: str  # of paper B
+    row: str  # system there
+    quantity: str  # "params" or "flops"
+    model: str  # network that stands for it here
 
 
 def published_sizes(store: Store, plan: CostPlan) -> list[Size]:
@@ -137,23 +127,14 @@ def accuracy_group(
 
 @dataclass(frozen=True)
 class Point:
-    """A system in the picture of accuracy against cost.
-
-    Attributes:
-        title: for the picture.
-        cost: in the picture's unit.
-        accuracy: 0 to 1.
-        low: of the 95 % interval, None for a published value.
-        high: likewise.
-        published: whether both numbers are printed by a paper.
-    """
+    """A system in the picture of accuracy against cost."""
 
     title: str
-    cost: float
-    accuracy: float
-    low: float | None = None
+    cost: float  # in the picture's unit
+    accuracy: float  # 0 to 1
+    low: float | None = None  # of the 95 % interval, None for a published value
     high: float | None = None
-    published: bool = False
+    published: bool = False  # whether both numbers are printed by a paper
 
 
 COSTS = {
@@ -194,38 +175,24 @@ def published_points(dataset: str, cost: str) -> list[Point]:
     """Return what the papers print of both accuracy and cost; none of it is a latency."""
     if cost not in ("params", "macs"):
         return []
-    sources = [
-        ("MedSpectralNet (paper)", "B", "Table 3", "MedSpectralNet"),
-        *(
-            (f"{row} (paper)", paper, "results", row)
-            for paper, rows in (
-                ("medmamba", ("MedMamba-T", "MedMamba-S", "MedMamba-B")),
-                ("medvit", ("MedViT-T", "MedViT-S", "MedViT-L")),
-            )
-            for row in rows
-        ),
-    ]
+    own = ("Fig. 14", "params") if cost == "params" else ("Table 4", "flops")
+    sources = [("B", "Table 3", "MedSpectralNet", *own)]
+    sources += [("medmamba", "results", f"MedMamba-{v}", "sizes", cost) for v in "TSB"]
+    sources += [("medvit", "results", f"MedViT-{v}", "sizes", cost) for v in "TSL"]
     found = []
-    for title, paper, table, row in sources:
+    for paper, table, row, where, column in sources:
         accuracy = lookup(paper=paper, table=table, row=row, column=f"{dataset}/accuracy")
-        if paper == "B":
-            where, column = ("Fig. 14", "params") if cost == "params" else ("Table 4", "flops")
-            size = lookup(paper="B", table=where, row=row, column=column)
-        else:
-            size = lookup(paper=paper, table="sizes", row=row, column=cost)
+        size = lookup(paper=paper, table=where, row=row, column=column)
         # What is quoted from memory is no point in a picture.
         if accuracy.may_carry_verdict and size.may_carry_verdict:
-            found.append(Point(title, size.value, accuracy.fraction, published=True))
+            found.append(Point(f"{row} (paper)", size.value, accuracy.fraction, published=True))
     return found
 
 
 def pareto_front(systems: Sequence[Point]) -> list[Point]:
-    """Return the systems that no other one beats: none is cheaper and at least as accurate.
+    """Return the systems that no other one beats, cheapest first.
 
     A system stays if every other one that costs no more is less accurate; of equal ones all stay.
-
-    Returns:
-        By cost, cheapest first.
     """
 
     def beaten(a: Point) -> bool:
@@ -241,27 +208,16 @@ def pareto_front(systems: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class Int8:
-    """8-bit integers against float32 on the test images of one protocol.
-
-    Attributes:
-        dataset: name for `load_dataset`.
-        model: of the registry.
-        image_size: pixels.
-        n: test images.
-        seeds: runs.
-        eager: share of right decisions over all seeds.
-        int8: likewise.
-        changed: share of decisions right in one form alone.
-    """
+    """8-bit integers against float32 on the test images of one protocol; shares over all seeds."""
 
     dataset: str
     model: str
     image_size: int
-    n: int
+    n: int  # test images
     seeds: int
-    eager: float
+    eager: float  # share of right decisions
     int8: float
-    changed: Estimate
+    changed: Estimate  # share of decisions right in one form alone
 
     @property
     def drop(self) -> float:
@@ -271,31 +227,21 @@ class Int8:
 
 def int8_findings(store: Store) -> list[Int8]:
     """Return what integers cost, a line a protocol, seeds together."""
-    keys = ("recipe", "dataset", "model", "pretrained", "image_size")
     protocols: dict[tuple, list[dict]] = {}
     for row in store.rows("accuracy"):
+        keys = ("recipe", "dataset", "model", "pretrained", "image_size")
         # A run's name is the hash of its protocol and its seed.
         protocol = (*(row[key] for key in keys), row["run"].rsplit("_s", 1)[0])
         protocols.setdefault(protocol, []).append(row)
     found = []
-    for key, rows in protocols.items():
-        named = dict(zip(keys, key[:-1], strict=True))
-        total = sum(row["n"] for row in rows)
-        eager, int8, lost, gained = (
-            sum(row[name] for row in rows) for name in ("eager", "int8", "lost", "gained")
+    for rows in protocols.values():
+        about = {key: rows[0][key] for key in ("dataset", "model", "image_size", "n")}
+        total, eager, int8, lost, gained = (
+            sum(row[name] for row in rows) for name in ("n", "eager", "int8", "lost", "gained")
         )
-        found.append(
-            Int8(
-                named["dataset"],
-                named["model"],
-                named["image_size"],
-                rows[0]["n"],
-                len(rows),
-                eager / total,
-                int8 / total,
-                proportion(lost + gained, total),
-            )
-        )
+        shares = {"eager": eager / total, "int8": int8 / total}
+        changed = proportion(lost + gained, total)
+        found.append(Int8(**about, seeds=len(rows), **shares, changed=changed))
     return found
 
 
@@ -303,18 +249,13 @@ def times_frame(stores: Sequence[Store], plan: CostPlan) -> pd.DataFrame:
     """Return all times as a flat table: one line a device, size, batch, network and form."""
     reference = Candidate(plan.reference, EAGER)
     candidates = [Candidate(model, form) for model in plan.models for form in BACKENDS]
-    rows = [
-        _timed_row(store, candidate, reference, place)
-        for store in stores
-        for candidate in candidates
-        for place in (plan.latency, plan.throughput, plan.small_latency)
-        if store.times(candidate, **place) is not None
-    ]
-    return pd.DataFrame(rows)
+    places = (plan.latency, plan.throughput, plan.small_latency)
+    cells = itertools.product(stores, candidates, places)
+    return pd.DataFrame([_timed_row(*c, reference) for c in cells if c[0].times(c[1], **c[2])])
 
 
 def _timed_row(
-    store: Store, candidate: Candidate, reference: Candidate, place: dict[str, int]
+    store: Store, candidate: Candidate, place: dict[str, int], reference: Candidate
 ) -> dict[str, Any]:
     times = store.times(candidate, **place)
     counts = store.row("sizes", model=candidate.model) or {}

@@ -48,19 +48,12 @@ class Mismatch(DeploymentError):
 
 @dataclass(frozen=True)
 class Export:
-    """An exported graph.
-
-    Attributes:
-        path: Its file.
-        opset: Operator set of ONNX's own domain in it.
-        difference: Largest difference of a logit to the eager network's, on the images of the test.
-        scale: Largest of those logits.
-    """
+    """An exported graph."""
 
     path: Path
-    opset: int
-    difference: float
-    scale: float
+    opset: int  # operator set of ONNX's own domain in it
+    difference: float  # largest of a logit to the eager network's, on the images of the test
+    scale: float  # largest of those logits
 
 
 def random_images(count: int, *, image_size: int, in_channels: int = 3, seed: int = 0) -> Tensor:
@@ -80,13 +73,10 @@ def random_images(count: int, *, image_size: int, in_channels: int = 3, seed: in
 
 
 def settle_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
-    """Set the batch norms of an untrained network to the statistics of `images`.
+    """Set the batch norms of an untrained network to the statistics of `images`; return it.
 
     Without it an untrained network's activations shrink from layer to layer: its logits are next to
-    nothing, and numbers that small are slow to compute with.
-
-    Returns:
-        The network, in evaluation mode.
+    nothing, and numbers that small are slow to compute with. It is left in evaluation mode.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -103,16 +93,11 @@ def settle_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
 
 
 def check_logits(reference: Tensor, logits: Tensor, *, what: str) -> tuple[float, float]:
-    """Return the largest difference of two tensors of logits, and the largest logit.
-
-    Args:
-        reference: of the eager network, (n, K).
-        logits: of another form.
-        what: names the form in an error.
+    """Return the largest difference of logits (n, K) to the eager network's, and their largest.
 
     Raises:
         Mismatch: a difference above 1e-4, or above a thousandth of the largest logit; or another
-            shape, or logits that are not finite.
+            shape, or logits that are not finite. It says of `what`.
     """
     reference, logits = reference.detach().double().cpu(), logits.detach().double().cpu()
     if reference.shape != logits.shape:
@@ -147,11 +132,7 @@ def eager_runner(model: nn.Module) -> Runner:
 
 
 def compiled_runner(model: nn.Module, *, example: Tensor) -> Runner:
-    """Compile a network for images of one shape, and check it.
-
-    Args:
-        model: on the device of `example`.
-        example: images (B, C, S, S); the form serves this shape alone.
+    """Compile a network for images of the shape of `example` (B, C, S, S) alone, and check it.
 
     Raises:
         BackendUnavailable: there is no C++ compiler.
@@ -175,17 +156,10 @@ def compiled_runner(model: nn.Module, *, example: Tensor) -> Runner:
 # --- ONNX ----------------------------------------------------------------------------------------
 
 
-def export_onnx(
-    model: nn.Module, path: Path, *, image_size: int, in_channels: int = 3, opset: int = OPSET
-) -> Export:
-    """Export a network to ONNX, for any number of images at a time, and check the graph.
+def export_onnx(model: nn.Module, path: Path, *, image_size: int, in_channels: int = 3) -> Export:
+    """Export a network on the CPU to ONNX, for any number of images at a time, and check the graph.
 
-    Args:
-        model: on the CPU; maps (B, in_channels, S, S) float32 to logits (B, K).
-        path: file to write; written only if the graph is right.
-        image_size: S.
-        in_channels: of the input.
-        opset: ONNX operator set.
+    The file is written only if the graph is right.
 
     Raises:
         BackendUnavailable: onnx, onnxscript or onnxruntime is not installed.
@@ -196,27 +170,16 @@ def export_onnx(
         _need(package)
     model.eval()
     images = random_images(2, image_size=image_size, in_channels=in_channels)
+    options = {"dynamo": True, "opset_version": OPSET, "external_data": False, "verbose": False}
+    options |= {"input_names": [INPUT], "output_names": [OUTPUT]}
+    options["dynamic_shapes"] = ({0: torch.export.Dim("batch")},)
     with write_atomically(path) as temporary:
-        try:
-            with _quiet():
-                program = torch.onnx.export(
-                    model,
-                    (images,),
-                    dynamo=True,
-                    input_names=[INPUT],
-                    output_names=[OUTPUT],
-                    dynamic_shapes=({0: torch.export.Dim("batch")},),
-                    opset_version=opset,
-                    external_data=False,
-                    verbose=False,
-                )
-                program.save(temporary)
-        except Exception as error:  # whatever stops the exporter is the answer of this form
-            raise DeploymentError(f"ONNX export: {_reason(error)}") from error
+        with _answering("ONNX export"), _quiet():
+            torch.onnx.export(model, (images,), **options).save(temporary)
         checked = check_export(temporary, model, image_size=image_size, in_channels=in_channels)
-        if checked.opset != opset:
+        if checked.opset != OPSET:
             raise DeploymentError(
-                f"ONNX export: opset {opset} was asked for, {checked.opset} was written."
+                f"ONNX export: opset {OPSET} was asked for, {checked.opset} was written."
             )
     return replace(checked, path=path)
 
@@ -241,11 +204,9 @@ def check_export(path: Path, model: nn.Module, *, image_size: int, in_channels: 
 
 
 def onnx_runner(path: Path, *, threads: int) -> Runner:
-    """Open an ONNX graph with ONNX Runtime on the CPU.
+    """Open an ONNX graph with ONNX Runtime on the CPU; its input is "images", its output "logits".
 
-    Args:
-        path: file of a graph with the input "images" and the output "logits".
-        threads: within an operator; operators run one after the other.
+    The threads work within an operator; operators run one after the other.
 
     Raises:
         BackendUnavailable: onnxruntime is not installed.
@@ -258,10 +219,8 @@ def onnx_runner(path: Path, *, threads: int) -> Runner:
     options.log_severity_level = 3
     # Its threads would go on turning round for a while, at the cost of whoever computes next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    try:
+    with _answering(f"ONNX Runtime cannot open {path.name}"):
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own errors have no common class of their own
-        raise DeploymentError(f"ONNX Runtime cannot open {path.name}: {_reason(error)}") from error
 
     def run(images: Tensor) -> Tensor:
         (logits,) = session.run([OUTPUT], {INPUT: images.numpy()})
@@ -274,25 +233,18 @@ def quantise(source: Path, target: Path, *, images: np.ndarray, batch_size: int 
     """Turn an exported graph into 8-bit integers: static quantisation by ONNX Runtime.
 
     Weights are signed and have a scale for each output channel; activations are unsigned, their
-    range is the smallest and largest value that `images` give (MinMax). The graph holds pairs of
-    QuantizeLinear and DequantizeLinear (QDQ), which the runtime fuses with what lies between.
-
-    Args:
-        source: file from `export_onnx`.
-        target: file to write.
-        images: for calibration, float32 (n, C, S, S), prepared as for the network; take validation
-            images.
-        batch_size: images at a time.
+    range is the smallest and largest value that `images` give (MinMax): float32 (n, C, S, S),
+    prepared as for the network; take validation images. The graph holds pairs of QuantizeLinear and
+    DequantizeLinear (QDQ), which the runtime fuses with what lies between.
 
     Raises:
         BackendUnavailable: onnx or onnxruntime is not installed.
         DeploymentError: the graph cannot be quantised.
-        ValueError: no images.
     """
     if not len(images):
         raise ValueError("quantisation needs images for its calibration, got none.")
-    _need("onnx")
-    _need("onnxruntime")
+    for package in ("onnx", "onnxruntime"):
+        _need(package)
     tools = _need("onnxruntime.quantization")
     shapes = _need("onnxruntime.quantization.shape_inference")
     batches = iter([{INPUT: images[i : i + batch_size]} for i in range(0, len(images), batch_size)])
@@ -301,27 +253,24 @@ def quantise(source: Path, target: Path, *, images: np.ndarray, batch_size: int 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(batches, None)
 
-    try:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            write_atomically(target) as temporary,
-            _quiet(),
-        ):
-            prepared = Path(folder) / "prepared.onnx"
-            shapes.quant_pre_process(source, prepared, skip_symbolic_shape=True)
-            tools.quantize_static(
-                prepared,
-                temporary,
-                Reader(),
-                quant_format=tools.QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=tools.QuantType.QUInt8,
-                weight_type=tools.QuantType.QInt8,
-                calibrate_method=tools.CalibrationMethod.MinMax,
-            )
-    except Exception as error:  # whatever stops the quantiser is the answer of this form
-        raise DeploymentError(f"int8: {_reason(error)}") from error
+    kinds = {"activation_type": tools.QuantType.QUInt8, "weight_type": tools.QuantType.QInt8}
+    how = {"quant_format": tools.QuantFormat.QDQ, "per_channel": True}
+    how["calibrate_method"] = tools.CalibrationMethod.MinMax
+    atomically = write_atomically(target)
+    with _answering("int8"), tempfile.TemporaryDirectory() as folder, atomically as whole, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        shapes.quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        tools.quantize_static(prepared, whole, Reader(), **kinds, **how)
     return target
+
+
+@contextmanager
+def _answering(what: str) -> Iterator[None]:
+    """Turn whatever stops a tool into the answer of its form; errors have no class in common."""
+    try:
+        yield
+    except Exception as error:
+        raise DeploymentError(f"{what}: {_reason(error)}") from error
 
 
 def _need(module: str) -> ModuleType:

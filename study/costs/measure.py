@@ -10,12 +10,10 @@ a quiet machine; how much others disturbed it is measured and stored with every 
 import argparse
 import multiprocessing
 import resource
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,7 +30,7 @@ from helpers.paths import cache_dir
 from helpers.runs.experiment import check_data
 from helpers.runs.store import Run, list_runs, lock
 from helpers.runs.weights import load_model, weights_file
-from helpers.terminal import count_argument, escape_unshowable
+from helpers.terminal import command, count_argument
 from helpers.training.inference import as_tensor, predict, prepare
 from helpers.training.seeds import environment, git_state
 from study.costs import forms as deployment
@@ -71,9 +69,7 @@ def fresh_model(name: str, plan: CostPlan, *, image_size: int) -> nn.Module:
     allowed between two forms is absolute, and rounding grows with the logits.
     """
     torch.manual_seed(0)
-    model = build_model(
-        name, num_classes=plan.num_classes, image_size=image_size, pretrained="none"
-    )
+    model = _untrained(name, plan, image_size)
     images = deployment.random_images(_SETTLING, image_size=image_size, seed=1)
     deployment.settle_batch_norm(model, images)
     with torch.no_grad():
@@ -83,6 +79,11 @@ def fresh_model(name: str, plan: CostPlan, *, image_size: int) -> nn.Module:
                 module.weight.div_(scale)
                 module.bias.div_(scale)
     return model
+
+
+def _untrained(name: str, plan: CostPlan, image_size: int) -> nn.Module:
+    size = {"num_classes": plan.num_classes, "image_size": image_size}
+    return build_model(name, **size, pretrained="none")
 
 
 def exported(name: str, model: nn.Module, plan: CostPlan, *, image_size: int) -> deployment.Export:
@@ -131,18 +132,10 @@ def _export(model: nn.Module, path: Path, image_size: int, seconds: int) -> None
 def runner(
     name: str, backend: str, images: Tensor, plan: CostPlan, *, threads: int, folder: Path
 ) -> Runner:
-    """Return a network in one form.
+    """Return a network in one form, for the images on the device that it will be timed on.
 
-    Args:
-        name: of the network.
-        backend: the form.
-        images: that it will be timed on, on the device.
-        plan: see there.
-        threads: of ONNX Runtime.
-        folder: for graphs with 8-bit integers.
-
-    Raises:
-        DeploymentError: the network cannot be brought into this form here.
+    The threads are those of ONNX Runtime, the folder is for graphs with 8-bit integers. A
+    `DeploymentError` where the network cannot be brought into this form here.
     """
     image_size = images.shape[-1]
     model = fresh_model(name, plan, image_size=image_size)
@@ -169,39 +162,27 @@ def measure_sizes(store: Store, plan: CostPlan) -> None:
     """Count parameters and MACs."""
     for name in store.missing("sizes", plan.models, "model"):
         with torch.device("meta"):
-            model = build_model(
-                name, num_classes=plan.num_classes, image_size=plan.image_size, pretrained="none"
-            )
-        store.add(
-            "sizes",
-            model=name,
-            image_size=plan.image_size,
-            params=count_parameters(model),
-            macs=count_macs(model, image_size=plan.image_size),
-            macs_tool=MACS_TOOL,
-        )
+            model = _untrained(name, plan, plan.image_size)
+        found = {"model": name, "image_size": plan.image_size, "params": count_parameters(model)}
+        macs = count_macs(model, image_size=plan.image_size)
+        store.add("sizes", **found, macs=macs, macs_tool=MACS_TOOL)
 
 
 def measure_memory(store: Store, plan: CostPlan, *, threads: int, device: torch.device) -> None:
     """Measure the peak memory of a forward pass and of a training step."""
     batches = {FORWARD: plan.latency_batch, TRAINING: plan.training_batch}
+    shared = {"image_size": plan.image_size, "num_classes": plan.num_classes}
+    shared |= {"threads": threads, "device": device.type}
     for step, batch_size in batches.items():
         done = [row["model"] for row in store.rows("memory") if row["step"] == step]
+        own = {"step": step, "batch_size": batch_size}
         for name in (n for n in plan.models if n not in done):
             found: dict[str, Any] = {"bytes": None, "reason": None}
             try:
-                found["bytes"] = peak_memory(
-                    name,
-                    image_size=plan.image_size,
-                    batch_size=batch_size,
-                    step=step,
-                    threads=threads,
-                    device=device.type,
-                    num_classes=plan.num_classes,
-                )
+                found["bytes"] = peak_memory(name, **own, **shared)
             except MemoryUnknown as error:
                 found["reason"] = str(error)
-            store.add("memory", model=name, step=step, batch_size=batch_size, **found)
+            store.add("memory", model=name, **own, **found)
 
 
 def measure_exports(store: Store, plan: CostPlan) -> None:
@@ -212,11 +193,7 @@ def measure_exports(store: Store, plan: CostPlan) -> None:
         try:
             model = fresh_model(name, plan, image_size=plan.image_size)
             export = exported(name, model, plan, image_size=plan.image_size)
-            row |= {
-                "opset": export.opset,
-                "difference": export.difference,
-                "scale": export.scale,
-            }
+            row |= {key: getattr(export, key) for key in ("opset", "difference", "scale")}
         except DeploymentError as error:
             row["reason"] = str(error)
         store.add("exports", model=name, image_size=plan.image_size, **row)
@@ -236,16 +213,9 @@ class _Form(nn.Module):
 def judged_runs(plan: CostPlan) -> list[Run]:
     """Return the stored runs of the plan whose weights are on this disk."""
     runs = list_runs()
-    found = []
-    for wanted in plan.int8_runs:
-        for model in plan.main:
-            match = wanted | {"model": model}
-            found += [
-                run
-                for run in runs
-                if all(run.config.get(k) == v for k, v in match.items()) and weights_file(run)
-            ]
-    return found
+    asked = [wanted | {"model": model} for wanted in plan.int8_runs for model in plan.main]
+    found = [run for match in asked for run in runs if match.items() <= run.config.items()]
+    return [run for run in found if weights_file(run)]
 
 
 def measure_accuracy(store: Store, plan: CostPlan, *, threads: int) -> None:
@@ -265,11 +235,8 @@ def int8_accuracy(run: Run, plan: CostPlan, *, threads: int) -> dict[str, Any]:
     splits = load_dataset(run.config["dataset"])
     check_data(run, splits)
     image_size = run.config["image_size"]
-    options = {
-        "image_size": image_size,
-        "flip_average": run.config["flip_average"],
-        "form": run.form,
-    }
+    options = {"flip_average": run.config["flip_average"], "form": run.form}
+    options["image_size"] = image_size
     model = load_model(run)
     device = torch.device("cpu")
     chosen = np.random.default_rng(0).permutation(len(splits.val.labels))
@@ -278,9 +245,8 @@ def int8_accuracy(run: Run, plan: CostPlan, *, threads: int) -> dict[str, Any]:
     images, labels = as_tensor(splits.test, device)
     with tempfile.TemporaryDirectory() as folder:
         graph, target = Path(folder) / "run.onnx", Path(folder) / "run_int8.onnx"
-        export = deployment.export_onnx(
-            model, graph, image_size=image_size, in_channels=validation.shape[1]
-        )
+        size = {"image_size": image_size, "in_channels": validation.shape[1]}
+        export = deployment.export_onnx(model, graph, **size)
         deployment.quantise(graph, target, images=validation.contiguous().numpy())
         integers = _Form(deployment.onnx_runner(target, threads=threads))
         right = {
@@ -327,22 +293,13 @@ def time_group(
                 calls[f"{model} {backend}"] = lambda run=run: run(images)
             except DeploymentError as error:
                 failed[f"{model} {backend}"] = str(error)
+        settle = 1 if batch_size == plan.latency_batch else 0
         with watch_others() as others:
-            times = interleave(
-                calls,
-                rounds=rounds.rounds,
-                budget=rounds.budget,
-                settle=1 if batch_size == plan.latency_batch else 0,
-            )
-    store.add(
-        "times",
-        group=group,
-        image_size=image_size,
-        batch_size=batch_size,
-        others=None if others.share is None else round(others.share, 3),
-        seconds={name: [float(f"{s:.4g}") for s in t.seconds] for name, t in times.items()},
-        failed=failed,
-    )
+            times = interleave(calls, **rounds.model_dump(), settle=settle)
+    share = None if others.share is None else round(others.share, 3)
+    seconds = {name: [float(f"{s:.4g}") for s in t.seconds] for name, t in times.items()}
+    place = {"group": group, "image_size": image_size, "batch_size": batch_size}
+    store.add("times", **place, others=share, seconds=seconds, failed=failed)
 
 
 def measure_times(store: Store, plan: CostPlan, *, threads: int, device: torch.device) -> None:
@@ -382,34 +339,24 @@ def run_study(
     threads: int | None = None,
     device: torch.device | None = None,
 ) -> Path:
-    """Measure what is missing in the store.
+    """Measure what is missing in the store of a device; return the file.
 
-    Args:
-        plan: what to measure.
-        phases: which phases.
-        anew: phases to forget first.
-        threads: instead of the plan's.
-        device: the CPU unless told otherwise.
-
-    Returns:
-        The file.
+    The phases `anew` are forgotten first; the threads are the plan's unless others are given.
 
     Raises:
         EfficiencyError: stored measurements of a phase were made elsewhere or with other versions.
         ValueError: more threads than processors.
     """
     threads, device = threads or plan.threads, device or torch.device("cpu")
-    path = store_path(device.type, threads)
-    with ExitStack() as stack:
-        stack.enter_context(lock(path.parent))
-        stack.enter_context(fixed_threads(threads))
+    path, place = store_path(device.type, threads), {"threads": threads, "device": device}
+    with lock(path.parent), fixed_threads(threads):
         store = Store.open(path, about=about(device), anew=anew)
         works = {
             "sizes": lambda: measure_sizes(store, plan),
-            "memory": lambda: measure_memory(store, plan, threads=threads, device=device),
+            "memory": lambda: measure_memory(store, plan, **place),
             "exports": lambda: measure_exports(store, plan),
             "accuracy": lambda: measure_accuracy(store, plan, threads=threads),
-            "times": lambda: measure_times(store, plan, threads=threads, device=device),
+            "times": lambda: measure_times(store, plan, **place),
         }
         for phase in phases:
             print(phase, flush=True)
@@ -417,20 +364,15 @@ def run_study(
     return path
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    escape_unshowable()
-    parser = argparse.ArgumentParser(
-        prog="python -m study costs", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--only", nargs="+", choices=PHASES, default=PHASES, metavar="PHASE")
-    parser.add_argument(
-        "--anew",
-        nargs="*",
-        choices=PHASES,
-        metavar="PHASE",
-        help="measure these phases again, or all; known: " + ", ".join(PHASES),
-    )
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    about_it = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m study costs", description=about_it)
+    named = {"choices": PHASES, "metavar": "PHASE"}
+    parser.add_argument("--only", nargs="+", default=PHASES, **named)
+    help_text = f"measure these phases again, or all; known: {', '.join(PHASES)}"
+    parser.add_argument("--anew", nargs="*", help=help_text, **named)
     parser.add_argument("--threads", type=count_argument, help="instead of those of the plan")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args(arguments)
@@ -438,16 +380,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--device cuda: torch finds no GPU here.")
     # `--anew` without a name means all that is asked for.
     anew = options.only if options.anew == [] else options.anew or ()
-    path = run_study(
-        load_plan(),
-        phases=options.only,
-        anew=anew,
-        threads=options.threads,
-        device=torch.device(options.device),
-    )
+    place = {"threads": options.threads, "device": torch.device(options.device)}
+    path = run_study(load_plan(), phases=options.only, anew=anew, **place)
     print(f"{path.name} is complete for: {', '.join(options.only)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from helpers.models.registry import build_model
@@ -55,9 +54,9 @@ def peak_memory(
     """
     if step not in STEPS:
         raise ValueError(f"unknown step {step!r}; known: {', '.join(STEPS)}.")
-    arguments = (name, image_size, batch_size, step, threads, num_classes)
+    size = {"num_classes": num_classes, "image_size": image_size}
     if device == "cuda":
-        return _cuda_peak(*arguments)
+        return _cuda_peak(name, size, batch_size, step)
     if not (_STATUS.exists() and _CLEAR.exists()):
         raise MemoryUnknown("peak memory on the CPU is read from Linux's /proc, which is not here.")
     context = multiprocessing.get_context("forkserver")
@@ -65,7 +64,7 @@ def peak_memory(
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as child:
         try:
-            return child.submit(_cpu_peak, *arguments).result()
+            return child.submit(_cpu_peak, name, size, batch_size, step, threads).result()
         except BrokenProcessPool as error:
             raise MemoryUnknown(
                 f"{name}: the process for its {step} was killed, most likely for want of memory."
@@ -73,14 +72,12 @@ def peak_memory(
 
 
 def _prepared(
-    name: str, image_size: int, batch_size: int, step: str, num_classes: int, device: str
+    name: str, size: dict[str, int], batch_size: int, step: str, device: str
 ) -> Callable[[], None]:
     """Build network and images, and return the step as a function."""
     torch.manual_seed(0)
-    model: nn.Module = build_model(
-        name, num_classes=num_classes, image_size=image_size, pretrained="none"
-    ).to(device)
-    images = torch.randn(batch_size, 3, image_size, image_size, device=device)
+    model = build_model(name, **size, pretrained="none").to(device)
+    images = torch.randn(batch_size, 3, *2 * (size["image_size"],), device=device)
     labels = torch.zeros(batch_size, dtype=torch.int64, device=device)
 
     def forward() -> None:
@@ -95,16 +92,14 @@ def _prepared(
     return forward if step == FORWARD else training_step
 
 
-def _cpu_peak(
-    name: str, image_size: int, batch_size: int, step: str, threads: int, num_classes: int
-) -> int:
+def _cpu_peak(name: str, size: dict[str, int], batch_size: int, step: str, threads: int) -> int:
     torch.set_num_threads(threads)
     # What the libraries set up once for any network is no network's own.
     functional.conv2d(torch.zeros(1, 3, 32, 32), torch.zeros(8, 3, 3, 3, requires_grad=True))
     with torch.device("meta"):  # what a network's builder imports is no network's own either
-        build_model(name, num_classes=num_classes, image_size=image_size, pretrained="none")
+        build_model(name, **size, pretrained="none")
     before = _memory("VmRSS")
-    run = _prepared(name, image_size, batch_size, step, num_classes, "cpu")
+    run = _prepared(name, size, batch_size, step, "cpu")
     _CLEAR.write_text(_RESET_PEAK)
     run()
     return _memory("VmHWM") - before
@@ -117,13 +112,10 @@ def _memory(field: str) -> int:
     return int(value) * 1024
 
 
-def _cuda_peak(
-    name: str, image_size: int, batch_size: int, step: str, threads: int, num_classes: int
-) -> int:
-    del threads
+def _cuda_peak(name: str, size: dict[str, int], batch_size: int, step: str) -> int:
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
-    run = _prepared(name, image_size, batch_size, step, num_classes, "cuda")
+    run = _prepared(name, size, batch_size, step, "cuda")
     torch.cuda.reset_peak_memory_stats()
     run()
     torch.cuda.synchronize()

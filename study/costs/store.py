@@ -51,29 +51,18 @@ class EfficiencyError(ValueError):
 
 @dataclass
 class Store:
-    """Measurements of one device.
-
-    Attributes:
-        path: the file.
-        content: what it holds.
-        about: of what is measured from now on; None if the file is only read.
-    """
+    """Measurements of one device: a file and what it holds."""
 
     path: Path
     content: dict[str, Any]
-    about: dict[str, Any] | None = None
+    about: dict[str, Any] | None = None  # of what is measured from now on; None to read alone
 
     @classmethod
     def open(cls, path: Path, *, about: dict[str, Any], anew: Sequence[str] = ()) -> "Store":
-        """Open a file to go on measuring.
+        """Open a file, which need not exist, to go on measuring; the phases `anew` are forgotten.
 
-        Args:
-            path: it need not exist.
-            about: where and with what this process measures.
-            anew: phases that are forgotten.
-
-        Raises:
-            EfficiencyError: a phase was measured elsewhere or with other versions; or see `read`.
+        An `EfficiencyError` where a phase was measured elsewhere or with other versions than
+        `about` says, or see `read`.
         """
         content = cls.read(path).content if path.exists() else {"phases": {}}
         for phase in anew:
@@ -91,11 +80,7 @@ class Store:
 
     @classmethod
     def read(cls, path: Path) -> "Store":
-        """Read a file.
-
-        Raises:
-            EfficiencyError: it is missing, damaged or of another schema.
-        """
+        """Read a file; an `EfficiencyError` if it is missing, damaged or of another schema."""
         if not path.exists():
             raise EfficiencyError(
                 f"{path.name} does not exist; make it with `python -m study costs`."
@@ -107,9 +92,7 @@ class Store:
                     if missing := [key for key in _KEYS.get(phase, ()) if key not in row]:
                         raise EfficiencyError(f"{path.name}: a row of {phase} lacks {missing}.")
                 if not isinstance(part["about"]["env"], dict):
-                    raise EfficiencyError(
-                        f"{path.name}: phase {phase} does not say where it was made."
-                    )
+                    raise EfficiencyError(f"{path.name}: {phase} does not say where it was made.")
             return cls(path, content)
 
     def rows(self, phase: str) -> list[dict[str, Any]]:
@@ -141,30 +124,25 @@ class Store:
 
     def times(self, candidate: Candidate, *, image_size: int, batch_size: int) -> Times | None:
         """Return a candidate's times in the first group that has it, None if it was not timed."""
-        group = self._group([candidate], image_size, batch_size)
-        return None if group is None else Times(tuple(group["seconds"][candidate.name]))
+        found = self._timed([candidate], image_size=image_size, batch_size=batch_size)
+        return found and found[0]
 
-    def ratio(
-        self, a: Candidate, b: Candidate, *, image_size: int, batch_size: int
-    ) -> Estimate | None:
+    def ratio(self, a: Candidate, b: Candidate, **place: int) -> Estimate | None:
         """Return how many times as long A takes as B, None if no group has both."""
-        group = self._group([a, b], image_size, batch_size)
-        if group is None:
-            return None
-        return ratio(*(Times(tuple(group["seconds"][c.name])) for c in (a, b)))
+        found = self._timed([a, b], **place)
+        return found and ratio(*found)
 
     def failure(self, candidate: Candidate) -> str | None:
         """Return why a candidate could not be timed, None if it could or was not asked for."""
         reasons = (r["failed"].get(candidate.name) for r in self.rows("times"))
         return next((reason for reason in reasons if reason), None)
 
-    def _group(
-        self, candidates: Sequence[Candidate], image_size: int, batch_size: int
-    ) -> dict[str, Any] | None:
+    def _timed(self, candidates: Sequence[Candidate], **place: int) -> list[Times] | None:
+        """Return the times of candidates in the first group that has all of them."""
+        names = [candidate.name for candidate in candidates]
         for row in self.rows("times"):
-            fits = (row["image_size"], row["batch_size"]) == (image_size, batch_size)
-            if fits and all(c.name in row["seconds"] for c in candidates):
-                return row
+            if place.items() <= row.items() and all(name in row["seconds"] for name in names):
+                return [Times(tuple(row["seconds"][name])) for name in names]
         return None
 
     @property

@@ -61,18 +61,12 @@ def interleave(
 
     Args:
         candidates: what to call, by name; a call ends when its result is there (a GPU's too).
-        rounds: timed calls of each candidate.
+        rounds: timed calls of each candidate, at least three.
         warmup: untimed rounds before.
         settle: untimed calls before each timed one: they fill the caches anew, and the threads of
             the candidate before stop waiting for work.
         budget: seconds for the timed rounds; no round starts after them, but for the first three.
         clock: returns seconds.
-
-    Returns:
-        Times by name, equally many for all candidates.
-
-    Raises:
-        ValueError: no candidates, or fewer than three rounds.
     """
     if not candidates:
         raise ValueError("there is nothing to time: no candidates.")
@@ -102,19 +96,11 @@ def _order(names: list[str], done: int) -> list[str]:
 
 
 def ratio(a: Times, b: Times) -> Estimate:
-    """Return how many times as long A takes as B: the median over the rounds of one measurement.
+    """Return how many times as long A takes as B: the median of the ratios of the rounds.
 
-    Args:
-        a: times of one candidate.
-        b: times of another one, from the same call of `interleave`.
-
-    Returns:
-        The median of the rounds' ratios. Its 95 % interval is that of the sign test, between two of
-        the ordered ratios: it assumes nothing about their distribution. Below six rounds there is
-        none.
-
-    Raises:
-        ValueError: the two were not measured in the same rounds.
+    Both are from the same call of `interleave`. The 95 % interval is that of the sign test, between
+    two of the ordered ratios: it assumes nothing about their distribution. Below six rounds there
+    is none.
     """
     if a.n != b.n:
         raise ValueError(
@@ -137,7 +123,7 @@ def _median_interval(ordered: np.ndarray) -> tuple[float | None, float | None]:
     return float(ordered[outside - 1]), float(ordered[n - outside])
 
 
-# --- the machine ---------------------------------------------------------------------------------
+# --- the machine ---
 
 
 def processors() -> int:
@@ -149,11 +135,7 @@ def processors() -> int:
 
 @contextmanager
 def fixed_threads(threads: int) -> Iterator[None]:
-    """Let torch compute with so many threads, then with as many as before.
-
-    Raises:
-        ValueError: fewer than one, or more than there are processors.
-    """
+    """Let torch compute with so many threads, then with as many as before."""
     if not 1 <= threads <= processors():
         raise ValueError(
             f"threads must be 1 to {processors()} (the processors here), got {threads}; more "
@@ -168,13 +150,10 @@ def fixed_threads(threads: int) -> Iterator[None]:
 
 
 class Disturbance:
-    """What others did on the machine while this process measured.
+    """What others did on the machine while this process measured."""
 
-    Attributes:
-        share: processor time that other processes took, of all processors' time, 0 to 1; None until
-            the end, and where the system does not tell (it is read from Linux's /proc).
-    """
-
+    # Processor time that other processes took, of all processors' time, 0 to 1; None until the
+    # end, and where the system does not tell (it is read from Linux's /proc).
     share: float | None = None
 
 

@@ -15,7 +15,7 @@ from helpers.metrics.scores import Estimate
 from helpers.runs.store import find_runs
 from study.compare import Corrected, correct
 from study.maps.scores import CHANCE, CROPS, MapScores, load_scores
-from study.plans.maps import Focus, MapPlan, Study
+from study.plans.maps import CONTROLS, Focus, MapPlan, Study
 from study.verdicts import IN_PART, INCONCLUSIVE, SHOWN, SHOWN_REVERSED
 
 METHOD = "gradcam"
@@ -36,17 +36,11 @@ FIRST_LAYERS = {"gate": "contextgate", "last": "spectralflow2"}
 
 @dataclass(frozen=True)
 class Measured:
-    """All files of a study, read.
-
-    Attributes:
-        study: the study.
-        networks: id -> measures.
-        controls: measures of what knows no network.
-    """
+    """All files of a study, read."""
 
     study: Study
-    networks: dict[str, MapScores]
-    controls: MapScores
+    networks: dict[str, MapScores]  # by id
+    controls: MapScores  # of what knows no network
 
     @property
     def layers(self) -> dict[str, str]:
@@ -80,21 +74,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class LayerFinding:
-    """Whether a layer's maps focus on the lesion.
+    """Whether a layer's maps focus on the lesion."""
 
-    Attributes:
-        layer: module name.
-        title: its name for readers.
-        against: control -> energy in the box, layer minus control, on the crops.
-        p_values: control -> p value after Holm's correction over all layers and controls.
-        verdict: `SHOWN`, `IN_PART`, `INCONCLUSIVE`, or `SHOWN_REVERSED` where chance is shown to
-            be better.
-    """
-
-    layer: str
-    title: str
-    against: dict[str, Estimate]
-    p_values: dict[str, float]
+    layer: str  # module name
+    title: str  # its name for readers
+    against: dict[str, Estimate]  # control -> energy in the box, layer minus control, on the crops
+    p_values: dict[str, float]  # control -> after Holm's correction over all layers and controls
+    # `SHOWN`, `IN_PART`, `INCONCLUSIVE`, or `SHOWN_REVERSED` where chance is shown to be better.
     verdict: str
 
     def not_beaten(self, level: float) -> list[str]:
@@ -106,19 +92,12 @@ class LayerFinding:
 
 @dataclass(frozen=True)
 class SignFinding:
-    """A difference whose sign is claimed.
+    """A difference whose sign is claimed."""
 
-    Attributes:
-        title: what is subtracted from what.
-        difference: positive where the paper's reading holds.
-        p_value: after Holm's correction over its family.
-        verdict: `SHOWN`, `SHOWN_REVERSED` or `INCONCLUSIVE`.
-    """
-
-    title: str
-    difference: Estimate
-    p_value: float
-    verdict: str
+    title: str  # what is subtracted from what
+    difference: Estimate  # positive where the paper's reading holds
+    p_value: float  # after Holm's correction over its family
+    verdict: str  # `SHOWN`, `SHOWN_REVERSED` or `INCONCLUSIVE`
 
 
 @dataclass(frozen=True)
@@ -134,23 +113,15 @@ class FocusFinding:
 
 
 def load_measured(study: Study) -> Measured:
-    """Read a study's files.
-
-    Raises:
-        RunError: one is missing; the message says how to make it.
-    """
-
-    def read(name: str) -> MapScores:
-        return load_scores(study.folder / f"{study.name}_{name}.npz")
-
-    networks = {network.id: read(network.id) for network in study.networks}
-    return Measured(study, networks, read("controls"))
+    """Read a study's files; a `RunError` where one is missing says how to make it."""
+    read = {name: load_scores(study.file(name)) for name in study.names}
+    controls = read.pop(CONTROLS)
+    return Measured(study, read, controls)
 
 
 def is_measured(study: Study) -> bool:
     """Say whether all of a study's files are there."""
-    names = [*(network.id for network in study.networks), "controls"]
-    return all((study.folder / f"{study.name}_{name}.npz").exists() for name in names)
+    return all(study.file(name).exists() for name in study.names)
 
 
 def layer_findings(measured: Measured, plan: MapPlan) -> list[LayerFinding]:
@@ -227,16 +198,12 @@ def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray,
     stored = [load_maps(run) for run in runs]
     size = runs[0].record["data"]["image_size"]
     normal = stored[0].labels == focus.normal
-    return {
-        (focus.runs["dataset"], layer): (
-            np.stack(
-                [half_energy_area(upsample(m.maps["true", layer], (size, size))) for m in stored]
-            ),
-            normal,
-            title,
-        )
-        for title, layer in stored[0].layers.items()
-    }
+    found = {}
+    for title, layer in stored[0].layers.items():
+        maps = [upsample(m.maps["true", layer], (size, size)) for m in stored]
+        areas = np.stack([half_energy_area(some) for some in maps])
+        found[focus.runs["dataset"], layer] = (areas, normal, title)
+    return found
 
 
 def _signed(differences: dict[str, Estimate], plan: MapPlan) -> list[SignFinding]:
@@ -258,11 +225,7 @@ def _mean(scores: np.ndarray, groups: np.ndarray | None = None) -> Estimate:
 
 
 def _difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Return A's mean less B's, on the same images; a control meets each seed of the other side.
-
-    Raises:
-        ValueError: other images, or networks of other seeds.
-    """
+    """Return A's mean less B's, on the same images; a control meets each seed of the other side."""
     if a.shape[-1] != b.shape[-1] or (a.ndim == b.ndim and a.shape != b.shape):
         raise ValueError(
             f"scores of {a.shape} and {b.shape}; a comparison is paired: over the same images, and "
@@ -274,13 +237,8 @@ def _difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> Estimate:
 def _units(scores: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Return scores (draws, units): of the images that have one, averaged over each group.
 
-    Args:
-        scores: float (seeds, images), or (images,) of a control, which is one draw; NaN for an
-            image that was left out, in every seed.
-        groups: (images,), those of one patient or cluster count as one; None: each by itself.
-
-    Raises:
-        ValueError: an image left out in some seeds only, or not one group an image.
+    Scores are float (seeds, images), or (images,) of a control, which is one draw; NaN for an image
+    that was left out, in every seed. Images of one group, (images,), count as one.
     """
     scores = np.atleast_2d(scores)
     left_out = np.isnan(scores)

@@ -7,7 +7,6 @@ of the runs, reading them neither.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,35 +25,26 @@ from helpers.explain.cam import explain, stage_layers, upsample
 from helpers.explain.run_maps import open_maps
 from helpers.runs.store import Run, RunError, find_runs
 from helpers.runs.weights import load_model, untrained_model
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 from helpers.training.inference import prepare
 from helpers.training.seeds import environment, git_state
 from study.maps.scores import CHANCE, CROPS, VIEWS, WHOLE, save_scores
-from study.plans.maps import MapPlan, Network, Study, load_plan
+from study.plans.maps import CONTROLS, MapPlan, Network, Study, load_plan
 
 # (row, method) -> maps (N, h, w).
 _Maps = dict[tuple[str, str], np.ndarray]
 
 
-# --- measuring -----------------------------------------------------------------------------------
+# --- measuring ---
 
 
 def with_boxes(split: Split) -> Split:
-    """Return the images of a split that have a lesion box.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the images of a split that have a lesion box; a `ValueError` where none has."""
     if split.boxes is None or not (chosen := np.isfinite(split.boxes).all(axis=1)).any():
         raise ValueError("no image has a lesion box; localisation cannot be measured here.")
-    groups = None if split.groups is None else split.groups[chosen]
-    return replace(
-        split,
-        images=split.images[chosen],
-        labels=split.labels[chosen],
-        groups=groups,
-        boxes=split.boxes[chosen],
-    )
+    parts = {name: getattr(split, name) for name in ("images", "labels", "groups", "boxes")}
+    kept = {name: None if part is None else part[chosen] for name, part in parts.items()}
+    return replace(split, **kept)
 
 
 def measure(maps: np.ndarray, masks: np.ndarray, *, fixed: float, best: float) -> np.ndarray:
@@ -95,10 +85,8 @@ def _measured(view: boxes.View, maps: np.ndarray, plan: MapPlan, best: float) ->
     scores = np.full((len(plan.measures), len(view.images)), np.nan)
     if not view.inside.any():
         return scores
-    large = upsample(maps[view.inside], view.images.shape[1:3])
-    scores[:, view.inside] = measure(
-        large, _masks(view)[view.inside], fixed=plan.threshold, best=best
-    )
+    large, masks = upsample(maps[view.inside], view.images.shape[1:3]), _masks(view)[view.inside]
+    scores[:, view.inside] = measure(large, masks, fixed=plan.threshold, best=best)
     return scores
 
 
@@ -115,15 +103,10 @@ def measure_network(
     plan: MapPlan,
     form: InputForm = IMAGENET_RGB,
 ) -> dict[str, Any]:
-    """Measure the maps of one network.
+    """Measure the maps of one network on test images with boxes.
 
-    Args:
-        model: in evaluation mode.
-        val: validation images with boxes; they choose the threshold of `iou_best`.
-        test: test images with boxes.
-        image_size: side of the network's input.
-        plan: the rule.
-        form: normalisation and channels of the network's input.
+    Validation images with boxes choose the threshold of `iou_best`; the image size, in pixels, and
+    the form are those of the network's input.
 
     Returns:
         values (views, layers, methods, measures, N), thresholds and empty (layers, methods), and
@@ -199,15 +182,11 @@ def _measure_all(
     }
 
 
-# --- files ---------------------------------------------------------------------------------------
+# --- files ---
 
 
 def runs_of(study: Study, network: Network) -> list[Run]:
-    """Return the stored runs of a network, one a seed of the study, in this order.
-
-    Raises:
-        RunError: a seed is missing, or stands there twice.
-    """
+    """Return the stored runs of a network, one a seed of the study; a `RunError` if one lacks."""
     wanted = {k: v for k, v in network.runs.items() if k != "epochs"}
     found = {run.config["seed"]: run for run in find_runs(profile=study.profile, **wanted)}
     if missing := [seed for seed in study.seeds if seed not in found]:
@@ -242,24 +221,15 @@ def _group_numbers(split: Split) -> np.ndarray:
 
 
 def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
-    """Measure what a study's folder does not hold yet.
+    """Measure what a study's folder does not hold yet, or `anew` all; return the files written.
 
-    Args:
-        study: the study.
-        plan: the rule.
-        anew: also measure what is there.
-
-    Returns:
-        The files that were written.
-
-    Raises:
-        RunError: runs of a network are missing; the other networks were measured all the same.
+    A `RunError` where runs of a network are missing; the others were measured all the same.
     """
     splits = load_dataset(study.dataset)
     val, test = with_boxes(splits.val), with_boxes(splits.test)
     written, failed = [], []
     for network in study.networks:
-        path = study.folder / f"{study.name}_{network.id}.npz"
+        path = study.file(network.id)
         if path.exists() and not anew:
             continue
         try:
@@ -269,27 +239,18 @@ def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
             continue
         measured = []
         for run in runs:
-            size = run.config["image_size"]
-            model = _model(network, run)
-            measured.append(
-                measure_network(
-                    model, val=val, test=test, image_size=size, plan=plan, form=run.form
-                )
-            )
+            own = {"image_size": run.config["image_size"], "form": run.form, "plan": plan}
+            measured.append(measure_network(_model(network, run), val=val, test=test, **own))
             print(f"{study.name}, {network.title}, seed {run.config['seed']}: measured", flush=True)
-        shared = {
-            "measures": plan.measures,
-            "groups": _group_numbers(test),
-            "about": _about(splits, test, runs),
-        }
+        shared = {"measures": plan.measures, "groups": _group_numbers(test)}
+        shared["about"] = _about(splits, test, runs)
         save_scores(path, measured, methods=plan.methods, **shared)
         written.append(path)
-        controls = study.folder / f"{study.name}_controls.npz"
         if network.id == study.networks[0].id:
             resolution = measured[0]["resolution"]
             entry = measure_controls(val=val, test=test, resolution=resolution, plan=plan)
-            save_scores(controls, [entry], methods=["input"], **shared)
-            written.append(controls)
+            written.append(study.file(CONTROLS))
+            save_scores(written[-1], [entry], methods=["input"], **shared)
     if failed:
         raise RunError(" ".join(failed))
     return written
@@ -304,26 +265,18 @@ def map_runs(plan: MapPlan) -> None:
             print(f"{run.config['dataset']}, seed {run.config['seed']}: {len(maps.indices)} images")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    escape_unshowable()
-    plan = load_plan()
-    parser = argparse.ArgumentParser(
-        prog="python -m study maps", description=__doc__.split("\n")[0]
-    )
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    plan, about = load_plan(), __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m study maps", description=about)
     parser.add_argument("--study", choices=[study.name for study in plan.studies], action="append")
     parser.add_argument("--anew", action="store_true", help="measure also what is stored")
     parser.add_argument("--runs", action="store_true", help="only make the maps of stored runs")
     options = parser.parse_args(arguments)
     if options.runs:
-        map_runs(plan)
-        return 0
+        return map_runs(plan)
     for study in plan.studies:
         if not options.study or study.name in options.study:
             written = run_study(study, plan, anew=options.anew)
             print(f"{study.name}: {len(written)} files written")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

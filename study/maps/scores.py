@@ -18,34 +18,22 @@ _AXES = ("views", "rows", "titles", "methods", "measures")
 
 @dataclass(frozen=True)
 class MapScores:
-    """Measured maps of one network, or of the controls of the input.
+    """Measured maps of one network, or of the controls of the input."""
 
-    Attributes:
-        values: float32 (seeds, views, rows, methods, measures, images); rows are layers, or the
-            controls; NaN where a view left an image out.
-        thresholds: float32 (seeds, rows, methods), best on the validation images.
-        empty: float32 (seeds, rows, methods), share of maps without any positive value.
-        groups: int64 (images,), images of one patient or cluster share a number.
-        axes: names along the axes "views", "rows", "titles", "methods", "measures".
-        about: data, runs, code and machine.
-    """
-
+    # float32 (seeds, views, rows, methods, measures, images); rows are layers, or the controls; NaN
+    # where a view left an image out.
     values: np.ndarray
-    thresholds: np.ndarray
-    empty: np.ndarray
-    groups: np.ndarray
-    axes: dict[str, list[str]]
-    about: dict[str, Any]
+    thresholds: np.ndarray  # float32 (seeds, rows, methods), best on the validation images
+    empty: np.ndarray  # float32 (seeds, rows, methods), share of maps without a positive value
+    groups: np.ndarray  # int64 (images,), images of one patient or cluster share a number
+    axes: dict[str, list[str]]  # names along the axes, and the rows' titles
+    about: dict[str, Any]  # data, runs, code and machine
 
     def of(self, *, view: str, row: str, method: str, measure: str) -> np.ndarray:
         """Return the scores (seeds, images) of one cell."""
-        place = (
-            self.axes["views"].index(view),
-            self.axes["rows"].index(row),
-            self.axes["methods"].index(method),
-            self.axes["measures"].index(measure),
-        )
-        return self.values[:, place[0], place[1], place[2], place[3]].astype(float)
+        asked = {"views": view, "rows": row, "methods": method, "measures": measure}
+        place = tuple(self.axes[axis].index(name) for axis, name in asked.items())
+        return self.values[:, *place].astype(float)
 
 
 def save_scores(
@@ -57,23 +45,12 @@ def save_scores(
     groups: np.ndarray,
     about: dict[str, Any],
 ) -> None:
-    """Write measured maps.
+    """Write measured maps, see `MapScores`.
 
-    Args:
-        path: the file.
-        measured: one entry a seed: `values`, `thresholds`, `empty`, `rows` and `titles`.
-        methods: names along the axis of methods.
-        measures: names along the axis of measures.
-        groups: see `MapScores`.
-        about: data, runs, code and machine, JSON-ready.
+    There is one entry a seed: `values`, `thresholds`, `empty`, `rows` and `titles`.
     """
-    axes = {
-        "views": list(VIEWS),
-        "rows": measured[0]["rows"],
-        "titles": measured[0]["titles"],
-        "methods": list(methods),
-        "measures": list(measures),
-    }
+    axes = {"views": list(VIEWS), "methods": list(methods), "measures": list(measures)}
+    axes |= {name: measured[0][name] for name in ("rows", "titles")}
     # Four decimals are finer than any interval here and take half of the room.
     arrays = {
         name: np.stack([m[name] for m in measured]).round(4).astype(np.float32)
@@ -83,11 +60,7 @@ def save_scores(
 
 
 def load_scores(path: Path) -> MapScores:
-    """Read what `save_scores` wrote.
-
-    Raises:
-        RunError: no such file, or a damaged one; the message says how to make it.
-    """
+    """Read what `save_scores` wrote; a `RunError` for a missing or damaged file says how."""
     advice = f" ({path.parent.name}); `python -m study maps` makes it."
     with open_array_file(path, RunError, advice) as (arrays, text):
         axes, about = text["axes"], text["about"]
@@ -97,13 +70,10 @@ def load_scores(path: Path) -> MapScores:
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise ValueError(f"an axis is {names!r:.80}, expected names")
         arrays.sizes |= {name: len(axes[name]) for name in _AXES if name != "titles"}
-        return MapScores(
-            values=arrays.read(
-                "values", "f", ("seeds", "views", "rows", "methods", "measures", "images")
-            ),
-            thresholds=arrays.read("thresholds", "f", ("seeds", "rows", "methods")),
-            empty=arrays.read("empty", "f", ("seeds", "rows", "methods")),
-            groups=arrays.read("groups", "iu", ("images",)),
-            axes=axes,
-            about=about,
+        shape = ("seeds", "views", "rows", "methods", "measures", "images")
+        values = arrays.read("values", "f", shape)
+        thresholds, empty = (
+            arrays.read(name, "f", ("seeds", "rows", "methods")) for name in ("thresholds", "empty")
         )
+        groups = arrays.read("groups", "iu", ("images",))
+        return MapScores(values, thresholds, empty, groups, axes, about)

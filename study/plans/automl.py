@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,16 +28,10 @@ METRIC = "log_loss"
 
 @dataclass(frozen=True)
 class System:
-    """What FLAML is given.
-
-    Attributes:
-        title: Name for readers.
-        backbone: torchvision network whose pooled features FLAML sees, ImageNet weights, frozen;
-            None: the pixels themselves.
-    """
+    """What FLAML sees: pooled features of a frozen backbone with ImageNet weights, or pixels."""
 
     title: str
-    backbone: str | None
+    backbone: str | None  # torchvision's name, None for the pixels themselves
 
     @property
     def pretrained(self) -> str:
@@ -56,25 +51,14 @@ def _known_system(name: str) -> str:
 
 
 class AutoMLConfig(Form):
-    """One search.
-
-    Attributes:
-        dataset: Name for `load_dataset`.
-        model: One of `SYSTEMS`.
-        seed: Seed of the search, at least 0.
-        image_size: Side in pixels of what enters the system.
-        estimators: FLAML's names, joined by commas.
-        time_budget_seconds: Processor seconds of the search, or None.
-        max_trials: Trials of the search, or None; one of the two budgets is given.
-        profile: As for other runs: all but "paper" have a results tree of their own.
-    """
+    """One search, with one of the two budgets."""
 
     dataset: str
     model: Annotated[str, AfterValidator(_known_system)]
     seed: int = Field(ge=0)
-    image_size: int = Field(ge=1)
-    estimators: str
-    time_budget_seconds: float | None = Field(gt=0)
+    image_size: int = Field(ge=1)  # pixels of what enters the system
+    estimators: str  # FLAML's names, joined by commas
+    time_budget_seconds: float | None = Field(gt=0)  # of the processor
     # FLAML does not search with one trial: it takes its first configuration unseen.
     max_trials: int | None = Field(ge=2)
     profile: Literal[PROFILES] = "paper"
@@ -121,17 +105,11 @@ class AutoMLConfig(Form):
 
 
 class NotRun(Form):
-    """A system of the benchmark that keeps its published values.
-
-    Attributes:
-        name: As the benchmark calls it.
-        reason: Why it is not run.
-        checked: Where that was looked up.
-    """
+    """A system of the benchmark that keeps its published values, and why it is not run."""
 
     name: str
     reason: str
-    checked: Several[str] = Field(min_length=1)
+    checked: Several[str] = Field(min_length=1)  # where the reason was looked up
 
 
 class Given(Form):
@@ -182,13 +160,23 @@ class AutoMLPlan(Form):
         budget = {"time_budget_seconds": time_budget_seconds, "max_trials": max_trials}
         return checked(AutoMLConfig, named | budget)
 
-    def configs(self, *, profile: str = "paper") -> list[AutoMLConfig]:
-        """Return all planned searches."""
+    def configs(
+        self,
+        *,
+        datasets: Sequence[str] | None = None,
+        systems: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+        **options: Any,
+    ) -> list[AutoMLConfig]:
+        """Return all planned searches, or others; `options` as of `config`.
+
+        Seed by seed: a plan that is interrupted leaves cells of equal n.
+        """
         return [
-            self.config(dataset, system, seed, profile=profile)
-            for dataset in self.datasets
-            for system in self.systems
-            for seed in self.seeds
+            self.config(dataset, system, seed, **options)
+            for seed in seeds or self.seeds
+            for dataset in datasets or self.datasets
+            for system in systems or self.systems
         ]
 
 

@@ -28,23 +28,14 @@ GAINS = {"accuracy": "accuracy", "auc": "AUC"}
 
 
 class Pair(Form):
-    """A planned comparison.
+    """A planned comparison; the seeds of both protocols mean nothing."""
 
-    Attributes:
-        name: its `id`, once in its family.
-        title: what A has and B lacks; the subject of "... changes AUC by".
-        claim: what the paper says, and where.
-        a: one run of A's protocol (its seed means nothing).
-        b: one of B's.
-        published: row of the printed gain, None if none is printed.
-    """
-
-    name: str = Field(alias="id")
-    title: str
-    claim: str
+    name: str = Field(alias="id")  # once in its family
+    title: str  # what A has and B lacks; the subject of "... changes AUC by"
+    claim: str  # what the paper says, and where
     a: Protocol
     b: Protocol
-    published: PublishedRow | None = None
+    published: PublishedRow | None = None  # of the printed gain
 
     @model_validator(mode="after")
     def _differs(self) -> "Pair":
@@ -85,13 +76,7 @@ def _table4_row(name: str | None) -> Row | None:
 
 
 class Table4Row(Form):
-    """A row of Table 4.
-
-    Attributes:
-        title: for tables.
-        config: one run of its protocol.
-        published: the paper's row, None if it has none.
-    """
+    """A row of Table 4, the paper's where it has one, and the protocol of our runs."""
 
     title: str
     config: Protocol = Field(alias="runs")
@@ -99,32 +84,19 @@ class Table4Row(Form):
 
 
 class Rule(Form):
-    """When a comparison has a verdict.
+    """When a comparison has a verdict."""
 
-    Attributes:
-        paper: whose claims these are.
-        same_images: whether the data set is the one that the paper names.
-        min_seeds: for a verdict.
-        level: of the corrected p values.
-    """
-
-    paper: str
-    same_images: bool
+    paper: str  # whose claims these are
+    same_images: bool  # whether the data set is the one that the paper names
     min_seeds: int = Field(ge=2)
-    level: Share
+    level: Share  # of the corrected p values
 
 
 class ComparisonPlan(Form):
-    """Comparisons, and when they have a verdict.
-
-    Attributes:
-        rule: see there.
-        dataset: name for `load_dataset`; a comparison that names no other is on its test images.
-        families: what is corrected together.
-    """
+    """Comparisons, those of a family corrected together, and when they have a verdict."""
 
     rule: Rule
-    dataset: str
+    dataset: str  # a comparison that names no other is on its test images
     families: Several[Family]
 
     @model_validator(mode="before")

@@ -23,11 +23,7 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network in one form.
-
-    Raises:
-        PlanError: an unknown form.
-    """
+    """A network in one form; a `PlanError` where the form is unknown."""
 
     model: str
     backend: str
@@ -45,14 +41,7 @@ _Candidate = Annotated[InstanceOf[Candidate], BeforeValidator(lambda entry: Cand
 
 
 class Target(Form):
-    """A ratio of two times that must not exceed a bound.
-
-    Attributes:
-        title: in words.
-        time: whose time.
-        of: by whose time it is divided.
-        at_most: the bound.
-    """
+    """A ratio of two times, `time` divided by that of `of`, that must not exceed a bound."""
 
     title: str
     time: _Candidate
@@ -68,47 +57,27 @@ class Rounds(Form):
 
 
 class CostPlan(Form):
-    """The content of `params/efficiency.yaml`; sizes in pixels, batches in images.
+    """The content of `params/efficiency.yaml`; sizes in pixels, batches in images."""
 
-    Attributes:
-        image_size: of all counts and times but the small ones.
-        small_size: see the file, as for all that follows.
-        num_classes: logits of the networks that are timed.
-        threads: of torch and ONNX Runtime.
-        latency_batch: images at a time for the latency.
-        throughput_batch: for the throughput.
-        training_batch: of the training step.
-        reference: model whose eager time stands in every group.
-        main: models in all forms.
-        claimed: two models of which the first is said to be faster than the second.
-        others_per_group: how many of `others` take turns.
-        export_seconds: processor time that the exporter may take for a network.
-        rounds: by group.
-        targets: in the order of the file.
-        calibration_images: for 8-bit integers.
-        int8_runs: values that the configurations of the judged runs have.
-        titles: of all models, those of `params/ranking.yaml`.
-        others: models eager and by ONNX Runtime: all of them but main.
-    """
-
-    image_size: int
+    image_size: int  # of all counts and times but the small ones
     small_size: int
-    num_classes: int
-    threads: int
+    num_classes: int  # logits of the networks that are timed
+    threads: int  # of torch and ONNX Runtime
     latency_batch: int
     throughput_batch: int
     training_batch: int
-    reference: str
-    main: Several[str]
+    reference: str  # the model whose eager time stands in every group
+    main: Several[str]  # models in all forms
+    # Of two models the first is said to be faster.
     claimed: Several[str] = Field(min_length=2, max_length=2)
-    others_per_group: int
-    export_seconds: int
-    rounds: dict[str, Rounds]
+    others_per_group: int  # how many of `others` take turns
+    export_seconds: int  # processor time that the exporter may take for a network
+    rounds: dict[str, Rounds]  # by group
     targets: Several[Target]
-    calibration_images: int
-    int8_runs: Several[Settings]
-    titles: dict[str, str]
-    others: Several[str]
+    calibration_images: int  # for 8-bit integers
+    int8_runs: Several[Settings]  # what the configurations of the judged runs have
+    titles: dict[str, str]  # of all models, those of `params/ranking.yaml`
+    others: Several[str]  # models eager and by ONNX Runtime: all but main
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,8 @@ from pydantic import model_validator
 from helpers.paths import results_root
 from study.plans.form import Form, Settings, Several, check_known, params_file, read_plan
 
+CONTROLS = "controls"
+
 
 def _settings_apart(entry: dict[str, Any], *own: str) -> dict[str, Any]:
     """Put what is no key of the entry's own among the settings of its runs."""
@@ -16,32 +18,22 @@ def _settings_apart(entry: dict[str, Any], *own: str) -> dict[str, Any]:
 
 
 class Network(Form):
-    """A network of a study.
-
-    Attributes:
-        id: name of its file.
-        title: name for readers.
-        runs: what its runs have in common, the seed left open.
-        start: None for the trained network; "none" or "imagenet" for the untrained one with these
-            weights.
-    """
+    """A network of a study; its `id` is the name of its file."""
 
     id: str
     title: str
-    runs: Settings
+    runs: Settings  # what its runs have in common, the seed left open
+    # None for the trained network; the untrained one starts from these weights.
     start: Literal["none", "imagenet"] | None = None
 
 
 class Study(Form):
-    """One data set with lesion boxes, and the networks whose maps are measured on it.
-
-    `common` is what all their runs share.
-    """
+    """One data set with lesion boxes, and the networks whose maps are measured on it."""
 
     name: str
     title: str
     profile: str
-    common: Settings
+    common: Settings  # what the runs of all networks share
     dataset: str
     seeds: Several[int]
     networks: Several[Network]
@@ -55,9 +47,13 @@ class Study(Form):
         return entry | {"networks": [n | {"runs": common | n["runs"]} for n in networks]}
 
     @property
-    def folder(self) -> Path:
-        """Where its files lie."""
-        return results_root(self.profile) / "localisation"
+    def names(self) -> tuple[str, ...]:
+        """Names of its files: the networks, and the controls that know no network."""
+        return (*(network.id for network in self.networks), CONTROLS)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of its files."""
+        return results_root(self.profile) / "localisation" / f"{self.name}_{name}.npz"
 
 
 class Focus(Form):

@@ -35,17 +35,11 @@ START_WORDS = {
 
 @dataclass(frozen=True)
 class PublishedAccuracy:
-    """A published accuracy on one data set.
+    """A published accuracy on one data set."""
 
-    Attributes:
-        row: its name in its source.
-        published: the value.
-        start: "imagenet", "none" or "not given".
-    """
-
-    row: str
+    row: str  # its name in its source
     published: Published
-    start: str
+    start: str  # "imagenet", "none" or "not given"
 
     def fits(self, start: str) -> bool:
         """Say whether the value may stand in the ranking of a start."""
@@ -53,13 +47,7 @@ class PublishedAccuracy:
 
 
 class Comparator(Form):
-    """A model of the comparison.
-
-    Attributes:
-        model: name in the registry.
-        title: for tables.
-        rows: published rows that speak of it, nearest protocol first.
-    """
+    """A model of the comparison; the published rows that speak of it, nearest protocol first."""
 
     model: str
     title: str
@@ -75,17 +63,11 @@ class NotRebuilt(Form):
 
 
 class ComparativeClaim(Form):
-    """What the paper says of the focus against others, in words.
-
-    Attributes:
-        text: its words.
-        section: where.
-        others: models, all of `RankingPlan.as_published`.
-    """
+    """What the paper says of the focus against others, in words."""
 
     text: str
     section: str
-    others: Several[str]
+    others: Several[str]  # models, all of `RankingPlan.as_published`
 
 
 class Starts(TypedDict):
@@ -96,31 +78,17 @@ class Starts(TypedDict):
 
 
 class RankingPlan(Form):
-    """The content of `params/ranking.yaml`.
+    """The content of `params/ranking.yaml`."""
 
-    Attributes:
-        paper: whose table it is.
-        recipe: the one protocol.
-        level: of the corrected p values.
-        rank_seeds: common seeds that tell a pair of models apart in the rank ranges.
-        focus: the model that is compared with every other.
-        datasets: name -> title.
-        systems: by model.
-        starts: "none" and "imagenet" -> the models of that ranking.
-        as_published: whom the paper compares its pretrained network with, from scratch.
-        claims: in words.
-        not_rebuilt: published networks without runs.
-    """
-
-    paper: str
-    recipe: str
-    level: Share
-    rank_seeds: int = Field(ge=2)
-    focus: str
-    datasets: dict[str, str] = Field(min_length=1)
-    systems: dict[str, Comparator] = Field(alias="models")
+    paper: str  # whose table it is
+    recipe: str  # the one protocol
+    level: Share  # of the corrected p values
+    rank_seeds: int = Field(ge=2)  # common seeds that tell a pair apart in the rank ranges
+    focus: str  # the model that is compared with every other
+    datasets: dict[str, str] = Field(min_length=1)  # name -> title
+    systems: dict[str, Comparator] = Field(alias="models")  # by model
     starts: Starts
-    as_published: Several[str]
+    as_published: Several[str]  # whom the paper compares its pretrained network with, from scratch
     claims: Several[ComparativeClaim]
     not_rebuilt: Several[NotRebuilt]
 
@@ -157,11 +125,7 @@ class RankingPlan(Form):
         )
 
     def check(self, dataset: str, start: str) -> None:
-        """Refuse a data set or a start that the plan does not hold.
-
-        Raises:
-            PlanError: naming the known ones.
-        """
+        """Raise a `PlanError` with the known ones for another data set or start."""
         check_known(dataset, self.datasets, "data set")
         check_known(start, self.starts, "start")
 
@@ -192,11 +156,6 @@ def _accuracies(dataset: str) -> dict[Row, PublishedAccuracy]:
 
 
 def published_accuracies(rows: Sequence[Row], dataset: str) -> tuple[PublishedAccuracy, ...]:
-    """Return what the given rows say of a data set, in their order; rows without it are left out.
-
-    Args:
-        rows: keys of published rows.
-        dataset: without a size suffix.
-    """
+    """Return what rows say of a data set (no size suffix), in their order; none where one lacks."""
     known = _accuracies(dataset)
     return tuple(known[key] for key in rows if key in known)

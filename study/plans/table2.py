@@ -15,13 +15,7 @@ Printed = Annotated[InstanceOf[Published], BeforeValidator(lambda key: lookup(**
 
 
 class Cell(Form):
-    """A cell of Table 2.
-
-    Attributes:
-        title: optimizer and augmentation.
-        config: one run of its protocol.
-        published: what the paper prints for it.
-    """
+    """A cell of Table 2: optimizer and augmentation, our protocol, what the paper prints."""
 
     title: str
     config: Protocol = Field(alias="runs")
@@ -29,17 +23,11 @@ class Cell(Form):
 
 
 class Table2(Form):
-    """The content of `params/table2.yaml`.
+    """The content of `params/table2.yaml`."""
 
-    Attributes:
-        plan: the comparisons: all keys but the next two.
-        cells: those of Table 2.
-        network: the accuracy that the paper prints for the network on this data set.
-    """
-
-    plan: ComparisonPlan
+    plan: ComparisonPlan  # all keys but the next two
     cells: Several[Cell]
-    network: Printed
+    network: Printed  # the accuracy that the paper prints for the network on this data set
 
     @model_validator(mode="before")
     @classmethod
@@ -60,10 +48,8 @@ class Table2(Form):
 def load_table2(path: Path | None = None, *, models: Collection[str] | None = None) -> Table2:
     """Read the plan; errors as of `read_plan`.
 
-    Args:
-        path: another file than `params/table2.yaml`.
-        models: the registry's names, which the plan's must be among; None leaves them unchecked,
-            for a reader of stored runs that does without the registry and torch.
+    Its models must be among `models`, the registry's names; None leaves them unchecked, for a
+    reader of stored runs that does without the registry and torch.
     """
     table = read_plan(Table2, path or params_file("table2.yaml"))
     if models is not None:

@@ -11,19 +11,13 @@ from study.published import lookup
 
 
 class Comparison(Form):
-    """Which published row belongs to which runs.
-
-    Attributes:
-        published: the row.
-        runs: values that a group of runs must have.
-        states: where the paper states a setting: name -> (table, row, column).
-        judged: whether a verdict is due; otherwise the value is shown for orientation.
-    """
+    """Which published row belongs to which runs."""
 
     published: PublishedRow
-    runs: Settings
+    runs: Settings  # values that a group of runs must have
+    # Where the paper states a setting: name -> (table, row, column).
     states: dict[str, Several[str]] = Field(default_factory=dict)
-    judged: bool
+    judged: bool  # whether a verdict is due; otherwise the value is shown for orientation
 
     @property
     def paper(self) -> str:
@@ -39,15 +33,10 @@ class Sizes(TypedDict):
 
 
 class Budget(Form):
-    """Which epochs judge nothing.
-
-    Attributes:
-        share: of the printed epochs, below which they are too few.
-        epochs: paper -> its printed epochs.
-    """
+    """Which epochs judge nothing: fewer than a share of what a paper prints."""
 
     share: Share
-    epochs: Mapping[str, float]
+    epochs: Mapping[str, float]  # paper -> its printed epochs
 
     @field_validator("epochs", mode="before")
     @classmethod
@@ -68,24 +57,14 @@ class Seeds(Form):
 
 
 class Rules(Form):
-    """The content of `params/verdicts.yaml`.
-
-    Attributes:
-        budget: see there.
-        widest: the widest interval, 0 to 1, with which a number is "reproduced".
-        level: of the corrected p values.
-        size: see `Sizes`.
-        seeds: for a verdict on fewer than `small_test_images` test images, and on others.
-        small_test_images: see there.
-        comparisons: which runs stand beside which printed row.
-    """
+    """The content of `params/verdicts.yaml`."""
 
     budget: Budget
-    widest: Share
-    level: Share
+    widest: Share  # the widest interval, 0 to 1, with which a number is "reproduced"
+    level: Share  # of the corrected p values
     size: Sizes
     seeds: Seeds = Field(alias="min_seeds")
-    small_test_images: int
+    small_test_images: int  # a test set of fewer is small
     comparisons: list[Comparison]
 
     def min_seeds(self, n_images: int) -> int:
@@ -96,9 +75,8 @@ class Rules(Form):
     def at_budget(self, paper: str, epochs: float) -> bool:
         """Say whether so many epochs may judge what a paper says of a training.
 
-        Args:
-            paper: key in the published values; one that prints no number of epochs has no budget.
-            epochs: of our runs; of a comparison those of the side that has fewer.
+        A paper that prints no number of epochs has no budget; of a comparison, `epochs` are those
+        of the side that has fewer.
         """
         return epochs >= self.budget.share * self.budget.epochs.get(paper, 0)
 

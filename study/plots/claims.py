@@ -13,6 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from helpers.plots.style import COLOURS, FULL_WIDTH, GREY
+from study import verdicts as v
 from study.claims.judge import Judged
 from study.claims.ledger import KINDS, PAPERS
 from study.claims.one_cycle import Grid
@@ -21,32 +22,15 @@ from study.plots.forest import ForestLine, Mark, legend_below, plot_forest, shar
 from study.published import Published
 from study.sizes import matches
 from study.tables.claims import short
-from study.verdicts import (
-    CANNOT,
-    COMPATIBLE,
-    CONTRADICTED,
-    EXCLUDED,
-    INCONCLUSIVE,
-    NOT_REPRODUCED,
-    NOT_RUN,
-    OTHER_IMAGES,
-    REPRODUCED,
-    REVIEWERS_QUESTION,
-    SHORT,
-    SHOWN,
-    SHOWN_REVERSED,
-    SLIP,
-    UNDERSPECIFIED,
-)
 
 # Every state of a claim in one group, and how a picture fills it: colour, hatch.
 GROUPS = {
-    "holds": (REPRODUCED, COMPATIBLE, SHOWN),
-    "fails": (NOT_REPRODUCED, SHOWN_REVERSED, EXCLUDED, CONTRADICTED, SLIP),
-    "open": (INCONCLUSIVE, UNDERSPECIFIED),
-    "not run": (NOT_RUN, SHORT),
-    "not checkable": (CANNOT, OTHER_IMAGES),
-    "no claim": (REVIEWERS_QUESTION,),
+    "holds": (v.REPRODUCED, v.COMPATIBLE, v.SHOWN),
+    "fails": (v.NOT_REPRODUCED, v.SHOWN_REVERSED, v.EXCLUDED, v.CONTRADICTED, v.SLIP),
+    "open": (v.INCONCLUSIVE, v.UNDERSPECIFIED),
+    "not run": (v.NOT_RUN, v.SHORT),
+    "not checkable": (v.CANNOT, v.OTHER_IMAGES),
+    "no claim": (v.REVIEWERS_QUESTION,),
 }
 _FILLS = {
     "holds": (COLOURS[2], ""),
@@ -57,22 +41,15 @@ _FILLS = {
     "no claim": ("#FFFFFF", ""),
 }
 _PRINTED = {"colour": COLOURS[1], "marker": "D", "label": "published, 95 % for its test images"}
+_ONE_MORE = "ours, paper B: mean, and where one more run falls in 95 %"
 _OURS = {
     "A": {"colour": COLOURS[0], "label": "ours, paper A: mean, 95 % for images and seeds"},
-    "B": {
-        "colour": COLOURS[0],
-        "marker": "s",
-        "label": "ours, paper B: mean, and where one more run falls in 95 %",
-    },
+    "B": {"colour": COLOURS[0], "marker": "s", "label": _ONE_MORE},
 }
 
 
 def draw_counts(judged: Sequence[Judged]) -> Figure:
-    """Draw how the claims of each paper come out, beside each other on one scale.
-
-    Args:
-        judged: the claims of both papers.
-    """
+    """Draw how the claims of each paper come out, beside each other on one scale."""
     size = (FULL_WIDTH, 3.4)
     figure, axes = plt.subplots(1, len(PAPERS), figsize=size, sharex=True, sharey=True)
     for one, paper in zip(axes, PAPERS, strict=True):
@@ -83,12 +60,7 @@ def draw_counts(judged: Sequence[Judged]) -> Figure:
 
 
 def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
-    """Draw how many claims of each kind are in which of `GROUPS`, as stacked bars.
-
-    Args:
-        judged: the claims of one paper, or of both.
-        axes: to draw into.
-    """
+    """Draw how many claims of each kind are in which of `GROUPS`, as stacked bars."""
     left = np.zeros(len(KINDS))
     for group, states in GROUPS.items():
         kinds = [one.claim.kind for one in judged if one.state in states]
@@ -104,11 +76,9 @@ def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
 
 
 def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
-    """Draw printed numbers and ours, one line each, with 95 % intervals.
+    """Draw printed numbers and ours from the top down, one line (.25 inch) each, with intervals.
 
-    Args:
-        rows: from the top down; ours of paper A are means, of paper B one more run.
-        axes: to draw into; about .25 inch of height a line.
+    Ours of paper A are means, of paper B one more run.
     """
     lines = []
     for row in rows:
@@ -127,10 +97,7 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
 def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) -> Axes:
     """Draw how badly printed shares fit each size of a set; what rounding explains is marked.
 
-    Args:
-        misfit: float (n,), of the sizes 1 .. n, in halves of the last digit.
-        fitting: the sizes that fit.
-        axes: to draw into.
+    The misfit, float (n,), is that of the sizes 1 .. n, in halves of the last digit.
     """
     sizes = np.arange(1, len(misfit) + 1)
     axes.plot(sizes, misfit, ".", color=GREY, markersize=1.5, rasterized=True)
@@ -146,18 +113,11 @@ def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) 
 def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadMesh:
     """Draw how badly printed rates fit the schedules of a grid; what rounding explains is ringed.
 
-    Args:
-        misfit: see `one_cycle.misfit`.
-        grid: the same.
-        axes: to draw into.
-
-    Returns:
-        The colours, for a colour bar.
+    The misfit is that of `one_cycle.misfit` on the grid. Returns the colours, for a colour bar.
     """
     peaks, rises = np.array(grid.max_lr), np.array(grid.rise_epochs)
-    mesh = axes.pcolormesh(
-        rises, 1000 * peaks, misfit, norm=LogNorm(), cmap="viridis_r", shading="nearest"
-    )
+    looks = {"norm": LogNorm(), "cmap": "viridis_r", "shading": "nearest"}
+    mesh = axes.pcolormesh(rises, 1000 * peaks, misfit, **looks)
     for i, j in np.argwhere(misfit <= 1 + 1e-6):
         axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
     axes.set(xlabel="rise, epochs", ylabel="peak learning rate, thousandths")
@@ -167,12 +127,10 @@ def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadM
 def plot_possible_f1(
     possible: Mapping[str, np.ndarray], printed: Mapping[str, Published], *, axes: Axes
 ) -> Axes:
-    """Draw which F1 a printed accuracy leaves possible, and the F1 that is printed.
+    """Draw which F1 a printed accuracy leaves possible, and the F1 that is printed, by system.
 
-    Args:
-        possible: system -> F1 of each confusion matrix with its accuracy, float (matrices,).
-        printed: system -> printed F1.
-        axes: to draw into; shown is what lies near the printed values.
+    Possible is that of each confusion matrix with the accuracy, float (matrices,); shown is what
+    lies near the printed values.
     """
     for y, (system, values) in enumerate(possible.items()):
         f1 = printed[system]

@@ -27,24 +27,13 @@ _SLOPE = 45  # of the names, degrees
 
 
 def plot_pareto(
-    ours: Sequence[Point],
-    printed: Sequence[Point],
-    *,
-    cost: str,
-    axes: Axes,
-    focus: Sequence[str] = (),
+    ours: Sequence[Point], printed: Sequence[Point], *, cost: str, axes: Axes, focus: tuple = ()
 ) -> Axes:
-    """Draw accuracy against cost: our networks with intervals, the published ones, our front.
+    """Draw accuracy against a cost (`COSTS`): ours with intervals, the published ones, our front.
 
-    The legend names the focus and the published systems. What else lies on our front has its name
-    in the picture, once `spread_names` has seen the finished figure.
-
-    Args:
-        ours: measured; the front is drawn through them alone.
-        printed: as the papers print them.
-        cost: key of `COSTS`.
-        axes: to draw into; the cost is drawn on a logarithmic axis.
-        focus: titles of our networks that have a marker of their own wherever they lie.
+    The legend names the published systems and those of ours (`focus`, by title) that have a marker
+    of their own wherever they lie. What else lies on our front, which is drawn through ours alone,
+    has its name in the picture, once `spread_names` has seen the finished figure.
     """
     front = pareto_front(ours)
     rest = [point for point in ours if point.title not in focus]
@@ -132,11 +121,7 @@ def _spread(axes: Axes, *, at: float) -> None:
 def apart(places: Sequence[float], *, step: float, low: float, high: float) -> np.ndarray:
     """Return ascending places, moved as little as keeps them a step from each other.
 
-    Args:
-        places: one or more, ascending.
-        step: the least distance.
-        low: the first may not lie below it.
-        high: nor the last above, where there is room for all.
+    The first may not lie below `low`, nor the last above `high` where there is room for all.
     """
     steps = step * np.arange(len(places))
     level = isotonic_regression(np.asarray(places) - steps)
@@ -144,13 +129,9 @@ def apart(places: Sequence[float], *, step: float, low: float, high: float) -> n
 
 
 def plot_forms(store: Store, plan: CostPlan, *, batch_size: int, axes: Axes) -> Axes:
-    """Draw the time of an image of the main networks in every form, with quartiles.
+    """Draw the time of an image of the main networks in every form on a device, with quartiles.
 
-    Args:
-        store: measurements of one device.
-        plan: what was measured.
-        batch_size: images at a time.
-        axes: to draw into; the line is the reference's eager time.
+    The line is the reference's eager time.
     """
     place = {"image_size": plan.image_size, "batch_size": batch_size}
     width, scale = 0.8 / len(FORMS), 1000 / batch_size
@@ -165,11 +146,8 @@ def plot_forms(store: Store, plan: CostPlan, *, batch_size: int, axes: Axes) -> 
     reference = store.times(Candidate(plan.reference, "eager"), **place)
     if reference is not None:
         axes.axhline(scale * reference.median, color=GREY, linestyle=":", linewidth=1)
-    axes.set(
-        ylabel="ms an image",
-        xticks=range(len(plan.main)),
-        xticklabels=[plan.titles[model] for model in plan.main],
-    )
+    axes.set_xticks(range(len(plan.main)), [plan.titles[model] for model in plan.main])
+    axes.set_ylabel("ms an image")
     axes.tick_params(axis="x", rotation=15)
     if reference is None:
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)

@@ -21,10 +21,7 @@ from study.published import Published, lookup
 from study.verdicts import NOT_RUN, SHOWN, SHOWN_REVERSED
 
 # What is shown has a colour; whatever is open is grey.
-VERDICT_COLOURS = {
-    SHOWN: COLOURS[2],
-    SHOWN_REVERSED: COLOURS[1],
-}
+VERDICT_COLOURS = {SHOWN: COLOURS[2], SHOWN_REVERSED: COLOURS[1]}
 QUANTITIES = {
     "train_accuracy": "training accuracy",
     "val_accuracy": "validation accuracy",
@@ -34,58 +31,35 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """A number on a line of a forest plot, with what it scatters.
-
-    Attributes:
-        value: the number, in the unit of the axis.
-        low: lower end of its interval, None for a point alone.
-        high: upper end.
-        seeds: values of single seeds, drawn as strokes below.
-        label: for the legend, where it stands once.
-        colour: of all this.
-        marker: of the number; the published ones are diamonds, "D".
-        hollow: leaves the marker empty.
-        shift: how far below the middle of its line, in lines.
-    """
+    """A number on a line of a forest plot, with what it scatters, in the unit of the axis."""
 
     value: float
-    low: float | None = None
+    low: float | None = None  # of its interval, None for a point alone
     high: float | None = None
-    seeds: Sequence[float] = ()
-    label: str | None = None
+    seeds: Sequence[float] = ()  # values of single seeds, drawn as strokes below
+    label: str | None = None  # for the legend, where it stands once
     colour: str = COLOURS[0]
-    marker: str = "o"
+    marker: str = "o"  # the published ones are diamonds, "D"
     hollow: bool = False
-    shift: float = 0.0
+    shift: float = 0.0  # how far below the middle of its line, in lines
 
 
 @dataclass(frozen=True)
 class ForestLine:
-    """A line of a forest plot.
+    """A line of a forest plot."""
 
-    Attributes:
-        label: whose numbers these are.
-        marks: ours, published ones, controls; none where nothing is known.
-        note: verdict or other words at its end.
-        colour: of the note.
-    """
-
-    label: str
-    marks: Sequence[Mark] = ()
-    note: str = ""
-    colour: str = GREY
+    label: str  # whose numbers these are
+    marks: Sequence[Mark] = ()  # ours, published ones, controls; none where nothing is known
+    note: str = ""  # verdict or other words at its end
+    colour: str = GREY  # of the note
 
 
 def plot_forest(
     lines: Sequence[ForestLine], *, axes: Axes, xlabel: str, zero: bool = False
 ) -> Axes:
-    """Draw numbers with their intervals, one line under the other.
+    """Draw numbers with their intervals, from the top down, in .2 to .35 inch of height a line.
 
-    Args:
-        lines: from the top down.
-        axes: to draw into; about .2 to .35 inch of height a line.
-        xlabel: what the numbers are, with their unit.
-        zero: whether they are differences, around a line at zero.
+    With `zero` they are differences, around a line at zero.
     """
     for y, line in enumerate(lines):
         if line.note:
@@ -97,12 +71,8 @@ def plot_forest(
             _draw(mark, y + mark.shift, axes)
     if zero:
         axes.axvline(0, color="black", linewidth=0.8)
-    axes.set(
-        xlabel=xlabel,
-        yticks=range(len(lines)),
-        yticklabels=[line.label for line in lines],
-        ylim=(len(lines) - 0.5, -0.5),
-    )
+    axes.set_yticks(range(len(lines)), [line.label for line in lines])
+    axes.set(xlabel=xlabel, ylim=(len(lines) - 0.5, -0.5))
     return axes
 
 
@@ -110,24 +80,20 @@ def _draw(mark: Mark, y: float, axes: Axes) -> None:
     if mark.low is not None and mark.high is not None:
         axes.hlines(y, mark.low, mark.high, color=mark.colour, linewidth=1.5)
     face = "none" if mark.hollow else mark.colour
-    axes.plot(
-        *(mark.value, y, mark.marker),
-        color=mark.colour,
-        markerfacecolor=face,
-        markersize=5,
-        label=mark.label,
-    )
+    looks = {"color": mark.colour, "markerfacecolor": face, "markersize": 5}
+    axes.plot(mark.value, y, mark.marker, **looks, label=_new(mark.label, axes))
     if len(mark.seeds):
         strokes = [y + 0.2] * len(mark.seeds)
-        axes.plot(mark.seeds, strokes, "|", color=GREY, label="ours, each seed")
+        axes.plot(mark.seeds, strokes, "|", color=GREY, label=_new("ours, each seed", axes))
+
+
+def _new(label: str | None, axes: Axes) -> str | None:
+    """Return a label that the axes do not have yet, else none: a legend says each once."""
+    return None if label in axes.get_legend_handles_labels()[1] else label
 
 
 def once(lines: Sequence[ForestLine]) -> tuple[Sequence[ForestLine], str]:
-    """Take a note that all lines share off them.
-
-    Returns:
-        The lines, and a line that says it once, to stand below the axis; "" where they differ.
-    """
+    """Take a note that all lines share off them; return it as a line to stand below the axis."""
     notes = {line.note for line in lines}
     if len(lines) < 2 or len(notes) > 1 or notes == {""}:
         return lines, ""
@@ -136,8 +102,8 @@ def once(lines: Sequence[ForestLine]) -> tuple[Sequence[ForestLine], str]:
 
 def mean_mark(mean: Estimate, seeds: Sequence[float] = (), *, scale: float = 1, **looks) -> Mark:
     """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
-    value, low, high = (scale * v for v in (mean.value, mean.low, mean.high))
-    return Mark(value, low, high, [scale * v for v in seeds], **{"label": "ours, mean"} | looks)
+    strokes = [scale * v for v in seeds]
+    return Mark(*_ends(mean, scale), strokes, **{"label": "ours, mean"} | looks)
 
 
 def difference_marks(
@@ -146,51 +112,39 @@ def difference_marks(
     """Return the mark of a difference in the colour of its verdict, none where it is None."""
     if difference is None:
         return ()
-    ends = (difference.value, difference.low, difference.high)
-    ends = (None if end is None else scale * end for end in ends)
-    return (Mark(*ends, colour=VERDICT_COLOURS.get(verdict, GREY)),)
+    return (Mark(*_ends(difference, scale), colour=VERDICT_COLOURS.get(verdict, GREY)),)
+
+
+def _ends(found: Estimate, scale: float) -> list[float | None]:
+    """Return the value and the ends of its interval, scaled."""
+    return [None if v is None else scale * v for v in (found.value, found.low, found.high)]
 
 
 def legend_below(axes: Axes, *, at: float = 0.4, drop: float = 0.2, ncols: int = 3) -> None:
-    """Explain each kind of mark once, under the axes."""
+    """Explain the marks under the axes."""
     place = {"loc": "upper center", "bbox_to_anchor": (at, -drop)}
-    axes.legend(*_labelled([axes]), **place, ncols=ncols)
+    axes.legend(*axes.get_legend_handles_labels(), **place, ncols=ncols)
 
 
 def share_legend(axes: Sequence[Axes], *, ncols: int = 2) -> None:
     """Put one legend of all axes below their figure, each label once."""
-    handles, labels = _labelled(axes)
-    if labels:
-        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=ncols)
-
-
-def _labelled(axes: Sequence[Axes]) -> tuple[list, list[str]]:
-    """Return the handles and labels of a legend, each label once."""
     found: dict = {}
     for one in axes:
         handles, labels = one.get_legend_handles_labels()
         found = dict(zip(labels, handles, strict=True)) | found
-    return list(found.values()), list(found)
+    if found:
+        axes[0].figure.legend(found.values(), found, loc="outside lower center", ncols=ncols)
 
 
 def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
     """Draw the AUC differences of a family, with the verdict at the end of each line.
 
     A verdict that all share stands once, below.
-
-    Args:
-        compared: comparisons of a family.
-        axes: to draw into; about .35 inch of height a comparison.
     """
-    lines = [
-        ForestLine(
-            c.title,
-            difference_marks(c.auc, c.verdict),
-            note=c.verdict,
-            colour=VERDICT_COLOURS.get(c.verdict, GREY),
-        )
-        for c in compared
-    ]
+    lines = []
+    for c in compared:
+        colour = VERDICT_COLOURS.get(c.verdict, GREY)
+        lines.append(ForestLine(c.title, difference_marks(c.auc, c.verdict), c.verdict, colour))
     lines, shared = once(lines)
     xlabel = "AUC of A less AUC of B (95 % interval: images and seeds)"
     sides = "\nA has what the line names, or names first; B has not, or has the other"
@@ -198,13 +152,7 @@ def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
 
 
 def plot_systems(systems: Sequence[Table4Row], groups: Sequence[Group], *, axes: Axes) -> Axes:
-    """Draw each system's test AUC: every seed, the mean with its 95 % interval, the paper's value.
-
-    Args:
-        systems: rows of Table 4.
-        groups: stored runs.
-        axes: to draw into.
-    """
+    """Draw each system's test AUC: every seed, the mean with its 95 % interval, the paper's."""
     lines = []
     for system in systems:
         group = find_group(groups, system.config)
@@ -219,11 +167,6 @@ def plot_cells(cells: Sequence[CellResult], network: Published, *, axes: Axes) -
     """Draw the test accuracy of Table 2's cells: seeds, mean with its 95 % interval, the paper's.
 
     A cell's own printed number is drawn where there is one, the network's as a line across all.
-
-    Args:
-        cells: see `compare.judge_cells`.
-        network: the accuracy that the paper prints for the network on this set.
-        axes: to draw into; about .35 inch of height a cell.
     """
     lines = []
     for judged in cells:
@@ -251,16 +194,8 @@ def beside_printed(
 ) -> ForestLine:
     """Return the line of a protocol: its mean in "accuracy" or "auc", each seed, what is printed.
 
-    Args:
-        title: whose line it is.
-        group: the runs, None if there are none.
-        measure: which.
-        printed: the published value, in shares; None where there is none.
-        label: of the published value in a legend.
-        scale: of all numbers.
-        seeds: whether each seed is drawn.
-        ours: label of the mean.
-        how: whose interval is drawn: `intervals.mean`, `mean_here` or `one_more_run`.
+    Printed values are shares, and `label` is theirs in a legend, `ours` that of the mean, whose
+    interval is `intervals.mean`, `mean_here` or `one_more_run`.
     """
     marks = []
     if group:
@@ -274,13 +209,7 @@ def beside_printed(
 def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axes) -> Axes:
     """Draw the test AUC of both sides of the robustness comparisons, with 95 % intervals.
 
-    Args:
-        compared: comparisons of the family "robustness".
-        names: a short label for each.
-        axes: to draw into.
-
-    Raises:
-        ValueError: more or fewer names than comparisons.
+    Each of the comparisons has one of the short names.
     """
     sides = {"a": ("focal, smoothed, balanced", "o"), "b": ("cross-entropy", "s")}
     lines = []
@@ -305,12 +234,8 @@ def plot_dynamics(
 ) -> Axes:
     """Draw a column of Table 1 over the epochs: each seed of ours, and the paper's four points.
 
-    Args:
-        group: runs of the recipe without the stop; None draws the paper alone.
-        quantity: one of `QUANTITIES`.
-        epochs: of ours to show.
-        axes: to draw into.
-        stop: where the paper's rule would stop the training, a share; None draws no line.
+    The runs are those of the recipe without the stop, none for the paper alone; the quantity is one
+    of `QUANTITIES`. A line stands where the paper's rule would stop the training, a share.
     """
     for i, run in enumerate(group.runs if group else ()):
         history = run.record["history"][:epochs]

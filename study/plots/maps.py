@@ -15,13 +15,12 @@ from matplotlib.patches import Rectangle
 from helpers.explain.boxes import View
 from helpers.explain.cam import overlay, unit_range, upsample
 from helpers.explain.run_maps import RunMaps
-from helpers.metrics.scores import Estimate
 from helpers.plots import style
 from helpers.plots.style import COLOURS, GREY, plain
 from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
 from study.maps.scores import CHANCE
 from study.plans.maps import MapPlan
-from study.plots.forest import ForestLine, Mark, plot_forest, share_legend
+from study.plots.forest import ForestLine, mean_mark, plot_forest, share_legend
 from study.tables.accuracy import MEDMNIST
 
 _BOX = {"fill": False, "edgecolor": "white", "linewidth": 1.0}
@@ -31,7 +30,6 @@ _NETWORK_COLOURS = {
     "backbone_only": COLOURS[4],
     "random": COLOURS[3],
 }
-_NO_NETWORK = "control that knows no network"
 _SHORT = {
     TRAINED: "trained",
     "shuffled": "labels shuffled",
@@ -57,13 +55,9 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
 def pick_examples(
     maps: RunMaps, probabilities: np.ndarray, *, per_class: int, right: bool
 ) -> np.ndarray:
-    """Return places in `maps` of the most confident right, or wrong, images of each true class.
+    """Return places in a run's maps of the most confident right, or wrong, images of each class.
 
-    Args:
-        maps: of a run.
-        probabilities: of the whole test split, (N, K).
-        per_class: at most so many of each class.
-        right: whether the prediction is right.
+    The probabilities (N, K) are those of the whole test split.
     """
     confidence = probabilities[maps.indices].max(axis=1)
     order = np.argsort(-confidence, kind="stable")
@@ -84,13 +78,8 @@ def plot_stages(
 ) -> Figure:
     """Draw an image a row: itself, then the map of each layer, in order of data flow.
 
-    Args:
-        maps: of a run.
-        places: rows, places in `maps`.
-        images: the whole test split, uint8 (N, H, W, C).
-        boxes: its lesion boxes, or None.
-        class_names: names.
-        explained: "true" or "predicted" class.
+    The rows are places in a run's maps; images, uint8 (N, H, W, C), and lesion boxes those of the
+    whole test split; the class that is explained is the "true" or the "predicted" one.
     """
     rows, columns = len(places), len(maps.layers) + 1
     size = (1.12 * columns + 1.3, 1.2 * rows + 0.35)
@@ -99,18 +88,11 @@ def plot_stages(
     for line, place in zip(grid, places, strict=True):
         index = maps.indices[place]
         image = images[index]
-        names = [
-            plain(shorten(class_names[k], 24, placeholder=" …"))
-            for k in (maps.labels[place], maps.predicted[place])
-        ]
+        known = (class_names[k] for k in (maps.labels[place], maps.predicted[place]))
+        true, said = (plain(shorten(name, 24, placeholder=" …")) for name in known)
         show_image(line[0], image)
-        line[0].set_ylabel(
-            f"test image {index}\ntrue: {names[0]}\npredicted:\n{names[1]}",
-            fontsize=8,
-            rotation=0,
-            ha="right",
-            va="center",
-        )
+        words = f"test image {index}\ntrue: {true}\npredicted:\n{said}"
+        line[0].set_ylabel(words, fontsize=8, rotation=0, ha="right", va="center")
         for axes, layer in zip(line[1:], maps.layers.values(), strict=True):
             coarse = maps.maps[explained, layer][place][None]
             map_ = unit_range(upsample(coarse, image.shape[:2]))
@@ -139,45 +121,24 @@ def plot_views(views: Sequence[View], place: int) -> Figure:
 def plot_layers(measured: Measured, plan: MapPlan, *, view: str, measure: str, axes: Axes) -> Axes:
     """Draw a measure of each layer: trained and untaught networks, and the input's controls.
 
-    Args:
-        measured: a study.
-        plan: the rule.
-        view: "whole" or "crops".
-        measure: one of the plan's.
-        axes: to draw into.
+    The view is "whole" or "crops".
     """
-
-    def mark(mean: Estimate, colour: str, marker: str, label: str | None, shift: float = 0):
-        looks = {"colour": colour, "marker": marker, "label": label, "shift": shift}
-        return Mark(mean.value, mean.low, mean.high, **looks)
-
+    of = {"view": view, "measure": measure}
     lines = []
-    for i, (layer, title) in enumerate(measured.layers.items()):
-        marks = [
-            mark(
-                measured.mean(network, layer, view=view, measure=measure),
-                *(_NETWORK_COLOURS[network], "o" if network == TRAINED else "s"),
-                # Once for the legend.
-                _SHORT[network] if i == 0 else None,
-                0.17 * (place - 1.5),
-            )
-            for place, network in enumerate((TRAINED, *UNTAUGHT))
-        ]
+    for layer, title in measured.layers.items():
+        marks = []
+        for place, network in enumerate((TRAINED, *UNTAUGHT)):
+            looks = {"colour": _NETWORK_COLOURS[network], "label": _SHORT[network]}
+            looks |= {"marker": "o" if network == TRAINED else "s", "shift": 0.17 * (place - 1.5)}
+            marks.append(mean_mark(measured.mean(network, layer, **of), **looks))
         lines.append(ForestLine(title, marks))
-    plain = measured.mean(PLAIN, measured.last_plain, view=view, measure=measure)
-    lines.append(
-        ForestLine("ResNet-18, last map", [mark(plain, "black", "D", "trained, plain ResNet-18")])
-    )
-    controls = {
-        row: measured.control_mean(row, view=view, measure=measure)
-        for row in (CHANCE, *plan.input_controls)
-    }
-    lines += [
-        ForestLine(
-            CONTROL_TITLES[row], [mark(mean, GREY, "^", _NO_NETWORK if row == CHANCE else None)]
-        )
-        for row, mean in controls.items()
-    ]
+    looks = {"colour": "black", "marker": "D", "label": "trained, plain ResNet-18"}
+    plain_mean = measured.mean(PLAIN, measured.last_plain, **of)
+    lines.append(ForestLine("ResNet-18, last map", [mean_mark(plain_mean, **looks)]))
+    controls = {row: measured.control_mean(row, **of) for row in (CHANCE, *plan.input_controls)}
+    looks = {"colour": GREY, "marker": "^", "label": "control that knows no network"}
+    for row, mean in controls.items():
+        lines.append(ForestLine(CONTROL_TITLES[row], [mean_mark(mean, **looks)]))
     plot_forest(lines, axes=axes, xlabel="")
     chance = {"color": GREY, "linewidth": 0.8, "linestyle": ":", "label": CONTROL_TITLES[CHANCE]}
     axes.axvline(controls[CHANCE].value, **chance)
@@ -207,13 +168,11 @@ def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
     """Draw the half-energy areas of both classes, layer by layer; .5 is an even spread."""
     sides = (("normal", "normal class", COLOURS[2]), ("lesion", "abnormal class", COLOURS[1]))
     lines = []
-    for i, finding in enumerate(findings):
+    for finding in findings:
         marks = []
         for place, (name, label, colour) in enumerate(sides):
-            mean = getattr(finding, name)
-            looks = {"colour": colour, "shift": 0.2 * (place - 0.5)}
-            looks["label"] = label if i == 0 else None
-            marks.append(Mark(mean.value, mean.low, mean.high, **looks))
+            looks = {"colour": colour, "shift": 0.2 * (place - 0.5), "label": label}
+            marks.append(mean_mark(getattr(finding, name), **looks))
         lines.append(ForestLine(finding.title, marks))
     plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.6)
     return axes

@@ -15,14 +15,7 @@ from matplotlib.patches import Patch
 from helpers.plots.style import COLOURS, GREY
 from study.compare import Compared
 from study.plans.ranking import PublishedAccuracy, RankingPlan
-from study.plots.forest import (
-    ForestLine,
-    Mark,
-    difference_marks,
-    mean_mark,
-    once,
-    plot_forest,
-)
+from study.plots.forest import ForestLine, Mark, difference_marks, mean_mark, once, plot_forest
 from study.ranking import Place, Ranking, primary
 from study.tables.scores import constant_text
 from study.verdicts import NOT_RUN
@@ -39,20 +32,16 @@ WORSE, LEVEL_WITH, BETTER, NOT_TESTED = range(4)
 def plot_ranking(ranking: Ranking, *, plan: RankingPlan, axes: Axes) -> Axes:
     """Draw a ranking: mean accuracy with its 95 % interval, every seed, the published value.
 
-    The focus and its variants are blue. At the end of a line stand the possible ranks and the
-    number of seeds. A published value is a diamond above the line, hollow where it is unverified or
-    of another start. Models without runs and without a published value are left out.
-
-    Args:
-        ranking: see `ranking.rank_models`.
-        plan: which published rows speak of whom.
-        axes: to draw into; about `LINE` inches of height a model.
+    The focus and its variants are blue. At the end of a line, of about `LINE` inches of height,
+    stand the possible ranks and the number of seeds. A published value is a diamond above the line,
+    hollow where it is unverified or of another start. Models without runs and without a published
+    value are left out.
     """
-    drawn = [
-        (place, primary(place.system, ranking.dataset, ranking.start)) for place in ranking.places
-    ]
-    drawn = [(place, published) for place, published in drawn if place.group or published]
-    lines = [_ranked_line(place, published, ranking.start, plan) for place, published in drawn]
+    lines = []
+    for place in ranking.places:
+        published = primary(place.system, ranking.dataset, ranking.start)
+        if place.group or published:
+            lines.append(_ranked_line(place, published, ranking.start, plan))
     plot_forest(lines, axes=axes, xlabel="test accuracy, %")
     axes.set_title(ranking.heading, pad=14)  # above the head of the notes
     axes.text(1.02, 1, "ranks, seeds", transform=axes.transAxes, va="bottom", fontsize=6)
@@ -82,21 +71,12 @@ def _ranked_line(
 
 
 def plot_against(
-    against: Sequence[Compared],
-    *,
-    focus: str,
-    axes: Axes,
-    printed: dict[str, float] | None = None,
+    against: Sequence[Compared], *, focus: str, axes: Axes, printed: dict[str, float] | None = None
 ) -> Axes:
     """Draw the focus's accuracy less every other's, with 95 % intervals, in the verdict's colour.
 
-    A verdict that all share stands once, below.
-
-    Args:
-        against: planned comparisons; the strongest other is drawn first, those not run last.
-        focus: the focus's title.
-        axes: to draw into.
-        printed: by the other's name, the difference of the published values, in shares.
+    The strongest other is drawn first, those not run last; `printed` are, by the other's name, the
+    differences of the published values, in shares. A verdict that all share stands once, below.
     """
     order = sorted(against, key=lambda c: c.accuracy.value if c.accuracy else np.inf)
     lines = []
@@ -128,19 +108,13 @@ def pair_matrix(ranking: Ranking) -> np.ndarray:
 
 
 def plot_pairs(ranking: Ranking, *, axes: Axes) -> Axes:
-    """Draw which models are told apart: a cell is the row's model against the column's.
-
-    Args:
-        ranking: see `ranking.rank_models`.
-        axes: to draw into, square.
-    """
+    """Draw which models are told apart: a cell is the row's model against the column's."""
     matrix = pair_matrix(ranking)
     colours = ListedColormap(_PAIR_COLOURS)
     axes.imshow(matrix, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, 4), 4))
     titles = [place.system.title for place in ranking.ranked]
-    size = {"fontsize": 6}
-    axes.set_xticks(range(len(titles)), titles, rotation=90, **size)
-    axes.set_yticks(range(len(titles)), titles, **size)
+    axes.set_xticks(range(len(titles)), titles, rotation=90, fontsize=6)
+    axes.set_yticks(range(len(titles)), titles, fontsize=6)
     axes.set_xticks(np.arange(-0.5, len(titles)), minor=True)
     axes.set_yticks(np.arange(-0.5, len(titles)), minor=True)
     axes.grid(which="minor", color="#CCCCCC", linewidth=0.4)
@@ -164,16 +138,7 @@ def side_by_side(
     *,
     size: tuple[float, float],
 ) -> tuple[Figure, list[Axes]]:
-    """Draw rankings beside each other in a figure of their own; "not run" where there are none.
-
-    Args:
-        rankings: those with runs.
-        draw: draws one into axes.
-        size: of the figure in inches.
-
-    Returns:
-        The figure and its axes.
-    """
+    """Draw rankings with runs beside each other in a figure of a size; "not run" where none are."""
     figure, axes = plt.subplots(1, max(len(rankings), 1), figsize=size, squeeze=False)
     # Notes at the end of a line keep clear of the next picture's labels.
     figure.get_layout_engine().set(wspace=0.06)

@@ -16,9 +16,10 @@ from study.markup import to_html
 from study.plans.comparisons import ComparisonPlan, load_plan
 from study.plans.table2 import load_table2
 from study.report.forest import Track, forest
-from study.table import COMMAND, Column, Table, column, deviation, interval, number, seeds
+from study.table import COMMAND, Column, Table, column, deviation, interval, number, seeds, span
 from study.tables.accuracy import MEDMNIST, STARTS
 from study.tables.comparisons import POWER
+from study.tables.leakage import FREE
 from study.verdicts import NOT_RUN
 
 PERCENT = {"spec": ".1f", "scale": 100}
@@ -82,11 +83,7 @@ def sections(tables: Path) -> list[tuple[str, str, list[Chart]]]:
 
 
 def read(tables: Path, name: str, where: str = "index == index") -> pd.DataFrame:
-    """Return the rows of a frame that a query chooses, none where it was not written.
-
-    Raises:
-        DamagedFile: it cannot be read, or lacks a column of the query.
-    """
+    """Return the rows of a frame that a query chooses, none where it was not written."""
     file = tables / f"{name}.csv"
     if not file.exists():
         return pd.DataFrame()
@@ -117,7 +114,7 @@ def start_title(dataset: str, start: str) -> str:
     return f"{MEDMNIST.get(dataset, dataset)}, {STARTS[start][0].lower()}{STARTS[start][1:]}"
 
 
-# --- paper B -------------------------------------------------------------------------------------
+# --- paper B ---
 
 
 def _accuracies(tables: Path) -> Iterator[Chart]:
@@ -127,7 +124,9 @@ def _accuracies(tables: Path) -> Iterator[Chart]:
     ours = {"write": interval, "missing": NOT_RUN} | PERCENT
     columns = [
         *(column("data set", "dataset", write=MEDMNIST.get), PRINTED),
-        *(column("ours (one more run, 95 %)", *track.ends, **ours), column("verdict")),
+        column("ours (one more run, 95 %)", *track.ends, **ours),
+        column("mean, these images, 95 %", "here_low", "here_high", write=span, **PERCENT),
+        *(FREE, column("verdict")),
         PROTOCOL,
     ]
     yield from chart("Paper B: accuracy of MedSpectralNet", frame, columns, track)
@@ -170,7 +169,7 @@ def _families(
         yield from chart(plan.family(name).title, part, columns, DIFFERENCE, name not in opened)
 
 
-# --- paper A, maps, tables -----------------------------------------------------------------------
+# --- paper A, maps, tables ---
 
 
 def _systems(tables: Path, start: str, *, folded: bool = False) -> Iterator[Chart]:

@@ -47,14 +47,10 @@ def formula(tex: str, *, display: str = "inline") -> str:
 
 
 def write_pages(executed: Path, folder: Path) -> list[str]:
-    """Write executed notebooks as HTML; pages of notebooks that are gone are removed.
+    """Write executed notebooks as HTML beside the report; pages of those that are gone are removed.
 
-    Args:
-        executed: folder of `*.ipynb`; it may not exist.
-        folder: where the pages go, beside the report.
-
-    Returns:
-        The names of the notebooks, which with ".html" are those of the pages.
+    Returns the names of the notebooks, which with ".html" are those of the pages. The folder of
+    executed ones may not exist.
     """
     template = load_template("report_notebook.html.j2", package="study")
     names = sorted(path.stem for path in executed.glob("*.ipynb"))

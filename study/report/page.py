@@ -10,7 +10,7 @@ from helpers.paths import repo_root, results_root, write_text
 from helpers.predict.page import load_template
 from helpers.runs.groups import contradictions, group_runs
 from helpers.runs.store import list_runs, list_unreadable
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 from study.markup import to_html
 from study.report import charts, runs
 from study.report.notebooks import write_pages
@@ -20,24 +20,20 @@ from study.tables.__main__ import markers
 COMMAND = "python -m study report"
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    escape_unshowable()
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--profile", choices=PROFILES, default="paper")
     print(f"Report: {build_report(parser.parse_args(arguments).profile)}")
 
 
 def build_report(profile: str) -> Path:
-    """Write the page of a profile, and its executed notebooks beside it.
-
-    Returns:
-        The path of `index.html`. Existing pages are replaced, each atomically.
-    """
-    root = results_root(profile)
-    notebooks = write_pages(root / "executed", root / "report")
-    write_text(root / "report" / "index.html", render(profile, notebooks=notebooks))
-    return root / "report" / "index.html"
+    """Write the page of a profile, and its executed notebooks beside it; return its path."""
+    root, page = results_root(profile), results_root(profile) / "report" / "index.html"
+    notebooks = write_pages(root / "executed", page.parent)
+    write_text(page, render(profile, notebooks=notebooks))
+    return page
 
 
 def render(profile: str, *, notebooks: Sequence[str] = ()) -> str:

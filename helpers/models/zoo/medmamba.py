@@ -23,37 +23,22 @@ from torchvision.ops import StochasticDepth
 from helpers.models.zoo.vmamba import SS2D, HierarchicalClassifier
 
 # Blocks of each stage and channels of the first.
-_VARIANTS = {
-    "t": ((2, 2, 4, 2), 96),
-    "s": ((2, 2, 8, 2), 96),
-    "b": ((2, 2, 12, 2), 128),
-}
+_VARIANTS = {"t": ((2, 2, 4, 2), 96), "s": ((2, 2, 8, 2), 96), "b": ((2, 2, 12, 2), 128)}
 _DROP_PATH = 0.1
 
 
 def build_medmamba(
     variant: str, *, num_classes: int, in_channels: int = 3, image_size: int = 224
 ) -> nn.Module:
-    """Build MedMamba without pretrained weights.
+    """Build MedMamba-T, -S or -B: 14.46, 18.63 or 39.86 M parameters, no pretrained weights.
 
-    Args:
-        variant: "t", "s" or "b"; 14.46, 18.63 or 39.86 M parameters.
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        image_size: Side of the images in pixels, from 28 up. The weights do not depend on it.
-
-    Returns:
-        Maps images (B, in_channels, H, W) to logits (B, num_classes).
+    It takes any `image_size`, and maps (B, in_channels, H, W) to logits (B, num_classes).
     """
     del image_size
     depths, width = _VARIANTS[variant]
+    sizes = {"depths": depths, "width": width, "drop_path": _DROP_PATH}
     model = HierarchicalClassifier(
-        block=SSConvSSM,
-        depths=depths,
-        width=width,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        drop_path=_DROP_PATH,
+        block=SSConvSSM, num_classes=num_classes, in_channels=in_channels, **sizes
     )
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -64,9 +49,7 @@ def build_medmamba(
 class SSConvSSM(nn.Module):
     """Split the channels: convolutions for the near, SS2D for the far; join, shuffle, add.
 
-    Args:
-        channels: Channels of the tokens; even.
-        drop_path: Probability with which the scan branch is left out for an image in training.
+    `drop_path` is the share of the images whose scan branch is left out in training.
     """
 
     def __init__(self, *, channels: int, drop_path: float = 0.0) -> None:

@@ -22,8 +22,6 @@ Where the text is silent, as in the code: batch norm before attention and LFFN, 
 squeeze-and-excitation gate in LFFN, stochastic depth on attention alone.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -35,14 +33,8 @@ ATTENTION_SHARE = 0.75  # of a transformer block's channels; the rest is convolu
 ECB_EXPANSION, LTB_EXPANSION = 3, 2
 
 
-@dataclass(frozen=True)
-class _Variant:
-    repeats: int  # of the third stage's five blocks
-    drop_path: float  # of the last block; grows linearly from 0
-
-
-_VARIANTS = {"t": _Variant(2, 0.1), "s": _Variant(4, 0.2), "l": _Variant(6, 0.2)}
-VARIANTS = tuple(_VARIANTS)
+# Repeats of the third stage's five blocks; drop path of the last block, which grows from 0.
+VARIANTS = {"t": (2, 0.1), "s": (4, 0.2), "l": (6, 0.2)}
 
 
 def _conv_norm_relu(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
@@ -119,9 +111,7 @@ class LocalFeedForward(nn.Module):
 class EfficientSelfAttention(nn.Module):
     """E-MHSA: multi-head self-attention whose keys and values are averaged over s x s positions.
 
-    Args:
-        channels: C, a multiple of 32.
-        reduction: s; 1 leaves all positions.
+    `channels` is a multiple of 32, `reduction` is s.
     """
 
     def __init__(self, channels: int, *, reduction: int) -> None:
@@ -156,11 +146,8 @@ class EfficientSelfAttention(nn.Module):
 class EfficientConvBlock(nn.Module):
     """ECB: z + MHCA(z), then z + LFFN(norm(z)).
 
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        halve: Whether the patch embedding halves the map.
-        drop_path: Share of the images whose attention path is left out in training.
+    `halve` has the patch embedding halve the map; `drop_path` is the share of the images whose
+    attention path is left out in training.
     """
 
     def __init__(
@@ -183,23 +170,12 @@ class EfficientConvBlock(nn.Module):
 class LocalTransformerBlock(nn.Module):
     """LTB: self-attention on 3/4 of the channels, MHCA on 1/4 made from them, both, then LFFN.
 
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        halve: Whether the patch embedding halves the map.
-        reduction: s of `EfficientSelfAttention`.
-        drop_path: Share of the images whose attention paths are left out in training, split
-            between the two paths like the channels.
+    `reduction` is s of `EfficientSelfAttention`, `halve` and `drop_path` are as in
+    `EfficientConvBlock`; the share is split between the two paths like the channels.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        halve: bool,
-        reduction: int,
-        drop_path: float,
+        self, in_channels: int, out_channels: int, *, halve: bool, reduction: int, drop_path: float
     ) -> None:
         super().__init__()
         wide = int(out_channels * ATTENTION_SHARE)
@@ -242,22 +218,14 @@ TRANSFORMER_CHANNELS = (256, 512, 1024)
 
 
 class MedViT(nn.Module):
-    """Stem, four stages of convolution and transformer blocks, norm, pooling, linear classifier.
-
-    Args:
-        variant: One of `VARIANTS`.
-        num_classes: Number of logits.
-        in_channels: Channels of the input.
-    """
+    """Stem, four stages of convolution and transformer blocks, norm, pooling, linear classifier."""
 
     def __init__(self, variant: str, *, num_classes: int, in_channels: int) -> None:
         super().__init__()
-        plan = _VARIANTS[variant]
-        stages = _stages(plan.repeats)
-        rates = torch.linspace(
-            0, plan.drop_path, sum(len(widths) for widths, _ in stages), device="cpu"
-        )
-        drop_paths = iter(rates.tolist())
+        repeats, drop_path = VARIANTS[variant]
+        stages = _stages(repeats)
+        depth = sum(len(widths) for widths, _ in stages)
+        drop_paths = iter(torch.linspace(0, drop_path, depth, device="cpu").tolist())
         channels = in_channels
         self.stem = nn.Sequential()
         for width, stride in zip(STEM_CHANNELS, (2, 1, 1, 2), strict=True):
@@ -296,17 +264,11 @@ def _initialise(module: nn.Module) -> None:
 def build_medvit(
     variant: str, *, num_classes: int, in_channels: int = 3, image_size: int = 224
 ) -> MedViT:
-    """Build a MedViT from scratch.
+    """Build a MedViT, one of `VARIANTS`, from scratch.
 
     The network is fully convolutional up to its pooling and keeps its published stride of 32 at
-    every size: an odd border is averaged over what is there, so 28 and 32 px end as one position,
-    where self-attention of the last stage has a single token.
-
-    Args:
-        variant: "t", "s" or "l".
-        num_classes: Number of logits.
-        in_channels: Channels of the input.
-        image_size: Side of the input in pixels; the weights do not depend on it.
+    every `image_size`: an odd border is averaged over what is there, so 28 and 32 px end as one
+    position, where self-attention of the last stage has a single token.
     """
     del image_size
     return MedViT(variant, num_classes=num_classes, in_channels=in_channels)

@@ -47,18 +47,7 @@ _lock = threading.Lock()
 _compiled: dict[tuple, Callable[..., None]] = {}
 
 
-def forward(
-    u: Array,
-    dt: Array,
-    a: Array,
-    b: Array,
-    c: Array,
-    d: Array,
-    bias: Array | None,
-    order: Array,
-    *,
-    chunk: int,
-) -> tuple[Array, Array]:
+def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, Array]:
     """Return y and the state in front of each chunk of tokens."""
     groups, batch, length, _ = dt.shape
     y = np.empty_like(dt)
@@ -68,41 +57,22 @@ def forward(
     return y, starts
 
 
-def backward(
-    dy: Array,
-    starts: Array,
-    u: Array,
-    dt: Array,
-    a: Array,
-    b: Array,
-    c: Array,
-    d: Array,
-    bias: Array | None,
-    order: Array,
-    *,
-    chunk: int,
-) -> tuple[Array, ...]:
+def backward(dy, starts, u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, ...]:
     """Return the gradients of u, dt, a, b, c, d and bias; dy (1 or G, B, L, D).
 
     Those of a, d and bias are of each image alone, (G, B, N, D) and (G, B, D); that of u is of each
     group, of the shape of dt. Without a bias its gradient is that of dt, added over the tokens.
     """
     groups, batch, _, channels = dt.shape
-    gradients = (
-        np.empty_like(dt),
-        np.empty_like(dt),
-        np.empty((groups, batch, *a.shape[1:]), dt.dtype),
-        np.empty_like(b),
-        np.empty_like(c),
-        np.empty((groups, batch, channels), dt.dtype),
-        np.empty((groups, batch, channels), dt.dtype),
-    )
+    of_image = (groups, batch, channels)
+    shapes = (dt.shape, dt.shape, (groups, batch, *a.shape[1:]), b.shape, c.shape)
+    gradients = [np.empty(shape, dt.dtype) for shape in (*shapes, of_image, of_image)]
     steps = (False, d) if bias is None else (True, bias)
     _share_out(_backward, (u, dt, a, b, c, d, *steps, order, chunk, dy, starts, *gradients))
-    return gradients
+    return tuple(gradients)
 
 
-# --- threads and compilation ---------------------------------------------------------------------
+# --- threads and compilation ---
 
 
 def _share_out(function: Callable[..., None], arguments: tuple) -> None:
@@ -117,9 +87,7 @@ def _share_out(function: Callable[..., None], arguments: tuple) -> None:
         return
     bounds = [tasks * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads - 1) as pool:
-        others = [
-            pool.submit(kernel, *arguments, first, last) for first, last in pairwise(bounds[1:])
-        ]
+        others = [pool.submit(kernel, *arguments, *part) for part in pairwise(bounds[1:])]
         kernel(*arguments, 0, bounds[1])
     for other in others:
         other.result()
@@ -185,7 +153,7 @@ def _jit(function: Callable[..., None]) -> Callable[..., None]:
     return numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy")(function)
 
 
-# --- arithmetic ----------------------------------------------------------------------------------
+# --- arithmetic ---
 
 
 # 2^f = 1 + f P(f) on [-0.5, 0.5], P interpolated at Chebyshev nodes. The error vanishes with f: the
@@ -267,7 +235,7 @@ def _add(total, x):
     return total + x
 
 
-# --- kernels -------------------------------------------------------------------------------------
+# --- kernels ---
 
 
 def _forward(u, dt, a, b, c, d, soft, bias, order, chunk, y, starts, first, last):

@@ -14,36 +14,10 @@ import torch
 from torch import nn
 
 from helpers.models.backbones import SMALLEST_IMAGE, WeightsUnavailable
+from helpers.models.zoo.timm_table import TIMM_MODELS
 
 # Where the nearest possible sizes are looked for, in pixels above and below the asked one.
 _SEARCH = 64
-
-
-@dataclass(frozen=True)
-class TimmModel:
-    """A network of timm."""
-
-    architecture: str  # timm's name
-    tag: str | None  # timm's name of the ImageNet-1k weights, None where none are published for it
-    fixed_size: bool = False  # whether the network is built for one image size
-
-
-TIMM_MODELS = {
-    "convnext_tiny": TimmModel("convnext_tiny", "fb_in1k"),
-    "swin_tiny": TimmModel("swin_tiny_patch4_window7_224", "ms_in1k", fixed_size=True),
-    "mobilevit_s": TimmModel("mobilevit_s", "cvnets_in1k"),
-    "mobilevitv2_100": TimmModel("mobilevitv2_100", "cvnets_in1k"),
-    "nest_tiny": TimmModel("nest_tiny", None, fixed_size=True),
-    "mobilenetv4_conv_small": TimmModel("mobilenetv4_conv_small", "e2400_r224_in1k"),
-    "mobilenetv4_conv_medium": TimmModel("mobilenetv4_conv_medium", "e500_r224_in1k"),
-    "fastvit_t8": TimmModel("fastvit_t8", "apple_in1k"),
-    "fastvit_t12": TimmModel("fastvit_t12", "apple_in1k"),
-    "edgenext_small": TimmModel("edgenext_small", "usi_in1k"),
-    "efficientformerv2_s0": TimmModel("efficientformerv2_s0", "snap_dist_in1k", fixed_size=True),
-    "efficientformerv2_s1": TimmModel("efficientformerv2_s1", "snap_dist_in1k", fixed_size=True),
-    "mambaout_femto": TimmModel("mambaout_femto", "in1k"),
-    "densenet121": TimmModel("densenet121", "ra_in1k"),
-}
 
 
 @dataclass(frozen=True)
@@ -136,18 +110,13 @@ def build_timm(
     image_size: int = 224,
     pretrained: str = "none",
 ) -> nn.Module:
-    """Build a network of timm; it maps (B, in_channels, H, W) float32 to logits (B, num_classes).
+    """Build one of `TIMM_MODELS`; it maps (B, in_channels, H, W) float32 to (B, num_classes).
 
-    Args:
-        name: Key of `TIMM_MODELS`.
-        num_classes: Number of logits.
-        in_channels: Channels of the input; ImageNet weights are adapted by timm.
-        image_size: Side of the input in pixels.
-        pretrained: "imagenet" or "none".
+    `pretrained` is "imagenet", weights that timm adapts to the channels, or "none".
 
     Raises:
-        ValueError: the architecture cannot take this size.
-        WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
+        ValueError: the architecture cannot take this size in pixels.
+        WeightsUnavailable: the weights cannot be had.
         RuntimeError: the weights found do not fit the network.
     """
     check_timm_size(name, image_size)

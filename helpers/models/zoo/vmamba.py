@@ -39,41 +39,24 @@ _STEP_RANGE = (1e-3, 1e-1)
 def build_vmamba(
     variant: str, *, num_classes: int, in_channels: int = 3, image_size: int = 224
 ) -> nn.Module:
-    """Build VMamba, first version, without pretrained weights.
+    """Build VMamba-T, first version: 22.1 M parameters, no pretrained weights.
 
-    Args:
-        variant: "t"; 22.1 M parameters.
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        image_size: Side of the images in pixels, from 28 up. The weights do not depend on it.
-
-    Returns:
-        Maps images (B, in_channels, H, W) to logits (B, num_classes).
+    It takes any `image_size`, and maps (B, in_channels, H, W) to logits (B, num_classes).
     """
     del image_size
+    sizes = {"depths": _DEPTHS[variant], "width": _WIDTH, "drop_path": _DROP_PATH}
     return HierarchicalClassifier(
-        block=VSSBlock,
-        depths=_DEPTHS[variant],
-        width=_WIDTH,
-        num_classes=num_classes,
-        in_channels=in_channels,
-        drop_path=_DROP_PATH,
-        final_norm=True,
+        block=VSSBlock, num_classes=num_classes, in_channels=in_channels, **sizes, final_norm=True
     )
 
 
 class HierarchicalClassifier(nn.Module):
     """Patches, stages of blocks with patch merging between them, mean, linear classifier.
 
-    Args:
-        block: Called with `channels` and `drop_path`; maps (B, H, W, channels) to the same shape.
-        depths: Blocks of each stage.
-        width: Channels of the first stage, doubled by each merging.
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        drop_path: Rate of stochastic depth at the last block; grows linearly from zero.
-        final_norm: Whether a LayerNorm stands between the last stage and the mean: VMamba has one,
-            MedMamba has none.
+    A `block`, called with `channels` and `drop_path`, maps (B, H, W, channels) to the same shape;
+    `depths` are the blocks of each stage, `width` the channels of the first one, doubled by each
+    merging, `drop_path` the rate of stochastic depth at the last block, which grows linearly from
+    zero. A LayerNorm before the mean (`final_norm`) has VMamba alone.
     """
 
     def __init__(
@@ -145,9 +128,7 @@ class PatchMerging(nn.Module):
 class VSSBlock(nn.Module):
     """Visual state space block: layer norm and SS2D around a residual path.
 
-    Args:
-        channels: Channels of the tokens.
-        drop_path: Probability with which the block is left out for an image in training.
+    `drop_path` is the share of the images for which the block is left out in training.
     """
 
     def __init__(self, *, channels: int, drop_path: float = 0.0) -> None:
@@ -162,17 +143,9 @@ class VSSBlock(nn.Module):
 
 
 def path_order(height: int, width: int, *, device: torch.device | None = None) -> Tensor:
-    """Return the places of a map in the order in which the four paths visit them.
+    """Return the places of a map, int64 (4, H W), in the order in which the four paths visit them.
 
     Path 1 reads row by row, path 2 column by column, paths 3 and 4 are these two backwards.
-
-    Args:
-        height: H.
-        width: W.
-        device: where the result shall be.
-
-    Returns:
-        Places, counted row by row, int64 (4, H W).
     """
     places = torch.arange(height * width, device=device)
     ahead = torch.stack([places, places.unflatten(0, (height, width)).T.flatten()])
@@ -185,9 +158,6 @@ class SS2D(nn.Module):
     The input is widened twice, to the content x and the gate z; x = SiLU(depthwise 3 x 3 of x) is
     scanned along four paths, each with projections, decay rates and direct weights of its own; the
     sum is normalised, multiplied by SiLU(z) and projected back.
-
-    Args:
-        channels: Channels C of the tokens (B, H, W, C).
     """
 
     def __init__(self, *, channels: int) -> None:
@@ -225,14 +195,7 @@ class SS2D(nn.Module):
         coefficients = coefficients.unflatten(-1, (4, -1))  # (B, H W, 4, R + 2 N)
         low_rank, b, c = coefficients.split(self.sizes, dim=-1)
         dt = torch.einsum("blkr,krd->blkd", low_rank, self.to_step)
-        y = selective_scan(
-            tokens.unsqueeze(2),
-            dt,
-            -self.log_rates.exp(),
-            b,
-            c,
-            self.direct,
-            bias=self.step_bias,
-            order=path_order(height, width, device=x.device),
-        )
+        a, order = -self.log_rates.exp(), path_order(height, width, device=x.device)
+        weights = (a, b, c, self.direct)
+        y = selective_scan(tokens.unsqueeze(2), dt, *weights, bias=self.step_bias, order=order)
         return y.sum(dim=2).unflatten(1, (height, width))

@@ -28,12 +28,6 @@ from helpers.models.medspectralnet import MedSpectralNet
 from helpers.models.registry import build_model, list_models
 from study.sizes import is_comparator
 
-PACKAGE = {
-    "gradcam": pytorch_grad_cam.GradCAM,
-    "gradcam++": pytorch_grad_cam.GradCAMPlusPlus,
-    "eigencam": pytorch_grad_cam.EigenCAM,
-    "layercam": pytorch_grad_cam.LayerCAM,
-}
 SIZE = 16
 
 
@@ -111,7 +105,7 @@ def one(model, pixels, *, layer="trunk", classes=1, method="gradcam", **options)
 
 def the_package(model, pixels, layer, method, classes):
     """Maps as the package gives them when it is run in its own way."""
-    with PACKAGE[method](model, [model.get_submodule(layer)]) as cam:
+    with module._PACKAGE[method](model, [model.get_submodule(layer)]) as cam:
         return cam(pixels, [ClassifierOutputTarget(int(label)) for label in classes])
 
 
@@ -278,12 +272,7 @@ def test_batch_size_and_repetition_do_not_matter(spectral, pixels):
 
     def run(batch_size):
         return explain(
-            spectral,
-            pixels,
-            layers=layers,
-            classes=CLASSES,
-            methods=METHODS,
-            batch_size=batch_size,
+            spectral, pixels, layers=layers, classes=CLASSES, methods=METHODS, batch_size=batch_size
         )
 
     whole, again, pieces = run(32), run(32), run(2)
@@ -733,12 +722,6 @@ def test_upsampling_is_that_of_images():
     assert upsample(maps, 9).dtype == np.float32
 
 
-def test_upsampling_keeps_a_constant_and_the_range():
-    np.testing.assert_allclose(upsample(np.full((2, 3, 4), 0.7), 17), 0.7, rtol=1e-6)
-    maps = np.random.default_rng(0).random((3, 4, 5))
-    assert maps.min() - 1e-6 <= upsample(maps, 64).min() < upsample(maps, 64).max() < 1
-
-
 def test_unit_range_divides_each_map_by_its_own_maximum():
     maps = np.array([[[0, 2, 4]], [[0, 0, 0]], [[1e-20, 0, 5e-21]]])
     got = unit_range(maps)
@@ -765,15 +748,6 @@ def test_overlay_takes_the_colour_of_the_map_where_it_is_high():
     colours = 255 * matplotlib.colormaps[COLOUR_MAP]([0.0, 0.5, 1.0])[:, :3]
     opacity = np.array([[0.0], [0.3], [0.6]])
     np.testing.assert_allclose(got[0, 0], (1 - opacity) * 200 + opacity * colours, atol=0.51)
-
-
-def test_the_colour_map_grows_lighter_evenly():
-    """What "perceptually uniform" means, in CIELAB lightness; a rainbow goes up and down."""
-    linear = matplotlib.colormaps[COLOUR_MAP](np.linspace(0, 1, 64))[:, :3] ** 2.2
-    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
-    steps = np.diff(lightness)
-    assert (steps > 0).all()
-    assert steps.max() < 3 * steps.min()
 
 
 @pytest.mark.parametrize(

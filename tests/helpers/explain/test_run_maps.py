@@ -8,7 +8,6 @@ import pytest
 from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.explain import run_maps
-from helpers.explain import run_maps as explain_run_maps
 from helpers.explain.cam import explain
 from helpers.runs.experiment import run_experiment
 from helpers.runs.store import RunError
@@ -34,8 +33,8 @@ def run(results_tree):
 
 
 def test_maps_are_those_of_the_network_and_survive_without_its_weights(run):
-    maps = explain_run_maps.open_maps(run, SPLITS)
-    assert list(maps.layers) == list(explain_run_maps.open_maps(run, SPLITS).layers)
+    maps = run_maps.open_maps(run, SPLITS)
+    assert list(maps.layers) == list(run_maps.open_maps(run, SPLITS).layers)
     assert maps.layers["Second SpectralFlow"] == "spectralflow2"
     images, _ = as_tensor(SPLITS.test, "cpu")
     pixels = prepare(images, 64)
@@ -45,14 +44,14 @@ def test_maps_are_those_of_the_network_and_survive_without_its_weights(run):
         scale = max(wanted.max(), 1e-12)
         assert np.allclose(maps.maps[name, "spectralflow2"] / scale, wanted / scale, atol=1e-3)
     (run.path / "model.safetensors").unlink()
-    again = explain_run_maps.open_maps(run, SPLITS)
+    again = run_maps.open_maps(run, SPLITS)
     assert all(np.array_equal(again.maps[key], value) for key, value in maps.maps.items())
 
 
 def test_without_maps_and_weights_the_error_says_what_to_do(run):
     (run.path / "model.safetensors").unlink()
     with pytest.raises(RunError, match=r"helpers.runs.weights"):
-        explain_run_maps.open_maps(run, SPLITS)
+        run_maps.open_maps(run, SPLITS)
 
 
 def test_other_labels_than_those_of_the_run_are_refused(run):
@@ -60,18 +59,18 @@ def test_other_labels_than_those_of_the_run_are_refused(run):
     labels[3] = 1 - labels[3]
     other = replace(SPLITS, test=replace(SPLITS.test, labels=labels))
     with pytest.raises(RunError):
-        explain_run_maps.open_maps(run, other)
+        run_maps.open_maps(run, other)
 
 
 def test_of_a_large_split_every_kth_image_is_explained(run, monkeypatch):
     monkeypatch.setattr(run_maps, "MOST_IMAGES", 4)
-    maps = explain_run_maps.make_maps(load_model(run), run, SPLITS.test)
+    maps = run_maps.make_maps(load_model(run), run, SPLITS.test)
     assert maps.indices.tolist() == [0, 3, 6, 9]
     assert maps.labels.tolist() == SPLITS.test.labels[[0, 3, 6, 9]].tolist()
 
 
 def test_small_values_keep_their_precision(run):
-    maps = explain_run_maps.open_maps(run, SPLITS)
+    maps = run_maps.open_maps(run, SPLITS)
     tiny = {key: value * 1e-9 for key, value in maps.maps.items()}
     run_maps.save_maps(replace(maps, maps=tiny), run)
     stored = run_maps.load_maps(run)
@@ -80,7 +79,7 @@ def test_small_values_keep_their_precision(run):
 
 
 def test_a_damaged_file_is_named(run):
-    explain_run_maps.open_maps(run, SPLITS)
+    run_maps.open_maps(run, SPLITS)
     file = run.path / run_maps.FILE
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(RunError, match=r"maps.npz"):

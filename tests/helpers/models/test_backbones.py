@@ -130,20 +130,6 @@ def test_maps_have_the_stride_that_was_announced(name, size):
     assert channels == {"resnet50": 2048, "mobilenet_v2": 320}.get(name, 512)
 
 
-@small
-def test_stride_32_of_a_small_image_is_torchvisions(name):
-    """A 28 px image ends as a 1 x 1 map there, which is why the stride follows the image size."""
-    with torch.device("meta"):
-        trunk, channels = build_trunk(name, image_size=28, stride=32)
-        assert trunk.eval()(torch.randn(1, 3, 28, 28)).shape == (1, channels, 1, 1)
-
-
-@pytest.mark.parametrize("stride", [0, 4, 12, 64])
-def test_unknown_stride(stride):
-    with pytest.raises(ValueError, match=f"must be 8, 16 or 32, got {stride}"):
-        build_backbone("resnet18", num_classes=2, stride=stride)
-
-
 def test_too_small_an_image():
     with pytest.raises(ValueError, match="at least 28 px, got 27; enlarge the image"):
         build_backbone("resnet18", num_classes=2, image_size=27)
@@ -256,11 +242,6 @@ def test_a_plain_word_is_kept_without_a_look_at_the_files(monkeypatch, word):
     assert resolve_weights("resnet18", word) == word
 
 
-def test_unknown_word():
-    with pytest.raises(ValueError, match="one of auto, imagenet, none, got 'yes'"):
-        resolve_weights("resnet18", "yes")
-
-
 @pytest.mark.parametrize(
     "ask",
     [weights_name, imagenet_state, lambda name: build_backbone(name, num_classes=2), build_trunk],
@@ -268,10 +249,6 @@ def test_unknown_word():
 def test_unknown_backbone(ask):
     with pytest.raises(ValueError, match=r"'vgg16'; known: resnet18, .*, mobilenet_v2"):
         ask("vgg16")
-
-
-def test_weights_name_is_torchvisions():
-    assert weights_name("resnet18") == "ResNet18_Weights.IMAGENET1K_V1"
 
 
 @small

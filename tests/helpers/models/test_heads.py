@@ -3,7 +3,6 @@
 import copy
 import runpy
 import sys
-from functools import partial
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional
 from helpers.models import circuit, heads
 from helpers.models.brain_inspired import HeadedNet
 from helpers.models.counting import count_parameters
-from helpers.models.heads import HEADS, SpikingHead, build_head
+from helpers.models.heads import HEADS, build_head
 from helpers.models.registry import build_model
 from study.published import lookup
 
@@ -24,11 +23,6 @@ each_head = pytest.mark.parametrize("name", HEADS)
 def make(name, *, num_classes=2, in_features=512, seed=0):
     torch.manual_seed(seed)
     return build_head(name, in_features=in_features, num_classes=num_classes)
-
-
-def spiking(readout, *, num_classes=2):
-    torch.manual_seed(0)
-    return SpikingHead(in_features=512, num_classes=num_classes, readout=readout)
 
 
 def features(batch=16, width=512, *, mean=0.5, seed=1):
@@ -185,9 +179,8 @@ def plain_spikes(current, *, steps, beta=0.9, threshold=1.0):
 
 
 @pytest.mark.parametrize("steps", [1, 3, 8])
-@pytest.mark.parametrize("readout", ["membrane", "rate"])
-def test_spiking_is_what_the_text_describes(steps, readout):
-    head = spiking(readout, num_classes=5).double()
+def test_spiking_is_what_the_text_describes(steps):
+    head = make("spiking", num_classes=5).double()
     head.steps = steps
     z = 2 * features(7).double()
     with torch.no_grad():
@@ -195,19 +188,11 @@ def test_spiking_is_what_the_text_describes(steps, readout):
         first = plain_spikes(lambda t: current, steps=steps)
         second = plain_spikes(lambda t: head.fc2(first[t]), steps=steps)
         assert all(torch.equal(a, b) for a, b in zip(head.spikes(z), (first, second), strict=True))
-        if readout == "rate":
-            expected = head.fc3(second.mean(dim=0))
-        else:  # the spikes of step t stay in the membrane, decaying, until the end
-            stay = [sum(0.9**k for k in range(steps - t)) / steps for t in range(steps)]
-            expected = sum(w * head.fc3(s) for w, s in zip(stay, second, strict=True))
+        # The spikes of step t stay in the membrane, decaying, until the end.
+        stay = [sum(0.9**k for k in range(steps - t)) / steps for t in range(steps)]
+        expected = sum(w * head.fc3(s) for w, s in zip(stay, second, strict=True))
         assert torch.allclose(head(z), expected)
     assert second.sum() > 0 or steps == 1
-
-
-def test_read_outs_differ():
-    z = features()
-    membrane, rate = (spiking(word)(z) for word in ("membrane", "rate"))
-    assert not torch.allclose(membrane, rate)
 
 
 def test_the_first_layer_runs_once():
@@ -360,16 +345,9 @@ def test_features_of_another_shape(name, shape):
         make(name)(torch.zeros(shape))
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (partial(make, "linear", num_classes=1), "num_classes must be at least 2, got 1"),
-        (partial(spiking, "last"), "unknown readout 'last'; known: membrane, rate"),
-    ],
-)
-def test_bad_options(build, message):
-    with pytest.raises(ValueError, match=message):
-        build()
+def test_one_class():
+    with pytest.raises(ValueError, match="num_classes must be at least 2, got 1"):
+        make("linear", num_classes=1)
 
 
 def test_snntorch_missing(monkeypatch):

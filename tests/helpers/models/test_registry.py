@@ -17,7 +17,8 @@ from helpers.models.registry import (
     weights_label,
 )
 from helpers.models.spectralflow import SpectralFlow
-from helpers.models.zoo.timm_models import TIMM_MODELS, TimmWeights
+from helpers.models.zoo.timm_models import TimmWeights
+from helpers.models.zoo.timm_table import TIMM_MODELS
 from study.published import lookup
 
 SMALL = (
@@ -195,13 +196,15 @@ def test_unknown_model(ask):
     assert all(name in str(caught.value) for name in list_models())
 
 
-@pytest.mark.parametrize("name", ["medspectralnet", "resnet18_28"])
+@pytest.mark.parametrize("name", ["medspectralnet", "resnet18_28", "swin_tiny", "vmamba_t"])
 def test_bad_arguments(name):
     for options, message in [
         ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
         ({"image_size": 27}, "image_size must be at least 28 px, got 27"),
         ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
         ({"in_channels": 1.5}, r"in_channels must be a whole number, got 1\.5"),
+        ({"image_size": 28.0}, r"image_size must be a whole number, got 28\.0"),
+        ({"num_classes": "2"}, "num_classes must be a whole number, got '2'"),
         ({"pretrained": "yes"}, "pretrained must be one of auto, imagenet, none, got 'yes'"),
     ]:
         with pytest.raises(ValueError, match=message):

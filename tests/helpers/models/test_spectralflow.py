@@ -66,16 +66,6 @@ def test_low_pass_equals_a_loop_over_pixels(size, k):
     assert torch.allclose(low_pass(x, reduced), slow_low_pass(reduced, weights, k), atol=1e-6)
 
 
-@each_k
-def test_low_pass_equals_unfold_where_k_divides(k):
-    low_pass = DynamicLowPass(in_channels=3, kernel_size=k)
-    x = torch.randn(2, 3, 2 * k, 3 * k)
-    patches = functional.unfold(x, k, stride=k).reshape(2, 3, k * k, 2, 3)
-    means = torch.einsum("bp,bcphw->bchw", low_pass.weights(x), patches)
-    expected = functional.interpolate(means, scale_factor=k, mode="nearest")
-    assert torch.allclose(low_pass(x, x), expected, atol=1e-6)
-
-
 def test_filter_is_a_weighted_mean():
     low_pass = DynamicLowPass(in_channels=4, kernel_size=3)
     weights = low_pass.weights(100 * torch.randn(5, 4, 7, 7))
@@ -90,16 +80,6 @@ def test_constant_map_passes_unchanged_also_at_the_border(size, k):
     low_pass = DynamicLowPass(in_channels=4, kernel_size=k)
     reduced = torch.randn(2, 3, 1, 1).expand(2, 3, *size)
     assert torch.allclose(low_pass(torch.randn(2, 4, *size), reduced), reduced, atol=1e-6)
-
-
-@each_k
-def test_uniform_filter_is_average_pooling(k):
-    low_pass = DynamicLowPass(in_channels=3, kernel_size=k)
-    make_uniform(low_pass)
-    x = torch.randn(2, 3, 4 * k, 2 * k)
-    pooled = functional.avg_pool2d(x, k)
-    expected = functional.interpolate(pooled, scale_factor=k, mode="nearest")
-    assert torch.allclose(low_pass(x, x), expected, atol=1e-6)
 
 
 def test_uniform_filter_removes_the_highest_frequency():

@@ -112,7 +112,7 @@ def test_roc_band_equals_drawing_images_and_recomputing():
     rng = np.random.default_rng(2)
     y_true, score = np.arange(40) % 2, rng.integers(0, 6, 40) / 6  # with ties
     grid, low, high = run.roc_band(y_true, score, n_resamples=60, seed=3)
-    counts = run.stratified_counts(y_true, 60, rng=np.random.default_rng(3)).astype(int)
+    counts = run.scores.stratified_counts(y_true, 60, rng=np.random.default_rng(3)).astype(int)
     curves = []
     for column in counts.T:
         images = np.repeat(np.arange(40), column)
@@ -147,10 +147,6 @@ def test_eleven_classes_have_eleven_looks(axes):
     assert len(looks) == 11
 
 
-def insets_of(axes):
-    return axes.child_axes
-
-
 def test_a_crowded_corner_is_enlarged_and_no_other(axes):
     y_true, probabilities = sample(220, 11)
     good = 0.1 * probabilities + 0.9 * np.eye(11)[y_true]
@@ -159,10 +155,10 @@ def test_a_crowded_corner_is_enlarged_and_no_other(axes):
     names = [f"class {k}" for k in range(11)]
     run.plot_roc(y_true, probabilities, names, axes=axes)
     run.plot_roc(y_true, np.eye(11)[y_true], names, axes=axes)
-    assert not insets_of(axes)  # far from the corner, and nothing to see in it
+    assert not axes.child_axes  # far from the corner, and nothing to see in it
     axes.clear()
     run.plot_roc(y_true, good, names, axes=axes)
-    (inset,) = insets_of(axes)
+    (inset,) = axes.child_axes
     assert (inset.get_xlim(), inset.get_ylim()) == ((0, 0.2), (0.8, 1))
     assert len(inset.lines) == 12 and len(axes.lines) == 12  # eleven classes and the diagonal
     for curve, enlarged in zip(axes.lines, inset.lines, strict=True):
@@ -284,12 +280,6 @@ def test_learning_rates_stand_at_the_starts_of_their_epochs(axes):
     (points,) = axes.lines
     assert points.get_xydata().tolist() == [[0, 0.01], [1, 0.02], [2, 0.03]]
     assert points.get_linestyle() == "None" and axes.get_legend() is None
-
-
-def test_stamp_is_written_across_the_figure(axes):
-    text = style.stamp(axes.figure, "phantom")
-    assert text in axes.figure.texts and text.get_text() == "phantom"
-    assert text.get_position() == (0.5, 0.5)
 
 
 def test_names_that_would_look_alike_are_numbered():

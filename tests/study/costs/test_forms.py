@@ -24,7 +24,6 @@ from study.costs.forms import (
     random_images,
     settle_batch_norm,
 )
-from study.plans.costs import Candidate
 
 SIZE = 10  # not a multiple of SpectralFlow's patch: the graph must hold the padding
 
@@ -185,11 +184,6 @@ def test_a_network_that_does_not_compile_says_why():
 
 
 # --- pieces ---
-
-
-def test_unknown_backend():
-    with pytest.raises(ValueError, match="unknown backend 'tensorrt'; known: eager, compiled"):
-        Candidate("resnet18", "tensorrt")
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,11 @@ def plan():
     return load_plan()
 
 
-def entry(rows, energy, *, plan, methods, seed, area=0.3):
-    """Return made-up measures: each row's energy is given, pointing follows it."""
+def entry(rows, energy, *, plan, methods, seed):
+    """Return made-up measures: each row's energy is given, all others are .3."""
     rng = np.random.default_rng(seed)
     shape = (len(VIEWS), len(rows), methods, len(plan.measures), N)
     values = np.full(shape, 0.3)
-    values[..., plan.measures.index("half_area"), :] = area
     noise = 0.05 * rng.standard_normal(shape[:2] + (methods, N))
     for i, row in enumerate(rows):
         at = plan.measures.index("energy")
@@ -48,7 +47,7 @@ def entry(rows, energy, *, plan, methods, seed, area=0.3):
     }
 
 
-def write_study(plan, study, energies, *, areas=None, phantom=False):
+def write_study(plan, study, energies, *, phantom=False):
     """Write all files of a study: energies[network][row]."""
     about = {
         "data": {"name": study.dataset, "md5": "0" * 32, "phantom": phantom},
@@ -57,35 +56,17 @@ def write_study(plan, study, energies, *, areas=None, phantom=False):
         "env": {"torch": "2.15.0"},
         "git": {"sha": "f" * 40, "dirty": False},
     }
-    for name in [*(n.id for n in study.networks), "controls"]:
-        controls = name == "controls"
-        if controls:
+    for name in study.names:
+        if name == "controls":
             rows, methods, seeds = [CHANCE, *plan.input_controls], ["input"], [0]
         else:
             rows = ["layer4"] if name == "resnet18" else list(LAYERS)
             methods, seeds = list(plan.methods), study.seeds
-        measured = [
-            entry(
-                *(rows, energies.get(name, {})),
-                plan=plan,
-                methods=len(methods),
-                seed=hash_of(name) + seed,
-                area=(areas or {}).get(name, 0.3),
-            )
-            for seed in seeds
-        ]
-        save_scores(
-            study.folder / f"{study.name}_{name}.npz",
-            measured,
-            methods=methods,
-            measures=plan.measures,
-            groups=np.arange(N),
-            about=about,
-        )
-
-
-def hash_of(name):
-    return sum(map(ord, name))
+        own, first = {"plan": plan, "methods": len(methods)}, sum(map(ord, name))
+        energy = energies.get(name, {})
+        measured = [entry(rows, energy, **own, seed=first + seed) for seed in seeds]
+        axes = {"methods": methods, "measures": plan.measures, "groups": np.arange(N)}
+        save_scores(study.file(name), measured, **axes, about=about)
 
 
 @pytest.fixture
@@ -119,11 +100,7 @@ def test_below_chance_is_shown_reversed(study, plan):
 
 @pytest.mark.parametrize(
     ("gate", "last", "verdict"),
-    [
-        (0.3, 0.5, SHOWN),
-        (0.5, 0.3, SHOWN_REVERSED),
-        (0.4, 0.4, INCONCLUSIVE),
-    ],
+    [(0.3, 0.5, SHOWN), (0.5, 0.3, SHOWN_REVERSED), (0.4, 0.4, INCONCLUSIVE)],
 )
 def test_progression_has_the_sign_of_the_difference(study, plan, gate, last, verdict):
     write_study(plan, study, {"medspectralnet": {"contextgate": gate, "spectralflow2": last}})
@@ -176,15 +153,12 @@ def test_scores_that_do_not_belong_together_are_refused(a, b, groups, message):
 def test_the_tables_hold_what_was_measured(study, plan):
     write_study(plan, study, {"medspectralnet": {"spectralflow2": 0.7}})
     measured = findings.load_measured(study)
-    files = {
-        "page": tables.localisation_page(measured, plan, focus=[]),
-        "frame": tables.localisation_table(measured, plan).frame,
-    }
-    assert "PHANTOM" not in files["page"]
+    page = tables.localisation_page(measured, plan, focus=[])
+    frame = tables.localisation_table(measured, plan).frame
+    assert "PHANTOM" not in page
     mean = measured.mean("medspectralnet", "spectralflow2", view=CROPS, measure="energy")
     assert mean.value == pytest.approx(0.7, abs=0.02)
-    assert interval(mean.value, mean.low, mean.high) in files["page"]
-    frame = files["frame"]
+    assert interval(mean.value, mean.low, mean.high) in page
     line = frame.query(
         "network == 'MedSpectralNet' and view == 'crops' and map == 'spectralflow2' and "
         "method == 'gradcam' and measure == 'energy'"
@@ -196,7 +170,7 @@ def test_the_tables_hold_what_was_measured(study, plan):
 def test_a_page_of_the_phantom_says_so(plan, tmp_path, monkeypatch):
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
     study = plan.study("phantom")
-    assert study.folder == tmp_path / "phantom" / "localisation"
+    assert study.file("random").parent == tmp_path / "phantom" / "localisation"
     write_study(plan, study, {}, phantom=True)
     page = tables.localisation_page(findings.load_measured(study), plan, focus=[])
     assert "PHANTOM" in page
@@ -211,7 +185,7 @@ def test_what_is_not_measured_makes_no_table_and_says_how(study, plan):
 
 def test_a_damaged_file_is_named(study, plan):
     write_study(plan, study, {})
-    path = study.folder / "arcade_random.npz"
+    path = study.file("random")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunError, match=r"arcade_random.npz"):
         load_scores(path)
@@ -244,7 +218,7 @@ def test_a_stricter_level_can_turn_a_verdict(study, plan):
 
 def test_scores_survive_the_disk(study, plan):
     write_study(plan, study, {"medspectralnet": {"backbone": 0.6}})
-    scores = load_scores(study.folder / "arcade_medspectralnet.npz")
+    scores = load_scores(study.file("medspectralnet"))
     assert scores.values.shape == (5, 2, 5, len(plan.methods), len(plan.measures), N)
     cell = scores.of(view=WHOLE, row="backbone", method="gradcam", measure="energy")
     assert cell.shape == (5, N)

@@ -121,14 +121,8 @@ def test_trained_and_shuffled_runs_are_told_apart(results_tree):
     chosen = PLAN.study("arcade")
     for noise in (0.0, 0.5):
         for seed in chosen.seeds:
-            fabricate_run(
-                chosen.dataset,
-                "medspectralnet",
-                recipe="common_224",
-                epochs=None,
-                seed=seed,
-                label_noise=noise,
-            )
+            options = {"recipe": "common_224", "epochs": None, "label_noise": noise}
+            fabricate_run(chosen.dataset, "medspectralnet", seed=seed, **options)
     for name, noise in (("medspectralnet", 0.0), ("shuffled", 0.5)):
         runs = study.runs_of(chosen, network(chosen, name))
         assert [run.config["seed"] for run in runs] == list(chosen.seeds)
@@ -138,16 +132,9 @@ def test_trained_and_shuffled_runs_are_told_apart(results_tree):
 def test_a_study_writes_each_file_once(results_tree, monkeypatch):
     whole = PLAN.study("phantom")
     chosen = whole.model_copy(update={"seeds": (0, 1), "networks": whole.networks[:1]})
+    options = {"recipe": "common_224", "epochs": None, "image_size": 96, "profile": "phantom"}
     for seed in chosen.seeds:
-        fabricate_run(
-            "phantom",
-            "medspectralnet",
-            recipe="common_224",
-            epochs=None,
-            seed=seed,
-            image_size=96,
-            profile="phantom",
-        )
+        fabricate_run("phantom", "medspectralnet", seed=seed, **options)
     monkeypatch.setattr(study, "load_dataset", lambda name: PHANTOM)
     monkeypatch.setattr(study, "load_model", lambda run: Dark().eval())
     files = study.run_study(chosen, PLAN)

@@ -70,9 +70,7 @@ def cut(request, monkeypatch):
     if step is None:
         step = 2**20
         monkeypatch.setattr(
-            module,
-            "_plan",
-            lambda dt, n: module._Plan(dt.shape[0], max(1, dt.shape[1] // 3), False),
+            module, "_plan", lambda dt, n: module.Plan(dt.shape[0], max(1, dt.shape[1] // 3), False)
         )
     monkeypatch.setattr(module, "_CPU_STEP", step)
     return request.param
