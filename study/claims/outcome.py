@@ -50,6 +50,11 @@ class Outcome:
             raise ValueError("an outcome needs evidence in words.")
 
 
+def lacking(evidence: str) -> Outcome:
+    """Return the outcome of a check whose runs or measurements are not stored."""
+    return Outcome(verdict=NOT_RUN, evidence=evidence)
+
+
 def in_ledger(verdict: str) -> str:
     """Return the ledger's word for a verdict on runs: what cannot be tested is inconclusive.
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from study.claims.check import checks
 from study.claims.measured import one_image
-from study.claims.outcome import OPEN_CHOICE, Outcome
-from study.verdicts import NOT_REPRODUCED, NOT_RUN, UNDERSPECIFIED
+from study.claims.outcome import OPEN_CHOICE, Outcome, lacking
+from study.verdicts import NOT_REPRODUCED, UNDERSPECIFIED
 
 # Coronary angiograms are recorded at 7.5 to 30 frames a second, mostly 15.
 FRAMES = 15.0
@@ -24,10 +24,7 @@ def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool
     """
     known = {name: value for name, value in seconds.items() if value is not None}
     if not known or len(known) < len(seconds) or not quiet:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence="Needed: the phase `times` of `python -m study costs` on a quiet machine.",
-        )
+        return lacking("Needed: the phase `times` of `python -m study costs` on a quiet machine.")
     slow = [name for name, value in known.items() if value > 1 / FRAMES]
     listed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in known.items())
     return Outcome(

@@ -1,4 +1,4 @@
-"""A mean over seeds, where nothing but the seed varies."""
+"""A mean over seeds, where nothing but the seed varies, and a difference in words."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from helpers.metrics.scores import LEVEL
+from study.table import HasInterval, number, span
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class Mean:
         """Write it with its interval and sign."""
         value, low, high = (f"{scale * v:+.{digits}f}" for v in (self.value, self.low, self.high))
         return f"{value} ({low} to {high}, n = {self.n})"
+
+
+def with_interval(found: HasInterval, *, digits: int = 3, scale: float = 1, note: str = "") -> str:
+    """Write a difference with its sign and, if it has one, its interval; a note stands behind."""
+    form = {"spec": f"+.{digits}f", "scale": scale}
+    value = number(found.value, **form)
+    if found.low is None:
+        return value
+    ends = span(found.low, found.high, **form)
+    return f"{value} ({ends}, {note})" if note else f"{value} ({ends})"
 
 
 def mean_over_seeds(values: Sequence[float]) -> Mean:

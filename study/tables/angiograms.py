@@ -57,9 +57,7 @@ TABLE4_FAMILIES = {"imagenet": "table4", "none": "table4_scratch"}
 def angiogram_pages(groups: Sequence[Group], plan: PaperA) -> Pages:
     """Return all comparisons of paper A; the block has its systems, and each comparison in brief.
 
-    Args:
-        groups: real runs (`groups.is_real`), of whatever data set.
-        plan: see `plans.comparisons.load_plan`.
+    Of `groups`, real runs of any set, those on the plan's are taken.
     """
     results = compare_all(groups, plan)
     systems = system_table(results)
@@ -207,7 +205,7 @@ def course_table(frame: pd.DataFrame) -> Table:
     """Return the first epochs, the paper's beside ours."""
     columns = [column("epoch", "row", write=lambda row: row.removeprefix("epoch ")), SEEDS]
     for name, title in COURSE.items():
-        form = PERCENT if title.endswith("%") else {"spec": ".3f"}
+        form = PERCENT if title.endswith("%") else {}
         write = {"write": _rate} if name == "learning_rate" else {"write": deviation} | form
         columns.append(column(f"{title}, paper", f"{name}_printed"))
         columns.append(column(title, f"{name}_mean", f"{name}_sd", missing=NOT_RUN, **write))
@@ -298,12 +296,12 @@ _SYSTEM = (
     column("answers one class", "n_constant", "n_seeds", write=constant_text),
     _beside("parameters, M", "params", "params", spec=".1f", scale=1e-6),
     *(_beside("accuracy, %", "accuracy", **PERCENT), range_column("95 %")),
-    *(_beside("AUC", "auc", spec=".3f"), range_column("95 %", "auc", spec=".3f")),
-    _beside("F1", "f1", spec=".3f"),
+    *(_beside("AUC", "auc"), range_column("95 %", "auc", spec=".3f")),
+    _beside("F1", "f1"),
     *(_beside(METRICS[name], name, **PERCENT) for name in ("sensitivity", "specificity")),
 )
 _SYSTEM_BRIEF = (
-    *(column("system"), accuracy_column(), metric_column("AUC", "auc", spec=".3f"), SEEDS),
+    *(column("system"), accuracy_column(), metric_column("AUC", "auc"), SEEDS),
     *(column(f"paper: {METRICS[name]}", f"printed_{name}") for name in ("accuracy", "auc")),
 )
 

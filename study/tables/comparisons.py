@@ -74,7 +74,7 @@ VERDICT = column("verdict")
 POWER = column("power", write=number, spec=".0f", scale=100, unit=" %")
 FULL = (
     *(TITLE, column("the claim", "claim"), column("A", "a"), column("B", "b"), SEEDS),
-    *(column(f"AUC of {s.upper()}", f"auc_{s}", write=number, spec=".3f") for s in "ab"),
+    *(column(f"AUC of {s.upper()}", f"auc_{s}", write=number) for s in "ab"),
     *(AUC, p_column("auc"), ACCURACY, p_column("accuracy"), VERDICT, POWER),
 )
 BRIEF = (TITLE, AUC, ACCURACY, SEEDS, VERDICT, POWER)

@@ -35,6 +35,8 @@ from study.table import (
     page,
     percent,
 )
+from study.tables.comparisons import POINTS
+from study.tables.scores import PERCENT
 from study.verdicts import NOT_RUN
 
 NOT_MEASURED = "not measured"
@@ -114,9 +116,8 @@ def _accuracy_columns() -> Iterator[Column]:
                 f"{title}, {START_WORDS[start]}, %",
                 *(name, f"{name}_sd", f"{name}_note"),
                 write=deviation,
-                spec=".1f",
-                scale=100,
                 missing=NOT_RUN,
+                **PERCENT,
             )
 
 
@@ -300,8 +301,8 @@ def int8_table(store: Store, plan: CostPlan) -> Table:
         *(column("network"), column("data set"), column("size", write="{} px".format)),
         *(column("seeds x test images"), column("float32, %", write=percent)),
         column("int8, %", write=percent),
-        column("change, points", write=number, spec="+.1f", scale=100),
-        estimate("decisions changed, %", "changed", spec=".1f", scale=100),
+        column("change, points", write=number, **POINTS),
+        estimate("decisions changed, %", "changed", **PERCENT),
     ]
     return Table.of(rows, columns, "Accuracy with 8-bit integers", "Not measured.")
 

@@ -9,6 +9,7 @@ from helpers.runs.matrix import load_matrix
 from helpers.runs.store import is_stored
 from study.epoch_choice import curve_rows
 from study.table import Table, column, estimate, number, page
+from study.tables.comparisons import POINTS
 from study.tables.speed import load_records
 
 INTRO = (
@@ -71,7 +72,7 @@ _NETWORK = (column("data", "dataset"), column("network", "model"), column("start
 
 def curve_table(groups: Iterable[Group]) -> Table:
     """Return what choosing the epoch on the test split is worth, see `curve_rows`."""
-    gain = estimate("best test epoch less selected one, points", "gain", spec="+.1f", scale=100)
+    gain = estimate("best test epoch less selected one, points", "gain", **POINTS)
     columns = [*_NETWORK, column("epochs"), column("seeds"), gain]
     return Table.of(curve_rows(groups), columns, empty="No run with a test curve is stored yet.")
 

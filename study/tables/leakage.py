@@ -1,97 +1,46 @@
 """A second score for each result: on the test images that nothing ties to training.
 
-A test image is tied if it has an equal or nearly equal copy in train or val, or is of a group
-(patient, lesion) that is also there, as `helpers.data.leakage` finds them with its own bound. Which
-ones these are is stored once in `results/leakage/<data set>.csv`, so that tables need no data:
-`python -m study leakage breastmnist_64` writes it. All sizes of a MedMNIST set hold the
-same pictures in the same order; the larger file tells look-alikes from copies better.
+Which ones these are, `study.tied` says; `python -m study leakage breastmnist_64` writes it.
 """
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.config import without_size
 from helpers.data.rebuilt import find_rebuilt
-from helpers.files import DamagedFile
 from helpers.metrics.intervals import image_scores, mean
-from helpers.metrics.scores import evaluate
 from helpers.paths import leakage_dir, write_text
 from helpers.runs.groups import Group
-from helpers.runs.store import Run
 from helpers.terminal import escape_unshowable
-from study.measurements import open_csv
-from study.table import Table, code, column, csv_text, page, percent
+from study.table import Table, code, column, csv_text, deviation, page, percent
 from study.tables.scores import PERCENT, SEEDS, metric_column, range_column
-
-COLUMNS = dict.fromkeys(
-    (
-        *("source", "md5", "n_test", "index", "label"),
-        *("group_shared", "copy_in", "copy_index", "correlation", "same_label"),
-    ),
-    str,
-) | dict.fromkeys(("n_test", "index", "label"), int)
-
-
-class LeakageError(ValueError):
-    """The file of tied test images is not of the form."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tied:
-    """The test images of a data set that something ties to its train or val split.
-
-    Attributes:
-        source: file that they were found in.
-        n_test: test images of the set.
-        index: int64 (N,), ascending.
-        label: int64 (N,), their labels.
-    """
-
-    source: str
-    n_test: int
-    index: np.ndarray
-    label: np.ndarray
-
-    @property
-    def free(self) -> np.ndarray:
-        """Indices of the other test images, int64 (n_test - N,)."""
-        return np.setdiff1d(np.arange(self.n_test), self.index)
-
-    def fits(self, run: Run) -> bool:
-        """Say whether a run's test images are these, as far as number and labels tell."""
-        y_true, _ = run.predictions("test")
-        return len(y_true) == self.n_test and np.array_equal(y_true[self.index], self.label)
+from study.tied import COLUMNS, Tied, free_accuracy, read_tied, score_on
+from study.tied import LeakageError as LeakageError  # what `load_tied` raises
 
 
 def load_tied(dataset: str) -> Tied | None:
-    """Return what is stored for a data set (name without a size), None if nothing is.
-
-    Raises:
-        LeakageError: the file is not of the form.
-    """
-    path = leakage_dir() / f"{dataset}.csv"
-    if not path.is_file():
-        return None
-    advice = f"; write it anew (`{_command(dataset)}`)"
-    with open_csv(path, COLUMNS, LeakageError, advice) as table:
-        if table.empty or table["n_test"].nunique() != 1:
-            raise DamagedFile(f"{path.name}: {len(table)} rows, expected those of one test split")
-    first = table.iloc[0]
-    index, label = (table[name].to_numpy(np.int64) for name in ("index", "label"))
-    if not np.all((index >= 0) & (index < first["n_test"])):
-        raise LeakageError(f"{path.name}: an index is beyond {first['n_test']} test images{advice}")
-    return Tied(first["source"], int(first["n_test"]), index, label)
+    """Return what is stored for a data set (name without a size), see `read_tied`."""
+    return read_tied(leakage_dir() / f"{dataset}.csv")
 
 
-def score_on(run: Run, indices: np.ndarray) -> dict[str, float | None]:
-    """Return a stored run's metrics on some of its test images (see `metrics.evaluate`)."""
-    y_true, probabilities = run.predictions("test")
-    points = evaluate(y_true[indices], probabilities[indices], n_resamples=0)
-    return {name: estimate.value for name, estimate in points.items()}
+def free_cells(group: Group | None) -> dict[str, Any]:
+    """Return the accuracy on the images that nothing ties to training: `FREE` shows it."""
+    found = group and free_accuracy(group, load_tied(group.dataset))
+    names = ("mean", "sd", "images")
+    return {f"free_{name}": found and getattr(found, name) for name in names}
+
+
+def _free_text(mean: float, sd: float | None, images: int) -> str:
+    return deviation(mean, sd, f"{images:,} images", **PERCENT)
+
+
+FREE = column(
+    *("on images not tied to training", "free_mean", "free_sd", "free_images"), write=_free_text
+)
 
 
 def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str, str]:
@@ -254,7 +203,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = leakage_dir() / f"{dataset.replace(':', '_').replace('/', '_')}.csv"
         write_text(path, text)
         print(f"{path.name}: {text.count(chr(10)) - 1} test images of {name}")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from helpers.metrics.scores import Estimate
+from study.claims.paper_b import budget
 from study.maps.findings import (
     CONTROL_TITLES,
     FIRST_LAYERS,
@@ -28,6 +29,7 @@ from study.maps.findings import (
 from study.maps.scores import CHANCE, CROPS, WHOLE, MapScores
 from study.plans.maps import MapPlan, Study
 from study.table import COMMAND, Table, column, ends, estimate, folded, joined, p_value
+from study.tables.comparisons import SIGNED
 
 MEASURES = {
     "pointing": "pointing game",
@@ -54,8 +56,7 @@ NOTE = (
     "one, that of all other comparisons (docs/methods.md)."
 )
 
-
-SHARE, SIGNED = {"spec": ".3f"}, {"spec": "+.3f"}
+PHANTOM = "**PHANTOM: synthetic images, no result about patients.**"
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ def mean_table(measured: Measured, plan: MapPlan, *, view: str) -> Table:
     for row in (CHANCE, *plan.input_controls):
         means = (measured.control_mean(row, view=view, measure=m) for m in plan.measures)
         rows.append({"map": CONTROL_TITLES[row]} | _means(plan, means))
-    columns = (estimate(MEASURES[name], name, **SHARE) for name in plan.measures)
+    columns = (estimate(MEASURES[name], name) for name in plan.measures)
     return Table.of(rows, [column("map"), *columns], VIEW_TITLES[view])
 
 
@@ -85,6 +86,20 @@ def _means(plan: MapPlan, means: Iterable[Estimate]) -> dict[str, Any]:
     for name, found in zip(plan.measures, means, strict=True):
         cells |= ends(name, found)
     return cells
+
+
+def verdict_on(verdict: str, measured: Measured) -> str:
+    """Return the verdict of a finding, `SHORT` where the network was trained too briefly for it.
+
+    The phantom tests the measurement, not what the paper says.
+    """
+    if _is_phantom(measured):
+        return verdict
+    return budget.judged(verdict, budget.of_maps(measured))
+
+
+def _is_phantom(measured: Measured) -> bool:
+    return measured.networks[TRAINED].about["data"]["phantom"]
 
 
 def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: MapPlan) -> Table:
@@ -99,13 +114,14 @@ def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Ma
             | ends("energy", measured.mean(TRAINED, finding.layer, **where))
             | ends("more", finding.against[CHANCE])
             | ends("hit", measured.mean(TRAINED, finding.layer, view=CROPS, measure="pointing"))
-            | {"not_better_than": "; ".join(missed) or "none", "verdict": finding.verdict}
+            | {"not_better_than": "; ".join(missed) or "none"}
+            | {"verdict": verdict_on(finding.verdict, measured)}
         )
     columns = [
         column("layer"),
-        estimate(f"energy in the box (chance {chance.value:.3f})", "energy", **SHARE),
+        estimate(f"energy in the box (chance {chance.value:.3f})", "energy"),
         estimate("more than chance", "more", **SIGNED),
-        estimate("pointing game", "hit", **SHARE),
+        estimate("pointing game", "hit"),
         column("not shown to be better than", "not_better_than"),
         column("focuses on the lesion", "verdict"),
     ]
@@ -137,23 +153,27 @@ def method_table(measured: Measured, plan: MapPlan) -> Table:
             where["measure"] = "energy"
             rows.append(row | ends("random", measured.mean("random", layer, **where)))
     columns = [column("method"), column("layer")]
-    columns += [estimate(MEASURES[name], name, **SHARE) for name in names]
-    columns.append(estimate("energy in the box, random weights", "random", **SHARE))
+    columns += [estimate(MEASURES[name], name) for name in names]
+    columns.append(estimate("energy in the box, random weights", "random"))
     return Table.of(rows, columns, "Other methods")
 
 
 _P, _VERDICT = column("p (Holm)", "p", write=p_value), column("verdict")
 
 
-def sign_table(findings: Sequence[SignFinding], plain: Estimate | None = None) -> Table:
+def sign_table(
+    findings: Sequence[SignFinding], measured: Measured, plain: Estimate | None = None
+) -> Table:
     """Return differences whose sign is claimed.
 
     Args:
         findings: see `findings.progression`.
+        measured: what they were found in.
         plain: see `findings.beside_plain`, of which nothing is claimed; None leaves it out.
     """
     rows = [
-        {"title": f.title, "p": f.p_value, "verdict": f.verdict} | ends("ours", f.difference)
+        {"title": f.title, "p": f.p_value, "verdict": verdict_on(f.verdict, measured)}
+        | ends("ours", f.difference)
         for f in findings
     ]
     if plain is not None:
@@ -163,18 +183,19 @@ def sign_table(findings: Sequence[SignFinding], plain: Estimate | None = None) -
     return Table.of(rows, [*columns, _P, _VERDICT], "From ContextGate to SpectralFlow")
 
 
-def focus_table(findings: Sequence[FocusFinding]) -> Table:
+def focus_table(findings: Sequence[FocusFinding], plan: MapPlan) -> Table:
     """Return the half-energy areas of normal and lesion classes."""
+    epochs = budget.of_focus(plan)
     rows = [
         {"data set": f.dataset, "layer": f.title}
-        | {"p": f.sign.p_value, "verdict": f.sign.verdict}
+        | {"p": f.sign.p_value, "verdict": budget.judged(f.sign.verdict, epochs[f.dataset])}
         | ends("normal", f.normal)
         | ends("abnormal", f.lesion)
         | ends("difference", f.sign.difference)
         for f in findings
     ]
     columns = [column("data set"), column("layer")]
-    columns += [estimate(name, name, **SHARE) for name in ("normal", "abnormal")]
+    columns += [estimate(name, name) for name in ("normal", "abnormal")]
     columns += [estimate("difference", "difference", **SIGNED), _P, _VERDICT]
     return Table.of(rows, columns, "Half-energy areas")
 
@@ -192,18 +213,25 @@ def _origin(measured: Measured) -> str:
     )
 
 
+def _budget(measured: Measured) -> str:
+    """Say how long the network was trained; nothing of the phantom, or without its runs."""
+    epochs = budget.of_maps(measured)
+    if _is_phantom(measured) or epochs is None:
+        return ""
+    return f"The network was trained for {budget.length(epochs)}. "
+
+
 def localisation_page(measured: Measured, plan: MapPlan, *, focus: Sequence[FocusFinding]) -> str:
     """Return the page of one study."""
     findings = layer_findings(measured, plan)
-    synthetic = measured.networks[TRAINED].about["data"]["phantom"]
     parts: list[str | Table] = [
         f"# Where the maps look: {measured.study.title}",
-        *(["**PHANTOM: synthetic images, no result about patients.**"] if synthetic else []),
-        f"{NOTE} {_origin(measured)}",
+        *([PHANTOM] if _is_phantom(measured) else []),
+        f"{NOTE} {_budget(measured)}{_origin(measured)}",
         "## Does it focus on the lesion? Layer by layer",
         verdict_table(findings, measured, plan),
         "## Progression from ContextGate to SpectralFlow",
-        sign_table(progression(measured, plan)),
+        sign_table(progression(measured, plan), measured),
         f"## Grad-CAM and controls. {VIEW_TITLES[CROPS]}",
         mean_table(measured, plan, view=CROPS),
         f"## Grad-CAM and controls. {VIEW_TITLES[WHOLE]}",
@@ -214,7 +242,7 @@ def localisation_page(measured: Measured, plan: MapPlan, *, focus: Sequence[Focu
         method_table(measured, plan),
     ]
     if focus:
-        parts += ["## Distributed for normal, focused for abnormal?", focus_table(focus)]
+        parts += ["## Distributed for normal, focused for abnormal?", focus_table(focus, plan)]
     return joined(*parts) + "\n"
 
 
@@ -260,9 +288,9 @@ def localisation_block(plan: MapPlan) -> str:
         return "Not measured yet: `python -m study maps`."
     measured = load_measured(study)
     return joined(
-        NOTE,
+        f"{NOTE} {_budget(measured)}".rstrip(),
         verdict_table(layer_findings(measured, plan), measured, plan),
-        sign_table(progression(measured, plan), beside_plain(measured, plan)),
+        sign_table(progression(measured, plan), measured, beside_plain(measured, plan)),
         folded(
             f"{VIEW_TITLES[WHOLE]}: what a Gaussian in the middle scores, which saw no image",
             mean_table(measured, plan, view=WHOLE).markdown(),

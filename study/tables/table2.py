@@ -10,7 +10,9 @@ from study.plans.comparisons import planned_configs
 from study.plans.table2 import Table2
 from study.plans.verdicts import Rules
 from study.table import COMMAND, Pages, Table, code, column, joined, origin, page
+from study.tables.accuracy import LEVEL
 from study.tables.comparisons import BRIEF, PAIRED, comparison_table, family_sections
+from study.tables.leakage import free_cells
 from study.tables.scores import (
     SEEDS_OR_NOT_RUN,
     accuracy_column,
@@ -35,13 +37,7 @@ RULE = (
 
 
 def table2_pages(groups: Sequence[Group], table: Table2, rules: Rules) -> Pages:
-    """Return the cells, and each question with its answer.
-
-    Args:
-        groups: real runs (`groups.is_real`), of whatever data set.
-        table: see `plans.table2.load_table2`.
-        rules: see `plans.verdicts.load_rules`.
-    """
+    """Return the cells, and each question with its answer; `groups` are real runs of any set."""
     results = compare_all(groups, table.plan, rules)
     used, cells = _used(results, table), cell_table(judge_cells(groups, table, rules=rules))
     intro = (
@@ -97,13 +93,10 @@ _RESULT = (
     column("paper: Table 2, %", "printed"),
     column("verdict", missing=NO_NUMBER),
 )
-SHORT_CELLS = (
-    *(_CELL, *_ACCURACY, range_column("one more run, 95 %", "one_more")),
-    *(metric_column("AUC", "auc"), *_RESULT),
-)
+SHORT_CELLS = (_CELL, *_ACCURACY, *LEVEL, metric_column("AUC", "auc"), *_RESULT)
 CELLS = (
     *(_CELL, column("learning rate", "learning_rate"), *_ACCURACY),
-    *(range_column("95 %, other images"), range_column("one more run, 95 %", "one_more")),
+    *(range_column("95 %, other images"), *LEVEL),
     *(metric_column("AUC", "auc"), range_column("AUC, 95 %", "auc", spec=".3f"), *_RESULT),
 )
 
@@ -119,6 +112,7 @@ def cell_table(cells: Sequence[CellResult], *, columns: Sequence = CELLS) -> Tab
             "cutmix": judged.cell.config.cutmix,
         }
         | score_cells(judged.group)
+        | free_cells(judged.group)
         | {
             "published_accuracy": judged.cell.published.fraction,
             "printed": judged.cell.published.printed,

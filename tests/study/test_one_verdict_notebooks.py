@@ -1,4 +1,7 @@
-"""One claim and one printed accuracy have one verdict: notebooks as committed, ledger, tables."""
+"""One claim and one printed accuracy have one verdict in all that is committed.
+
+Notebooks with their outputs, the generated tables and the pages that people write.
+"""
 
 import re
 from collections import defaultdict
@@ -11,11 +14,19 @@ from bs4 import BeautifulSoup
 
 from helpers.paths import repo_root
 from study.claims.judge import STATES
+from study.claims.ledger import load_claims
+from study.claims.outcome import in_ledger
 from study.published import lookup
 from study.tables.accuracy import MEDMNIST
+from study.verdicts import IN_PART, UNDERSPECIFIED
 
 ROOT = repo_root()
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAGES = [
+    *(ROOT / name for name in ("README.md", "results/README.md")),
+    *sorted((ROOT / "results" / "tables").glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 NETWORK = "MedSpectralNet"
 # A verdict in a text, with the claim that it is of: "underspecified (A11): ...".
 IN_A_TEXT = re.compile(r"\| (?P<verdict>[a-z][a-z ,']+) \((?P<id>[AB]\d{2,3})\)")
@@ -25,9 +36,12 @@ IN_A_LINE = re.compile(
 )
 
 
-def cells(notebook) -> Iterator[tuple[str, str]]:
-    """Return kind and text of everything that a notebook shows but its code."""
-    for cell in nbformat.read(notebook, as_version=4).cells:
+def cells(document) -> Iterator[tuple[str, str]]:
+    """Return kind and text of a page, and of everything that a notebook shows but its code."""
+    if document in PAGES:
+        yield "markdown", document.read_text(encoding="utf-8")
+        return
+    for cell in nbformat.read(document, as_version=4).cells:
         if cell.cell_type == "markdown":
             yield "markdown", cell.source
             continue
@@ -61,9 +75,9 @@ def rows_of(found: list[list[str]]) -> list[dict[str, str]]:
     return [dict(zip(head, row, strict=True)) for row in rows if len(row) == len(head)]
 
 
-def shown(notebook) -> Iterator[dict[str, str]]:
-    """Return the rows of all tables that a notebook shows with a verdict."""
-    for kind, text in cells(notebook):
+def shown(document) -> Iterator[dict[str, str]]:
+    """Return the rows of all tables of a document that have a verdict."""
+    for kind, text in cells(document):
         for rows in tables(kind, text):
             yield from (row for row in rows if "verdict" in row)
 
@@ -75,43 +89,73 @@ def test_tables_of_both_kinds_are_read():
     assert list(tables("markdown", mark)) == [[{"id": "A1 \\| B", "verdict": "shown"}]]
 
 
-def test_a_claim_has_one_verdict_in_the_ledger_and_in_the_notebooks():
+def test_a_claim_has_one_verdict_in_the_ledger_and_wherever_it_is_told():
     ledger = pd.read_csv(ROOT / "results/tables/claims.csv").set_index("id")["verdict"].to_dict()
     told, places = defaultdict(set), defaultdict(set)
-    for notebook in NOTEBOOKS:
-        for row in shown(notebook):
+    for document in (*NOTEBOOKS, *PAGES):
+        place = document.stem[:2] if document in NOTEBOOKS else document.name
+        for row in shown(document):
             if re.fullmatch(r"[AB]\d{2,3}", row.get("id", "")):
                 told[row["id"]].add(row["verdict"])
-                places[notebook.stem[:2]].add(row["id"])
-        for kind, text in cells(notebook):
+                places[place].add(row["id"])
+        for kind, text in cells(document):
             if kind == "markdown":
                 for match in IN_A_TEXT.finditer(text):
                     told[match["id"]].add(match["verdict"])
-                    places[notebook.stem[:2]].add(match["id"])
+                    places[place].add(match["id"])
     assert {"02", "03", "10"} <= set(places)
-    assert places["10"] == set(ledger)
+    assert places["10"] == places["claims.md"] == set(ledger)
     assert set().union(*told.values()) <= set(STATES)
     assert {name: found for name, found in told.items() if found != {ledger[name]}} == {}
 
 
 @pytest.mark.parametrize("dataset", MEDMNIST)
-def test_a_printed_accuracy_has_one_verdict_in_the_tables_and_in_the_notebooks(dataset):
+def test_a_printed_accuracy_has_one_verdict_wherever_it_is_told(dataset):
     key = {"paper": "B", "table": "Table 3", "row": NETWORK, "column": f"{dataset}/accuracy"}
     printed = lookup(**key).printed
     table = pd.read_csv(ROOT / "results/tables/medmnist_accuracy.csv", keep_default_na=False)
     own = table[(table["dataset"] == dataset) & (table["published_system"] == NETWORK)]
     (verdict,) = {found for found in own["verdict"] if found}
-    told = []
-    for notebook in NOTEBOOKS:
-        for row in shown(notebook):
+    told, places = [], set()
+    for document in (*NOTEBOOKS, *PAGES):
+        for row in shown(document):
             if "id" in row:  # a claim, which may say something else of the same number
                 continue
             numbers = (row[name] for name in row if name.startswith(("printed", "published")))
             if any(re.fullmatch(rf"{printed}( %)?( \({NETWORK}\))?", n) for n in numbers):
                 told.append(row["verdict"].split(" (")[0])
-        for kind, text in cells(notebook):
+                places.add(document.name)
+        for kind, text in cells(document):
             if kind == "text":
                 told += [m["verdict"] for m in IN_A_LINE.finditer(text) if m["printed"] == printed]
     # Runs that do not judge the number stand beside it without a verdict.
     told = [found for found in told if found]
-    assert len(told) >= 2 and set(told) == {verdict}
+    assert {"README.md", "medmnist_accuracy.md", "08_paper_b.ipynb"} <= places
+    assert set(told) == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("claim", "layer"), [("B106", "ContextGate, depthwise path"), ("B107", "Second SpectralFlow")]
+)
+def test_the_maps_of_a_layer_have_one_verdict_in_the_tables_and_in_the_ledger(claim, layer):
+    ledger = pd.read_csv(ROOT / "results/tables/claims.csv").set_index("id")["verdict"]
+    of_layer, focuses = defaultdict(set), "focuses on the lesion"
+    for page in PAGES:
+        for kind, text in cells(page):
+            for row in (row for rows in tables(kind, text) for row in rows if focuses in row):
+                of_layer[row["layer"]].add(row[focuses])
+    # "Concentrates" names no yardstick: what is shown against some controls alone is open.
+    told = {UNDERSPECIFIED if found == IN_PART else found for found in of_layer[layer]}
+    assert told == {ledger[claim]}
+
+
+@pytest.mark.parametrize("claim", ["B102", "B103", "B104", "B105"])
+def test_a_comparison_has_one_verdict_in_its_table_and_in_the_ledger(claim):
+    """Of two comparisons beside a claim that which was made at the paper's own length."""
+    ledger = pd.read_csv(ROOT / "results/tables/claims.csv").set_index("id")["verdict"]
+    table = pd.read_csv(ROOT / "results/tables/table2_comparisons.csv", index_col=[0, 1])
+    beside = next(one for one in load_claims() if one.id == claim).beside.values()
+    rows = [table.loc[tuple(place.split(": "))] for place in beside]
+    assert len(rows) == (2 if claim in ("B104", "B105") else 1)
+    stored = [row for row in rows if row["n_seeds"] > 0]
+    assert in_ledger(stored[-1]["verdict"]) == ledger[claim]

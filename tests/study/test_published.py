@@ -308,8 +308,7 @@ def test_savings_are_recomputed():
     assert round(params) != value("B", "claims", row, "claimed")
     for other in ("ConvNeXt-T", "Swin-T"):
         flops = saving(
-            value("B", "Table 4", "MedSpectralNet", "flops"),
-            value("B", "Table 4", other, "flops"),
+            value("B", "Table 4", "MedSpectralNet", "flops"), value("B", "Table 4", other, "flops")
         )
         row = f"FLOPs saved against {other}"
         assert round(flops, 1) == value("B", "recovered", row, "computed")

@@ -20,7 +20,6 @@ from scipy import stats
 from helpers.metrics.intervals import accuracy_scores, image_scores, less, mean
 from helpers.metrics.paired import holm
 from helpers.metrics.scores import proportion
-from helpers.models.registry import list_models
 from helpers.plots import style
 from helpers.runs.groups import group_runs
 from helpers.runs.matrix import load_matrix
@@ -33,13 +32,7 @@ from study.plans.verdicts import load_rules
 from study.plots import forest
 from study.plots import ranking as ranking_plots
 from study.published import lookup
-from study.ranking import (
-    judge_claim,
-    pooled_scatter,
-    primary,
-    rank_everything,
-    rank_models,
-)
+from study.ranking import judge_claim, pooled_scatter, primary, rank_everything, rank_models
 from study.tables.ranking import ranking_pages
 from study.verdicts import (
     EXCLUDED,
@@ -146,26 +139,12 @@ def against(ranking, other):
 # --- the plan ------------------------------------------------------------------------------------
 
 
-def test_the_plan_ranks_what_the_matrix_runs():
+def test_the_plan_ranks_what_the_matrix_runs_and_looks_for_it_by_its_protocol():
     plan = load_plan()
-    planned = {
-        (dataset, model, start)
-        for dataset in plan.datasets
-        for start, models in plan.starts.items()
-        for model in models
-    }
-    run = {
-        (c.dataset, c.model, c.pretrained) for c in load_matrix("paper") if c.recipe == plan.recipe
-    }
-    assert planned == run
-
-
-def test_every_run_of_the_matrix_is_of_the_protocol_that_the_ranking_looks_for():
-    plan = load_plan()
-    for config in load_matrix("paper"):
-        if config.recipe == plan.recipe:
-            wanted = plan.config(config.dataset, config.model, config.pretrained)
-            assert replace(config, seed=0) == wanted
+    cells = [(model, start) for start, models in plan.starts.items() for model in models]
+    planned = {plan.config(dataset, *cell) for dataset in plan.datasets for cell in cells}
+    matrix = [config for config in load_matrix("paper") if config.recipe == plan.recipe]
+    assert {replace(config, seed=0) for config in matrix} == planned
 
 
 def test_the_paper_s_data_sets_in_its_order_and_a_published_value_for_each():
@@ -214,10 +193,7 @@ def with_model(name, **entry):
             "a published row has paper, table and row, got paper",
         ),
         ({"starts": {"none": ["medspectralnet"]}}, r"starts\.imagenet: this key is missing"),
-        (
-            {"starts": SMALL["starts"] | {"auto": []}},
-            r"starts\.auto: this key is unknown",
-        ),
+        ({"starts": SMALL["starts"] | {"auto": []}}, r"starts\.auto: this key is unknown"),
         (
             {"starts": SMALL["starts"] | {"imagenet": ["medspectralnet", "resnet18"]}},
             "unknown model in starts, imagenet 'resnet18'; known: medspectralnet",
@@ -251,10 +227,6 @@ def test_unknown_data_sets_and_starts_are_answered_with_the_known_ones(plan):
         rank_models([], dataset="brestmnist", start="none", plan=plan, rules=RULES)
     with pytest.raises(PlanError, match="unknown start 'scratch'; known: none, imagenet"):
         rank_models([], dataset="breastmnist", start="scratch", plan=plan, rules=RULES)
-
-
-def test_all_models_of_the_plan_are_in_the_registry():
-    assert set(load_plan().systems) <= set(list_models())
 
 
 # --- ranks ---------------------------------------------------------------------------------------
@@ -653,15 +625,6 @@ def test_open_automl_stands_beside_the_ranking_of_its_start_not_in_it(plan, scen
 
 
 # --- pictures ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def axes():
-    with style.style():
-        figure, axes = plt.subplots(figsize=(5, 3))
-        yield axes
-        figure.canvas.draw()  # a picture that cannot be drawn fails its test
-        plt.close(figure)
 
 
 def test_a_ranking_is_drawn_with_intervals_seeds_and_published_values(plan, scene, axes):

@@ -19,13 +19,7 @@ from study.sizes import (
     printed_sizes,
 )
 from study.tables import sizes
-from study.tables.sizes import (
-    NONE_PUBLISHED,
-    count_table,
-    mismatches,
-    size_pages,
-    size_table,
-)
+from study.tables.sizes import NONE_PUBLISHED, count_table, mismatches, size_pages, size_table
 from study.verdicts import MATCH, NO_MATCH, UNVERIFIED
 
 SMALL = ("resnet18", "resnet18_28", "medvit_t")

@@ -13,13 +13,13 @@ from scipy import stats
 
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger, lacking
 from study.claims.paper_a import stored
 from study.claims.paper_a.families import Member, judge_family, sign_of, verdict_of_signs
 from study.claims.paper_a.planned import compared as planned
-from study.claims.paper_a.readings import Readings, said, with_interval
+from study.claims.paper_a.readings import Readings, said
 from study.claims.paper_a.stored import Scattered
-from study.claims.seeds import mean_over_seeds
+from study.claims.seeds import mean_over_seeds, with_interval
 from study.compare import Compared, correct
 from study.plans.verdicts import load_rules
 from study.published import NOT_GIVEN, Published
@@ -34,7 +34,7 @@ from study.verdicts import (
     on_all,
     on_some,
 )
-from study.words import p_text, sentence, signed
+from study.words import p_text, sentence
 
 OURS = (STAND_IN, OPEN_CHOICE)
 # Share of the rarer class from which a set of two classes is called even.
@@ -45,7 +45,7 @@ ENOUGH = 5
 
 def not_run(what: str) -> Outcome:
     """Return the outcome of a check whose runs are not stored."""
-    return Outcome(verdict=NOT_RUN, evidence=f"Not run: {what}.")
+    return lacking(f"Not run: {what}.")
 
 
 def is_open(compared: Sequence[Compared]) -> bool:
@@ -230,8 +230,8 @@ def not_enough(differences: Sequence[Estimate | None]) -> bool:
 def member_text(member: Member, *, digits: int = 3, scale: float = 1) -> str:
     """Write a difference with its interval and corrected p value."""
     d = member.difference
-    value, low, high = (signed(scale * v, digits=digits) for v in (d.value, d.low, d.high))
-    return f"{value} ({low} to {high}, {d.seeds} seeds, {p_text(member.p)} after correction)"
+    note = f"{d.seeds} seeds, {p_text(member.p)} after correction"
+    return with_interval(d, digits=digits, scale=scale, note=note)
 
 
 @checks("A02", measured=stored.parts)
@@ -353,9 +353,8 @@ def faster(
         verdict=UNDERSPECIFIED if others.printed == NOT_GIVEN else verdict,
         evidence=f"The other schedules: {others.printed}. One-cycle, with torch's momentum cycle, "
         "less warm restarts, the framework under each: validation AUC after four epochs "
-        f"{early.text(digits=3)}, test AUC in the end {final.value:+.3f} ({final.low:+.3f} to "
-        f"{final.high:+.3f}). Peak rate and length of warm-up differ as well; the paper shows no "
-        "such comparison.",
+        f"{early.text(digits=3)}, test AUC in the end {with_interval(final)}. Peak rate and length "
+        "of warm-up differ as well; the paper shows no such comparison.",
         limits=OURS,
         runs=(runs,),
     )

@@ -7,8 +7,9 @@ alone. Of answers images and seeds do (`intervals.mean`).
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -19,10 +20,10 @@ from study.claims.outcome import Outcome, in_ledger
 from study.claims.paper_a import stored
 from study.claims.paper_a.comparisons import ENOUGH, OURS, member_text, not_enough, not_run
 from study.claims.paper_a.families import judge_family, sign_of, verdict_of_signs
-from study.claims.paper_a.readings import linear_said, with_interval
+from study.claims.paper_a.readings import linear_said
 from study.claims.paper_a.scores import by_image
 from study.claims.paper_a.stored import Early
-from study.claims.seeds import Mean, mean_over_seeds
+from study.claims.seeds import Mean, mean_over_seeds, with_interval
 from study.published import NOT_GIVEN, Published
 from study.verdicts import (
     NOT_REPRODUCED,
@@ -39,6 +40,11 @@ Sides = tuple[Sequence[float], Sequence[float]]
 def sign_of_measures(intervals: Sequence[Mean | Estimate]) -> str:
     """Return the verdict on "above 0" where the measure is not named; see `verdict_of_signs`."""
     return verdict_of_signs([(i.low > 0) - (i.high < 0) for i in intervals])
+
+
+def on_fewer(fewer: Mapping[str, Any] | None, write: Callable[[Any], str]) -> str:
+    """Say what runs on fewer images show, which do not decide: images -> what is written."""
+    return "".join(f" With {images}: {write(found)}." for images, found in (fewer or {}).items())
 
 
 STAGES = "Trained in stages, and all layers at once"
@@ -79,9 +85,7 @@ def less_of(
     """
     if any(min(len(a), len(b)) < ENOUGH for a, b in values.values()):
         return not_run(runs)
-    smaller = "".join(
-        f" With {images}: {_less_text(found)}." for images, found in (fewer or {}).items()
-    )
+    smaller = on_fewer(fewer, _less_text)
     return Outcome(
         verdict=sign_of_measures([_less(a, b) for a, b in values.values()]),
         evidence=f"No measure is named. {what}: {_less_text(values)}; the differences are the "
@@ -121,9 +125,7 @@ def ahead_early(
     """
     if min(len(early.a), len(early.b)) < ENOUGH:
         return not_run(runs)
-    smaller = "".join(
-        f" With {images}: {lead(found).text(digits=3)}." for images, found in (fewer or {}).items()
-    )
+    smaller = on_fewer(fewer, lambda found: lead(found).text(digits=3))
     return Outcome(
         verdict=sign_of_measures([lead(early)]),
         evidence=f"Trained in stages less all layers at once, validation AUC after {epochs} "
@@ -209,9 +211,7 @@ def fine_tuning_adds(
     if min(len(warm), len(tuned)) < ENOUGH:
         return not_run(runs)
     gain = _less(warm, tuned)
-    smaller = "".join(
-        f" With {images}: {_less(*ends).text(digits=3)}." for images, ends in (fewer or {}).items()
-    )
+    smaller = on_fewer(fewer, lambda ends: _less(*ends).text(digits=3))
     open_ = is_without_end(length, criterion)
     return Outcome(
         verdict=UNDERSPECIFIED if open_ else sign_of_measures([gain]),

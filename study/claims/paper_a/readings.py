@@ -11,8 +11,8 @@ from helpers.config import READINGS, RunConfig
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group, find_group
 from study.claims.paper_a.planned import results
+from study.claims.seeds import with_interval
 from study.compare import Compared, measure
-from study.words import signed
 
 LINEAR = "linear"
 OTHERS = tuple(name for name in READINGS if name != LINEAR)
@@ -71,11 +71,3 @@ def linear_said(under: Mapping[str, Mapping[str, Estimate]]) -> str:
     missing = [name for name in OTHERS if not any(name in found for found in under.values())]
     not_run = f" ({', '.join(missing)} was not run)" if missing else ""
     return f"{text}. The same under other readings{not_run}: {listed}."
-
-
-def with_interval(difference: Estimate) -> str:
-    """Write a difference with its interval, if it has one."""
-    if difference.low is None:
-        return signed(difference.value)
-    ends = f"{signed(difference.low)} to {signed(difference.high)}"
-    return f"{signed(difference.value)} ({ends})"

@@ -290,6 +290,16 @@ def training_times() -> dict[str, Any]:
 # --- courses and answers of two protocols ---------------------------------------------------------
 
 
+def with_fewer(claim: Claim, name: str, of: Callable[[Compared], Any]) -> dict[str, Any]:
+    """Return something of the comparison that decides, by a name, and of those on fewer images."""
+    _, fewer = deciding(claim)
+    return {
+        name: of(one_of(claim)),
+        "fewer": {f"{c.a.n_test} test images": of(c) for c in fewer if c.a},
+        "runs": named(claim),
+    }
+
+
 def by_stage(measures: Mapping[str, Callable[[Course], float]]) -> Callable[[Claim], dict]:
     """Return what reads measures of a course by seed, of both sides of the comparisons of a claim.
 
@@ -303,15 +313,7 @@ def by_stage(measures: Mapping[str, Callable[[Course], float]]) -> Callable[[Cla
             for name, measure in measures.items()
         }
 
-    def read(claim: Claim) -> dict[str, Any]:
-        _, fewer = deciding(claim)
-        return {
-            "values": of(one_of(claim)),
-            "fewer": {f"{c.a.n_test} test images": of(c) for c in fewer if c.a},
-            "runs": named(claim),
-        }
-
-    return read
+    return lambda claim: with_fewer(claim, "values", of)
 
 
 def _course(run: Run) -> dict[str, list[float]]:
@@ -335,17 +337,12 @@ class Early:
 
 def early_stages(claim: Claim) -> dict[str, Any]:
     """Return the validation AUC after the printed epochs, of both sides of the comparisons."""
-    _, fewer = deciding(claim)
     read = at_epoch("val_auc", round(claim.value("epochs").value))
 
     def of(c: Compared) -> Early:
         return Early(*paired(c.a, c.b, read), _by_images(c))
 
-    return {
-        "early": of(one_of(claim)),
-        "fewer": {f"{c.a.n_test} test images": of(c) for c in fewer if c.a},
-        "runs": named(claim),
-    }
+    return with_fewer(claim, "early", of)
 
 
 def _by_images(c: Compared) -> float:
@@ -368,12 +365,8 @@ def _test_auc(run: Run) -> float:
 
 def fine_tuned(claim: Claim) -> dict[str, Any]:
     """Return the validation AUC at the end of the warm-up and of all training, by seed."""
-    _, fewer = deciding(claim)
-    return {
-        **dict(zip(("warm", "tuned"), _warm_and_tuned(one_of(claim).a), strict=True)),
-        "fewer": {f"{c.a.n_test} test images": _warm_and_tuned(c.a) for c in fewer if c.a},
-        "runs": named(claim),
-    }
+    found = with_fewer(claim, "ends", lambda c: _warm_and_tuned(c.a))
+    return dict(zip(("warm", "tuned"), found.pop("ends"), strict=True)) | found
 
 
 def _warm_and_tuned(group: Group | None) -> Sides:

@@ -4,7 +4,11 @@ The rule is `budget` in `params/verdicts.yaml`, for whatever is measured on a tr
 accuracy, its curves, its maps.
 """
 
+from helpers.paths import results_root
+from helpers.runs.store import find_runs, load_run
 from study.claims.outcome import BUDGET
+from study.maps.findings import TRAINED, Measured
+from study.plans.maps import MapPlan
 from study.plans.verdicts import load_rules
 from study.verdicts import NOT_RUN, SHORT
 
@@ -13,14 +17,38 @@ _PAPER = "B"
 NO_ANSWER = (NOT_RUN, SHORT)
 
 
-def judged(verdict: str, epochs: float) -> str:
+def judged(verdict: str, epochs: float | None) -> str:
     """Return a verdict on runs of so many epochs, `SHORT` where they are too few.
 
     Args:
         verdict: as the runs came out.
-        epochs: of the runs; of several those of the shortest.
+        epochs: of the runs; of several those of the shortest; None where they are not stored.
     """
+    if epochs is None:
+        return NOT_RUN
     return verdict if load_rules().at_budget(_PAPER, epochs) else SHORT
+
+
+def of_maps(measured: Measured) -> int | None:
+    """Return the epochs of the runs whose maps were measured, the fewest; None without runs."""
+    folder = results_root(measured.study.profile) / "runs"
+    names = measured.networks[TRAINED].about["runs"]
+    files = [file for name in names for file in folder.glob(f"*/*/*/{name}/run.json")]
+    return min((load_run(file.parent).config["epochs"] for file in files), default=None)
+
+
+def of_focus(plan: MapPlan) -> dict[str, int]:
+    """Return the epochs of the runs on each data set without boxes, of the shortest.
+
+    Raises:
+        RunError: a data set has none.
+    """
+    return {
+        focus.runs["dataset"]: min(
+            run.config["epochs"] for run in find_runs(**focus.runs, label_noise=0.0)
+        )
+        for focus in plan.focus
+    }
 
 
 def limits(verdict: str, epochs: float, *others: str) -> tuple[str, ...]:

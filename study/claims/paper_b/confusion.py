@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from study.claims.check import ByDataset, Items, Total, TotalByRow, Whole, checks
-from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
+from study.claims.outcome import OPEN_CHOICE, Outcome, lacking, verdict_of_readings
 from study.claims.paper_b import budget, stored
 from study.claims.paper_b.data import ByClasses
 from study.plans.verdicts import load_rules
@@ -242,9 +242,7 @@ def class_areas(
     `areas`: of each seed, one value a class; none without runs.
     """
     if not areas:
-        return Outcome(
-            verdict=NOT_RUN, evidence=f"Printed: {printed.printed}. Needed: runs on the data set."
-        )
+        return lacking(f"Printed: {printed.printed}. Needed: runs on the data set.")
     means = [sum(seed[i] for seed in areas) / len(areas) for i in range(len(areas[0]))]
     low, high = min(means), max(means)
     slack = 0.0005
@@ -271,9 +269,8 @@ def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | 
     """
     listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
     if not found:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Printed: {listed}. Needed: runs of {epochs.printed} epochs on the data set.",
+        return lacking(
+            f"Printed: {listed}. Needed: runs of {epochs.printed} epochs on the data set."
         )
     off = [
         name

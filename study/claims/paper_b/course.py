@@ -8,12 +8,11 @@ import numpy as np
 
 from study.claims.check import checks
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, lacking
 from study.claims.paper_b import stored
 from study.published import Published
 from study.verdicts import (
     NOT_REPRODUCED,
-    NOT_RUN,
     OTHER_IMAGES,
     REPRODUCED,
     REVIEWERS_QUESTION,
@@ -54,7 +53,7 @@ def settles(
     speaks of.
     """
     if min(len(runs) for runs in courses.values()) < 2:
-        return Outcome(verdict=NOT_RUN, evidence="Needed: two runs of the printed length.")
+        return lacking("Needed: two runs of the printed length.")
     done, after = {}, {}
     for name, runs in courses.items():
         shares = [_shares(np.asarray(run), int(rapid.value), int(steady.value)) for run in runs]
@@ -104,10 +103,9 @@ def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] 
     """
     listed = ", ".join(f"{name} {printed.printed} %" for name in ACCURACIES)
     if not found:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Printed for epoch {epoch.printed}: {listed}. Needed: runs of the printed "
-            "length on the data set.",
+        return lacking(
+            f"Printed for epoch {epoch.printed}: {listed}. Needed: runs of the printed "
+            "length on the data set."
         )
     off = [
         value
@@ -137,7 +135,7 @@ def chosen_on_test(*, gains: Mapping[str, Sequence[float]]) -> Outcome:
     """
     gains = {name: values for name, values in gains.items() if len(values) > 1}
     if not gains:
-        return Outcome(verdict=NOT_RUN, evidence="Needed: two runs with a test curve.")
+        return lacking("Needed: two runs with a test curve.")
     listed = "; ".join(
         f"{name} {100 * statistics.fmean(values):.1f} ({100 * min(values):.1f} to "
         f"{100 * max(values):.1f}, {len(values)} seeds)"

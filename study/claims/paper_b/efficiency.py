@@ -5,9 +5,9 @@ from itertools import combinations
 
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
-from study.claims.outcome import OPEN_CHOICE, Outcome
+from study.claims.outcome import OPEN_CHOICE, Outcome, lacking
 from study.claims.paper_b import stored
-from study.verdicts import NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
+from study.verdicts import NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 # Most that an exported network may differ, as a share of the scale of its logits.
 EXPORT_SHARE = 1e-3
@@ -26,19 +26,18 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     """
     known = {name: r for name, r in ratios.items() if r is not None and r.low is not None}
     if len(known) < len(ratios) or not ratios or not quiet:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Timed: {len(known)} of {len(ratios)} cases"
+        return lacking(
+            f"Timed: {len(known)} of {len(ratios)} cases"
             + (", not on a quiet machine." if known and not quiet else ".")
-            + " Needed: the phase `times` of `python -m study costs` for both.",
+            + " Needed: the phase `times` of `python -m study costs` for both."
         )
     listed = "; ".join(
         f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f})" for name, r in known.items()
     )
     return Outcome(
         verdict=NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
-        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan was "
-        "in plain PyTorch then; its authors' is a kernel for GPUs. No device is named.",
+        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan is "
+        "ours, compiled for it; its authors' is a kernel for GPUs. No device is named.",
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
@@ -56,16 +55,13 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
     `ours`: bytes; `theirs`: bytes; `device`: "a GPU" or "a CPU".
     """
     if ours is None or theirs is None:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence=f"Needed: the phase `memory` of `python -m study costs` on {device}.",
-        )
+        return lacking(f"Needed: the phase `memory` of `python -m study costs` on {device}.")
     lower = UNDERSPECIFIED if device == "a CPU" else REPRODUCED
     return Outcome(
         verdict=lower if ours < theirs else NOT_REPRODUCED,
         evidence=f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
         f"{theirs / 2**20:.0f} MiB"
-        + (", the other's scan in plain PyTorch." if device == "a CPU" else "."),
+        + (", the other's scan compiled by us." if device == "a CPU" else "."),
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
@@ -82,7 +78,7 @@ def exports(*, row: dict | None, at_most: float = EXPORT_SHARE) -> Outcome:
     `row`: the network's row of the phase `exports`.
     """
     if row is None:
-        return Outcome(verdict=NOT_RUN, evidence="Needed: the phase `exports`.")
+        return lacking("Needed: the phase `exports`.")
     if row["difference"] is None:
         return Outcome(verdict=NOT_REPRODUCED, evidence=f"No export: {row['reason']}.")
     share = row["difference"] / row["scale"]
@@ -109,10 +105,7 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
     """
     known = [r for r in ratios.values() if r is not None and r.low is not None]
     if len(known) < 2 or not quiet:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence="Needed: the phase `times` of `python -m study costs` for both networks.",
-        )
+        return lacking("Needed: the phase `times` of `python -m study costs` for both networks.")
     one, many = known
     listed = "; ".join(
         f"{name} {1 / r.value:.1f} times ({1 / r.high:.1f} to {1 / r.low:.1f})"
@@ -121,7 +114,7 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
     return Outcome(
         verdict=NOT_REPRODUCED if many.low > one.high else UNDERSPECIFIED,
         evidence=f"As many images in the same time as the other, on a CPU: {listed}. The other's "
-        "scan was in plain PyTorch; a GPU, which section 4.7.2 speaks of, was not at hand.",
+        "scan is ours, compiled; a GPU, which section 4.7.2 speaks of, was not at hand.",
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),
     )
@@ -145,10 +138,7 @@ def cheaper_is_faster(
     pairs = {name: _told_apart(macs, of_batch) for name, of_batch in times.items()}
     known = [right for found in pairs.values() for right in found.values()]
     if not known or not quiet:
-        return Outcome(
-            verdict=NOT_RUN,
-            evidence="Needed: the phase `times` of `python -m study costs`.",
-        )
+        return lacking("Needed: the phase `times` of `python -m study costs`.")
     listed = "; ".join(
         f"{name}: {sum(found.values())} of {len(found)}" for name, found in pairs.items()
     )
@@ -170,7 +160,7 @@ def cheaper_is_faster(
     return Outcome(
         verdict=REPRODUCED if all(known) else verdict,
         evidence=f"On a CPU, {len(macs)} networks (those with a scan are left out: theirs is ours, "
-        "in plain PyTorch). Pairs that are told apart in which the one with fewer "
+        "compiled for the CPU). Pairs that are told apart in which the one with fewer "
         f"multiply-accumulates is faster: {listed}.{example}",
         limits=(OPEN_CHOICE,),
         runs=("results/efficiency",),

@@ -4,11 +4,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from study.claims.check import checks
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger, verdict_of_measures
+from study.claims.outcome import (
+    OPEN_CHOICE,
+    STAND_IN,
+    Outcome,
+    in_ledger,
+    lacking,
+    verdict_of_measures,
+)
 from study.claims.paper_b import budget, stored
 from study.claims.seeds import mean_over_seeds
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
-from study.verdicts import IN_PART, NOT_RUN, UNDERSPECIFIED, on_all
+from study.verdicts import IN_PART, UNDERSPECIFIED, on_all
 from study.words import p_text
 
 _STUDY = "results/localisation"
@@ -29,7 +36,7 @@ def focused(*, finding: LayerFinding | None, level: float, epochs: float | None)
     its budget" where the network was trained for too few epochs (`params/verdicts.yaml`).
     """
     if finding is None:
-        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+        return lacking(_NEEDS)
     chance = next(iter(finding.against.values()))
     missed = finding.not_beaten(level)
     found = UNDERSPECIFIED if finding.verdict == IN_PART else in_ledger(finding.verdict)
@@ -54,7 +61,7 @@ def progresses(*, findings: Sequence[SignFinding], epochs: float | None) -> Outc
     `verdicts.on_all`.
     """
     if not findings:
-        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+        return lacking(_NEEDS)
     verdict = budget.judged(in_ledger(on_all([f.verdict for f in findings])), epochs)
     listed = "; ".join(
         f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)})" for f in findings
@@ -80,7 +87,7 @@ def spread_by_class(*, findings: Sequence[FocusFinding], epochs: Mapping[str, fl
     `epochs`: data set -> epochs of the runs whose maps these are.
     """
     if not findings:
-        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+        return lacking(_NEEDS)
     least = min(epochs.values())
     verdict = budget.judged(in_ledger(on_all([f.sign.verdict for f in findings])), least)
     listed = "; ".join(
@@ -118,7 +125,7 @@ def varies_within_class(
     `epochs`: of the trained network.
     """
     if not untaught or min(len(trained), *(len(v) for v in untaught.values())) < 5:
-        return Outcome(verdict=NOT_RUN, evidence=_NEEDS)
+        return lacking(_NEEDS)
     more = {
         name: mean_over_seeds([a - b for a, b in zip(trained, values, strict=True)])
         for name, values in untaught.items()

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from helpers.metrics.scores import Estimate
 from study.claims.check import checks
-from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger
+from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger, lacking
 from study.claims.paper_b import budget, stored
+from study.claims.seeds import with_interval
 from study.compare import Compared, best_optimizers
 from study.levels import Level
 from study.published import Published
 from study.ranking import JudgedClaim
+from study.table import span
+from study.tied import Free
 from study.verdicts import (
     EXCLUDED,
     INCONCLUSIVE,
@@ -30,29 +34,38 @@ from study.words import p_text, signed
 _SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
 
 
-@checks(
-    *("B01", "B02", "B03", "B04", "B05", "B06"),
-    measured=lambda claim: {"level": stored.network_level(claim)},
-)
-def table3(*, printed: Published, level: Level, epochs: Published) -> Outcome:
+@checks("B01", "B02", "B03", "B04", "B05", "B06", measured=stored.network_accuracy)
+def table3(
+    *, printed: Published, level: Level, epochs: Published, free: Free | None = None
+) -> Outcome:
     """Judge a printed accuracy.
 
     Rule: `levels.judge_level`; lower or higher is "not reproduced".
+
+    `free`: the accuracy of the same runs on the images that nothing ties to training, which judges
+    nothing; None where none is known to be tied.
     """
-    ours = level.one_more
+    ours, here = level.one_more, level.here
     if ours is None or ours.low is None:
-        return Outcome(verdict=NOT_RUN, evidence=f"Printed: {printed.printed} %. {level.verdict}.")
+        return lacking(f"Printed: {printed.printed} %. {level.verdict}.")
     config, group = level.group.config, level.group
     verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
+    without = ""
+    if free:
+        without = f"; {100 * free.mean:.1f} % on the {free.images:,} images not tied to training"
     return Outcome(
         verdict=verdict,
-        evidence=f"Ours: {100 * ours.value:.1f} % (one more run: {100 * ours.low:.1f} to "
-        f"{100 * ours.high:.1f}, {ours.seeds} seeds, {config['image_size']} px from "
-        f"{group.source_size} px files, {config['epochs']} epochs); printed: {printed.printed} % "
-        f"after {epochs.printed}: {level.verdict}.",
+        evidence=f"Ours: {100 * ours.value:.1f} % (mean {_percent(here)}; one more run "
+        f"{_percent(ours)}; {ours.seeds} seeds, {config['image_size']} px from "
+        f"{group.source_size} px files, {config['epochs']} epochs{without}); printed: "
+        f"{printed.printed} % after {epochs.printed}: {level.verdict}.",
         limits=budget.limits(verdict, config["epochs"], OPEN_CHOICE),
         runs=(config["recipe"],),
     )
+
+
+def _percent(interval: Estimate) -> str:
+    return span(interval.low, interval.high, spec=".1f", scale=100)
 
 
 @checks("B78", "B85", "B99", measured=stored.claim_in_words)
@@ -175,45 +188,54 @@ def plain_as_good(*, against: Mapping[str, Sequence[Compared]], missing: Sequenc
     verdict = in_ledger(on_all([c.verdict for c in found]))
     if missing and verdict == SHOWN:
         verdict = NOT_RUN
-    least = min((c.epochs for c in found if c.epochs is not None), default=0)
     return Outcome(
         verdict=verdict,
         evidence=f"Ours less theirs, from the same ImageNet weights. "
         f"{_by_data_set(against) or 'Nothing is stored'}."
         + (f" Not run: {', '.join(missing)}." if missing else ""),
-        limits=budget.limits(verdict, least, OPEN_CHOICE),
+        limits=budget.limits(verdict, _least_epochs(found), OPEN_CHOICE),
         runs=tuple(dict.fromkeys(c.a.config["recipe"] for c in found if c.a)),
     )
 
 
-@checks(
-    *("B100", "B102", "B103", "B104", "B105"),
-    measured=lambda claim: {"compared": stored.compared_beside(claim)},
-)
-def part_helps(*, compared: Sequence[Compared]) -> Outcome:
+@checks(*("B100", "B102", "B103", "B104", "B105"), measured=stored.compared_beside)
+def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = ()) -> Outcome:
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
     Rule: `params/table2.yaml`, on the AUC with Holm's correction over the family as planned;
-    `verdicts.on_all` over the comparisons.
+    `verdicts.on_all` over the comparisons. Once a comparison is stored at the paper's own length,
+    it alone decides, and the short one is told.
+
+    `at_length`: what was planned once more at that length, of it what has runs.
     """
-    verdict = in_ledger(on_all([c.verdict for c in compared]))
+    deciding = at_length or compared
+    verdict = in_ledger(on_all([c.verdict for c in deciding]))
+    evidence = f"{_listed(deciding)}."
+    if at_length:
+        evidence += f" Shorter runs, which do not judge: {_listed(compared)}."
     return Outcome(
         verdict=verdict,
-        evidence="; ".join(_said(c) for c in compared) + ".",
-        limits=(OPEN_CHOICE, BUDGET) if verdict not in budget.NO_ANSWER else (),
-        runs=("table2",),
+        evidence=evidence,
+        limits=budget.limits(verdict, _least_epochs(deciding), OPEN_CHOICE),
+        runs=("table2", *(("paper_b",) if at_length else ())),
     )
+
+
+def _least_epochs(compared: Sequence[Compared]) -> float:
+    """Return the epochs of the shortest runs of some comparisons, 0 where none is stored."""
+    return min((c.epochs for c in compared if c.epochs is not None), default=0)
+
+
+def _listed(compared: Sequence[Compared]) -> str:
+    return "; ".join(map(_said, compared))
 
 
 def _said(c: Compared) -> str:
     if c.auc is None or c.auc.low is None:
         return f"{c.pair.title}: {c.verdict}"
-    low, high = signed(c.auc.low), signed(c.auc.high)
     p = f", {p_text(c.p['auc'])}" if c.p.get("auc") is not None else ""
-    return (
-        f"{c.pair.title} changes the AUC by {signed(c.auc.value)} ({low} to {high}, "
-        f"{c.auc.seeds} seed(s){p}): {c.verdict}"
-    )
+    found = with_interval(c.auc, note=f"{c.auc.seeds} seed(s){p}")
+    return f"{c.pair.title} changes the AUC by {found}: {c.verdict}"
 
 
 @checks("B101", measured=lambda claim: {"best": best_optimizers(stored.compared("optimizer"))})
@@ -270,9 +292,7 @@ def augmentation_lowers(
     the gap to that unit; `spec`: how it is written.
     """
     if min(len(with_it), len(without)) < 2:
-        return Outcome(
-            verdict=NOT_RUN, evidence="Needed: two seeds with CutMix and two without it."
-        )
+        return lacking("Needed: two seeds with CutMix and two without it.")
     a, b = (scale * sum(values) / len(values) for values in (with_it, without))
     verdict = budget.judged(REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED, epochs)
     return Outcome(

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from helpers.config import without_size
-from helpers.paths import results_root
+from helpers.paths import leakage_dir, results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
-from helpers.runs.store import RunError, find_runs, load_run
+from helpers.runs.store import RunError, whole_runs
 from study.claims.ledger import Claim
 from study.claims.measured import store
+from study.claims.paper_b import budget
 from study.claims.paper_b.counting import SIX
 from study.compare import Compared, compare_family
 from study.epoch_choice import curve_rows
@@ -34,12 +35,14 @@ from study.maps.findings import (
 from study.maps.scores import WHOLE
 from study.plans.costs import EAGER, Candidate
 from study.plans.costs import load_plan as load_efficiency_plan
+from study.plans.form import check_known
 from study.plans.maps import load_plan as load_localisation_plan
 from study.plans.ranking import load_plan as load_ranking_plan
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.published import Published
 from study.ranking import compare_as_published, compare_focus, judge_claim
+from study.tied import free_accuracy, read_tied
 
 RECIPES = ("common", "ranking", "table2", "paper_b")
 
@@ -52,7 +55,7 @@ def groups() -> tuple[Group, ...]:
 @cache
 def _groups(root: Path) -> tuple[Group, ...]:
     files = [f for recipe in RECIPES for f in (root / "runs" / recipe).glob("*mnist*/*/*/run.json")]
-    runs = [load_run(file.parent) for file in sorted(files)]
+    runs = whole_runs(sorted(files))
     return tuple(group_runs(run for run in runs if is_real(run)))
 
 
@@ -68,6 +71,12 @@ def network_level(claim: Claim) -> Level:
     (key,) = claim.given["printed"]
     of = {"paper": key.paper, "table": key.table, "row": key.row, "dataset": key.dataset}
     return judge_level(groups(), **of, rules=load_rules())
+
+
+def network_accuracy(claim: Claim) -> dict[str, Any]:
+    """Return `network_level`, and the accuracy of its runs without images tied to training."""
+    level, tied = network_level(claim), read_tied(leakage_dir() / f"{claim.dataset}.csv")
+    return {"level": level, "free": level.group and free_accuracy(level.group, tied)}
 
 
 def missing() -> list[str]:
@@ -106,24 +115,21 @@ def _against(root: Path, start: str) -> dict[str, tuple[Compared, ...]]:
 
 
 # A family of `params/table2.yaml`: the network against plain ones from the same ImageNet weights,
-# at the paper's own length or a tenth of it.
+# at the paper's own length or a tenth of it. In the row of a claim it names the comparison that is
+# planned once more at that length.
 AT_LENGTH = "at_length"
 
 
 def at_length(others: Collection[str]) -> dict[str, list[Compared]]:
     """Return the network against plain ones after the longest trainings, by data set's title.
 
-    Of what is planned only what has runs; nothing while no such family is planned.
-
     Args:
         others: the plain networks.
     """
-    if AT_LENGTH not in (family.name for family in load_table2().plan.families):
-        return {}
     plan, found = load_ranking_plan(), {}
-    for c in compared(AT_LENGTH):
+    for c in with_runs(AT_LENGTH):
         other, dataset = c.pair.b.model, without_size(c.pair.a.dataset)
-        if other in others and c.seeds:
+        if other in others:
             named = replace(c, name=other, title=plan.systems[other].title)
             found.setdefault(plan.datasets[dataset], []).append(named)
     return found
@@ -162,14 +168,32 @@ def claim_in_words(claim: Claim) -> dict[str, Any]:
 
 
 def compared(family: str, *names: str) -> list[Compared]:
-    """Return comparisons of `params/table2.yaml`, of one family, by name or all."""
-    found = _family(results_root(), family)
-    return [c for c in found if not names or c.pair.name in names]
+    """Return comparisons of `params/table2.yaml`, of one family, by name or all.
+
+    Raises:
+        PlanError: no family, or no comparison in it, has such a name.
+    """
+    found = {c.pair.name: c for c in _family(results_root(), family)}
+    for name in names:
+        check_known(name, found, f"comparison of {family}")
+    return [found[name] for name in names or found]
 
 
-def compared_beside(claim: Claim) -> list[Compared]:
-    """Return the comparison beside a claim, "blocks: both", or all of a family, "cutmix"."""
-    return compared(*claim.ours.split(": "))
+def with_runs(family: str, *names: str) -> list[Compared]:
+    """Return those of `compared` that have runs."""
+    return [c for c in compared(family, *names) if c.seeds]
+
+
+def compared_beside(claim: Claim) -> dict[str, list[Compared]]:
+    """Return the inputs of `results.part_helps`.
+
+    Of a claim the comparison beside it, "blocks: both", or all of a family, "cutmix", and by itself
+    the one at the paper's own length ("at_length=..."), once that has runs.
+    """
+    places = {name: place.split(": ") for name, place in claim.beside.items()}
+    longer = places.pop(AT_LENGTH, None)
+    (place,) = places.values()
+    return {"compared": compared(*place), AT_LENGTH: with_runs(*longer) if longer else []}
 
 
 @cache
@@ -288,24 +312,16 @@ def chosen_epochs() -> dict[str, list[float]]:
 
 @cache
 def _measured_maps(root: Path) -> Measured | None:
-    """Return the maps measured on angiogram patches, None where there are none."""
+    """Return the maps measured on angiogram patches, None where they or their runs are missing."""
     study = load_localisation_plan().study("arcade")
-    return load_measured(study) if is_measured(study) else None
+    measured = load_measured(study) if is_measured(study) else None
+    return measured if measured and budget.of_maps(measured) is not None else None
 
 
 @cache
 def _map_epochs(root: Path) -> int | None:
-    """Return the epochs of the runs whose maps were measured, of the shortest; None without maps.
-
-    Raises:
-        RunError: the runs of the maps are not stored.
-    """
-    if (measured := _measured_maps(root)) is None:
-        return None
-    study, names = measured.study, measured.networks[TRAINED].about["runs"]
-    (wanted,) = (network.runs for network in study.networks if network.id == TRAINED)
-    runs = [run for run in find_runs(profile=study.profile, **wanted) if run.path.name in names]
-    return min(run.config["epochs"] for run in runs)
+    measured = _measured_maps(root)
+    return budget.of_maps(measured) if measured else None
 
 
 @cache
@@ -356,13 +372,7 @@ def _spread(root: Path) -> tuple[list[FocusFinding], dict[str, int]]:
     """Return the findings on data sets without boxes, and the epochs of each set's runs."""
     plan = load_localisation_plan()
     try:
-        epochs = {
-            focus.runs["dataset"]: min(
-                run.config["epochs"] for run in find_runs(**focus.runs, label_noise=0.0)
-            )
-            for focus in plan.focus
-        }
-        return focus_findings(plan), epochs
+        return focus_findings(plan), budget.of_focus(plan)
     except RunError:
         return [], {}
 
@@ -389,7 +399,7 @@ def time_ratios(device: str) -> dict:
     return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
 
 
-# Networks with a selective scan: it is ours, in plain PyTorch, and slower than their authors'.
+# Networks with a selective scan: it is ours, compiled for the CPU, and not their authors'.
 SCANS = ("medmamba_", "vmamba_")
 
 

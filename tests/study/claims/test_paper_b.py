@@ -12,6 +12,7 @@ from study.claims.outcome import BUDGET, OPEN_CHOICE
 from study.claims.paper_b import budget, counting, stored
 from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
+from study.plans.form import PlanError
 from study.published import Published, parse_printed
 from study.ranking import JudgedClaim
 from study.verdicts import (
@@ -74,7 +75,8 @@ def ours(verdict):
         config={"epochs": 200, "image_size": 224, "recipe": "common"}, source_size=224
     )
     one_more = Estimate(0.9, 0.89, 0.91, 5000, "made up", seeds=5)
-    return lambda level: replace(level, group=group, one_more=one_more, verdict=verdict)
+    levels = {"here": one_more, "one_more": one_more}
+    return lambda level: replace(level, group=group, verdict=verdict, **levels)
 
 
 TABLE3 = [
@@ -158,15 +160,27 @@ IN_WORDS = [
 ]
 
 
+def compared(verdict, at_length=None):
+    """Let the comparisons come out so, and those at the paper's own length, if they are stored."""
+
+    def alter(inputs):
+        short, long = (
+            [replace(c, verdict=v) for c in inputs["compared"]] if v else []
+            for v in (verdict, at_length)
+        )
+        return {"compared": short, "at_length": long}
+
+    return alter
+
+
 PARTS = [
-    (lambda i: i | {"compared": verdicts(i, SHOWN)}, SHOWN),
-    (lambda i: i | {"compared": verdicts(i, INCONCLUSIVE)}, INCONCLUSIVE),
-    (lambda i: i | {"compared": verdicts(i, TOO_FEW_SEEDS)}, NOT_RUN),
+    (compared(SHOWN), SHOWN),
+    (compared(INCONCLUSIVE), INCONCLUSIVE),
+    (compared(TOO_FEW_SEEDS), NOT_RUN),
+    (compared(SHORT, at_length=SHOWN), SHOWN),
+    (compared(SHOWN, at_length=SHOWN_REVERSED), SHOWN_REVERSED),
+    (compared(SHOWN, at_length=INCONCLUSIVE), INCONCLUSIVE),
 ]
-
-
-def verdicts(inputs, verdict):
-    return [replace(c, verdict=verdict) for c in inputs["compared"]]
 
 
 SHIFT = Estimate(0.1, 0.05, 0.15, 60, "made up", seeds=5, p=0.001)
@@ -556,6 +570,37 @@ def test_of_two_comparisons_with_a_network_the_longer_one_counts(monkeypatch):
     found = stored.same_start(CLAIMS["B86"])
     epochs = {c.other: c.epochs for c in found["BreastMNIST"]}
     assert epochs == {"resnet18": 200, "mobilenet_v2": 10} and not found["BloodMNIST"]
+
+
+@pytest.mark.parametrize(("name", "part"), [("B104", "both"), ("B105", "plain")])
+@pytest.mark.parametrize("verdict", [SHOWN, SHOWN_REVERSED, INCONCLUSIVE, SHORT, NOT_RUN])
+def test_the_blocks_are_judged_at_length_once_that_is_stored(name, part, verdict, monkeypatch):
+    side = SimpleNamespace(config={"epochs": 200})
+    ran = {"seeds": (0, 1), "auc": SHIFT, "p": {}, "a": side, "b": side}
+    if verdict == NOT_RUN:
+        ran |= {"seeds": (), "auc": None, "a": None, "b": None}
+    real = stored._family
+
+    def family(root, which):
+        found = real(root, which)
+        at_length = [replace(c, **ran, verdict=verdict) for c in found]
+        return tuple(at_length) if which == "readings" else found
+
+    monkeypatch.setattr(stored, "_family", family)
+    found = CHECKS[name](CLAIMS[name])
+    briefly = CHECKS[name].function(compared=stored.compared("blocks", part))
+    if verdict == NOT_RUN:
+        assert found == briefly and found.verdict == SHORT
+    else:
+        assert found.verdict == verdict and found.runs == ("table2", "paper_b")
+        assert found.evidence.index("trained to the end") < found.evidence.index(briefly.evidence)
+        assert BUDGET not in found.limits
+
+
+def test_a_comparison_beside_a_claim_is_a_planned_one():
+    wrong = replace(CLAIMS["B104"], beside={"blocks: both": "blocks: bth"})
+    with pytest.raises(PlanError, match=r"'bth'.*Did you mean 'both'"):
+        stored.compared_beside(wrong)
 
 
 def test_what_choosing_on_the_test_curve_adds_has_a_size_and_no_sign(inputs):

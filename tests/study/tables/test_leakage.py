@@ -7,11 +7,17 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from helpers.metrics.intervals import mean_here, one_more_run
 from helpers.paths import data_root
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
-from study.tables import leakage
+from study.compare import judge_cells
+from study.plans.table2 import load_table2
+from study.plans.verdicts import load_rules
+from study.tables import accuracy, leakage, table2
+from study.tables.answer import answer_block, tied_sentence
 from study.tables.leakage import find_tied, leakage_files, load_tied, score_on
+from study.verdicts import COMPATIBLE
 from tests.fabricated import fabricate_run
 
 
@@ -121,3 +127,32 @@ def test_the_committed_lists_are_what_the_data_give(name):
         pytest.skip(f"{name} is not in REPRO_DATA")
     dataset, text = find_tied(name)
     assert text == (leakage.leakage_dir() / f"{dataset}.csv").read_text()
+
+
+def test_a_verdict_on_a_level_stands_beside_both_intervals_and_the_second_score(
+    results_tree, tied_images
+):
+    tied_images()
+    runs = [fabricate_run(seed=seed, wrong=20 + seed, epochs=40) for seed in range(5)]
+    groups, rules = group_runs(list_runs(results_tree)), load_rules()
+    (group,) = groups
+    here, one_more = (
+        "{:.1f} to {:.1f}".format(*(100 * end for end in (found.low, found.high)))
+        for found in (group.estimate("accuracy", how) for how in (mean_here, one_more_run))
+    )
+    free = np.mean([score_on(run, np.arange(46, 156))["accuracy"] for run in runs])
+    pages = accuracy.medmnist_pages(groups, rules)
+    texts = [pages.block, pages.files["medmnist_accuracy.md"], answer_block((), groups, rules)]
+    for text in texts:
+        (line,) = [x for x in text.splitlines() if COMPATIBLE in x and x.startswith("| ")]
+        assert here in line and one_more in line and f"| {100 * free:.1f} ± " in line
+        assert "(110 images) |" in line
+    cells = table2.cell_table(judge_cells(groups, load_table2(), rules=rules))
+    assert {column.title for column in accuracy.LEVEL} <= {*cells.head}
+
+
+def test_the_answer_says_how_many_images_are_free_and_why():
+    assert "110 of 156 BreastMNIST images (no near copy there)" in tied_sentence()
+    assert "1,232 of 2,005 DermaMNIST images (no other image of their lesion there)" in (
+        tied_sentence()
+    )

@@ -15,20 +15,26 @@ from helpers.models.registry import list_models
 from helpers.paths import repo_root
 from helpers.runs.groups import contradictions, group_runs, is_real
 from helpers.runs.store import list_runs, list_unreadable
+from study.claims.paper_b import budget
 from study.levels import judge_level
+from study.maps.findings import focus_findings, layer_findings, load_measured, progression
 from study.plans.form import PlanError
+from study.plans.maps import load_plan as load_maps_plan
 from study.plans.verdicts import load_rules
 from study.published import lookup
 from study.tables import __main__ as command
-from study.tables import accuracy
+from study.tables import accuracy, maps
 from study.tables.__main__ import PAGES, linked_from, markers
 from study.tables.accuracy import TablesError
 from study.verdicts import (
     COMPATIBLE,
+    IN_PART,
+    INCONCLUSIVE,
     NOT_RUN,
     OTHER_IMAGES,
     OURS_LOWER,
     SHORT,
+    SHOWN,
     TOO_FEW_SEEDS,
 )
 from tests.fabricated import fabricate_from, fabricate_run
@@ -488,3 +494,33 @@ def test_generating_twice_gives_the_same_bytes(store):
         fabricate_run(seed=seed)
         fabricate_run(model="resnet18", seed=seed, pretrained="none")
     assert command.generate(root=store, pages=None) == command.generate(root=store, pages=None)
+
+
+# --- maps ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(19, {SHORT}), (20, {IN_PART, INCONCLUSIVE}), (None, {NOT_RUN})]
+)
+def test_maps_of_a_brief_training_have_no_verdict(epochs, expected, monkeypatch):
+    plan = load_maps_plan()
+    monkeypatch.setattr(budget, "of_maps", lambda measured: epochs)
+    measured = load_measured(plan.study("arcade"))
+    layers, signs = layer_findings(measured, plan), progression(measured, plan)
+    assert {*maps.verdict_table(layers, measured, plan).frame["verdict"]} == expected
+    expected = expected - {IN_PART}
+    assert {*maps.sign_table(signs, measured).frame["verdict"]} == expected
+    # The phantom tests the measurement: what it shows is no claim of the paper.
+    phantom = load_measured(plan.study("phantom"))
+    found = maps.verdict_table(layer_findings(phantom, plan), phantom, plan).frame["verdict"]
+    assert SHOWN in {*found}
+
+
+def test_of_a_set_without_boxes_its_own_training_counts(monkeypatch):
+    plan = load_maps_plan()
+    focus = focus_findings(plan)
+    epochs = {f.dataset: 20 for f in focus} | {"pneumoniamnist": 19}
+    monkeypatch.setattr(budget, "of_focus", lambda plan: epochs)
+    frame = maps.focus_table(focus, plan).frame
+    brief = frame["data set"] == "pneumoniamnist"
+    assert {*frame["verdict"][brief]} == {SHORT} and SHORT not in {*frame["verdict"][~brief]}

@@ -1,0 +1,107 @@
+"""Test images that something ties to training, and what runs score without them.
+
+A test image is tied if it has an equal or nearly equal copy in train or val, or is of a group
+(patient, lesion) that is also there, as `helpers.data.leakage` finds them with its own bound. Which
+ones these are is stored once in `results/leakage/<data set>.csv`, so that tables need no data:
+`python -m study leakage breastmnist_64` writes it. All sizes of a MedMNIST set hold the
+same pictures in the same order; the larger file tells look-alikes from copies better.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from helpers.files import DamagedFile
+from helpers.metrics.scores import evaluate
+from helpers.runs.groups import Group
+from helpers.runs.store import Run
+from study.measurements import open_csv
+
+COLUMNS = dict.fromkeys(
+    (
+        *("source", "md5", "n_test", "index", "label"),
+        *("group_shared", "copy_in", "copy_index", "correlation", "same_label"),
+    ),
+    str,
+) | dict.fromkeys(("n_test", "index", "label"), int)
+
+
+class LeakageError(ValueError):
+    """The file of tied test images is not of the form."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tied:
+    """The test images of a data set that something ties to its train or val split.
+
+    Attributes:
+        source: file that they were found in.
+        n_test: test images of the set.
+        index: int64 (N,), ascending.
+        label: int64 (N,), their labels.
+        of_groups: whether it is groups that tie them, not copies alone.
+    """
+
+    source: str
+    n_test: int
+    index: np.ndarray
+    label: np.ndarray
+    of_groups: bool
+
+    @property
+    def free(self) -> np.ndarray:
+        """Indices of the other test images, int64 (n_test - N,)."""
+        return np.setdiff1d(np.arange(self.n_test), self.index)
+
+    def fits(self, run: Run) -> bool:
+        """Say whether a run's test images are these, as far as number and labels tell."""
+        y_true, _ = run.predictions("test")
+        return len(y_true) == self.n_test and np.array_equal(y_true[self.index], self.label)
+
+
+def read_tied(path: Path) -> Tied | None:
+    """Read what is stored for a data set, None if nothing is.
+
+    Raises:
+        LeakageError: the file is not of the form.
+    """
+    if not path.is_file():
+        return None
+    advice = f"; write it anew (`python -m study leakage {path.stem}`)"
+    with open_csv(path, COLUMNS, LeakageError, advice) as table:
+        if table.empty or table["n_test"].nunique() != 1:
+            raise DamagedFile(f"{path.name}: {len(table)} rows, expected those of one test split")
+    first = table.iloc[0]
+    index, label = (table[name].to_numpy(np.int64) for name in ("index", "label"))
+    if not np.all((index >= 0) & (index < first["n_test"])):
+        raise LeakageError(f"{path.name}: an index is beyond {first['n_test']} test images{advice}")
+    of_groups = bool((table["group_shared"] == "True").any())
+    return Tied(first["source"], int(first["n_test"]), index, label, of_groups)
+
+
+def score_on(run: Run, indices: np.ndarray) -> dict[str, float | None]:
+    """Return a stored run's metrics on some of its test images (see `metrics.evaluate`)."""
+    y_true, probabilities = run.predictions("test")
+    points = evaluate(y_true[indices], probabilities[indices], n_resamples=0)
+    return {name: estimate.value for name, estimate in points.items()}
+
+
+@dataclass(frozen=True)
+class Free:
+    """An accuracy, mean and deviation, on the test images that nothing ties to training."""
+
+    mean: float
+    sd: float | None
+    images: int
+
+
+def free_accuracy(group: Group, tied: Tied | None) -> Free | None:
+    """Return the accuracy of runs without tied images, as fractions.
+
+    None where none is known to be tied, or the runs have other test images.
+    """
+    if tied is None or not len(tied.free) or not all(tied.fits(run) for run in group.runs):
+        return None
+    found = group.mean_and_sd(lambda run: score_on(run, tied.free)["accuracy"])
+    return Free(*found, len(tied.free))
