@@ -118,7 +118,8 @@ class Splits:
             raise DataError(f"{self.name}: class names repeat: {list(self.class_names)}.")
         known: dict[str, str] = {}
         for name in self.class_names:
-            if not name or not is_plain(name) or name.casefold() in _MISSING:
+            prints = is_plain(name.replace("\n", "-")) and name == name.strip()  # lines may be two
+            if not name or not prints or name.casefold() in _MISSING:
                 raise DataError(
                     f"{self.name}: a class is called {name!r}; expected text that prints, without "
                     "spaces at its ends, and no word for a missing value: rename it."

@@ -181,9 +181,7 @@ def is_stored(config: RunConfig) -> bool:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the only right to write a run, into a clean folder; a second process waits.
-
-    A killed one lets go, and what it was writing is removed; see also `tidy`.
+    """Hold the only right to write into a folder; a second process waits, a killed one lets go.
 
     The right is the system's lock (flock) on `run.lock`. The file stays, and names its last holder.
 
@@ -203,7 +201,6 @@ def lock(folder: Path) -> Iterator[None]:
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}")
         handle.flush()
-        tidy(folder)
         yield
 
 
@@ -217,7 +214,7 @@ def _flock(handle: TextIO) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Ready a folder for the next write, under its lock; it may not exist.
+    """Ready a run's folder for training, under its lock; it may not exist.
 
     What killed writes left is removed. What a former run left, whose `run.json` is gone, goes into
     `former/<number>/`: its weights, maps, card and replicas would be taken for those of the next

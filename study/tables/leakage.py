@@ -35,7 +35,7 @@ def free_cells(group: Group | None) -> dict[str, Any]:
 
 
 def _free_text(mean: float, sd: float | None, images: int) -> str:
-    return deviation(mean, sd, f"{images:,} images", **PERCENT)
+    return deviation(mean, sd, f"{images:,.0f} images", **PERCENT)
 
 
 FREE = column(

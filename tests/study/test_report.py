@@ -70,8 +70,10 @@ def test_what_a_paper_prints_stands_beside_ours_and_its_verdict(paper):
         f"{100 * row[name]:.1f}"
         for name in ("published_accuracy", "accuracy_mean", "one_more_low", "one_more_high")
     )
-    said = rf"BreastMNIST {printed} {ours} ({low} to {high}) {row['verdict']} {row['protocol']}"
-    assert said in Page(html).text
+    said = rf"BreastMNIST {printed} {ours} ({low} to {high})"
+    mean = f"{100 * row['here_low']:.1f} to {100 * row['here_high']:.1f}"
+    free = f"{100 * row['free_mean']:.1f} ± {100 * row['free_sd']:.1f} (110 images)"
+    assert f"{said} {mean} {free} {row['verdict']} {row['protocol']}" in Page(html).text
     assert html.index("Paper B: accuracy of MedSpectralNet") < html.index("<nav")
 
 

@@ -311,10 +311,16 @@ def test_an_interrupted_run_keeps_what_it_wrote_but_for_broken_writes(tmp_path, 
     own = {"checkpoint.pt", "model.safetensors", ".DS_Store"}
     for name in (*own, ".predictions-a1b2c3_4.npz", ".checkpoint-0123abcd.pt", ".tmpAb3dEf"):
         (tmp_path / name).touch()
-    with lock(tmp_path):
-        pass
-    assert {file.name for file in tmp_path.iterdir()} == own | {"run.lock"}
+    results.tidy(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == own
     assert not capsys.readouterr().err
+
+
+def test_a_lock_alone_moves_nothing(tmp_path):
+    """Measurements and trials are written under the same kind of lock, and have no `run.json`."""
+    (tmp_path / "cpu_1_thread.json").touch()
+    with lock(tmp_path):
+        assert {file.name for file in tmp_path.iterdir()} == {"cpu_1_thread.json", "run.lock"}
 
 
 def test_a_stored_run_is_never_overwritten(run):
