@@ -32,7 +32,7 @@ def curve_rows(groups: Iterable[Group]) -> list[dict[str, Any]]:
 
 def _student(values: Sequence[float]) -> dict[str, float | None]:
     mean, low, high = float(np.mean(values)), None, None
-    if len(values) > 1:
+    if len(values) > 1 and np.ptp(values) > 0:  # seeds that all agree say nothing of their scatter
         half = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
         half *= np.std(values, ddof=1) / math.sqrt(len(values))
         low, high = mean - half, mean + half

@@ -26,7 +26,7 @@ CURVES = (
     "validation data; each run of paper B's own recipe also keeps its test accuracy after every "
     "epoch, which nothing selects by. The difference is what choosing the best test epoch would "
     "have added to the same run: a number that no other image will show. Mean over seeds, with "
-    "Student's interval."
+    "Student's interval, which seeds that all agree do not have."
 )
 
 

@@ -42,6 +42,14 @@ def test_hours_are_those_of_the_missing_runs(results_tree):
     assert row["hours"] == pytest.approx(0.5 * (planned - 1))
 
 
+def test_seeds_that_agree_have_no_interval(results_tree):
+    for seed in (0, 1):
+        run = fabricate_from(replace(FIRST, seed=seed, epochs=3), wrong=3)
+        (run.path / TEST_CURVE).write_text("epoch,test_accuracy\n1,0.5\n2,0.5\n3,0.5\n")
+    (row,) = curve_rows(group_runs(list_runs()))
+    assert (row["gain"], row["gain_low"], row["gain_high"]) == (0, None, None)
+
+
 def test_a_test_curve_is_worth_its_best_epoch_less_the_selected_one(results_tree):
     gains = []
     for seed, curve in enumerate([(0.5, 0.6, 0.9), (0.5, 0.7, 0.6)]):
