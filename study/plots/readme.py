@@ -58,6 +58,8 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
     for row in answer_rows(groups, load_rules()):
         looks = {"scale": 100, "how": one_more_run} | _LOOKS
         title, printed = MEDMNIST[row.dataset], row.published.fraction
+        if row.group and row.group.rebuilt:
+            title += ", rebuilt"
         lines.append(beside_printed(title, row.group, "accuracy", printed, **looks))
     line = "test accuracy, %; line: one more run"
     _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel=line)
