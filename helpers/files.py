@@ -208,10 +208,8 @@ def _expanded(node: yaml.Node, loader: yaml.SafeLoader, known: dict[yaml.Node, i
         inside = [value for _, value in node.value]
     elif node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
         if re.match(r"[-+]?0[0-9_]|.*:", node.value):
-            what = (
-                f"{node.value} is read as another number (base 8 or 60); write it without leading "
-            )
-            what += "zeros and colons, or in quotes if it is a word"
+            what = f"{node.value} is read as another number (base 8 or 60); write it without its "
+            what += "leading zeros or colons, or in quotes if it is a word"
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
         _finite(str(loader.construct_object(node)))
     known[node] = size = 1 + sum(_expanded(value, loader, known) for value in inside)

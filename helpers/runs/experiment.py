@@ -19,8 +19,17 @@ from helpers.metrics.scores import confusion_matrix, evaluate, per_class
 from helpers.models.counting import MACS_TOOL, count_macs, count_parameters
 from helpers.models.registry import build_model, resolve_weights, weights_label
 from helpers.paths import write_atomically, write_text
-from helpers.runs import store
-from helpers.runs.store import CHECKPOINT, WEIGHTS, Run, RunError, load_run, lock, run_dir, save_run
+from helpers.runs.store import (
+    CHECKPOINT,
+    WEIGHTS,
+    Run,
+    RunError,
+    load_run,
+    lock,
+    run_dir,
+    save_run,
+    tidy,
+)
 from helpers.training.inference import as_tensor, predict_as
 from helpers.training.loop import FitResult, fit, selection_rule
 from helpers.training.plasticity import make_plan, trainable_by_stage
@@ -72,7 +81,7 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
     if not (folder / "run.json").exists():
         with lock(folder):
             if not (folder / "run.json").exists():
-                store.tidy(folder)
+                tidy(folder)
                 return _train(config, splits or load_dataset(config.dataset))
     run = load_run(folder)
     _check_settings(run, config)
