@@ -204,7 +204,8 @@ def _share_processors(checkpoint: Checkpoint) -> tuple[int, int]:
 def _readers(busy: int) -> int:
     """Return how many threads should read: few enough to leave `busy` processors to the network."""
     processors = os.cpu_count() or 1
-    return min(8, max(1, processors - busy, processors // 2))
+    # At least two: of two processors the readers take a third, which one thread seldom gets.
+    return min(8, max(2, processors - busy, processors // 2))
 
 
 @contextmanager
