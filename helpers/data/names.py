@@ -33,31 +33,22 @@ def list_flags() -> list[str]:
     return [flag for flag in INFO if _refusal(flag) is None]
 
 
-def parse_name(name: str, *, image_size: int | None = None) -> tuple[str, int] | None:
-    """Split `breastmnist_64` into its flag and its image size.
-
-    Args:
-        name: a flag of `INFO`, with or without a size (`_64`); 28 is the default.
-        image_size: 28, 64, 128 or 224; None takes it from the name.
+def parse_name(name: str) -> tuple[str, int] | None:
+    """Split `breastmnist_64` into its flag and its image size, 28 pixels where it says none.
 
     Returns:
         (flag, image size), or None if this is not the name of a MedMNIST set.
 
     Raises:
-        DataError: a multi-label or 3-D set, an unknown size, or two sizes that differ.
+        DataError: a multi-label or 3-D set, or an unknown size.
     """
     match = re.fullmatch(r"([a-z]+mnist(?:3d)?)(?:_(\d+))?", name)
     if match is None or match[1] not in INFO:
         return None
-    flag, suffix = match[1], None if match[2] is None else int(match[2])
+    flag, size = match[1], int(match[2] or SIZES[0])
     refusal = _refusal(flag)
     if refusal:
         raise DataError(f"{flag} is {refusal}. Known MedMNIST sets: {', '.join(list_flags())}.")
-    if suffix is not None and image_size is not None and suffix != image_size:
-        raise DataError(
-            f"{name!r} says {suffix} pixels but image_size says {image_size}; give one."
-        )
-    size = next((given for given in (suffix, image_size) if given is not None), SIZES[0])
     if size not in SIZES:
         raise DataError(
             f"{flag} does not exist at {size} pixels; known sizes: {', '.join(map(str, SIZES))}."

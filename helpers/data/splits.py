@@ -44,6 +44,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: np.ndarray) -> "Split":
+        """Return the images of the given indices with all that belongs to them."""
+        return Split(
+            images=self.images[rows],
+            labels=self.labels[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            boxes=None if self.boxes is None else self.boxes[rows],
+        )
+
     def digests(self) -> list[str]:
         """Return a digest of each image; equal images have equal ones."""
         return [hashlib.blake2b(one.tobytes(), digest_size=16).hexdigest() for one in self.images]
@@ -142,8 +151,12 @@ class Splits:
                 raise DataError(f"{self.name}: {field} in {having} only; all splits or none.")
 
     def crossing_groups(self) -> dict[str, tuple[str, ...]]:
-        """Return the groups that lie in more than one split, see `groups_across`."""
-        return groups_across({name: split.groups for name, split in self.items()})
+        """Return group -> the splits that hold it, for groups in two splits or more."""
+        where: dict[str, list[str]] = {}
+        for name, split in self.items():
+            for group in np.unique(split.groups).tolist() if split.groups is not None else ():
+                where.setdefault(group, []).append(name)
+        return {group: tuple(names) for group, names in where.items() if len(names) > 1}
 
     def items(self) -> tuple[tuple[str, Split], ...]:
         """Return (name, split) of train, val and test, in this order."""
@@ -178,9 +191,9 @@ class Splits:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What these splits or files of theirs cannot give, and what ties them, in sentences."""
-        return tuple(self._notes())
+        return (*self._undefined(), *self._ties(), *self.file_notes)
 
-    def _notes(self) -> Iterator[str]:
+    def _undefined(self) -> Iterator[str]:
         for name, split in self.items():
             counts = np.bincount(split.labels, minlength=self.num_classes)
             absent = [repr(c) for c, n in zip(self.class_names, counts, strict=True) if n == 0]
@@ -194,6 +207,8 @@ class Splits:
                     f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined "
                     "and left out of the mean."
                 )
+
+    def _ties(self) -> Iterator[str]:
         # Of official sets the copies are known, and looking for them may take seconds.
         own = self.name.startswith(OWN_PREFIXES)
         seen = set(self.train.digests()) if own else set()
@@ -209,7 +224,6 @@ class Splits:
             if copies := sum(digest in seen for digest in digests):
                 yield f"{copies} of {images} are exact copies of images in {earlier}."
             seen.update(digests)
-        yield from self.file_notes
 
     @property
     def is_phantom(self) -> bool:
@@ -233,22 +247,6 @@ def largest_against_rest(splits: Splits) -> Splits:
 def is_plain(name: str) -> bool:
     """Say whether a name can stand on a line: all of it prints, and no space is at its ends."""
     return name == name.strip() and name.translate(_JOINERS).isprintable()
-
-
-def groups_across(groups: Mapping[str, np.ndarray | None]) -> dict[str, tuple[str, ...]]:
-    """Find groups that lie in more than one split.
-
-    Args:
-        groups: split name -> str (N,), or None where the split has no groups.
-
-    Returns:
-        group -> names of the splits that hold it, for groups in two splits or more.
-    """
-    where: dict[str, list[str]] = {}
-    for split_name, members in groups.items():
-        for group in np.unique(members) if members is not None else ():
-            where.setdefault(str(group), []).append(split_name)
-    return {group: tuple(names) for group, names in where.items() if len(names) > 1}
 
 
 def _check_split(what: str, split: Split, num_classes: int) -> None:

@@ -34,13 +34,20 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from helpers.data.dicom.header import attempt
+from helpers.data.dicom.header import damage
 from helpers.data.dicom.layout import Layout
 from helpers.data.splits import DataError
 
 SECONDS = 120  # for one frame
 
 _DCT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+# SOF markers of JPEG (ISO/IEC 10918-1) and JPEG-LS, SIZ of JPEG 2000.
+_KINDS = {
+    "JPEG": (0xC0, 0xC1, 0xC2),
+    "lossless JPEG": (0xC3,),
+    "JPEG-LS": (0xF7,),
+    "JPEG 2000": (0x51,),
+}
 _SCRIPT = Path(__file__).with_name("gdcm_process.py")
 
 
@@ -55,28 +62,30 @@ class _Codestream:
     precision: int
 
 
-def check_syntax(what: str, syntax: Any) -> None:
+def check_syntax(syntax: Any) -> None:
     """Raise DataError unless there is a decoder for a transfer syntax; names it."""
-    decoder = attempt(lambda: get_decoder(syntax), _unsupported(what, syntax))
+    with damage(_unsupported(syntax)):
+        decoder = get_decoder(syntax)
     if syntax in GDCM_SYNTAXES and syntax not in (*_DCT, *JPEG2000TransferSyntaxes):
-        _check_gdcm(what, syntax)
+        _check_gdcm(syntax)
     elif not decoder.is_available:
         missing = "; ".join(decoder.missing_dependencies)
-        raise DataError(_unsupported(what, syntax, f"install a decoder ({missing})"))
+        raise DataError(_unsupported(syntax, f"install a decoder ({missing})"))
 
 
-def _check_gdcm(what: str, syntax: Any) -> None:
-    if importlib.util.find_spec("gdcm") is None:
-        raise DataError(_unsupported(what, syntax, "install python-gdcm, which brings the decoder"))
+def _has_gdcm() -> bool:
+    return importlib.util.find_spec("gdcm") is not None
 
 
-def stored_values(
-    what: str, dataset: Dataset, layout: Layout, frames: Sequence[int]
-) -> Iterator[np.ndarray]:
+def _check_gdcm(syntax: Any) -> None:
+    if not _has_gdcm():
+        raise DataError(_unsupported(syntax, "install python-gdcm, which brings the decoder"))
+
+
+def stored_values(dataset: Dataset, layout: Layout, frames: Sequence[int]) -> Iterator[np.ndarray]:
     """Yield the stored values of frames, as numbers of `layout.stored` bits, sign not applied.
 
     Args:
-        what: name of the file in errors.
         dataset: the file; its transfer syntax has been checked, and its size.
         layout: what the header claims.
         frames: numbers of frames, rising.
@@ -88,18 +97,15 @@ def stored_values(
         DataError: a frame cannot be decoded; says why.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    decoded = (
-        _compressed(what, dataset, layout, frames)
-        if syntax.is_compressed
-        else _native(what, dataset, layout, frames)
-    )
+    decode = _compressed if syntax.is_compressed else _native
     # JPEG, JPEG-LS and JPEG 2000 know no high bit: their values are at the low end.
-    shift = layout.high + 1 - layout.stored if _is_plain(syntax) else 0
+    is_plain = syntax == RLELossless or not syntax.is_compressed
+    shift = layout.high + 1 - layout.stored if is_plain else 0
     mask = 2**layout.stored - 1
-    for values in decoded:
+    for values in decode(dataset, layout, frames):
         if values.shape != layout.shape or values.dtype.kind not in "iu":
             raise DataError(
-                f"{what}: the header claims {layout}, but a frame decodes to {values.shape} of "
+                f"the header claims {layout}, but a frame decodes to {values.shape} of "
                 f"{values.dtype}; export it again."
             )
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -107,10 +113,6 @@ def stored_values(
             values = _partial_to_rgb(values)
         # Bits above HighBit may hold an overlay: they are no part of the value.
         yield (np.ascontiguousarray(values).view(f"u{values.itemsize}") >> shift) & mask
-
-
-def _is_plain(syntax: Any) -> bool:
-    return syntax == RLELossless or not syntax.is_compressed
 
 
 def _partial_to_rgb(values: np.ndarray) -> np.ndarray:
@@ -125,46 +127,40 @@ def _partial_to_rgb(values: np.ndarray) -> np.ndarray:
     return rgb
 
 
-def _options(layout: Layout, photometric: str, allocated: int, stored: int) -> dict[str, Any]:
-    partial = photometric == "YBR_PARTIAL_422"
+def _options(layout: Layout) -> dict[str, Any]:
+    """Return what pydicom's decoders need to know of a file."""
+    partial = layout.photometric == "YBR_PARTIAL_422"
     return {
         "rows": layout.rows,
         "columns": layout.columns,
         "samples_per_pixel": layout.samples,
-        "bits_allocated": allocated,
-        "bits_stored": stored,
+        "bits_allocated": layout.allocated,
+        "bits_stored": layout.stored,
         "pixel_representation": int(layout.signed),
-        "photometric_interpretation": "YBR_FULL_422" if partial else photometric,
+        "photometric_interpretation": "YBR_FULL_422" if partial else layout.photometric,
         "planar_configuration": layout.planar,
+        "number_of_frames": layout.frames,
         "pixel_keyword": "PixelData",
+        "correct_unused_bits": False,
         # YBR_PARTIAL_422 is laid out as YBR_FULL_422 and has its own way to RGB.
         "raw": partial or layout.samples == 1,
     }
 
 
-def _native(
-    what: str, dataset: Dataset, layout: Layout, frames: Sequence[int]
-) -> Iterator[np.ndarray]:
-    syntax = dataset.file_meta.TransferSyntaxUID
-    decoder = get_decoder(syntax)
-    options = _options(layout, layout.photometric, layout.allocated, layout.stored)
-    options |= {
-        "number_of_frames": layout.frames,
-        "pixel_vr": dataset["PixelData"].VR,
-        "correct_unused_bits": False,
-    }
+def _native(dataset: Dataset, layout: Layout, frames: Sequence[int]) -> Iterator[np.ndarray]:
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    data, options = dataset.PixelData, _options(layout) | {"pixel_vr": dataset["PixelData"].VR}
     for frame in frames:
-        if layout.allocated == 1:
-            yield _unpacked(dataset.PixelData, layout, frame)
-            continue
-        yield attempt(
-            lambda frame=frame: decoder.as_array(dataset.PixelData, index=frame, **options)[0],
-            f"{what}: frame {frame} cannot be read; its header or its pixel data is damaged.",
-        )
+        with damage(f"frame {frame} cannot be read; its header or its pixel data is damaged."):
+            if layout.allocated == 1:
+                values = _unpacked(data, layout, frame)
+            else:
+                values, _ = decoder.as_array(data, index=frame, **options)
+        yield values
 
 
 def _unpacked(data: bytes, layout: Layout, frame: int) -> np.ndarray:
-    """Return a frame of single bits; frames follow each other without a gap."""
+    """Return a frame of single bits, which may begin within a byte; pydicom loses its end then."""
     pixels = layout.rows * layout.columns
     start = frame * pixels
     part = np.frombuffer(data[start // 8 : -(-(start + pixels) // 8)], np.uint8)
@@ -172,10 +168,7 @@ def _unpacked(data: bytes, layout: Layout, frame: int) -> np.ndarray:
     return bits.reshape(layout.shape)
 
 
-def _compressed(
-    what: str, dataset: Dataset, layout: Layout, frames: Sequence[int]
-) -> Iterator[np.ndarray]:
-    syntax = dataset.file_meta.TransferSyntaxUID
+def _compressed(dataset: Dataset, layout: Layout, frames: Sequence[int]) -> Iterator[np.ndarray]:
     table = [dataset.get(f"ExtendedOffsetTable{end}") for end in ("", "Lengths")]
     encoded = generate_frames(
         dataset.PixelData,
@@ -183,59 +176,59 @@ def _compressed(
         extended_offsets=tuple(table) if all(table) else None,
     )
     wanted = set(frames)
-    damaged = f"{what}: the pixel data cannot be decoded: truncated or damaged; export it again."
+    damaged = "the pixel data cannot be decoded: truncated or damaged; export it again."
     for frame in range(layout.frames):
-        content = attempt(lambda: next(encoded), damaged)
+        with damage(damaged):
+            content = next(encoded)
         if frame in wanted:
-            yield _decode(what, syntax, layout, frame, content)
-    if attempt(lambda: next(encoded, None), damaged) is not None:
+            yield _decode(dataset.file_meta.TransferSyntaxUID, layout, frame, content)
+    with damage(damaged):
+        more = next(encoded, None)
+    if more is not None:
         raise DataError(
-            f"{what}: NumberOfFrames is {layout.frames}, but the pixel data has more; export it "
-            "again."
+            f"NumberOfFrames is {layout.frames}, but the pixel data has more; export it again."
         )
 
 
-def _decode(what: str, syntax: Any, layout: Layout, frame: int, content: bytes) -> np.ndarray:
-    allocated, stored, plugin = layout.allocated, layout.stored, ""
-    if syntax in GDCM_SYNTAXES:
-        stream = attempt(
-            lambda: _codestream(content),
-            f"{what}: frame {frame} does not begin as {syntax.name!r} does; it is damaged, or its "
-            "transfer syntax is wrong. Export it again.",
-        )
-        _check_codestream(what, syntax, layout, frame, stream)
-        if syntax in _DCT:
-            allocated, stored, plugin = 8, 8, "pillow"
-        elif syntax in JPEG2000TransferSyntaxes and (
-            stream.precision <= 8 or (stream.samples == 1 and stream.precision <= 16)
-        ):
-            plugin = "pillow"
-        else:
-            plugin = "gdcm"
-            _check_gdcm(what, syntax)
-    options = _options(layout, layout.photometric, allocated, stored)
-    options |= {"number_of_frames": 1, "allow_excess_frames": False}
+def _decode(syntax: Any, layout: Layout, frame: int, content: bytes) -> np.ndarray:
+    plugin = _plugin(syntax, layout, frame, content)
+    options = _options(layout) | {"number_of_frames": 1, "allow_excess_frames": False}
+    if syntax in _DCT:
+        options |= {"bits_allocated": 8, "bits_stored": 8}
     if syntax != RLELossless:
         options["planar_configuration"] = 0  # of what the decoders give, whatever the header has
-    if plugin != "gdcm":
-        options["correct_unused_bits"] = False
-    data = encapsulate([content], has_bot=False)
-    damaged = (
-        f"{what}: frame {frame} cannot be decoded ({syntax.name}): truncated or damaged, or of a "
-        f"kind that {plugin or 'pydicom'} does not know; try `gdcmconv --raw`, or export it again."
-    )
     if plugin == "gdcm":
-        return attempt(lambda: _GDCM.decode(str(syntax), options, data), damaged)
+        options["correct_unused_bits"] = True
+    data = encapsulate([content], has_bot=False)
+    with damage(
+        f"frame {frame} cannot be decoded ({syntax.name}): truncated or damaged, or of a kind that "
+        f"{plugin or 'pydicom'} does not know; try `gdcmconv --raw`, or export it again."
+    ):
+        if plugin != "gdcm":
+            try:
+                return get_decoder(syntax).as_array(data, decoding_plugin=plugin, **options)[0]
+            except Exception:
+                # GDCM reads some that Pillow does not.
+                if syntax not in JPEG2000TransferSyntaxes or not _has_gdcm():
+                    raise
+        return _GDCM.decode(str(syntax), options, data)
 
-    def decode() -> np.ndarray:
-        try:
-            return get_decoder(syntax).as_array(data, decoding_plugin=plugin, **options)[0]
-        except Exception:
-            if syntax not in JPEG2000TransferSyntaxes or importlib.util.find_spec("gdcm") is None:
-                raise
-        return _GDCM.decode(str(syntax), options, data)  # reads some that Pillow does not
 
-    return attempt(decode, damaged)
+def _plugin(syntax: Any, layout: Layout, frame: int, content: bytes) -> str:
+    """Return pydicom's name for who decodes a frame, "" for pydicom itself; checks its header."""
+    if syntax not in GDCM_SYNTAXES:
+        return ""
+    with damage(
+        f"frame {frame} does not begin as {syntax.name!r} does; it is damaged, or its transfer "
+        "syntax is wrong. Export it again."
+    ):
+        stream = _codestream(content)
+    _check_codestream(syntax, layout, frame, stream)
+    deepest = 16 if stream.samples == 1 else 8
+    if syntax in _DCT or (syntax in JPEG2000TransferSyntaxes and stream.precision <= deepest):
+        return "pillow"
+    _check_gdcm(syntax)
+    return "gdcm"
 
 
 def _codestream(content: bytes) -> _Codestream:
@@ -264,21 +257,13 @@ def _codestream(content: bytes) -> _Codestream:
             place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
 
 
-def _check_codestream(
-    what: str, syntax: Any, layout: Layout, frame: int, stream: _Codestream
-) -> None:
-    if syntax in _DCT and stream.kind in (0xC0, 0xC1, 0xC2) and stream.precision != 8:
+def _check_codestream(syntax: Any, layout: Layout, frame: int, stream: _Codestream) -> None:
+    if syntax in _DCT and stream.kind in _KINDS["JPEG"] and stream.precision != 8:
         raise DataError(
-            f"{what}: its frames are JPEG of {stream.precision} bits (the Extended process), for "
-            "which there is no decoder here (Pillow and GDCM read 8 bits); decompress it with "
-            "DCMTK's `dcmdjpeg`."
+            f"its frames are JPEG of {stream.precision} bits (the Extended process), for which "
+            "there is no decoder here (Pillow and GDCM read 8 bits); decompress it with DCMTK's "
+            "`dcmdjpeg`."
         )
-    kinds = {
-        "JPEG": (0xC0, 0xC1, 0xC2),
-        "lossless JPEG": (0xC3,),
-        "JPEG-LS": (0xF7,),
-        "JPEG 2000": (0x51,),
-    }
     expected = "lossless JPEG"
     if syntax in _DCT:
         expected = "JPEG"
@@ -286,32 +271,30 @@ def _check_codestream(
         expected = "JPEG-LS"
     elif syntax in JPEG2000TransferSyntaxes:
         expected = "JPEG 2000"
-    if stream.kind not in kinds[expected]:
-        came = next((name for name, kind in kinds.items() if stream.kind in kind), "another JPEG")
+    came = next((name for name, kinds in _KINDS.items() if stream.kind in kinds), "another JPEG")
+    if came != expected:
         raise DataError(
-            f"{what}: its transfer syntax is {syntax.name!r}, but frame {frame} is {came}; correct "
-            "the transfer syntax or export it again."
+            f"its transfer syntax is {syntax.name!r}, but frame {frame} is {came}; correct the "
+            "transfer syntax or export it again."
         )
+    claims = f"the header claims {layout}, but frame {frame}"
     size = (layout.columns, layout.rows, layout.samples)
     if size != (stream.columns, stream.rows, stream.samples):
         raise DataError(
-            f"{what}: the header claims {layout}, but frame {frame} is {stream.columns} x "
-            f"{stream.rows} pixels of {stream.samples} samples; export it again."
-        )
-    if not 1 <= stream.precision <= layout.allocated:
-        raise DataError(
-            f"{what}: the header claims {layout}, but frame {frame} has {stream.precision} bits; "
+            f"{claims} is {stream.columns} x {stream.rows} pixels of {stream.samples} samples; "
             "export it again."
         )
+    if not 1 <= stream.precision <= layout.allocated:
+        raise DataError(f"{claims} has {stream.precision} bits; export it again.")
 
 
-def _unsupported(what: str, syntax: Any, remedy: str = "") -> str:
+def _unsupported(syntax: Any, remedy: str = "") -> str:
     name = getattr(syntax, "name", "")
     # pydicom answers an unknown UID with itself, and that could be any text.
     named = f"{name!r}" if name and name != str(syntax) else "unknown to pydicom"
     return (
-        f"{what}: its transfer syntax is {named}, which cannot be decoded here; decompress it "
-        f"with `gdcmconv --raw` or `dcmdjpeg`{' or ' if remedy else ''}{remedy}."
+        f"its transfer syntax is {named}, which cannot be decoded here; decompress it with "
+        f"`gdcmconv --raw` or `dcmdjpeg`{' or ' if remedy else ''}{remedy}."
     )
 
 

@@ -16,7 +16,7 @@ import functools
 import hashlib
 import io
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +26,14 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from helpers.data.dicom import grey, layout
 from helpers.data.dicom.decode import check_syntax, stored_values
-from helpers.data.dicom.header import attempt, first_of, quiet
+from helpers.data.dicom.header import damage, first_of, quiet
 from helpers.data.dicom.layout import Layout
 from helpers.data.splits import DataError
 
 MAX_BYTES = 2**29  # of one file's pixels, decompressed: ten times a long cine of 512 x 512
 
 _MAGIC = slice(128, 132)
+_DAMAGED = "it is unreadable: a damaged or truncated DICOM file."
 _IDENTITIES = {
     "patient": "PatientID",
     "study": "StudyInstanceUID",
@@ -108,96 +109,84 @@ def read_dicom(what: str, content: bytes, frames: Sequence[int] | None = None) -
     Raises:
         DataError: no DICOM, no pixels, damaged, or of a kind that is not read; says what to do.
     """
+    try:
+        with quiet():
+            return _read(content, frames)
+    except DataError as error:
+        reason = str(error)
+    # Outside the handler, so that no traceback prints what pydicom said.
+    raise DataError(f"{what}: {reason}")
+
+
+def _read(content: bytes, frames: Sequence[int] | None) -> DicomFrames:
     if not is_dicom(content):
-        raise DataError(f"{what} is no DICOM file (no DICM mark at byte 128).")
-    with quiet():
-        dataset = _parse(what, content)
-        claimed = layout.read_layout(what, dataset)
-        layout.check_size(what, dataset, claimed, MAX_BYTES)
-        for frame in frames or ():
-            if not 0 <= frame < claimed.frames:
-                raise DataError(
-                    f"{what}: frame {frame} is out of range; it has the frames 0 to "
-                    f"{claimed.frames - 1}."
-                )
-        chosen = range(claimed.frames) if frames is None else frames
-        images, view = _images(what, dataset, claimed, list(chosen))
-        group = _group(what, dataset)
+        raise DataError("it is no DICOM file (no DICM mark at byte 128).")
+    dataset = _parse(content)
+    claimed = layout.read_layout(dataset)
+    layout.check_size(dataset, claimed, MAX_BYTES)
+    chosen = np.arange(claimed.frames) if frames is None else np.array(frames)
+    wrong = chosen[(chosen < 0) | (chosen >= claimed.frames)]
+    if len(wrong):
+        raise DataError(
+            f"frame {wrong[0]} is out of range; it has the frames 0 to {claimed.frames - 1}."
+        )
+    images, view = _images(dataset, claimed, chosen)
     if claimed.photometric == "MONOCHROME1":
         np.subtract(255, images, out=images)
-    return DicomFrames(images, group, view)
+    return DicomFrames(images, _group(dataset), view)
 
 
-def _images(
-    what: str, dataset: Dataset, claimed: Layout, chosen: list[int]
-) -> tuple[np.ndarray, str]:
+def _images(dataset: Dataset, claimed: Layout, chosen: np.ndarray) -> tuple[np.ndarray, str]:
     """Return uint8 (F, H, W, C) of the chosen frames, and where their scale comes from."""
     is_palette = claimed.photometric == layout.PALETTE
     if is_palette:
-        colours = grey.palette(what, dataset, claimed.stored, claimed.signed)
-        scale, view = None, "palette"
+        colours = grey.palette(dataset, claimed.stored, claimed.signed)
+        view = "palette"
     else:
-        greys = _greys(what, dataset, claimed)
-        scale, view = _scale(what, dataset, claimed, greys)
-    shape = (
-        len(chosen),
-        claimed.rows,
-        claimed.columns,
-        1 if claimed.photometric in layout.GREY else 3,
-    )
-    images = np.empty(shape, np.uint8)
-    places: dict[int, list[int]] = {}
-    for place, frame in enumerate(chosen):
-        places.setdefault(frame, []).append(place)
-    wanted = sorted(places)
-    decoded = stored_values(what, dataset, claimed, wanted)
-    for frame, values in zip(wanted, decoded, strict=True):
+        greys = _greys(dataset, claimed)
+        scale, view = _scale(dataset, claimed, greys)
+    channels = 1 if claimed.photometric in layout.GREY else 3
+    shape = (claimed.rows, claimed.columns, channels)
+    images = np.empty((len(chosen), *shape), np.uint8)
+    wanted = np.unique(chosen).tolist()
+    for frame, values in zip(wanted, stored_values(dataset, claimed, wanted), strict=True):
         if is_palette:
             image = colours[values]
         else:
             image = greys(frame).image(values, greys(frame).asked or scale)
-        images[places[frame]] = image.reshape(shape[1:])
+        images[chosen == frame] = image.reshape(shape)
     return images, view
 
 
-def _greys(what: str, dataset: Dataset, claimed: Layout) -> Callable[[int], grey.Greys]:
+def _greys(dataset: Dataset, claimed: Layout) -> Callable[[int], grey.Greys]:
     """Return what gives the greys of a frame; frames with one view share them."""
     is_grey = claimed.photometric in layout.GREY
 
     def made(header: Dataset) -> grey.Greys:
-        return grey.Greys(what, header, claimed.stored, signed=claimed.signed, grey=is_grey)
+        return grey.Greys(header, claimed.stored, signed=claimed.signed, grey=is_grey)
 
     if not is_grey or not any(keyword in dataset for keyword in _FUNCTIONAL_GROUPS):
         common = made(dataset)
         return lambda frame: common
-    own = list(_own_elements(what, dataset, claimed.frames))
+    own = _own_elements(dataset, claimed.frames)
 
     # A table may take 512 kB and every frame have its own.
     @functools.lru_cache(maxsize=64)
     def of_view(view: tuple[tuple[str, object], ...]) -> grey.Greys:
-        return made(attempt(lambda: _with(dataset, view), f"{what}: its header is damaged."))
+        with damage("its header is damaged."):
+            header = Dataset()
+            for keyword in grey.ELEMENTS:
+                if keyword in dataset:
+                    header[keyword] = dataset[keyword]
+            for keyword, value in view:
+                setattr(header, keyword, value)
+        return made(header)
 
     return lambda frame: of_view(own[frame])
 
 
-def _with(dataset: Dataset, view: tuple[tuple[str, object], ...]) -> Dataset:
-    """Return what a header says of greys, a frame's own elements in place of the common ones."""
-    header = Dataset()
-    for keyword in grey.ELEMENTS:
-        if keyword in dataset:
-            header[keyword] = dataset[keyword]
-    for keyword, value in view:
-        setattr(header, keyword, value)
-    return header
-
-
-def _own_elements(
-    what: str, dataset: Dataset, frames: int
-) -> Iterator[tuple[tuple[str, object], ...]]:
-    """Yield the window and the rescale of each frame of an enhanced file."""
-    damaged = (
-        f"{what}: its functional groups are damaged or fewer than its frames; export it again."
-    )
+def _own_elements(dataset: Dataset, frames: int) -> list[tuple[tuple[str, object], ...]]:
+    """Return the window and the rescale of each frame of an enhanced file."""
 
     def of(group: Dataset) -> dict[str, object]:
         return {
@@ -208,20 +197,15 @@ def _own_elements(
             if keyword in item
         }
 
-    shared, own = (
-        attempt(lambda k=k: list(dataset.get(k) or []), damaged) for k in _FUNCTIONAL_GROUPS
-    )
-    for frame in range(frames):
-        yield attempt(
-            lambda frame=frame: tuple(
-                ((of(shared[0]) if shared else {}) | (of(own[frame]) if own else {})).items()
-            ),
-            damaged,
-        )
+    with damage("its functional groups are damaged or fewer than its frames; export it again."):
+        shared, own = (list(dataset.get(keyword) or []) for keyword in _FUNCTIONAL_GROUPS)
+        common = of(shared[0]) if shared else {}
+        own = [of(own[frame]) if own else {} for frame in range(frames)]
+        return [tuple((common | elements).items()) for elements in own]
 
 
 def _scale(
-    what: str, dataset: Dataset, claimed: Layout, greys: Callable[[int], grey.Greys]
+    dataset: Dataset, claimed: Layout, greys: Callable[[int], grey.Greys]
 ) -> tuple[grey.Scale | None, str]:
     """Return the scale of frames without a window, and what the greys come from, in words."""
     bare = [frame for frame in range(claimed.frames) if greys(frame).asked is None]
@@ -229,51 +213,49 @@ def _scale(
         return None, greys(0).asked.origin
     spans: list[tuple[float, float]] = []
     if claimed.stored > 8:
-        values = stored_values(what, dataset, claimed, bare)
-        spans = [s for f, v in zip(bare, values, strict=True) if (s := greys(f).span(v))]
-    full = tuple(end(greys(f).full[i] for f in bare) for i, end in enumerate((min, max)))
+        for frame, values in zip(bare, stored_values(dataset, claimed, bare), strict=True):
+            if span := greys(frame).span(values):
+                spans.append(span)
+    full = min(greys(frame).full[0] for frame in bare), max(greys(frame).full[1] for frame in bare)
     scale = grey.common_scale(full, spans, claimed.stored)
     return scale, (greys(0).asked or scale).origin
 
 
-def _parse(what: str, content: bytes) -> Dataset:
-    damaged = f"{what} is unreadable: a damaged or truncated DICOM file."
+def _parse(content: bytes) -> Dataset:
     meta = io.BytesIO(content)
     meta.seek(_MAGIC.stop)
-    header = attempt(
-        lambda: read_dataset(meta, False, True, stop_when=lambda tag, *_: tag >> 16 != 2), damaged
-    )
-    syntax = attempt(lambda: header.get("TransferSyntaxUID"), damaged)
+    with damage(_DAMAGED):
+        header = read_dataset(meta, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+        syntax = header.get("TransferSyntaxUID")
     if not syntax:
-        raise DataError(
-            f"{what} does not say its transfer syntax (TransferSyntaxUID); export it again."
-        )
-    check_syntax(what, syntax)
+        raise DataError("it does not say its transfer syntax (TransferSyntaxUID); export it again.")
+    check_syntax(syntax)
     if syntax == DeflatedExplicitVRLittleEndian:
-        size = attempt(lambda: _inflated_size(content[meta.tell() :]), damaged)
+        with damage(_DAMAGED):
+            size = _inflated_size(content[meta.tell() :])
         if size > MAX_BYTES:
-            raise DataError(f"{what} inflates to more than {MAX_BYTES} bytes; it is not read.")
-    dataset = attempt(lambda: dcmread(io.BytesIO(content), specific_tags=_ELEMENTS), damaged)
-    pixel_data = attempt(lambda: dataset.get("PixelData"), damaged)
+            raise DataError(f"it inflates to more than {MAX_BYTES} bytes; it is not read.")
+    with damage(_DAMAGED):
+        dataset = dcmread(io.BytesIO(content), specific_tags=_ELEMENTS)
+        pixel_data = dataset.get("PixelData")
     if not isinstance(pixel_data, bytes) or not pixel_data:
-        raise DataError(_no_pixels(what, dataset))
+        raise DataError(_no_pixels(dataset))
     return dataset
 
 
-def _no_pixels(what: str, dataset: Dataset) -> str:
+def _no_pixels(dataset: Dataset) -> str:
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         return (
-            f"{what}: its pixels are floating-point numbers (FloatPixelData), which are no greys; "
-            "convert it to whole numbers with a window."
+            "its pixels are floating-point numbers (FloatPixelData), which are no greys; convert "
+            "it to whole numbers with a window."
         )
-    kind = attempt(
-        lambda: UID(str(dataset.get("SOPClassUID") or "")), f"{what}: SOPClassUID damaged."
-    )
+    with damage("SOPClassUID is damaged."):
+        kind = UID(str(dataset.get("SOPClassUID") or ""))
     # pydicom answers an unknown UID with itself, and that could be any text.
     name = f" (its kind: {kind.name!r})" if kind.name != str(kind) else ""
     return (
-        f"{what} has no pixel data{name}: it is no image (a report or an index, perhaps) or is cut "
-        "off before or within them; take it out or export it again."
+        f"it has no pixel data{name}: it is no image (a report or an index, perhaps) or is cut off "
+        "before or within them; take it out or export it again."
     )
 
 
@@ -286,12 +268,10 @@ def _inflated_size(deflated: bytes) -> int:
     return size
 
 
-def _group(what: str, dataset: Dataset) -> str | None:
+def _group(dataset: Dataset) -> str | None:
     for kind, keyword in _IDENTITIES.items():
-        identity = attempt(
-            lambda keyword=keyword: str(dataset.get(keyword) or "").strip(" \0"),
-            f"{what}: {keyword} is damaged.",
-        )
+        with damage(f"{keyword} is damaged."):
+            identity = str(dataset.get(keyword) or "").strip(" \0")
         if identity:
             return pseudonym(kind, identity)
     return None

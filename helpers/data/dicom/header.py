@@ -7,15 +7,13 @@ import contextlib
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from helpers.data.splits import DataError
-
-_T = TypeVar("_T")
 
 
 @contextlib.contextmanager
@@ -32,17 +30,16 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def attempt(call: Callable[[], _T], message: str) -> _T:
-    """Return `call()`; whatever goes wrong in it becomes a DataError with this message.
+@contextlib.contextmanager
+def damage(message: str) -> Iterator[None]:
+    """Turn whatever goes wrong in a block into a DataError with this message.
 
     Damaged files make pydicom raise nearly every kind of error, and its texts may quote values.
-    Ours is raised outside the handler, so that a traceback does not print the other one either.
     """
     try:
-        return call()
+        yield
     except Exception:
-        pass
-    raise DataError(message)
+        raise DataError(message) from None
 
 
 def first_of(value: Any) -> Any:
@@ -50,34 +47,37 @@ def first_of(value: Any) -> Any:
     return value[0] if isinstance(value, MultiValue) and value else value
 
 
-def number_of(what: str, dataset: Dataset, keyword: str, default: float | None = None) -> float:
+def number_of(dataset: Dataset, keyword: str, default: float | None = None) -> float:
     """Return an element's number, the first one if there are several."""
-    value = attempt(lambda: first_of(dataset.get(keyword)), f"{what}: {keyword} is damaged.")
+    with damage(f"{keyword} is damaged."):
+        value = first_of(dataset.get(keyword))
     if value in (None, "", []):
         if default is None:
-            raise DataError(f"{what} does not say its {keyword}; export it again.")
+            raise DataError(f"it does not say its {keyword}; export it again.")
         return default
-    number = attempt(lambda: float(value), f"{what}: {keyword} is no number.")
+    with damage(f"{keyword} is no number."):
+        number = float(value)
     if not math.isfinite(number):
-        raise DataError(f"{what}: {keyword} is {number}; expected a finite number.")
+        raise DataError(f"{keyword} is {number}; expected a finite number.")
     return number
 
 
-def count_of(what: str, dataset: Dataset, keyword: str, default: int | None = None) -> int:
+def count_of(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     """Return an element's number, which must be a whole one from 1."""
-    number = number_of(what, dataset, keyword, default)
+    number = number_of(dataset, keyword, default)
     if number < 1 or number != int(number):
-        raise DataError(f"{what}: {keyword} is {number:g}; expected a whole number from 1.")
+        raise DataError(f"{keyword} is {number:g}; expected a whole number from 1.")
     return int(number)
 
 
-def term_of(what: str, dataset: Dataset, keyword: str) -> str:
+def term_of(dataset: Dataset, keyword: str) -> str:
     """Return an element's text in capitals, "" if there is none; for comparing, not for showing."""
-    value = attempt(lambda: first_of(dataset.get(keyword)), f"{what}: {keyword} is damaged.")
-    return str(value or "").strip().upper()
+    with damage(f"{keyword} is damaged."):
+        return str(first_of(dataset.get(keyword)) or "").strip().upper()
 
 
-def is_given(what: str, dataset: Dataset, keyword: str) -> bool:
+def is_given(dataset: Dataset, keyword: str) -> bool:
     """Whether an element is there and not empty."""
-    value = attempt(lambda: dataset.get(keyword), f"{what}: {keyword} is damaged.")
+    with damage(f"{keyword} is damaged."):
+        value = dataset.get(keyword)
     return value is not None and value != "" and value != []

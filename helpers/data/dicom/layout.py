@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.encaps import parse_basic_offsets, parse_fragments
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
-from helpers.data.dicom.header import attempt, count_of, is_given, number_of, term_of
+from helpers.data.dicom.header import count_of, damage, is_given, number_of, term_of
 from helpers.data.splits import DataError
 
 MAX_FRAME_BYTES = 2**27  # 8192 x 8192 pixels of 16 bits: what a frame needs while it is decoded
@@ -87,83 +87,81 @@ class Layout:
         )
 
 
-def read_layout(what: str, dataset: Dataset) -> Layout:
+def read_layout(dataset: Dataset) -> Layout:
     """Return what the header claims.
 
     Raises:
         DataError: an element is missing, damaged, or of a kind that is not read; names it.
     """
-    photometric = _photometric(what, dataset)
-    allocated = count_of(what, dataset, "BitsAllocated")
-    stored = count_of(what, dataset, "BitsStored", allocated)
+    photometric = _photometric(dataset)
+    colour = photometric in COLOURS
+    samples = 3 if colour else 1
+    allocated = count_of(dataset, "BitsAllocated")
+    stored = count_of(dataset, "BitsStored", allocated)
     layout = Layout(
         photometric=photometric,
-        frames=count_of(what, dataset, "NumberOfFrames", 1),
-        rows=count_of(what, dataset, "Rows"),
-        columns=count_of(what, dataset, "Columns"),
-        samples=count_of(what, dataset, "SamplesPerPixel", 3 if photometric in COLOURS else 1),
-        planar=int(number_of(what, dataset, "PlanarConfiguration", 0)),
+        frames=count_of(dataset, "NumberOfFrames", 1),
+        rows=count_of(dataset, "Rows"),
+        columns=count_of(dataset, "Columns"),
+        samples=count_of(dataset, "SamplesPerPixel", samples),
+        planar=int(number_of(dataset, "PlanarConfiguration", 0)),
         allocated=allocated,
         stored=stored,
-        high=int(number_of(what, dataset, "HighBit", stored - 1)),
-        signed=number_of(what, dataset, "PixelRepresentation", 0) != 0,
+        high=int(number_of(dataset, "HighBit", stored - 1)),
+        signed=number_of(dataset, "PixelRepresentation", 0) != 0,
     )
-    colour = photometric in COLOURS
-    if layout.samples != (3 if colour else 1):
+    bits = f"BitsAllocated {allocated}, BitsStored {stored}"
+    if layout.samples != samples:
         raise DataError(
-            f"{what}: {photometric} with SamplesPerPixel {layout.samples}; expected "
-            f"{3 if colour else 1}. Export it again."
+            f"{photometric} with SamplesPerPixel {layout.samples}; expected {samples}. Export it "
+            "again."
         )
     if allocated not in ((8, 16, 32) if colour else (1, 8, 16, 32)) or stored > allocated:
         raise DataError(
-            f"{what}: {photometric} with BitsAllocated {allocated}, BitsStored {stored}; expected "
-            f"{'' if colour else '1, '}8, 16 or 32 bits allocated, no more stored."
+            f"{photometric} with {bits}; expected {'' if colour else '1, '}8, 16 or 32 bits "
+            "allocated, no more stored."
         )
     if photometric == PALETTE and allocated > 16:
-        raise DataError(f"{what}: {photometric} with BitsAllocated {allocated}; expected 8 or 16.")
+        raise DataError(f"{photometric} with BitsAllocated {allocated}; expected 8 or 16.")
     if colour and layout.signed:
-        raise DataError(f"{what}: {photometric} with signed samples; expected unsigned ones.")
+        raise DataError(f"{photometric} with signed samples; expected unsigned ones.")
     if photometric in COLOURS[1:4] and allocated != 8:
         raise DataError(
-            f"{what}: {photometric} with BitsAllocated {allocated}; expected 8. Convert it to RGB."
+            f"{photometric} with BitsAllocated {allocated}; expected 8. Convert it to RGB."
         )
     if not stored - 1 <= layout.high < allocated:
-        raise DataError(
-            f"{what}: HighBit is {layout.high} with BitsAllocated {allocated}, BitsStored {stored};"
-            f" expected {stored - 1}."
-        )
+        raise DataError(f"HighBit is {layout.high} with {bits}; expected {stored - 1}.")
     if layout.planar not in (0, 1):
-        raise DataError(f"{what}: PlanarConfiguration is {layout.planar}; expected 0 or 1.")
+        raise DataError(f"PlanarConfiguration is {layout.planar}; expected 0 or 1.")
     if max(layout.rows, layout.columns) > 2**16 - 1:
-        raise DataError(f"{what}: {layout}; Rows and Columns end at 65535.")
+        raise DataError(f"{layout}; Rows and Columns end at 65535.")
     return layout
 
 
-def _photometric(what: str, dataset: Dataset) -> str:
-    term = term_of(what, dataset, "PhotometricInterpretation")
-    if not term and is_given(what, dataset, "RedPaletteColorLookupTableDescriptor"):
+def _photometric(dataset: Dataset) -> str:
+    term = term_of(dataset, "PhotometricInterpretation")
+    if not term and is_given(dataset, "RedPaletteColorLookupTableDescriptor"):
         term = PALETTE
-    if not term and number_of(what, dataset, "SamplesPerPixel", 1) == 1:
-        term = _SHAPES.get(term_of(what, dataset, "PresentationLUTShape"), "")
+    if not term and number_of(dataset, "SamplesPerPixel", 1) == 1:
+        term = _SHAPES.get(term_of(dataset, "PresentationLUTShape"), "")
     if term in (*GREY, *COLOURS, PALETTE):
         return term
     if not term:
         raise DataError(
-            f"{what} does not say its PhotometricInterpretation, without which its greys or "
-            "colours are unknown; add it (with dcmodify, say) or export it again."
+            "it does not say its PhotometricInterpretation, without which its greys or colours are "
+            "unknown; add it (with dcmodify, say) or export it again."
         )
     came = term if term in _OTHER_TERMS else "no term of the standard"
     raise DataError(
-        f"{what}: PhotometricInterpretation is {came}; expected one of "
+        f"PhotometricInterpretation is {came}; expected one of "
         f"{', '.join((*GREY, PALETTE, *COLOURS))}. Convert it first (with dcmj2pnm or gdcmimg)."
     )
 
 
-def check_size(what: str, dataset: Dataset, layout: Layout, limit: int) -> None:
+def check_size(dataset: Dataset, layout: Layout, limit: int) -> None:
     """Compare what the header claims with the bytes there are, before any memory is taken.
 
     Args:
-        what: name of the file in errors.
         dataset: the file, its transfer syntax known.
         layout: what the header claims.
         limit: most bytes of all frames, decoded.
@@ -174,11 +172,12 @@ def check_size(what: str, dataset: Dataset, layout: Layout, limit: int) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
     native = not syntax.is_compressed
     there, claimed = len(dataset.PixelData), layout.size(native=native)
-    wrong = f"{what}: the header claims {layout}, {claimed} bytes"
+    one_frame = claimed // layout.frames
+    wrong = f"the header claims {layout}, {claimed} bytes"
     if layout.photometric in ("YBR_ICT", "YBR_RCT") and syntax not in JPEG2000TransferSyntaxes:
-        raise DataError(f"{what}: {layout.photometric} is defined for JPEG 2000 alone.")
+        raise DataError(f"{layout.photometric} is defined for JPEG 2000 alone.")
     if not native:
-        _check_fragments(what, dataset, layout)
+        _check_fragments(dataset.PixelData, layout.frames)
     most = there if native else there * _MOST_SAMPLES.get(syntax, limit) * layout.allocated // 8
     if claimed > most:
         raise DataError(
@@ -186,40 +185,33 @@ def check_size(what: str, dataset: Dataset, layout: Layout, limit: int) -> None:
             "again."
         )
     if max(claimed, layout.frames * layout.image_bytes) > limit:
-        raise DataError(f"{what}: {layout} are more than {limit} bytes; split it into parts.")
+        raise DataError(f"{layout} are more than {limit} bytes; split it into parts.")
     if layout.frames > MAX_FRAMES:
-        raise DataError(f"{what}: {layout.frames} frames; more than {MAX_FRAMES} are not read.")
-    if claimed // layout.frames > MAX_FRAME_BYTES:
+        raise DataError(f"{layout.frames} frames; more than {MAX_FRAMES} are not read.")
+    if one_frame > MAX_FRAME_BYTES:
         raise DataError(
-            f"{what}: one frame of {layout} is more than {MAX_FRAME_BYTES} bytes; make it smaller "
-            "or cut it into tiles."
+            f"one frame of {layout} is more than {MAX_FRAME_BYTES} bytes; make it smaller or cut "
+            "it into tiles."
         )
-    one_more = claimed + claimed // layout.frames
-    if native and there >= one_more:
+    if native and there >= claimed + one_frame:
         raise DataError(
             f"{wrong}, but its pixel data is {there} bytes long; NumberOfFrames, Rows, Columns or "
             "SamplesPerPixel are wrong. Export it again."
         )
 
 
-def _check_fragments(what: str, dataset: Dataset, layout: Layout) -> None:
+def _check_fragments(pixel_data: bytes, frames: int) -> None:
     """Raise DataError unless there is a fragment for every frame."""
-    data = dataset.PixelData
-
-    def fragments() -> int:
-        offsets = parse_basic_offsets(data)
-        return parse_fragments(data[8 + 4 * len(offsets) :])[0]
-
-    found = attempt(
-        fragments, f"{what}: the pixel data is cut off or damaged (its fragments); export it again."
-    )
+    with damage("the pixel data is cut off or damaged (its fragments); export it again."):
+        offsets = parse_basic_offsets(pixel_data)
+        found = parse_fragments(pixel_data[8 + 4 * len(offsets) :])[0]
     if not found:
         raise DataError(
-            f"{what}: its pixel data has no fragments: nothing was stored, or it was cut off. "
-            "Export it again."
+            "its pixel data has no fragments: nothing was stored, or it was cut off. Export it "
+            "again."
         )
-    if found < layout.frames:
+    if found < frames:
         raise DataError(
-            f"{what}: NumberOfFrames is {layout.frames}, but its pixel data has {found} fragments, "
-            "one a frame at least; it is truncated or damaged. Export it again."
+            f"NumberOfFrames is {frames}, but its pixel data has {found} fragments, one a frame at "
+            "least; it is truncated or damaged. Export it again."
         )

@@ -169,15 +169,11 @@ def test_a_window_beside_the_values_is_honoured_and_said():
 def test_32_bits():
     values = (smooth(2) * 12_000_000).astype("u4")
     images = read(make(values, bits=32)).images
-    np.testing.assert_array_equal(images[..., 0], np.round(full_range_of(values) * 255))
+    np.testing.assert_array_equal(images[..., 0], np.round(values / (2**32 - 1) * 255))
     window = {"WindowCenter": 2**30, "WindowWidth": 2**31, "RescaleSlope": 0.5}
     expected = [[linear(x * 0.5, 2**30, 2**31) for x in row] for row in values[1].astype(float)]
     images = read(make(values, bits=32, **window)).images
     np.testing.assert_array_equal(images[1, ..., 0], np.round(expected))
-
-
-def full_range_of(values):
-    return values / (2**32 - 1)
 
 
 @pytest.mark.parametrize(
@@ -583,9 +579,9 @@ def bomb():
 
 
 BAD = {
-    "no DICOM": (lambda: b"\x89PNG" + bytes(200), "is no DICOM file"),
-    "empty": (lambda: b"", "is no DICOM file"),
-    "nothing but the mark": (lambda: bytes(128) + b"DICM", "not say its transfer syntax"),
+    "no DICOM": (lambda: b"\x89PNG" + bytes(200), "x.dcm: it is no DICOM file"),
+    "empty": (lambda: b"", "x.dcm: it is no DICOM file"),
+    "nothing but the mark": (lambda: bytes(128) + b"DICM", "does not say its transfer syntax"),
     "noise": (
         lambda: bytes(128) + b"DICM" + np.random.default_rng(0).bytes(500),
         "unreadable|transfer syntax",
@@ -699,7 +695,7 @@ BAD = {
     ),
     "modality LUT too short": (
         lambda: short_lut("ModalityLUTSequence"),
-        "its modality LUT cannot be applied",
+        "ModalityLUTSequence cannot be applied",
     ),
     "LUT of 32 bits": (
         lambda: make(**lut("ModalityLUTSequence", [1, 2], depth=32)),
@@ -760,7 +756,7 @@ def test_a_deflated_bomb_is_refused(monkeypatch):
     with pytest.raises(DataError, match="has no pixel data"):
         read_dicom("x", content)
     monkeypatch.setattr(dicom, "MAX_BYTES", 3_000_000)
-    with pytest.raises(DataError, match="x inflates to more than 3000000 bytes"):
+    with pytest.raises(DataError, match="x: it inflates to more than 3000000 bytes"):
         read_dicom("x", content)
 
 
@@ -801,40 +797,20 @@ def test_a_name_never_comes_out_of_a_file_with_warnings(cines, capsys, caplog, h
     assert not caught and not caplog.records
 
 
-def test_damaged_bytes_give_images_or_a_data_error(capsys, caplog, recwarn):
-    """Flip bytes anywhere in the header: never another error, never a name."""
-    random = np.random.default_rng(0)
-    elements = {"WindowCenter": 600, "WindowWidth": 300, "VOILUTFunction": "LINEAR"}
-    whole = [
-        to_bytes(make(bits=12, values=stored_values(12), patient=SECRET, **elements)),
-        to_bytes(make(patient=SECRET, **lut("VOILUTSequence", list(range(256))))),
-        to_bytes(rle()),
-    ]
-    recwarn.clear()
-    outcomes = {"read": 0, "refused": 0}
-    for i in range(300):
-        content = bytearray(whole[i % 3])
-        for place in random.integers(132, len(content) - 256, random.integers(1, 4)):
-            content[place] = random.integers(0, 256)
-        try:
-            read_dicom("x", bytes(content))
-            outcomes["read"] += 1
-        except DataError as error:
-            outcomes["refused"] += 1
-            assert SECRET[:6] not in str(error)
-    assert min(outcomes.values()) > 30
-    assert not recwarn.list and not caplog.records and capsys.readouterr() == ("", "")
-
-
-def test_reading_needs_no_memory_for_what_a_header_make():
+def peak_memory():
+    """Return the most bytes that this process has had."""
     resource = pytest.importorskip("resource")
     unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def test_no_memory_is_taken_for_what_a_header_claims():
+    before = peak_memory()
     for case in ("absurd", "absurd RLE", "absurd JPEG", "unknown syntax"):
         built = BAD[case][0]()
         with pytest.raises(DataError):
             read_dicom("x", built if isinstance(built, bytes) else to_bytes(built))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before < 50e6
+    assert peak_memory() - before < 50e6
 
 
 # Codecs and colours
@@ -1225,15 +1201,19 @@ def mutated(content, random):
     return bytes(content)
 
 
-def test_a_thousand_mutations_give_images_or_a_data_error(capfd, recwarn):
-    """Of files of every transfer syntax; memory stays bounded, nothing is printed."""
-    resource = pytest.importorskip("resource")
-    unit = 1 if sys.platform == "darwin" else 1024
+def test_a_thousand_mutations_give_images_or_a_data_error(capfd, caplog, recwarn):
+    """Of files of every transfer syntax; memory stays bounded, nothing is printed, nobody named."""
     random = np.random.default_rng(7)
-    files = [(FILES / name).read_bytes() for name in MUTATED]
+    window = {"WindowCenter": 600, "WindowWidth": 300, "VOILUTFunction": "LINEAR"}
+    files = [
+        *((FILES / name).read_bytes() for name in MUTATED),
+        to_bytes(make(bits=12, patient=SECRET, **window)),
+        to_bytes(make(patient=SECRET, **lut("VOILUTSequence", list(range(256))))),
+    ]
     for content in files:
         read_dicom("x", content)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    recwarn.clear()
+    before = peak_memory()
     outcomes = {"read": 0, "refused": 0}
     for i in range(1008):
         try:
@@ -1241,8 +1221,9 @@ def test_a_thousand_mutations_give_images_or_a_data_error(capfd, recwarn):
             assert images.dtype == np.uint8 and images.ndim == 4
             outcomes["read"] += 1
         except DataError as error:
-            assert str(error).startswith("x") and error.__context__ is None
+            assert str(error).startswith("x: ") and SECRET[:6] not in str(error)
+            assert error.__context__ is None
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 200
-    assert not recwarn.list and capfd.readouterr() == ("", "")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before < 300e6
+    assert not recwarn.list and not caplog.records and capfd.readouterr() == ("", "")
+    assert peak_memory() - before < 300e6

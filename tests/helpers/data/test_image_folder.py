@@ -292,9 +292,12 @@ def test_md5_depends_on_names_pixels_and_labels(table, classes):
         (rows(split=lambda i: ""), "split is '' for images/0.png"),
         (rows(split=lambda i: "train" if i < 6 else "test"), "val: no images"),
         (rows(label=lambda i: 0 if i < 4 else i % 2), "no training image of class 'class 1'"),
-        (rows(label=lambda i: i % 2 * 2), "label 2 of images/1.png is out of range; 2 classes"),
-        (rows(label=lambda i: i % 2 - 1), "label -1 of images/0.png is out of range"),
-        (rows(label=lambda i: ""), "images/0.png has no label"),
+        (
+            rows(label=lambda i: i % 2 * 2),
+            "label is '2' for images/1.png; expected 0 to 1, as there",
+        ),
+        (rows(label=lambda i: i % 2 - 1), "label is '-1' for images/0.png; expected 0 to 1"),
+        (rows(label=lambda i: ""), "label is '' for images/0.png; expected a class index or"),
         (rows(label=lambda i: "a" if i % 2 else 1), "mixes class indices and class names"),
         (
             rows(label=lambda i: i % 11 if i else "010"),
@@ -324,7 +327,7 @@ def test_md5_depends_on_names_pixels_and_labels(table, classes):
             rows("file,label,split,group", group=lambda i: f"p{i % 3}"),
             r"3 group\(s\) cross splits.*'p0' in train and val and test",
         ),
-        (rows("file,label,split,group", group=lambda i: ""), "images/0.png has no group"),
+        (rows("file,label,split,group", group=lambda i: ""), "group is '' for images/0.png"),
         (
             rows("file,label,split,class", **{"class": lambda i: "ab"[i // 6]}),
             "label and class disagree",
@@ -340,6 +343,19 @@ def test_md5_depends_on_names_pixels_and_labels(table, classes):
             rows("file,label,in_s,split_s", in_s=lambda i: "yes", split_s=lambda i: "train"),
             "no default split",
         ),
+        (rows("file,label,split,split"), "has the column split twice"),
+        (rows("file,label,label,split"), "has the column label twice"),
+        (rows(label=lambda i: (0, 10**30)[i % 2]), "mixes class indices and class names"),
+        (rows().replace(",", ";"), "it has file;label;split. Commas are expected between"),
+        (rows().replace(",", "\t"), "Commas are expected between"),
+        ("\n".join(rows().splitlines()[1:]), "and their names in the first line"),
+        (rows() + '"', "is not a readable table .*; expected text in UTF-8 with commas"),
+        # One cell more in all rows than in the header, which pandas takes for an index.
+        (
+            rows().replace("train\n", "train,\n").replace("val\n", "val,\n"),
+            "is not a readable table",
+        ),
+        (rows(file=lambda i: f"{i}" + "x" * 3000), "x is not there"),
     ],
 )
 def test_a_wrong_table_is_named(table, text, message):
@@ -391,7 +407,7 @@ def test_a_wrong_folder_is_named(tmp_path, classes):
     [
         ("x.png", b"no image", r"set/benign/x\.png: no picture inside"),
         ("x.png", b"", "x.png: empty file"),
-        ("x.dcm", b"DICM", "x.dcm is no DICOM file"),
+        ("x.dcm", b"DICM", "x.dcm: it is no DICOM file"),
         ("x.txt", b"text", r"no image of a known kind; expected \.png, \.jpg"),
         ("x", b"text", "no image of a known kind"),
     ],
@@ -518,50 +534,18 @@ def test_split_folders_in_another_spelling_are_no_classes(classes):
         load(classes)
 
 
-def test_a_listed_name_that_no_file_can_have(table):
-    with pytest.raises(DataError, match=r"x is not there"):
-        load(table(rows(file=lambda i: f"{i}" + "x" * 3000)))
-
-
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (rows("file,label,split,split"), "has the column split twice"),
-        (rows("file,label,label,split"), "has the column label twice"),
-        (rows(label=lambda i: (0, 10**30)[i % 2]), "mixes class indices and class names"),
-        (rows().replace(",", ";"), "it has file;label;split. Commas are expected between"),
-        (rows().replace(",", "\t"), "Commas are expected between"),
-        ("\n".join(rows().splitlines()[1:]), "and their names in the first line"),
-        (rows() + '"', "is not a readable table .*; expected text in UTF-8 with commas"),
-        # One cell more in all rows than in the header, which pandas takes for an index.
-        (
-            rows().replace("train\n", "train,\n").replace("val\n", "val,\n"),
-            "no readable|not a read",
-        ),
-    ],
-)
-def test_tables_that_pandas_would_read_as_something_else(table, text, message):
-    with pytest.raises(DataError, match=message):
-        load(table(text))
-
-
-@pytest.mark.parametrize(
-    "labels", [("010", "011"), ("1:30", "1e3"), ("None", "no"), ("0.0", "1.0")]
+    "labels", [("010", "011"), ("1:30", "1e3"), ("None", "no"), ("0.0", "1.0"), ("٠", "١")]
 )
 def test_what_looks_like_a_number_or_nothing_is_a_name(table, labels):
     splits = load(table(rows(label=lambda i: labels[i % 2])))
     assert splits.class_names == labels and splits.train.labels.tolist() == [0, 1, 0, 1]
 
 
-def test_digits_of_other_scripts_are_names(table):
-    folder = table(rows(label=lambda i: "٠١"[i % 2]))
-    assert load(folder).class_names == ("٠", "١")
-
-
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda p: p.symlink_to("nowhere")])
 def test_labels_that_are_no_file_are_an_error_and_not_absent(classes, make):
     make(classes / "labels.csv")
-    with pytest.raises(DataError, match=r"labels\.csv is not a readable table"):
+    with pytest.raises(DataError, match=r"labels\.csv: it is not a readable table"):
         load(classes)
 
 

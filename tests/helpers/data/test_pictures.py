@@ -13,9 +13,9 @@ from PIL import Image
 
 from helpers.data import pictures
 from helpers.data.image_files import read_file
+from helpers.data.picture_pixels import TURNED
 from helpers.data.pictures import (
     NEARLY_FLAT,
-    TURNED,
     LargeFile,
     Reading,
     bits_of,
@@ -368,21 +368,45 @@ def test_a_file_may_be_put_off_by_what_it_decodes_to():
 # --- what is left of a picture -----------------------------------------------------------------
 
 
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+
+
+def with_lesion(share):
+    """Black, but for a share of the pixels that has all levels in turn."""
+    image = np.zeros((100, 100), np.uint8)
+    lesion = image.reshape(-1)[: int(share * image.size)]
+    lesion[:] = np.arange(lesion.size) % 255 + 1
+    return image
+
+
 @pytest.mark.parametrize(
     ("pixels", "expected"),
     [
-        (np.zeros((30, 30, 1), np.uint8), "all its values are 0 of 0 to 255"),
+        (np.zeros((30, 30), np.uint8), "all its values are 0 of 0 to 255"),
         (np.full((30, 30, 3), 255, np.uint8), "all its values are 255 of 0 to 255"),
-        ((EIGHT >> 4)[..., None], "16 of 256 grey levels, from 0 to 15"),
-        ((128 + (EIGHT >> 5))[..., None], "8 of 256 grey levels, from 128 to 135"),
-        (((EIGHT > 99) * 255)[..., None], "2 of 256"),
-        (EIGHT[..., None], None),
+        (np.full((8, 8, 3), (200, 10, 30), np.uint8), "1 of 256 grey levels, from 10 to 200"),
+        (EIGHT >> 4, "16 of 256 grey levels, from 0 to 15"),
+        (RAMP // 16, "16 of 256 grey levels, from 0 to 15"),  # within 16 levels
+        (RAMP // 32 + 128, "8 of 256 grey levels, from 128 to 135"),
+        (RAMP // 32 * 32, "8 of 256"),  # few levels, far apart
+        (RAMP // 12 * 12, None),
+        ((EIGHT > 99) * np.uint8(255), "2 of 256"),
+        (with_lesion(0.005), "51 of 256"),
+        (with_lesion(0.05), None),
+        (np.stack([RAMP, RAMP * 0, RAMP * 0], -1), None),
+        (EIGHT, None),
         (RGB_8, None),
     ],
 )
 def test_what_is_nearly_flat_is_said(pixels, expected):
-    said = flatness(pixels.astype(np.uint8))
+    said = flatness(pixels if pixels.ndim == 3 else pixels[..., None])
     assert said is None if expected is None else said.startswith(NEARLY_FLAT) and expected in said
+
+
+def test_only_uint8_pictures_may_be_flat():
+    for image in (RAMP[..., None].astype(float), RAMP, RAMP[:0, :, None]):
+        with pytest.raises(ValueError, match="expected a uint8 image"):
+            flatness(image)
 
 
 def test_bits_are_those_of_all_pictures_and_values_beyond_are_cut():

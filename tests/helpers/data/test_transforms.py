@@ -292,10 +292,6 @@ def test_half_normalisation_is_the_benchmarks_own(kind, channels, generator):
         assert pixels.abs().max() <= 1 + 1e-6
 
 
-def test_normalisation_is_imagenets():
-    assert NORMALISE == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
 # Augmentation ---------------------------------------------------------------------------------
 
 

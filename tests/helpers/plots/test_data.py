@@ -1,6 +1,5 @@
 """Pictures of a data set: they draw for any kind of set, and their numbers are right."""
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from helpers.data.phantom import make_phantom
 from helpers.data.splits import Split, Splits
 from helpers.data.transforms import make_augmentation
 from helpers.plots import data
-
-matplotlib.use("Agg")
 
 
 @pytest.fixture(autouse=True)
