@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
@@ -30,41 +30,9 @@ SAMPLINGS = ("shuffle", "balanced")
 PLASTICITIES = ("all", "high", "head", "staged")
 NORMALISATIONS = ("imagenet", "half")
 CHANNELS = ("rgb", "native")
+# What names a run to a reader; a recipe says all else.
+RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 OWN_PREFIXES = ("folder:", "cag:", "npz:")  # data sets of one's own
-# What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
-TRAIN_PARAMETERS = {
-    "recipe": str,
-    "dataset": str,
-    "model": str,
-    "seed": int,
-    "image_size": int | None,
-    "epochs": int | None,
-    "batch_size": int | None,
-    "learning_rate": float | None,
-    "optimizer": str | None,
-    "schedule": str | None,
-    "cycle_momentum": bool | None,
-    "augmentation": str | None,
-    "cutmix": float | None,
-    "label_smoothing": float | None,
-    "loss": str | None,
-    "focal_gamma": float | None,
-    "focal_alpha": str | None,
-    "focal_reading": str | None,
-    "sampling": str | None,
-    "plasticity": str | None,
-    "warmup_epochs": int | None,
-    "stop_at_accuracy": float | None,
-    "imbalance": float | None,
-    "label_noise": float | None,
-    "n_train": int | None,
-    "normalisation": str | None,
-    "channels": str | None,
-    "precision": str | None,
-    "test_curve": bool | None,
-    "pretrained": str,
-    "profile": str,
-}
 # Words of pydantic's and ours for them.
 _WORDS = {
     "Value error, ": "",
@@ -76,7 +44,14 @@ _WORDS = {
     "a valid string": "str",
     "a valid boolean": "bool",
 }
-_IDENTITY_EXCLUDES = ("seed", "profile")  # the seed has its own place in the path
+# Fields that only go with a value of another one.
+_BELONGS_TO = {
+    "focal_gamma": ("loss", "focal"),
+    "focal_alpha": ("loss", "focal"),
+    "focal_reading": ("loss", "focal"),
+    "cycle_momentum": ("schedule", "one_cycle"),
+    "warmup_epochs": ("plasticity", "staged"),
+}
 
 
 class ConfigError(ValueError):
@@ -187,9 +162,8 @@ class RunConfig:
         epochs: Passes over the training split.
         batch_size: Images a step.
         learning_rate: Peak learning rate.
-        optimizer: One of `OPTIMIZERS`.
-        schedule: One of `SCHEDULES`, stepped once a batch.
-        augmentation: One of `AUGMENTATIONS`, see `make_augmentation`.
+        schedule: Of the learning rate, stepped once a batch.
+        augmentation: See `make_augmentation`.
         cutmix: Probability of CutMix a batch, 0 to 1.
         pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
         profile: One of `PROFILES`; all but "paper" have a results tree of their own.
@@ -197,13 +171,11 @@ class RunConfig:
         label_smoothing: Share of the target spread over all classes, 0 to 1.
         ema_decay: Decay a step of the averaged weights; None: no average.
         flip_average: Whether probabilities are averaged over the image and its mirror image.
-        precision: One of `PRECISIONS`.
         patience: Epochs without progress on validation data before an early stop; None: never.
-        loss: One of `LOSSES`.
         focal_gamma: Focusing parameter of the focal loss, at least 0.
         focal_alpha: Class weights of the focal loss: "none", or "balanced" by training counts.
-        focal_reading: How the focal loss reads smoothed labels, one of `READINGS`; paper A means
-            "hard_pt", older runs had "linear".
+        focal_reading: How the focal loss reads smoothed labels; paper A means "hard_pt", older runs
+            had "linear".
         sampling: "shuffle": each image once an epoch; "balanced": each class equally often.
         plasticity: Who is trained when, see `plasticity.make_plan`.
         warmup_epochs: Epochs of the head alone, where `plasticity` is "staged".
@@ -213,8 +185,7 @@ class RunConfig:
         cycle_momentum: Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85
             while the rate rises, and back: torch's default, so what paper A implies.
         n_train: Images of the training split that are used, see `stratified_subset`; None: all.
-        normalisation: One of `NORMALISATIONS`, see `InputForm`.
-        channels: One of `CHANNELS`, see `InputForm`.
+        normalisation: See `InputForm`; so for `channels`.
         test_curve: Whether the test accuracy after each epoch is kept beside the run. Nothing
             selects by it: weights, predictions and selected epoch are those of a run without it.
     """
@@ -258,40 +229,24 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Check the fields; all numbers of a kind are stored alike, so that hashes agree."""
-        for name, kind in get_type_hints(type(self), include_extras=True).items():
+        for name, kind in _field_types().items():
             object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
-        if wrong := next((said for holds, said in self._together() if not holds), None):
-            raise ConfigError(wrong)
-
-    def _together(self) -> Iterator[tuple[bool, str]]:
-        """Yield what must hold of fields together, and what to say where it does not."""
-        yield (
-            self.form != InputForm("imagenet", "native"),
-            "channels='native' goes with normalisation='half': ImageNet's statistics are of three "
-            "channels.",
-        )
-        yield (
-            self.loss == "focal" or not (self.focal_gamma or self.focal_alpha != "none"),
-            "focal_gamma and focal_alpha belong to loss='focal'.",
-        )
-        yield (
-            self.loss == "focal" or self.focal_reading == field_defaults()["focal_reading"],
-            f"focal_reading belongs to loss='focal', not {self.loss!r}, got "
-            f"{self.focal_reading!r}.",
-        )
-        yield (
-            self.schedule == "one_cycle" or not self.cycle_momentum,
-            f"cycle_momentum belongs to schedule='one_cycle', not {self.schedule!r}.",
-        )
-        yield (
-            self.plasticity != "staged" or 1 <= self.warmup_epochs < self.epochs,
-            f"plasticity='staged' needs warmup_epochs from 1 to epochs - 1 ({self.epochs - 1}), "
-            f"got {self.warmup_epochs}.",
-        )
-        yield (
-            self.plasticity == "staged" or not self.warmup_epochs,
-            f"warmup_epochs belongs to plasticity='staged', not {self.plasticity!r}.",
-        )
+        if self.form == InputForm("imagenet", "native"):
+            raise ConfigError(
+                "channels='native' goes with normalisation='half': ImageNet's statistics are of "
+                "three channels."
+            )
+        for name, (other, wanted) in _BELONGS_TO.items():
+            value, found = getattr(self, name), getattr(self, other)
+            if found != wanted and value != field_defaults()[name]:
+                raise ConfigError(
+                    f"{name} belongs to {other}={wanted!r}, not {found!r}, got {value!r}."
+                )
+        if self.plasticity == "staged" and not 1 <= self.warmup_epochs < self.epochs:
+            raise ConfigError(
+                "plasticity='staged' needs warmup_epochs from 1 to epochs - 1 "
+                f"({self.epochs - 1}), got {self.warmup_epochs}."
+            )
 
     @property
     def form(self) -> InputForm:
@@ -304,12 +259,11 @@ class RunConfig:
 
     def hash(self) -> str:
         """Return ten hexadecimal digits that identify everything but the seed and the profile."""
-        defaults = field_defaults()
-        identity = {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in _IDENTITY_EXCLUDES and not (name in defaults and value == defaults[name])
-        }
+        identity = asdict(self)
+        del identity["seed"], identity["profile"]  # the seed has its own place in the path
+        for name, default in field_defaults().items():
+            if identity[name] == default:
+                del identity[name]
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -321,17 +275,30 @@ def field_defaults() -> dict[str, Any]:
     }
 
 
+@cache
+def _field_types() -> dict[str, Any]:
+    return get_type_hints(RunConfig, include_extras=True)
+
+
+def _train_parameters() -> dict[str, Any]:
+    """Return what 04_train takes from its `parameters` cell; None leaves a value to the recipe."""
+    kinds = get_type_hints(RunConfig)
+    for name in ("weight_decay", "ema_decay", "flip_average", "patience"):
+        del kinds[name]
+    return {name: kind if name in RUN_KEYS else kind | None for name, kind in kinds.items()}
+
+
+TRAIN_PARAMETERS = _train_parameters()
+
+
 def check_type(name: str, value: Any, kind: Any) -> Any:
     """Return a value of a kind, strictly: of numbers only an int passes for another kind, a float.
 
-    Args:
-        name: for the message.
-        value: any.
-        kind: a type, also annotated with pydantic's constraints; no number may be NaN or infinite,
-            and no text empty.
+    A kind is a type, also annotated with pydantic's constraints. No number may be NaN or infinite,
+    and no text empty.
 
     Raises:
-        ConfigError: it is of another kind or beyond its range.
+        ConfigError: it is of another kind or beyond its range; the message begins with the name.
     """
     if type(value) is str and not value.strip():
         raise ConfigError(f"{name} is empty, {value!r}; give it a value or leave it out.")

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -41,8 +41,9 @@ _MOST_SAID = 1000
 # What the system says of a place that is not there or that nothing fits; all else it says of a file
 # that may be whole.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL)
-# A spreadsheet takes a cell that begins with one of these for a formula, or reads past the last.
-_FORMULA = ("=", "+", "-", "@")
+# A spreadsheet takes a cell that begins with one of these for a formula, or does not show the last:
+# quoted like the others, it keeps two texts from looking alike.
+_FORMULA = ("=", "+", "-", "@", "'")
 # What our tables write of numbers: with a sign, with a deviation, with an interval.
 _NUMBER = re.compile(r"[+-]?[\d.]+( (to|±) [+-]?[\d.]+)?")
 
@@ -55,13 +56,9 @@ class DamagedFile(ValueError):
 def reading(
     path: Path, error: type[Exception], advice: str = "", *, whose: str = ""
 ) -> Iterator[None]:
-    """Turn what senseless content raises into one error that names the file.
+    """Turn what senseless content of a file raises into one error that names the file.
 
-    Args:
-        path: the file that the block reads and takes apart.
-        error: what is raised, with the reason as its one argument.
-        advice: what to do about a damaged file, after the reason; see `advice_for`.
-        whose: whose file it is, said in brackets.
+    Its message is the reason, `whose` file it is, in brackets, and `advice_for` a damaged one.
     """
     whose = f" ({whose})" if whose else ""
     try:
@@ -78,12 +75,7 @@ def reading(
 
 
 def advice_for(error: BaseException, damaged: str) -> str:
-    """Return what to do about a file: one that merely could not be read may be whole.
-
-    Args:
-        error: what reading it raised.
-        damaged: what to do about a damaged one.
-    """
+    """Return the advice for a damaged file, or another where it merely could not be read."""
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, OSError) and cause.errno not in (None, *_NOT_THERE):
         return "; it may be whole: see to its permissions and its disk, and try again"
@@ -99,8 +91,15 @@ def _reason(error: BaseException) -> str:
     return f"{error or type(error).__name__}"
 
 
-def _refuse(path: Path, error: BaseException) -> NoReturn:
-    raise DamagedFile(f"{path.name}: {_reason(error)}") from error
+@contextmanager
+def _damaged(name: str, *others: type[Exception]) -> Iterator[None]:
+    """Turn whatever a parser raises, but for the others, into a `DamagedFile` of this name."""
+    try:
+        yield
+    except (DamagedFile, *others):
+        raise
+    except Exception as error:
+        raise DamagedFile(f"{name}: {_reason(error)}") from error
 
 
 def _text(path: Path, most: int = _MOST_TEXT) -> str:
@@ -113,16 +112,16 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file, in UTF-8, all of its numbers finite.
 
     Raises:
-        DamagedFile: it cannot be read; `FileNotFoundError` is left as it is.
+        DamagedFile: it cannot be read.
+        FileNotFoundError: there is none.
     """
-    try:
-        return json.loads(_text(path), parse_constant=_finite, parse_float=_finite)
-    except (FileNotFoundError, DamagedFile):
-        raise
-    except ValueError as error:
-        raise DamagedFile(f"{path.name}: it is not valid JSON: {error}") from error
-    except Exception as error:  # whatever a parser raises, the content is the reason
-        _refuse(path, error)
+    with _damaged(path.name, FileNotFoundError):
+        try:
+            return json.loads(_text(path), parse_constant=_finite, parse_float=_finite)
+        except DamagedFile:
+            raise
+        except ValueError as error:
+            raise DamagedFile(f"{path.name}: it is not valid JSON: {error}") from error
 
 
 def _finite(text: str) -> float:
@@ -135,20 +134,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the content of a YAML file, see `parse_yaml`.
 
     Raises:
-        DamagedFile: it cannot be read or holds something else; `FileNotFoundError` is left as it
-            is.
+        DamagedFile: it cannot be read or holds something else.
+        FileNotFoundError: there is none.
     """
     return parse_yaml(yaml_text(path), path.name)
 
 
 def yaml_text(path: Path) -> str:
     """Return the text of a YAML file; errors as of `read_yaml`."""
-    try:
+    with _damaged(path.name, FileNotFoundError):
         return _text(path, _MOST_YAML)
-    except (FileNotFoundError, DamagedFile):
-        raise
-    except Exception as error:
-        _refuse(path, error)
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
@@ -157,19 +152,14 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     A key that stands twice in one place is an error, else the first would be lost; so are aliases
     that hold themselves, or that make more of the file than `_MOST_NODES` values.
 
-    Args:
-        text: the YAML.
-        name: what the errors call it.
-
     Raises:
-        DamagedFile: it cannot be read, or holds something else.
+        DamagedFile: it cannot be read, or holds something else; the message begins with the name.
     """
-    try:
-        content = _parsed(text)
-    except yaml.YAMLError as error:
-        raise DamagedFile(f"{name}: not valid YAML: {error}") from error
-    except Exception as error:
-        raise DamagedFile(f"{name}: {_reason(error)}") from error
+    with _damaged(name):
+        try:
+            content = _parsed(text)
+        except yaml.YAMLError as error:
+            raise DamagedFile(f"{name}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{name}: expected keys with values, it holds {content!r:.80}")
     return content
@@ -191,29 +181,33 @@ def _expanded(node: yaml.Node, loader: yaml.SafeLoader, known: dict[yaml.Node, i
     """Return how many values a node holds once its aliases are written out; check them."""
     if node in known:
         if (size := known[node]) is None:
-            raise yaml.constructor.ConstructorError(
-                None, None, "an alias stands within what it names", node.start_mark
-            )
+            raise _fault(node, "an alias stands within what it names")
         return size
     known[node] = None
     inside = list(node.value) if isinstance(node, yaml.SequenceNode) else []
     if isinstance(node, yaml.MappingNode):
         seen = set()
-        for key, _ in node.value:
-            text = key.value if isinstance(key, yaml.ScalarNode) else None
-            if text is None or text in seen:
-                what = "a key is no text" if text is None else f"{text} stands twice in one place"
-                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
-            seen.add(text)
-        inside = [value for _, value in node.value]
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _fault(key, "a key is no text")
+            if key.value in seen:
+                raise _fault(key, f"{key.value} stands twice in one place")
+            seen.add(key.value)
+            inside.append(value)
     elif node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
         if re.match(r"[-+]?0[0-9_]|.*:", node.value):
-            what = f"{node.value} is read as another number (base 8 or 60); write it without its "
-            what += "leading zeros or colons, or in quotes if it is a word"
-            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+            raise _fault(
+                node,
+                f"{node.value} is read as another number (base 8 or 60); write it without its "
+                "leading zeros or colons, or in quotes if it is a word",
+            )
         _finite(str(loader.construct_object(node)))
     known[node] = size = 1 + sum(_expanded(value, loader, known) for value in inside)
     return size
+
+
+def _fault(node: yaml.Node, what: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
 def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
@@ -228,13 +222,9 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    try:
+    with _damaged(path.name):
         reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
         head, *rows = [(reader.line_num, row) for row in reader if row] or [(0, [])]
-    except DamagedFile:
-        raise
-    except Exception as error:
-        _refuse(path, error)
     if head[1] != list(columns):
         raise DamagedFile(
             f"{path.name}: it has the columns {', '.join(head[1]) or 'of nothing'}; expected "
@@ -245,14 +235,12 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":
             raise DamagedFile(
                 f"{path.name}, line {line}: {len(row)} cells, expected {len(columns)}"
             )
-    cells = {
-        name: [_cell(path, line, name, row[k], kind) for line, row in rows]
-        for k, (name, kind) in enumerate(columns.items())
-    }
     kinds = {int: "int64", float: "float64", str: "str"}
-    return pd.DataFrame(
-        {name: pd.Series(cells[name], dtype=kinds[columns[name]]) for name in cells}
-    )
+    table = {}
+    for k, (name, kind) in enumerate(columns.items()):
+        cells = [_cell(path, line, name, row[k], kind) for line, row in rows]
+        table[name] = pd.Series(cells, dtype=kinds[kind])
+    return pd.DataFrame(table)
 
 
 def _cell(path: Path, line: int, name: str, text: str, kind: type) -> Any:
@@ -275,9 +263,8 @@ def _cell(path: Path, line: int, name: str, text: str, kind: type) -> Any:
 class Arrays:
     """The arrays of an npz file, whose headers are checked before anything is allocated.
 
-    Attributes:
-        names: of the arrays.
-        sizes: what the named sizes of the forms are; a new name takes the size that it meets first.
+    `names` are those of the arrays, `sizes` the named sizes of shapes: a new name takes the size
+    that it meets first.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, sizes: Mapping[str, int]):
@@ -296,7 +283,7 @@ class Arrays:
         """Return one array.
 
         Args:
-            name: of the array.
+            name: one of `names`.
             kinds: numpy's letters of the kinds of numbers that are taken, "iu" or "f" for instance;
                 None takes all but objects.
             shape: one size an axis: a number, a name (see `sizes`), or None for any; None takes
@@ -338,14 +325,13 @@ class Arrays:
         if info.compress_type not in _STORED:
             raise DamagedFile(f"{self._path.name}: {info.filename} is packed in an unknown way")
         with self._archive.open(info) as stream:
-            version = np.lib.format.read_magic(stream)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            if read is None:
-                raise DamagedFile(f"{self._path.name}: {info.filename} has version {version}")
-            shape, _, dtype = read(stream)
+            match np.lib.format.read_magic(stream):
+                case (1, 0):
+                    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                case (2, 0):
+                    shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+                case version:
+                    raise DamagedFile(f"{self._path.name}: {info.filename} has version {version}")
             return dtype, shape, stream.tell()
 
     def _fits(
@@ -354,18 +340,15 @@ class Arrays:
         shape: Sequence[int | str | None] | None,
         most: int | None,
     ) -> bool:
-        if any(size < 0 for size in found):
-            return False
         if shape is None:
-            return True
-        if len(found) != len(shape):
+            return all(size >= 0 for size in found)
+        if len(found) != len(shape) or any(size < 0 for size in found):
             return False
         for size, wanted in zip(found, shape, strict=True):
-            expected = self.sizes.get(wanted, size) if isinstance(wanted, str) else wanted
-            if expected not in (None, size):
+            known = self.sizes.get(wanted) if isinstance(wanted, str) else wanted
+            if known is None and most is not None and size > most:
                 return False
-            known = isinstance(wanted, int) or wanted in self.sizes
-            if most is not None and not known and size > most:
+            if known not in (None, size):
                 return False
         self.sizes |= {w: s for s, w in zip(found, shape, strict=True) if isinstance(w, str)}
         return True
@@ -376,19 +359,12 @@ class Arrays:
 
 @contextmanager
 def open_arrays(path: Path, **sizes: int) -> Iterator[Arrays]:
-    """Open an npz file; whatever is wrong with it is a `DamagedFile`, `MemoryError` but for it.
+    """Open an npz file; whatever is wrong with it, but for a `MemoryError`, is a `DamagedFile`.
 
-    Args:
-        path: the file.
-        sizes: known sizes, by the names that the forms have for them.
+    `sizes` are the known ones, by the names that the shapes of `Arrays.read` have for them.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield Arrays(path, archive, sizes)
-    except (DamagedFile, MemoryError):
-        raise
-    except Exception as error:  # of zip, deflate, header or content: all mean the same here
-        _refuse(path, error)
+    with _damaged(path.name, MemoryError), zipfile.ZipFile(path) as archive:
+        yield Arrays(path, archive, sizes)
 
 
 # --- cells ---------------------------------------------------------------------------------------
@@ -411,8 +387,8 @@ def load_template(name: str, *, package: str = "helpers", escape: bool = True) -
 def text_cell(text: str) -> str:
     """Return text as a spreadsheet shows it: behind a quote where it would be a formula.
 
-    A text that begins with = + - @ or a control character gets a leading ', which spreadsheets do
-    not show.
+    A text that begins with = + - @ ' or a control character gets a leading ', which spreadsheets
+    do not show.
     """
     return f"'{text}" if text.startswith(_FORMULA) or (text and text[0] < " ") else text
 
@@ -422,10 +398,10 @@ def guarded(table: "pd.DataFrame") -> "pd.DataFrame":
 
     Numbers stay numbers, also negative ones in a column of text.
     """
-    texts = [k for k, dtype in enumerate(table.dtypes) if dtype.kind not in "iufb"]
     table = table.copy()
-    for k in texts:
-        table.isetitem(k, table.iloc[:, k].map(_guarded))
+    for k, dtype in enumerate(table.dtypes):
+        if dtype.kind not in "iufb":
+            table.isetitem(k, table.iloc[:, k].map(_guarded))
     return table.rename(columns=_guarded)
 
 

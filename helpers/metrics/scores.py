@@ -24,10 +24,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import stats
+
+from helpers.metrics.auc import structural_components
+from helpers.metrics.linear_tables import ECE_BINS, LinearTables
 
 LEVEL = 0.95
-ECE_BINS = 15
 # How far a row of probabilities may be from summing to one: allows for half precision.
 SUM_TOLERANCE = 1e-3
 
@@ -89,9 +91,10 @@ def evaluate(
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
     n, num_classes = probabilities.shape
-    tables = _LinearTables(y_true, probabilities)
-    points = _summarise(tables.statistics(np.ones((n, 1), np.float32)), y_true, num_classes)
-    resampled = _summarise(_bootstrap(tables, y_true, n_resamples, seed), y_true, num_classes)
+    points, resampled = (
+        _summarise(statistics, y_true, num_classes)
+        for statistics in _statistics(y_true, probabilities, n_resamples, seed)
+    )
     estimates = {
         name: bootstrap_estimate(points[name][0], resampled[name], n=n, basic=name == "ece")
         for name in points
@@ -100,7 +103,11 @@ def evaluate(
     matrix = confusion_matrix(y_true, probabilities.argmax(axis=1), num_classes=num_classes)
     estimates["accuracy"] = proportion(np.trace(matrix), n)
     if num_classes == 2:
-        estimates |= _binary_proportions(matrix)
+        (tn, fp), (fn, tp) = matrix
+        estimates["sensitivity"] = proportion(tp, tp + fn)
+        estimates["specificity"] = proportion(tn, tn + fp)
+        estimates["ppv"] = proportion(tp, tp + fp)
+        estimates["npv"] = proportion(tn, tn + fn)
         estimates["auc"] = auc_interval(y_true == 1, probabilities[:, 1])
     return estimates
 
@@ -113,14 +120,9 @@ def per_class(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> list[dict]:
-    """Return one row a class: that class against all others.
+    """Return one row a class: that class against all others; arguments as for `evaluate`.
 
-    Args:
-        y_true: labels, integers (n,), in 0 .. K-1.
-        probabilities: one column a class, (n, K), rows summing to one.
-        class_names: K names; "0", "1", ... if None.
-        n_resamples: bootstrap resamples; 0 leaves the bootstrap intervals out.
-        seed: seed of the bootstrap.
+    `class_names` are K names; "0", "1", ... if None.
 
     Returns:
         Dictionaries ready for JSON: "class", "n" (images of the class), "predicted" (images given
@@ -135,9 +137,7 @@ def per_class(
     names = tuple(map(str, range(num_classes))) if class_names is None else tuple(class_names)
     if len(names) != num_classes:
         raise ValueError(f"class_names has {len(names)} names for {num_classes} classes: {names}.")
-    tables = _LinearTables(y_true, probabilities)
-    points = tables.statistics(np.ones((n, 1), np.float32))
-    resampled = _bootstrap(tables, y_true, n_resamples, seed)
+    points, resampled = _statistics(y_true, probabilities, n_resamples, seed)
     matrix = confusion_matrix(y_true, probabilities.argmax(axis=1), num_classes=num_classes)
 
     rows = []
@@ -232,7 +232,8 @@ def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
         return Estimate(None, None, None, len(positive), "DeLong: undefined, one class only")
-    by_positive, by_negative = delong_components(positive, y_score[None])
+    components = structural_components(positive, y_score[None])
+    by_positive, by_negative = components[:, positive], components[:, ~positive]
     auc = float(by_positive.mean())
     variance = 0.0
     if min(n_positive, n_negative) > 1:
@@ -244,89 +245,6 @@ def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:
     logit = np.log(auc / (1 - auc))
     low, high = (float(1 / (1 + np.exp(-(logit + s * half_width)))) for s in (-1, 1))
     return Estimate(auc, low, high, len(positive), "DeLong, logit scale")
-
-
-def delong_components(positive: np.ndarray, y_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the structural components of one or more AUCs, by midranks.
-
-    Sun & Xu (2014), "Fast implementation of DeLong's algorithm", IEEE Signal Process. Lett. 21(11).
-
-    Args:
-        positive: bool (n,), True for the m images of the positive class.
-        y_scores: float (..., n), one row a score.
-
-    Returns:
-        (..., m): for each positive image the share of negatives scored lower, ties counting half;
-        and (..., n - m): for each negative image the share of positives scored higher. The mean of
-        either along the last axis is the AUC.
-
-    Raises:
-        ValueError: as `structural_components`.
-    """
-    components = structural_components(positive, y_scores)
-    return components[..., positive], components[..., ~positive]
-
-
-def structural_components(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return DeLong's components of an AUC, in the order of the images.
-
-    One sort for any number of draws (the idea of Sun & Xu 2014, without midranks where nothing is
-    tied).
-
-    Args:
-        positive: bool (n,).
-        scores: float (..., n).
-
-    Returns:
-        float (..., n): for a positive image the share of negatives scored lower, for a negative one
-        the share of positives scored higher; ties count half.
-
-    Raises:
-        ValueError: arrays that do not fit, one class only, or NaN.
-    """
-    positive, scores = np.asarray(positive), np.asarray(scores)
-    if positive.dtype != bool or positive.ndim != 1 or scores.shape[-1:] != positive.shape:
-        raise ValueError(
-            "An AUC needs positive as bool (n,) and scores as (..., n), got "
-            f"{positive.dtype} {positive.shape} and {scores.shape}."
-        )
-    if positive.all() or not positive.any():
-        raise ValueError(
-            f"An AUC needs images of both classes, got {positive.sum()} positive ones of "
-            f"{positive.size}."
-        )
-    if scores.dtype.kind == "f" and np.isnan(scores).any():
-        raise ValueError("A score is NaN; an AUC needs a score for each image.")
-    rows = np.ascontiguousarray(scores).reshape(-1, len(positive))
-    order = np.argsort(rows, axis=-1)
-    is_positive = positive[order]
-    n_positive, n = int(positive.sum()), len(positive)
-    # Positives and negatives lower than each place; without ties a place has itself alone.
-    positives = (np.cumsum(is_positive, axis=-1, dtype=np.int32) - is_positive).astype(float)
-    negatives = np.arange(n) - positives
-    ordered = np.take_along_axis(rows, order, axis=-1)
-    if len(tied := np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=-1))):
-        first, last = _tied(ordered[tied])
-        before, through = (np.take_along_axis(positives[tied], at, axis=-1) for at in (first, last))
-        through = through + np.take_along_axis(is_positive[tied], last, axis=-1)
-        positives[tied] = (before + through) / 2
-        negatives[tied] = (first + last + 1) / 2 - positives[tied]
-    components = np.empty(rows.shape)
-    ranked = np.where(is_positive, negatives / (n - n_positive), 1 - positives / n_positive)
-    np.put_along_axis(components, order, ranked, axis=-1)
-    return components.reshape(scores.shape)
-
-
-def _tied(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last place, (..., n) each, of the run of ties that a place is in."""
-    places = np.broadcast_to(np.arange(ordered.shape[-1]), ordered.shape)
-    new = np.ones(ordered.shape, dtype=bool)
-    new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
-    first = np.maximum.accumulate(np.where(new, places, 0), axis=-1)
-    ends = np.ones(ordered.shape, dtype=bool)
-    ends[..., :-1] = new[..., 1:]
-    reverse = np.where(ends, places, ordered.shape[-1])[..., ::-1]
-    return first, np.minimum.accumulate(reverse, axis=-1)[..., ::-1]
 
 
 def check_predictions(
@@ -382,17 +300,6 @@ def _check_labels(labels: np.ndarray, num_classes: int, *, name: str) -> np.ndar
     return labels.astype(np.int64)
 
 
-def _binary_proportions(matrix: np.ndarray) -> dict[str, Estimate]:
-    """Return the four proportions of a 2 x 2 confusion matrix."""
-    (tn, fp), (fn, tp) = matrix
-    return {
-        "sensitivity": proportion(tp, tp + fn),
-        "specificity": proportion(tn, tn + fp),
-        "ppv": proportion(tp, tp + fp),
-        "npv": proportion(tn, tn + fn),
-    }
-
-
 def _newcombe_interval(auc: float, n_positive: int, n_negative: int) -> tuple[float, float]:
     """Return the ends of all t with |auc - t| <= z sd(t), sd by Hanley & McNeil's formula.
 
@@ -408,117 +315,17 @@ def _newcombe_interval(auc: float, n_positive: int, n_negative: int) -> tuple[fl
     return float(inside[0]), float(inside[-1])
 
 
-class _LinearTables:
-    """The sums over images from which all metrics follow, as sparse matrices.
-
-    A bootstrap resample is a vector of counts (how often each image was drawn), and each table here
-    is a fixed linear map of it: how much weight falls into each cell of the confusion matrix, each
-    confidence bin, each step of a class's ROC. So all resamples are one product of a sparse matrix
-    and the matrix of counts, and nothing is sorted again.
-    """
-
-    def __init__(self, y_true: np.ndarray, probabilities: np.ndarray):
-        n, num_classes = probabilities.shape
-        y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        self.num_classes = num_classes
-        self.confusion = _indicator(y_true * num_classes + y_pred, num_classes**2)
-        self.steps = [_roc_steps(y_true == k, probabilities[:, k]) for k in range(num_classes)]
-        bins = confidence_bins(confidence)
-        self.calibration_gap = _indicator(bins, ECE_BINS, values=(y_pred == y_true) - confidence)
-        squared = ((probabilities - np.eye(num_classes)[y_true]) ** 2).sum(axis=1)
-        if num_classes == 2:
-            squared = (probabilities[:, 1] - y_true) ** 2
-        self.squared_error = _indicator(np.zeros(n, int), 1, values=squared)
-
-    def statistics(self, counts: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the metrics for counts (n, R): by class (K, R), over all classes (R,)."""
-        n = len(counts)
-        cells = (self.confusion @ counts).astype(np.float64)
-        cells = cells.reshape(self.num_classes, self.num_classes, -1)
-        hits = np.einsum("kkr->kr", cells)
-        truth, predicted = cells.sum(axis=1), cells.sum(axis=0)
-        ranking = [_ranking_metrics(*step, counts) for step in self.steps]
-        return {
-            "accuracy": hits.sum(axis=0) / n,
-            "sensitivity": _ratio(hits, truth),
-            "specificity": _ratio(n - truth - predicted + hits, n - truth),
-            "ppv": _ratio(hits, predicted),
-            "npv": _ratio(n - truth - predicted + hits, n - predicted),
-            "f1": _ratio(2 * hits, truth + predicted),
-            "auc": np.stack([auc for auc, _ in ranking]),
-            "average_precision": np.stack([precision for _, precision in ranking]),
-            "ece": np.abs(self.calibration_gap @ counts).sum(axis=0) / n,
-            "brier": (self.squared_error @ counts)[0] / n,
-        }
-
-
-def _indicator(
-    rows: np.ndarray, num_rows: int, *, values: np.ndarray | None = None
-) -> sparse.csr_array:
-    """Return the (num_rows, n) matrix that sums image i (times values[i]) into row rows[i]."""
-    # float32 holds counts up to 16 million exactly; real values are summed in float64.
-    values = np.ones(len(rows), np.float32) if values is None else values
-    return sparse.csr_array((values, (rows, np.arange(len(rows)))), shape=(num_rows, len(rows)))
-
-
-def _roc_steps(positive: np.ndarray, y_score: np.ndarray) -> tuple[sparse.csr_array, ...]:
-    """Return the maps from image counts to the steps of one ROC, by ascending score.
-
-    The m distinct scores of the positives cut the scores into 2m + 1 places: below the first, equal
-    to it, between it and the second, ... The first map counts positives at each of the m scores,
-    the second negatives in each of the places.
-    """
-    cuts, at = np.unique(y_score[positive], return_inverse=True)
-    others = y_score[~positive]
-    place = np.searchsorted(cuts, others, "left") + np.searchsorted(cuts, others, "right")
-    maps = []
-    for rows, images, num_rows in (
-        (at, np.flatnonzero(positive), len(cuts)),
-        (place, np.flatnonzero(~positive), 2 * len(cuts) + 1),
-    ):
-        ones = np.ones(len(rows), np.float32)
-        maps.append(sparse.csr_array((ones, (rows, images)), shape=(num_rows, len(positive))))
-    return tuple(maps)
-
-
-def _ranking_metrics(
-    positives: sparse.csr_array, negatives: sparse.csr_array, counts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return AUC and average precision, (R,) each, of one one-vs-rest problem; NaN if undefined."""
-    hits = positives @ counts  # (m, R)
-    others = negatives @ counts  # (2m + 1, R)
-    n_positive, n_negative = positives.nnz, negatives.nnz
-    undefined = np.full(counts.shape[1], np.nan)
-    if not n_positive:
-        return undefined, undefined
-    equal = others[1::2]
-    below = np.cumsum(others[0:-1:2], axis=0)
-    below[1:] += np.cumsum(equal, axis=0)[:-1]
-    # Precision where the threshold is each positive score: all scored so high or higher.
-    higher = np.cumsum(hits[::-1], axis=0)[::-1]
-    selected = higher + (n_negative - below)
-    precision = higher / np.maximum(selected, 1)
-    average_precision = np.einsum("mr,mr->r", hits, precision, dtype=np.float64) / n_positive
-    if not n_negative:
-        return undefined, average_precision
-    wins = np.einsum("mr,mr->r", hits, below + equal / 2, dtype=np.float64)
-    return wins / (n_positive * n_negative), average_precision
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide, with NaN where the denominator is zero."""
-    return np.where(denominator > 0, numerator / np.maximum(denominator, 1), np.nan)
-
-
-def _bootstrap(
-    tables: _LinearTables, y_true: np.ndarray, n_resamples: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Return the statistics of all resamples, blockwise to bound the memory."""
+def _statistics(
+    y_true: np.ndarray, probabilities: np.ndarray, n_resamples: int, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return `LinearTables.statistics` of the images, R = 1, and of all resamples of them."""
+    tables = LinearTables(y_true, probabilities, confidence_bins(probabilities.max(axis=1)))
+    points = tables.statistics(np.ones((len(y_true), 1), np.float32))
     blocks = [tables.statistics(np.empty((len(y_true), 0), np.float32))]
-    blocks += [
-        tables.statistics(counts) for counts in stratified_blocks(y_true, n_resamples, seed=seed)
-    ]
-    return {name: np.concatenate([b[name] for b in blocks], axis=-1) for name in blocks[0]}
+    for counts in stratified_blocks(y_true, n_resamples, seed=seed):
+        blocks.append(tables.statistics(counts))
+    resampled = {name: np.concatenate([b[name] for b in blocks], axis=-1) for name in points}
+    return points, resampled
 
 
 def stratified_blocks(y_true: np.ndarray, n_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
@@ -536,12 +343,7 @@ def stratified_blocks(y_true: np.ndarray, n_resamples: int, *, seed: int) -> Ite
 def stratified_counts(
     y_true: np.ndarray, n_resamples: int, *, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw stratified bootstrap resamples, as counts.
-
-    Args:
-        y_true: labels, integers (n,).
-        n_resamples: how many resamples, R.
-        rng: source of the draws.
+    """Draw R = `n_resamples` stratified bootstrap resamples of labels (n,), as counts.
 
     Returns:
         float32 (n, R): how often image i is in resample r; the counts of a class sum to its size.

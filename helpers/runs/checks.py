@@ -9,33 +9,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.config import make_config, profile_of
+from helpers.config import RUN_KEYS, TRAIN_PARAMETERS, make_config, profile_of
 from helpers.data.splits import DatasetUnavailable, Splits
 from helpers.metrics.operating_points import OperatingPoint
 from helpers.metrics.scores import Estimate, check_predictions, evaluate, per_class
 from helpers.metrics.seeds import aggregate_seeds
+from helpers.runs.run import is_replica
 from helpers.runs.store import (
     Run,
     RunError,
     find_run,
     find_runs,
-    is_replica,
     load_run,
     run_dir,
     run_id,
     whole_runs,
 )
+from helpers.training.selection import select_epoch
 
 # What a notebook about one run takes from its `parameters` cell to find it.
-PARAMETERS = {
-    "recipe": str,
-    "dataset": str,
-    "model": str,
-    "seed": int,
-    "pretrained": str,
-    "profile": str,
-    "run": str | None,
-}
+PARAMETERS = {name: TRAIN_PARAMETERS[name] for name in RUN_KEYS} | {"run": str | None}
 # Sums over images may round otherwise on another processor.
 TOLERANCE = 1e-6
 
@@ -74,11 +67,11 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
         unchanged = run_dir(make_config(**parameters))
         if unchanged in (run.path for run in runs):
             return load_run(unchanged)
-        differing = [
-            f"{key} ({', '.join(sorted({str(run.config[key]) for run in runs}))})"
-            for key in runs[0].config
-            if len({str(run.config[key]) for run in runs}) > 1
-        ]
+        differing = []
+        for key in runs[0].config:
+            values = sorted({str(run.config[key]) for run in runs})
+            if len(values) > 1:
+                differing.append(f"{key} ({', '.join(values)})")
         raise RunError(
             f"{len(runs)} runs have these values; they differ in {', '.join(differing)}: name one "
             f"by `run`, for instance {run_id(runs[0])!r}."
@@ -177,8 +170,6 @@ def check_selection(run: Run) -> int:
     Raises:
         RunError: the rule gives another epoch.
     """
-    from helpers.training.loop import select_epoch
-
     epoch = select_epoch(run.record["history"], run.config["stop_at_accuracy"])
     if epoch != run.record["selection"]["epoch"]:
         raise RunError(
@@ -250,9 +241,7 @@ def class_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def operating_table(points: Sequence[OperatingPoint], class_names: Sequence[str]) -> pd.DataFrame:
     """Lay out operating points: what the test ROC promises, what the chosen threshold gives.
 
-    Args:
-        points: from `operating_points`.
-        class_names: K names; with two, that of the positive class is left out.
+    With two class names that of the positive class is left out.
     """
     rows = [
         ({} if len(class_names) == 2 else {"class": class_names[point.label]})

@@ -31,9 +31,10 @@ from helpers.runs.store import (
     tidy,
 )
 from helpers.training.inference import as_tensor, predict_as
-from helpers.training.loop import FitResult, fit, selection_rule
+from helpers.training.loop import FitResult, fit
 from helpers.training.plasticity import make_plan, trainable_by_stage
 from helpers.training.seeds import default_device, environment, epoch_generator, git_state
+from helpers.training.selection import selection_rule
 
 # A run on the phantom where the data set cannot be had: short, and never among paper results.
 STAND_IN_RUN = {"pretrained": "none", "profile": "quick", "epochs": 2}
@@ -68,10 +69,7 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
     """Return the run of a configuration and seed, training it only if it is not stored yet.
 
     Of two processes that ask for the same run at once, one trains and the other waits and loads.
-
-    Args:
-        config: The run.
-        splits: Its data, if loaded already.
+    `splits` are its data, if loaded already.
 
     Raises:
         RunError: the stored run saw other data than `splits`, or is another than its folder says.
@@ -143,17 +141,13 @@ def fit_from_config(
     checkpoint: Path | None = None,
     watch: Split | None = None,
 ) -> tuple[torch.nn.Module, FitResult, Splits]:
-    """Build and train the network of a configuration; the test split is not touched.
+    """Build and train the network of a configuration, see `fit`; the test split is not touched.
 
-    Args:
-        config: The run. Its `test_curve` is the caller's business, who gives the split by `watch`.
-        splits: Its data.
-        checkpoint: As for `fit`.
-        watch: As for `fit`.
+    Its `test_curve` is the caller's business, who gives the split by `watch`.
 
     Returns:
         The network with the selected weights, how training went, and the splits with the training
-        split as it was used (cut down, thinned and mislabelled where the configuration says so).
+        split as it was used, see `training_split`.
     """
     splits = replace(splits, train=training_split(config, splits))
     model = build_network(config, splits)
@@ -193,7 +187,25 @@ def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
         predictions[f"{name}_y_true"] = split.labels
         predictions[f"{name}_probabilities"] = predict_as(config, model, images)
     seconds = time.perf_counter() - start
-    record = _record(config, splits, model, result, predictions, env, eval_seconds=seconds)
+    record = {
+        "data": data_record(splits),
+        "model": _model_record(config, splits, model),
+        "selection": {
+            "rule": selection_rule(config),
+            "metric": "val_auc",
+            "epoch": result.epoch,
+            "value": result.value,
+        },
+        **score_record(splits, predictions),
+        "history": result.history,
+        "timing": {
+            "train_seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+            "eval_seconds": seconds,
+        },
+        "env": env,
+        "git": git_state(),
+    }
     curve = None if watch is None else (result.watched == watch.labels).mean(axis=1)
     return MadeRun(model, record, predictions, curve)
 
@@ -204,11 +216,9 @@ def save_weights(model: torch.nn.Module, folder: Path) -> None:
 
 
 def save_tensors(tensors: dict[str, torch.Tensor], file: Path) -> None:
-    """Write weights, whole or not at all, then their SHA-256 beside them.
+    """Write contiguous tensors to a `*.safetensors` file, whole or not at all.
 
-    Args:
-        tensors: Name -> tensor, contiguous.
-        file: `*.safetensors`; the digest goes to `*.sha256`, as `sha256sum --check` takes it.
+    Their SHA-256 goes to `*.sha256` beside it, as `sha256sum --check` takes it.
     """
     beside = file.with_suffix(".sha256")
     beside.unlink(missing_ok=True)  # that of earlier weights would accuse these
@@ -253,12 +263,7 @@ def data_record(splits: Splits) -> dict[str, Any]:
 
 
 def score_record(splits: Splits, predictions: dict[str, Any]) -> dict[str, Any]:
-    """Return what a record says of its predictions: `metrics`, `per_class`, `confusion_matrix`.
-
-    Args:
-        splits: The data.
-        predictions: As for `helpers.runs.store.save_run`.
-    """
+    """Return what a record says of its predictions: `metrics`, `per_class`, `confusion_matrix`."""
     val = (predictions["val_y_true"], predictions["val_probabilities"])
     test = (predictions["test_y_true"], predictions["test_probabilities"])
     return {
@@ -273,48 +278,14 @@ def score_record(splits: Splits, predictions: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _record(
-    config: RunConfig,
-    splits: Splits,
-    model: torch.nn.Module,
-    result: FitResult,
-    predictions: dict[str, Any],
-    env: dict[str, Any],
-    *,
-    eval_seconds: float,
-) -> dict[str, Any]:
+def _model_record(config: RunConfig, splits: Splits, model: torch.nn.Module) -> dict[str, Any]:
+    in_channels = config.form.in_channels(splits.in_channels)
+    plan = make_plan(config.plasticity, epochs=config.epochs, warmup_epochs=config.warmup_epochs)
     return {
-        "data": data_record(splits),
-        "model": {
-            "name": config.model,
-            "params": count_parameters(model),
-            "macs": count_macs(
-                model,
-                image_size=config.image_size,
-                in_channels=config.form.in_channels(splits.in_channels),
-            ),
-            "macs_tool": MACS_TOOL,
-            "weights": weights_label(config.model, config.pretrained),
-            "trainable": trainable_by_stage(
-                model,
-                make_plan(
-                    config.plasticity, epochs=config.epochs, warmup_epochs=config.warmup_epochs
-                ),
-            ),
-        },
-        "selection": {
-            "rule": selection_rule(config),
-            "metric": "val_auc",
-            "epoch": result.epoch,
-            "value": result.value,
-        },
-        **score_record(splits, predictions),
-        "history": result.history,
-        "timing": {
-            "train_seconds": result.seconds,
-            "images_per_second": result.images_per_second,
-            "eval_seconds": eval_seconds,
-        },
-        "env": env,
-        "git": git_state(),
+        "name": config.model,
+        "params": count_parameters(model),
+        "macs": count_macs(model, image_size=config.image_size, in_channels=in_channels),
+        "macs_tool": MACS_TOOL,
+        "weights": weights_label(config.model, config.pretrained),
+        "trainable": trainable_by_stage(model, plan),
     }

@@ -21,7 +21,7 @@ from helpers.metrics import intervals
 from helpers.metrics.intervals import Scores, accuracy_scores, auc_scores
 from helpers.metrics.scores import Estimate
 from helpers.runs.replicas import draws, metric_of
-from helpers.runs.store import Run, run_id
+from helpers.runs.store import Run, is_constant, run_id
 
 # The measures that have an interval over images and seeds.
 MEASURES = {"accuracy": accuracy_scores, "auc": auc_scores}
@@ -84,12 +84,10 @@ class Group:
             return None
         return self.estimate("auc", intervals.mean)
 
-    @cached_property
+    @property
     def constant(self) -> tuple[int, ...]:
         """The seeds whose network answers one class for every test image."""
-        answers = [run.predictions("test")[1].argmax(axis=1) for run in self.runs]
-        constant = [(classes == classes[0]).all() for classes in answers]
-        return tuple(seed for seed, is_one in zip(self.seeds, constant, strict=True) if is_one)
+        return tuple(run.config["seed"] for run in self.runs if is_constant(run))
 
     @cached_property
     def right(self) -> np.ndarray:
@@ -127,9 +125,8 @@ class Group:
     def estimate(self, measure: str | Scores, how: Callable[..., Estimate]) -> Estimate:
         """Return the mean of a measure, or where one more run falls; replicas are draws of a seed.
 
-        Args:
-            measure: one of `MEASURES`, or other scores of all draws.
-            how: `intervals.mean`, `mean_here` or `one_more_run`.
+        A measure is one of `MEASURES`, or scores of all draws; `how` is `intervals.mean`,
+        `mean_here` or `one_more_run`.
         """
         scores = self.scores(measure) if isinstance(measure, str) else measure
         return how(scores, groups=_labels(self.seed_of_draw))
@@ -166,10 +163,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Group runs by protocol: the whole configuration but for the seed, and the data.
 
     A run that contradicts the others of its protocol is left out and said on stderr, see
-    `contradictions`.
-
-    Args:
-        runs: stored runs; a table of results passes real ones only (`is_real`).
+    `contradictions`. A table of results passes real runs only (`is_real`).
     """
     grouped, left_out = _sort_out(runs)
     for name, reason in left_out.items():

@@ -8,18 +8,24 @@ from typing import Any
 
 import yaml
 
-from helpers.config import TRAIN_PARAMETERS, ConfigError, RunConfig, did_you_mean, make_config
+from helpers.config import (
+    RUN_KEYS,
+    TRAIN_PARAMETERS,
+    ConfigError,
+    RunConfig,
+    did_you_mean,
+    make_config,
+)
 from helpers.data.names import check_name
 from helpers.files import read_yaml, reading
 from helpers.models.registry import list_models
 from helpers.paths import given_path, repo_root
+from helpers.runs.nearest import changes_of_recipe
 
 # What a matrix consists of; a file in params/ with other keys is something else.
 MATRIX_KEYS = ("profile", "rows")
-# What names a run to a reader; 05_evaluate finds a stored run by these.
-RUN_KEYS = ("recipe", "dataset", "model", "seed", "pretrained", "profile")
 # What every row says.
-ROW_KEYS = ("recipe", "dataset", "model", "pretrained", "seed")
+ROW_KEYS = tuple(name for name in RUN_KEYS if name != "profile")
 
 
 def load_matrix(
@@ -45,11 +51,12 @@ def load_matrix(
     for number, row in enumerate(content["rows"], start=1):
         try:
             _check_row(row)
-            datasets = _values(row["dataset"])
-            for name in datasets:
+            for name in _values(row["dataset"]):
                 check_name(name)
             for name in _values(row["model"]):
-                _check_model(name)
+                if name not in list_models():
+                    known = did_you_mean(name, list_models())
+                    raise ConfigError(f"unknown model {name!r}; {known}")
         except ConfigError as error:
             raise ConfigError(f"{file.name}, row {number}: {error}") from error
     configs = expand_matrix(content, file=file)
@@ -144,11 +151,6 @@ def _check_keys(content: dict[str, Any], *, file: Path) -> None:
         raise ConfigError(f"{file.name}: rows must be a list of runs, got {got}.")
 
 
-def _check_model(name: str) -> None:
-    if name not in list_models():
-        raise ConfigError(f"unknown model {name!r}; {did_you_mean(name, list_models())}")
-
-
 def _check_row(row: Any) -> None:
     """Refuse what is no row, a key that 04_train does not take, and a list of nothing."""
     if not isinstance(row, dict):
@@ -175,9 +177,6 @@ def _values(value: Any) -> list[Any]:
 
 def _described(config: RunConfig) -> str:
     """Return a run in a line: its names, and what differs from its recipe."""
-    recipe = make_config(**{key: getattr(config, key) for key in RUN_KEYS})
-    changed = [
-        f"{key} {value}" for key, value in config.to_dict().items() if value != getattr(recipe, key)
-    ]
+    changed = changes_of_recipe(config.to_dict())
     words = [config.recipe, config.dataset, config.model, config.pretrained, f"seed {config.seed}"]
     return " ".join(words) + (f" ({', '.join(changed)})" if changed else "")

@@ -28,6 +28,7 @@ from helpers.files import DamagedFile, read_json, reading
 from helpers.models.registry import build_model
 from helpers.paths import repo_root, results_root, write_text
 from helpers.terminal import command
+from helpers.training.loop import training_step
 from helpers.training.schedules import make_optimizer
 from helpers.training.seeds import default_device, environment, git_state, portable_settings
 
@@ -55,12 +56,6 @@ def train_case(
     Full augmentation, CutMix and AdamW, as the runs have them; nothing is read from a recipe, so
     that a digest outlives changes of the recipes.
 
-    Args:
-        model_name: name in the registry.
-        steps: training steps.
-        batch_size: images a step.
-        image_size: side of the images in pixels.
-
     Returns:
         A digest for each of `STAGES`; processor time of the steps, in seconds.
     """
@@ -85,16 +80,20 @@ def train_case(
         pixels, targets = augment(
             images[chosen], labels[chosen], num_classes=2, generator=generator
         )
-        optimizer.zero_grad(set_to_none=True)
-        logits = model(pixels.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits, targets)
-        loss.backward()
-        losses.append(loss.detach())
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        loss, logits = training_step(
+            model,
+            pixels,
+            targets,
+            optimizer=optimizer,
+            loss_function=functional.cross_entropy,
+            precision="fp32",
+        )
+        losses.append(loss)
         if step == 0:
             gradients = [p.grad for p in parameters if p.grad is not None]
             first = {"batch": [pixels], "logits": [logits], "gradients": gradients}
             found |= {name: digest(tensors) for name, tensors in first.items()}
-        optimizer.step()
     seconds = time.process_time() - start
     found["losses"] = digest(losses)
     found["weights"] = digest(list(model.state_dict().values()))

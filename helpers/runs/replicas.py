@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from helpers.metrics.scores import LEVEL
-from helpers.runs.store import Run, is_replica, load_run, replica_files, whole_runs
+from helpers.runs.store import Run, load_run, replica_files, whole_runs
 
 METRICS = {"accuracy": "accuracy", "auc": "AUC"}
 FEWEST_SEEDS = 3
@@ -42,11 +42,9 @@ class Scatter:
 
 
 def scatter(stored: Sequence[float | None], replicas: Sequence[float | None]) -> Scatter:
-    """Compare a metric of stored runs with that of their replicas.
+    """Compare a metric of stored runs, one value a seed, with that of their replicas.
 
-    Args:
-        stored: one value a seed; None where it is undefined, and the pair is left out.
-        replicas: the same metric of the same seeds, made again elsewhere.
+    A pair with None, where the metric is undefined, is left out.
 
     Raises:
         ValueError: lists of different length.
@@ -72,11 +70,8 @@ def scatter(stored: Sequence[float | None], replicas: Sequence[float | None]) ->
 def one_more(values: Sequence[float | None]) -> tuple[float, float] | None:
     """Return where one more draw is expected, with a probability of 95 %.
 
-    The prediction interval of a normal value from the mean and deviation of n draws; None for
-    fewer than `FEWEST_SEEDS`, from which nothing is expected.
-
-    Args:
-        values: a metric of each seed; None where it is undefined, and left out.
+    The prediction interval of a normal value from the mean and deviation of n draws, those that are
+    None left out; None for fewer than `FEWEST_SEEDS`, from which nothing is expected.
     """
     known = np.array([value for value in values if value is not None])
     if (n := len(known)) < FEWEST_SEEDS:
@@ -116,11 +111,6 @@ def pairs_of(runs: Iterable[Run]) -> list[tuple[Run, Run]]:
     return [(run, replica) for run in runs for replica in distinct_replicas(run)]
 
 
-def stored_of(replica: Run) -> Run:
-    """Return the stored run that a replica was made again from."""
-    return load_run(replica.path.parent.parent) if is_replica(replica) else replica
-
-
 def metric_of(run: Run, name: str, split: str = "test") -> float | None:
     """Return a metric of a run, None where it is undefined."""
     return run.record["metrics"][split][name]["value"]
@@ -129,11 +119,9 @@ def metric_of(run: Run, name: str, split: str = "test") -> float | None:
 def describe(replica: Run, seeds: Sequence[Run]) -> list[str]:
     """Say in lines how a replica differs from its stored run, and whether more than seeds do.
 
-    Args:
-        replica: the replica.
-        seeds: the stored runs that differ from it in the seed alone, its own among them.
+    `seeds` are the stored runs that differ from it in the seed alone, its own among them.
     """
-    run = stored_of(replica)
+    run = load_run(replica.path.parent.parent)
     distance = np.abs(replica.predictions("val")[1] - run.predictions("val")[1]).max()
     lines = [
         f"Another network than the stored one: {made_on(replica)} draws another from seed "

@@ -24,12 +24,12 @@ from helpers.metrics.calibration import apply_temperature, fit_temperature
 from helpers.metrics.scores import Estimate, evaluate, per_class
 from helpers.paths import write_text
 from helpers.runs.experiment import check_data, digest_of, save_tensors
+from helpers.runs.run import is_replica
 from helpers.runs.store import (
     SHIPPED,
     Run,
     RunError,
     find_run,
-    is_replica,
     kind_of,
     load_run,
     lock,
@@ -44,14 +44,7 @@ LARGEST = 5 * 2**20  # bytes; a repository is cloned whole
 
 
 def ship(run: Run, splits: Splits) -> dict[str, Any]:
-    """Round a run's weights to half precision, write them, measure them, and write the card.
-
-    Args:
-        run: its weights are on this disk.
-        splits: its data.
-
-    Returns:
-        What `measure` found.
+    """Round a run's weights to half precision, write them, `measure` them, and write the card.
 
     Raises:
         RunError: the data are not those of the run, its weights are missing, no longer finite when
@@ -75,14 +68,10 @@ def ship(run: Run, splits: Splits) -> dict[str, Any]:
 
 
 def measure(run: Run, splits: Splits) -> dict[str, Any]:
-    """Measure the shipped weights of a run as they lie on this disk.
+    """Measure the shipped weights of a run, on its data, as they lie on this disk.
 
     The temperature is the one that predicting applies: fitted on the run's stored validation
     predictions (`helpers.predict.checkpoint.calibration_of`).
-
-    Args:
-        run: with shipped weights.
-        splits: its data.
 
     Returns:
         `bytes` and `sha256` of the file; `temperature`; `difference`, the largest of a test

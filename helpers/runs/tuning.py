@@ -133,8 +133,10 @@ def tune(file: Path, *, table: Path) -> pd.DataFrame:
             _add(table, tuning, key | done | row)
         score = row[VALIDATION[tuning.validation]]
         auc = "undefined (one class)" if score is None else f"{score:.3f}"
+        setting = key["setting"]
+        shown = setting if isinstance(setting, str) else f"{setting:g}"
         print(
-            f"{config.model} {tuning.parameter} {_shown(key['setting'])} seed {config.seed}: {auc}",
+            f"{config.model} {tuning.parameter} {shown} seed {config.seed}: {auc}",
             flush=True,
         )
     return rows_of(_read(table, tuning), tuning.configs)
@@ -175,10 +177,6 @@ def _add(table: Path, tuning: Tuning, row: dict[str, Any]) -> None:
             guarded(frame).to_csv(temporary, index=False)
 
 
-def _shown(setting: float | str) -> str:
-    return setting if isinstance(setting, str) else f"{setting:g}"
-
-
 @contextmanager
 def _claimed(table: Path, key: dict[str, Any]) -> Iterator[bool]:
     """Try to become the only process that trains a row; say whether that worked.
@@ -202,10 +200,7 @@ def summary(
 ) -> pd.DataFrame:
     """Return the mean score of each recipe, data set, start and setting, best setting first.
 
-    Args:
-        frame: from `tune`.
-        each_model: whether models are kept apart, or their mean is taken.
-        measure: the column that chooses, of `VALIDATION`.
+    `each_model` keeps models apart, else their mean is taken; `measure` is the column that chooses.
     """
     group = ["recipe", "dataset", *(["model"] if each_model else []), "pretrained"]
     columns = {name: (name, "mean") for name in dict.fromkeys((measure, "val_auc", "val_loss"))}
@@ -217,11 +212,10 @@ def summary(
 def best_settings(
     frame: pd.DataFrame, *, each_model: bool = False, measure: str = "val_auc"
 ) -> pd.DataFrame:
-    """Return the best setting of each group of `summary`, and whether it is at its grid's edge.
+    """Return the first row of each group of `summary`, with the column `at_edge`.
 
-    Returns:
-        The first row of each group with the column `at_edge`: the lowest or the highest of its
-        group's numbers won, so the grid does not bracket the best one.
+    It is true where the lowest or the highest of the group's numbers won, so that the grid does not
+    bracket the best one.
     """
     means = summary(frame, each_model=each_model, measure=measure)
     group = [name for name in ("recipe", "dataset", "model", "pretrained") if name in means]
@@ -248,9 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if others := len(_read(table, tuning)) - len(frame):
         print(f"{others} rows of {table.name} are of other settings or protocols and left out.")
-    ways = {"each_model": tuning.each_model, "measure": VALIDATION[tuning.validation]}
-    print(summary(frame, **ways).to_string(index=False))
-    for row in best_settings(frame, **ways).to_dict("records"):
+    each_model, measure = tuning.each_model, VALIDATION[tuning.validation]
+    print(summary(frame, each_model=each_model, measure=measure).to_string(index=False))
+    best = best_settings(frame, each_model=each_model, measure=measure)
+    for row in best.to_dict("records"):
         if row["at_edge"]:
             who = row.get("model", row["recipe"])
             print(

@@ -54,13 +54,10 @@ def config_of(run: Run) -> RunConfig:
 
 
 def untrained_model(run: Run, *, pretrained: str, seed: int) -> nn.Module:
-    """Return the run's network before training, in evaluation mode.
+    """Return the run's network before training, in evaluation mode; random weights by the seed.
 
-    Args:
-        run: Any run of the architecture.
-        pretrained: "none" for random weights throughout, "imagenet" for a trained backbone below
-            random blocks and head.
-        seed: Seed of the random weights.
+    `pretrained` is "none" for random weights throughout, "imagenet" for a trained backbone below
+    random blocks and head.
     """
     data, config = run.record["data"], run.config
     torch.manual_seed(seed)

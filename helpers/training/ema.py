@@ -1,7 +1,5 @@
 """Averaged weights: the exponential moving average of a network over training steps."""
 
-import itertools
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -49,7 +47,7 @@ class ExponentialAverage(AveragedModel):
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
-    return list(itertools.chain(model.parameters(), model.buffers()))
+    return [*model.parameters(), *model.buffers()]
 
 
 def _columns(pairs: list[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:

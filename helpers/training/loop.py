@@ -26,8 +26,7 @@ from helpers.training.plasticity import ActiveStage, enter_stage, make_plan, sta
 from helpers.training.sampling import batches, epoch_order, num_batches
 from helpers.training.schedules import make_optimizer, make_schedule
 from helpers.training.seeds import epoch_generator
-
-SELECTION_RULE = "highest validation AUC, then lowest validation loss, then earliest epoch"
+from helpers.training.selection import reaches, select_epoch
 
 
 class TrainingDiverged(RuntimeError):
@@ -54,39 +53,6 @@ class FitResult:
     seconds: float
     images_per_second: float
     watched: np.ndarray | None = None
-
-
-def select_epoch(history: list[dict[str, Any]], stop_at_accuracy: float | None = None) -> int:
-    """Apply the selection rule to a history; return the number of an epoch, from 1.
-
-    Args:
-        history: as in `FitResult`; only its validation columns are read.
-        stop_at_accuracy: validation accuracy whose first epoch is selected, None for none.
-    """
-    for record in history:
-        if _reaches(record, stop_at_accuracy):
-            return record["epoch"]
-    return max(history, key=_rank)["epoch"]  # the earliest of equals
-
-
-def _reaches(record: dict[str, Any], target: float | None) -> bool:
-    return target is not None and record["val_accuracy"] >= target
-
-
-def _rank(record: dict[str, Any]) -> tuple[float, float]:
-    """Order epochs by `SELECTION_RULE`; an undefined AUC ranks below any."""
-    auc = record["val_auc"]
-    return (-math.inf if auc is None else auc, -record["val_loss"])
-
-
-def selection_rule(config: RunConfig) -> str:
-    """Say in words how a run's epoch is selected."""
-    if config.stop_at_accuracy is None:
-        return SELECTION_RULE
-    return (
-        f"first epoch with a validation accuracy of {config.stop_at_accuracy:g}, where training "
-        f"stops; if there is none: {SELECTION_RULE}"
-    )
 
 
 class _State:
@@ -186,13 +152,8 @@ def training_step(
 ) -> tuple[Tensor, Tensor]:
     """Change the network's weights once, by the gradient of one batch.
 
-    Args:
-        network: what is trained.
-        inputs: its inputs, float (B, ...): images, or the features of a frozen part.
-        targets: soft labels, float (B, K).
-        optimizer: of the network's parameters.
-        loss_function: see `make_loss`.
-        precision: "fp32", or "bf16" for the forward pass.
+    Inputs are float (B, ...), images or the features of a frozen part; targets are soft labels,
+    float (B, K). With the precision "bf16" the forward pass is in bfloat16.
 
     Returns:
         The loss, a scalar, and the logits (B, K), both from before the step.
@@ -258,11 +219,7 @@ def _validate(
 ) -> dict[str, Any]:
     """Return loss, accuracy and AUC on the validation split.
 
-    Args:
-        network: the whole network, or its plastic part where `inputs` are kept features.
-        inputs: uint8 images or float features of the validation split.
-        y_true: its labels.
-        config: the run.
+    Inputs are its uint8 images, or float features, for which `network` is the plastic part alone.
     """
     if inputs.is_floating_point():
         network.eval()
@@ -407,7 +364,7 @@ def _predicted(network: nn.Module, images: Tensor, config: RunConfig) -> Tensor:
 def _finished(state: _State, config: RunConfig) -> bool:
     """Whether all epochs are done, the target is reached, or `patience` epochs brought nothing."""
     done = len(state.history)
-    if done and _reaches(state.history[-1], config.stop_at_accuracy):
+    if done and reaches(state.history[-1], config.stop_at_accuracy):
         return True
     waited = done - state.best_epoch
     return done >= config.epochs or (config.patience is not None and waited >= config.patience)

@@ -110,10 +110,7 @@ def balanced_alpha(counts: Tensor) -> Tensor:
 def make_loss(config: RunConfig, *, counts: Tensor) -> Loss:
     """Return the loss of a run: (logits (B, K), soft targets (B, K)) -> scalar.
 
-    Args:
-        config: `loss`, `label_smoothing`, `focal_gamma`, `focal_alpha` and `focal_reading` are
-            read.
-        counts: integer (K,), training images a class, for balanced class weights.
+    `counts` are the training images a class, integer (K,), for balanced class weights.
     """
     match config.loss:
         case "cross_entropy":
@@ -294,11 +291,10 @@ def _soft_binary(targets: Tensor, logits: Tensor) -> Tensor:
         raise ValueError(
             f"targets must have the logits' shape {tuple(logits.shape)}, got {tuple(targets.shape)}"
         )
-    if ((targets < 0) | (targets > 1)).any():
-        wrong = targets[(targets < 0) | (targets > 1)][0].item()
+    if len(wrong := targets[(targets < 0) | (targets > 1)]):
         raise ValueError(
-            f"the binary loss takes labels 0 and 1 (or soft labels between), got {wrong}; for more "
-            "classes give one logit a class, (B, K)."
+            f"the binary loss takes labels 0 and 1 (or soft labels between), got {wrong[0].item()};"
+            " for more classes give one logit a class, (B, K)."
         )
     positive = targets.to(logits)
     return torch.stack([1 - positive, positive], dim=1)
@@ -323,7 +319,6 @@ def _soft(targets: Tensor, logits: Tensor) -> Tensor:
             f"class targets must be ({len(logits)},), one a row of logits, got "
             f"{tuple(targets.shape)}."
         )
-    if ((targets < 0) | (targets >= num_classes)).any():
-        wrong = targets[(targets < 0) | (targets >= num_classes)][0].item()
-        raise ValueError(f"class {wrong} is out of range for {num_classes} logits.")
+    if len(wrong := targets[(targets < 0) | (targets >= num_classes)]):
+        raise ValueError(f"class {wrong[0].item()} is out of range for {num_classes} logits.")
     return functional.one_hot(targets.long(), num_classes).to(logits)

@@ -103,8 +103,9 @@ def enter_stage(model: nn.Module, stage: Stage) -> ActiveStage:
         active = ActiveStage(stage, model, nn.Sequential(), nn.Sequential(model))
     else:
         parts = split_model(model)
-        lower = [parts.low, parts.high] if stage.trainable == "head" else [parts.low]
-        upper = [parts.head] if stage.trainable == "head" else [parts.high, parts.head]
+        lower, upper = [parts.low], [parts.high, parts.head]
+        if stage.trainable == "head":
+            lower, upper = [parts.low, parts.high], [parts.head]
         active = ActiveStage(stage, model, nn.Sequential(*lower), nn.Sequential(*upper))
     if active.trainable_parameters == 0:
         raise ValueError(

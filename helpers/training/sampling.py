@@ -37,10 +37,6 @@ def batches(order: Tensor, batch_size: int) -> list[Tensor]:
     """Cut an epoch's order into batches; a last image alone joins the batch before it.
 
     Batch norm cannot normalise one image whose map is a single place.
-
-    Args:
-        order: int64 (N,), see `epoch_order`.
-        batch_size: images a batch.
     """
     pieces = list(order.split(batch_size))
     if len(pieces) > 1 and len(pieces[-1]) == 1 < batch_size:

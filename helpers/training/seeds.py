@@ -23,12 +23,8 @@ def default_device() -> torch.device:
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """Seed everything that one epoch draws, and return the generator for order and augmentation.
 
-    Each epoch depends on (seed, epoch) alone, so an interrupted run need not save generator
-    states to continue as if it had never stopped.
-
-    Args:
-        seed: Seed of the run.
-        epoch: Number of the epoch, from 1; 0 is for the initial weights.
+    Each epoch (from 1; 0 is for the initial weights) depends on (seed, epoch) alone, so an
+    interrupted run need not save generator states to continue as if it had never stopped.
     """
     mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
     torch.manual_seed(mixed)  # dropout, initial weights

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from helpers.metrics import intervals
+from helpers.metrics.auc import structural_components
 from helpers.metrics.intervals import (
     accuracy_scores,
     auc_scores,
@@ -25,10 +25,9 @@ from helpers.metrics.intervals import (
     population,
     power,
     ranking_scores,
-    structural_components,
 )
-from helpers.metrics.paired import delong_test
-from helpers.metrics.scores import auc_interval, delong_components, proportion
+from helpers.metrics.scores import auc_interval, proportion
+from helpers.metrics.variance import _image_covariances
 
 
 def fabricate(draws=5, n=60, *, num_classes=2, seed=0, signal=1.0, scatter=0.5):
@@ -59,7 +58,7 @@ def test_an_accuracys_variance_is_that_of_the_two_way_analysis():
     ms_seeds = n * by_seed.var(ddof=1)
     rest = x - by_image - by_seed[:, None] + x.mean()
     ms_rest = (rest**2).sum() / ((draws - 1) * (n - 1))
-    between, within = intervals._image_covariances(image_scores(right))
+    between, within = _image_covariances(image_scores(right))
     assert between == pytest.approx((ms_images - ms_rest) / (draws * n))
     assert within == pytest.approx(x.var(axis=1, ddof=1).mean() / n)
     ours = mean(image_scores(x, bounded=False))
@@ -79,25 +78,12 @@ def test_an_aucs_covariances_are_delongs(num_classes):
     share = np.zeros(p.shape[:2])
     for k in columns:
         positive = y_true == k
-        up, down = delong_components(positive, p[:, :, k])
-        share[:, positive] += up / positive.sum() / len(columns)
-        share[:, ~positive] += down / (~positive).sum() / len(columns)
+        sizes = np.where(positive, positive.sum(), (~positive).sum())
+        share += structural_components(positive, p[:, :, k]) / sizes / len(columns)
     matrix = sum((y_true == k).sum() * np.cov(share[:, y_true == k]) for k in range(num_classes))
-    between, within = intervals._image_covariances(scores)
+    between, within = _image_covariances(scores)
     assert within == pytest.approx(np.trace(matrix) / 3)
     assert between == pytest.approx((matrix.sum() - np.trace(matrix)) / 6)
-
-
-@pytest.mark.parametrize("decimals", [0, 1, 8])
-def test_components_are_those_by_midranks(decimals):
-    rng = np.random.default_rng(decimals)
-    positive = rng.random(50) < 0.4
-    scores = (rng.normal(size=(2, 3, 50)) + positive).round(decimals)
-    ours = structural_components(positive, scores)
-    for k in range(2):
-        up, down = delong_components(positive, scores[k])
-        assert ours[k][:, positive] == pytest.approx(up)
-        assert ours[k][:, ~positive] == pytest.approx(down)
 
 
 def test_no_more_seeds_take_the_images_part_away():
@@ -266,15 +252,52 @@ def test_one_more_run_holds_what_replicas_of_a_seed_differ_by():
 # --- differences ---------------------------------------------------------------------------------
 
 
-def test_with_one_seed_a_difference_is_delongs_test():
-    y_true, a = fabricate(1)
-    _, b = fabricate(1, seed=1, signal=0.5)
-    delong = delong_test(y_true, a[0, :, 1], b[0, :, 1])
-    ours = mean(less(auc_scores(y_true, a), auc_scores(y_true, b)))
-    assert (ours.value, ours.low, ours.high) == pytest.approx(
-        (delong.difference, delong.low, delong.high)
-    )
-    assert ours.p == pytest.approx(delong.p_value)
+def kernel_variance(y_true, *scores):
+    """Variance of the difference of two AUCs from the full kernel matrices (DeLong 1988)."""
+    kernels = []
+    for score in scores:
+        gap = score[y_true == 1][:, None] - score[y_true == 0][None]
+        kernels.append((gap > 0) + 0.5 * (gap == 0))
+    difference = kernels[0] - kernels[1]
+    m, n = difference.shape
+    return difference.mean(axis=1).var(ddof=1) / m + difference.mean(axis=0).var(ddof=1) / n
+
+
+def two_scores(n=80, *, seed=0, decimals=1):
+    rng = np.random.default_rng(seed)
+    y_true = (rng.random(n) < 0.4).astype(int)
+    first = y_true + rng.normal(size=n)
+    second = 0.5 * first + 0.5 * y_true * rng.random(n) + rng.normal(size=n)
+    return y_true, first.round(decimals), second.round(decimals)  # rounding makes ties
+
+
+def one_run_each(y_true, first, second):
+    """The difference of the AUCs of two systems with one run each."""
+    return mean(less(*(ranking_scores(y_true, {1: score[None]}) for score in (first, second))))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_one_seed_a_difference_is_delongs_test(seed):
+    y_true, first, second = two_scores(seed=seed)
+    ours = one_run_each(y_true, first, second)
+    aucs = [roc_auc_score(y_true, score) for score in (first, second)]
+    assert ours.value == pytest.approx(aucs[0] - aucs[1])
+    error = np.sqrt(kernel_variance(y_true, first, second))
+    assert ours.p == pytest.approx(2 * stats.norm.sf(abs(ours.value) / error))
+    half = stats.norm.ppf(0.975) * error
+    assert ends(ours) == pytest.approx((ours.value - half, ours.value + half))
+    # Ranks alone count.
+    assert one_run_each(y_true, np.exp(first), second).p == pytest.approx(ours.p)
+
+
+def test_delongs_test_holds_its_level_under_the_null():
+    rng = np.random.default_rng(0)
+    y_true = np.repeat([0, 1], 40)
+    rejected = 0
+    for _ in range(600):
+        shared = rng.normal(size=80) + y_true
+        rejected += one_run_each(y_true, *(shared + 0.7 * rng.normal(size=(2, 80)))).p < 0.05
+    assert 0.03 < rejected / 600 < 0.075
 
 
 def test_paired_seeds_are_one_system_of_differences():

@@ -8,18 +8,17 @@ from medmnist.evaluator import getACC, getAUC
 from scipy import stats
 from sklearn import metrics as sk
 
+from helpers.metrics.auc import structural_components
 from helpers.metrics.scores import (
     Estimate,
     auc_interval,
     confidence_bins,
     confusion_matrix,
-    delong_components,
     evaluate,
     per_class,
     proportion,
     stratified_blocks,
     stratified_counts,
-    structural_components,
 )
 from helpers.metrics.seeds import aggregate_seeds
 
@@ -179,14 +178,16 @@ def slow_delong(positive, score):
     return kernel.mean(axis=1), kernel.mean(axis=0)
 
 
-@pytest.mark.parametrize("decimals", [1, 8])
-def test_delong_components_equal_the_kernel_matrix(decimals):
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+def test_structural_components_equal_the_kernel_matrix(decimals):
     rng = np.random.default_rng(3)
     positive = rng.random(70) < 0.3
-    score = (positive + rng.normal(size=70)).round(decimals)
-    fast = delong_components(positive, score[None])
-    for ours, reference in zip(fast, slow_delong(positive, score), strict=True):
-        assert ours[0] == pytest.approx(reference)
+    scores = (positive + rng.normal(size=(2, 3, 70))).round(decimals)
+    ours = structural_components(positive, scores)
+    for place in np.ndindex(2, 3):
+        of_positive, of_negative = slow_delong(positive, scores[place])
+        assert ours[place][positive] == pytest.approx(of_positive)
+        assert ours[place][~positive] == pytest.approx(of_negative)
 
 
 def test_auc_interval_is_delong_on_the_logit_scale():
@@ -440,11 +441,11 @@ two_classes = np.array([True, False, True])
     ("call", "message"),
     [
         (lambda: structural_components(np.ones(3, bool), np.ones((2, 3))), "both classes, got 3"),
-        (lambda: delong_components(np.zeros(3, bool), np.ones((2, 3))), "both classes, got 0"),
-        (lambda: delong_components(np.ones(0, bool), np.ones((2, 0))), "both classes, got 0"),
+        (lambda: structural_components(np.zeros(3, bool), np.ones((2, 3))), "classes, got 0"),
+        (lambda: structural_components(np.ones(0, bool), np.ones((2, 0))), "classes, got 0"),
         (lambda: auc_interval(two_classes, np.array([0.1, np.nan, 0.3])), "score is NaN"),
         (lambda: auc_interval(two_classes, np.ones(2)), r"got bool \(3,\) and \(1, 2\)"),
-        (lambda: delong_components(np.array([0, 1, 1]), np.ones((1, 3))), "positive as bool"),
+        (lambda: structural_components(np.array([0, 1, 1]), np.ones((1, 3))), "as bool"),
         (lambda: confidence_bins(np.array([0.5, np.nan])), "confidence has NaN"),
         (lambda: [*stratified_blocks(np.array([], int), 5, seed=0)], "no image"),
     ],

@@ -4,10 +4,10 @@ import json
 import numpy as np
 import pytest
 
+from helpers.config import RUN_KEYS
 from helpers.metrics import scores
 from helpers.metrics.operating_points import operating_points
 from helpers.runs import checks
-from helpers.runs.matrix import RUN_KEYS
 from helpers.runs.store import RunError, find_runs, list_runs, load_run
 from tests import fabricated
 from tests.fabricated import fabricate_run

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers.runs import portable
-from helpers.training.seeds import is_portable, portable_settings
+from helpers.training.seeds import environment, is_portable, portable_settings
 
 
 def in_a_new_process(code, **environment):
@@ -21,15 +21,13 @@ def in_a_new_process(code, **environment):
 
 
 def test_settings_that_torch_did_not_see_are_refused():
-    code = "import os; os.environ |= {}; from helpers.training.seeds import *; is_portable()"
     settings = portable_settings()
-    late = code.format(settings)
-    for seen in ({"REPRO_PORTABLE": "1"}, settings | {"MKL_CBWR": "AVX2"}):
-        done = in_a_new_process(code.format({}), **seen)
-        assert "was not in force when torch was loaded" in done.stderr
-        assert "MKL_CBWR=COMPATIBLE" in done.stderr
+    code = (
+        "import os, torch; torch.ones(9).exp(); "
+        f"os.environ |= {settings}; from helpers.training.seeds import *; is_portable()"
+    )
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
-        done = in_a_new_process("import torch; torch.ones(9).exp(); " + late)
+        done = in_a_new_process(code)
         assert "but ATEN_CPU_CAPABILITY=avx2" in done.stderr
 
 
@@ -41,16 +39,22 @@ def test_settings_in_force_are_recorded():
     if not torch.cpu.get_capabilities().get("avx2"):
         pytest.skip("the processor has no AVX2")
     assert in_a_new_process(code, **portable_settings()).stdout.split() == ["True", "1"]
-    assert in_a_new_process(code).stdout.split()[0] == "False"
 
 
 def test_this_process_is_not_portable_by_chance(monkeypatch):
     monkeypatch.delenv("MKL_CBWR", raising=False)
     assert not is_portable()
+    assert environment(torch.device("cpu"))["portable"] is False
+    refused = r"MKL_CBWR=COMPATIBLE.* was not in force when torch was loaded"
     for asked in ("1", "true"):
         monkeypatch.setenv("REPRO_PORTABLE", asked)
-        with pytest.raises(ValueError, match="MKL_CBWR=COMPATIBLE"):
+        with pytest.raises(ValueError, match=refused):
             is_portable()
+    for name, value in portable_settings().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    with pytest.raises(ValueError, match=refused):
+        is_portable()
     monkeypatch.setenv("REPRO_PORTABLE", "no")
     assert not is_portable()
 

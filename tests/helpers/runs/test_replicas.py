@@ -10,10 +10,10 @@ from helpers.metrics import intervals
 from helpers.metrics.scores import evaluate
 from helpers.runs import checks, replicas
 from helpers.runs.groups import group_runs, paired_scores
+from helpers.runs.run import is_replica
 from helpers.runs.store import (
     RunError,
     find_run,
-    is_replica,
     list_replicas,
     list_runs,
     list_unreadable,
@@ -164,7 +164,6 @@ def test_a_replica_counts_as_a_draw(runs):
         runs[3].path,
     ]
     assert [(a.path, b.path) for a, b in replicas.pairs_of(runs)] == [(runs[1].path, replica.path)]
-    assert replicas.stored_of(replica).path == runs[1].path
 
 
 def test_replicas_enter_mean_interval_and_difference_alike(runs):

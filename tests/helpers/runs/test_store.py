@@ -28,7 +28,7 @@ from helpers.paths import DiskFull, write_atomically, write_text
 from helpers.predict.checkpoint import open_checkpoint
 from helpers.predict.predict import prepare_frame
 from helpers.predict.reading import Frame
-from helpers.runs import experiment
+from helpers.runs import experiment, nearest
 from helpers.runs import store as results
 from helpers.runs.experiment import config_from_parameters, run_experiment
 from helpers.runs.store import (
@@ -215,9 +215,7 @@ def test_a_damaged_curve_has_its_error(text, curved):
 # --- two processes -------------------------------------------------------------------------------
 
 
-def _train_in_process(results, splits, started, trained):
-    os.environ["REPRO_RESULTS"] = results
-    torch.set_num_threads(1)
+def _train_together(results, splits, started, trained):
     train = experiment._train
 
     def counted(*arguments):
@@ -225,21 +223,24 @@ def _train_in_process(results, splits, started, trained):
             trained.value += 1
         return train(*arguments)
 
-    experiment._train = counted
-    started.wait()
-    run_experiment(CONFIG, splits=splits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_RESULTS", results)
+        patch.setattr(experiment, "_train", counted)
+        torch.set_num_threads(1)
+        started.wait(timeout=600)
+        run_experiment(CONFIG, splits=splits)
 
 
 def test_two_processes_at_once_train_once(results_tree, toy_splits):
+    """This process and another one."""
     context = multiprocessing.get_context("spawn")
     started, trained = context.Barrier(2), context.Value("i", 0)
     arguments = (str(results_tree), toy_splits, started, trained)
-    both = [context.Process(target=_train_in_process, args=arguments) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join(timeout=600)
-    assert [process.exitcode for process in both] == [0, 0]
+    other = context.Process(target=_train_together, args=arguments)
+    other.start()
+    _train_together(*arguments)
+    other.join(timeout=600)
+    assert other.exitcode == 0
     assert trained.value == 1
     assert len(list_runs()) == 1
 
@@ -505,7 +506,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(store):
 
 
 def test_the_line_of_a_recipe_that_is_gone_still_names_the_run(store, monkeypatch):
-    monkeypatch.setattr(results, "load_recipes", dict)
+    monkeypatch.setattr(nearest, "load_recipes", dict)
     with pytest.raises(RunError, match=r"resnet18/\w+ \(imagenet, seed 0\)"):
         find_runs(model="resnet1")
 

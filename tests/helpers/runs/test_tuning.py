@@ -35,6 +35,7 @@ rows:
     image_size: 28
     epochs: 2
     warmup_epochs: 1
+    n_train: 64
     learning_rate: [0.001, 0.01]
     seed: 100
 """

@@ -13,10 +13,10 @@ from helpers.models.backbones import WeightsUnavailable
 from helpers.paths import results_root
 from helpers.predict.checkpoint import open_checkpoint, public_name
 from helpers.runs import progress, weights
+from helpers.runs.run import is_replica
 from helpers.runs.store import (
     RunError,
     find_run,
-    is_replica,
     list_replicas,
     list_runs,
     load_run,
