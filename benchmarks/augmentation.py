@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from benchmarks.common import by_turns, main, ratios
+from benchmarks.common import by_turns, main, ratio
 from helpers.data.transforms import MAGNITUDES, NORMALISE, make_augmentation
-from study.tables.speed import RATIO, Speed
+from study.tables.speed import Speed
 
 BATCH_SIZE = 64
 CASES = ((1, 28, 28), (1, 28, 64), (1, 64, 64), (3, 28, 28), (3, 28, 64), (3, 64, 64))
@@ -64,11 +64,7 @@ def batch_timer(run: Callable[[], object]) -> Callable[[], float]:
 
 
 def measure(*, rounds: int = 10) -> list[Speed]:
-    """Time both for each kind and size.
-
-    Args:
-        rounds: batches of each side.
-    """
+    """Time so many batches of each side, for each kind and size."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(BATCH_SIZE) % 2
@@ -94,10 +90,10 @@ def measure(*, rounds: int = 10) -> list[Speed]:
             title = f"{kind} augmentation, {colours}, {size} to {image_size} px"
             speeds += [
                 Speed(name=f"{title}: an image", unit="ms", values=tuple(times["ours"])),
-                Speed(
-                    name=f"{title}: torchvision's time over ours",
-                    unit=RATIO,
-                    values=ratios(times["theirs"], times["ours"]),
+                ratio(
+                    f"{title}: torchvision's time over ours",
+                    times["theirs"],
+                    times["ours"],
                     headline=channels == 1 and size == 28,
                 ),
             ]

@@ -17,7 +17,7 @@ import torch
 from helpers.terminal import command, count_argument
 from helpers.training.seeds import default_device, environment, git_state
 from study.costs.timing import processors
-from study.tables.speed import Record, Speed, save_record, speed_lines
+from study.tables.speed import RATIO, Record, Speed, save_record, speed_lines
 
 Measure = Callable[..., list[Speed]]
 
@@ -89,6 +89,14 @@ def by_turns(runs: dict[str, Callable[[], float]], *, rounds: int) -> dict[str, 
     return results
 
 
-def ratios(above: Sequence[float], below: Sequence[float]) -> tuple[float, ...]:
-    """Divide results of the same rounds."""
-    return tuple(a / b for a, b in zip(above, below, strict=True))
+def ratio(
+    name: str,
+    above: Sequence[float],
+    below: Sequence[float],
+    *,
+    target: float | None = None,
+    headline: bool = False,
+) -> Speed:
+    """Return results over others of the same rounds as a figure."""
+    values = tuple(a / b for a, b in zip(above, below, strict=True))
+    return Speed(name=name, unit=RATIO, values=values, target=target, headline=headline)

@@ -38,14 +38,7 @@ def seconds(config: RunConfig, splits: Splits, epochs: int) -> float:
 
 
 def measure(*, images: int = 96) -> list[Speed]:
-    """Time every network of the matrix.
-
-    Args:
-        images: of the training split, at least 64.
-
-    Raises:
-        ValueError: too few images.
-    """
+    """Time every network of the matrix on so many training images, at least `FEWEST`."""
     if images < FEWEST:
         raise ValueError(f"{images} images; at least {FEWEST} are needed for two steps.")
     torch.set_num_threads(1)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import by_turns, main, ratios
+from benchmarks.common import by_turns, main, ratio
 from helpers.models.backbones import build_backbone
 from helpers.models.circuit import QuantumCircuit, pennylane_circuit
 from helpers.models.heads import HEADS, build_head
-from study.tables.speed import RATIO, Speed
+from study.tables.speed import Speed
 
 
 class PennylaneCore(nn.Module):
@@ -50,12 +50,7 @@ def step_timer(module: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], fl
 
 
 def measure(*, steps: int = 30, batch_size: int = 16) -> list[Speed]:
-    """Time the last stage and all heads.
-
-    Args:
-        steps: of each.
-        batch_size: images a step.
-    """
+    """Time so many steps of the last stage and of all heads."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     layer4 = build_backbone("resnet18", num_classes=2).layer4
@@ -72,10 +67,10 @@ def measure(*, steps: int = 30, batch_size: int = 16) -> list[Speed]:
     for name in heads:
         speeds += [
             Speed(name=f"{name} head: a step", unit="ms", values=tuple(times[name])),
-            Speed(
-                name=f"{name} head: a step, of layer4's time",
-                unit=RATIO,
-                values=ratios(times[name], times["stage"]),
+            ratio(
+                f"{name} head: a step, of layer4's time",
+                times[name],
+                times["stage"],
                 headline=name in ("spiking", "quantum"),
             ),
         ]

@@ -36,12 +36,7 @@ def calibration_sample(n: int, sharpness: float, *, seed: int) -> tuple[np.ndarr
 
 
 def measure(*, rounds: int = 3, coverage: bool = False) -> list[Speed]:
-    """Time `evaluate` and `per_class`.
-
-    Args:
-        rounds: calls of each.
-        coverage: whether to print the intervals' coverage, too.
-    """
+    """Time so many calls of `evaluate` and `per_class`; print the intervals' coverage if asked."""
     speeds = []
     for n, num_classes in SIZES:
         data = synthetic(n, num_classes, seed=0)

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.common import by_turns, main, ratios, synchronise
+from benchmarks.common import by_turns, main, ratio, synchronise
 from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.models.registry import build_model
@@ -31,7 +31,7 @@ from helpers.runs.store import Run
 from helpers.training.inference import class_probabilities
 from helpers.training.seeds import default_device
 from study.costs.timing import processors
-from study.tables.speed import RATIO, Speed
+from study.tables.speed import Speed
 
 MODEL = "medspectralnet_light"
 RECIPES = {64: "common", 224: "common_224"}
@@ -93,20 +93,17 @@ def compare(folder: Path, size: int, *, images: int, rounds: int, threads: int) 
         "folder": partial(folder_seconds, checkpoint, folder),
     }
     times = by_turns(runs, rounds=rounds)
+    speeds = {name: tuple(images / spent for spent in each) for name, each in times.items()}
     title = f"{images:,} PNG files at {size} px, network on {threads} thread(s)"
     return [
         *(
-            Speed(
-                name=f"{title}: {name}",
-                unit="images/s",
-                values=tuple(images / seconds for seconds in spent),
-            )
-            for name, spent in times.items()
+            Speed(name=f"{title}: {name}", unit="images/s", values=each)
+            for name, each in speeds.items()
         ),
-        Speed(
-            name=f"{title}: folder, of the bare network's speed",
-            unit=RATIO,
-            values=ratios(times["bare"], times["folder"]),
+        ratio(
+            f"{title}: folder, of the bare network's speed",
+            times["bare"],
+            times["folder"],
             target=EXPECTED,
             headline=True,
         ),
@@ -114,12 +111,7 @@ def compare(folder: Path, size: int, *, images: int, rounds: int, threads: int) 
 
 
 def measure(*, images: int = 500, rounds: int = 3) -> list[Speed]:
-    """Time both input sizes.
-
-    Args:
-        images: files at 64 px; a fifth of them at 224 px.
-        rounds: of each comparison.
-    """
+    """Time both input sizes: so many files at 64 px, a fifth of them at 224 px."""
     cases = [(64, threads, images) for threads in sorted({1, processors()})]
     speeds = []
     for size, threads, count in [*cases, (224, 1, -(-images // 5))]:

@@ -15,10 +15,10 @@ from unittest import mock
 
 import torch
 
-from benchmarks.common import by_turns, main, ratios
+from benchmarks.common import by_turns, main, ratio
 from benchmarks.training import Case, bare_seconds, build, configuration, prepared_batches
 from helpers.models.zoo import selective_scan as module
-from study.tables.speed import RATIO, Speed
+from study.tables.speed import Speed
 
 IMAGE_SIZE = 64
 PATHS, STATES = 4, 16
@@ -63,10 +63,10 @@ def scan_alone(*, rounds: int, batch_size: int) -> list[Speed]:
     name = f"a scan of {batch_size} images, {TOKENS} tokens, forward and backward"
     return [
         Speed(name=name, unit="ms", values=tuple(1000 * t for t in times["compiled"])),
-        Speed(
-            name=f"{name}: compiled loops, of the speed of PyTorch's operations",
-            unit=RATIO,
-            values=ratios(times["reference"], times["compiled"]),
+        ratio(
+            f"{name}: compiled loops, of the speed of PyTorch's operations",
+            times["reference"],
+            times["compiled"],
             target=LEAST_OF_REFERENCE,
             headline=True,
         ),
@@ -97,10 +97,10 @@ def whole_networks(*, rounds: int, steps: int, batch_size: int) -> list[Speed]:
             for case in cases
         ),
         *(
-            Speed(
-                name=f"{name}, {IMAGE_SIZE} px: bare steps, of {YARDSTICK}'s speed",
-                unit=RATIO,
-                values=ratios(speeds[name], speeds[YARDSTICK]),
+            ratio(
+                f"{name}, {IMAGE_SIZE} px: bare steps, of {YARDSTICK}'s speed",
+                speeds[name],
+                speeds[YARDSTICK],
                 target=round(least, 2),
                 headline=True,
             )
@@ -112,14 +112,7 @@ def whole_networks(*, rounds: int, steps: int, batch_size: int) -> list[Speed]:
 def measure(
     *, rounds: int = 5, steps: int = 3, batch_size: int = 32, threads: int = 1
 ) -> list[Speed]:
-    """Take all figures.
-
-    Args:
-        rounds: of each comparison.
-        steps: of a network in a round.
-        batch_size: images a step.
-        threads: of all.
-    """
+    """Take all figures: rounds of each comparison, steps of a network in a round."""
     torch.set_num_threads(threads)
     return [
         *scan_alone(rounds=rounds, batch_size=batch_size),

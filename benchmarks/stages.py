@@ -57,12 +57,7 @@ def images_per_second(model: str, config: RunConfig, splits: Splits) -> list[flo
 
 
 def measure(*, images: int = 96, threads: int = 1) -> list[Speed]:
-    """Time every head in every stage.
-
-    Args:
-        images: of the training split.
-        threads: of torch.
-    """
+    """Time every head in every stage on so many training images."""
     torch.set_num_threads(threads)
     splits = make_phantom(n_train=images, n_val=16, n_test=2, image_size=128, seed=0)
     base = make_config(
@@ -76,8 +71,8 @@ def measure(*, images: int = 96, threads: int = 1) -> list[Speed]:
         epochs=EPOCHS,
     )
     total = lookup(paper="A", table="recovered", row="training set", column="images").value
-    key = {"paper": "A", "table": "section 3.5", "row": "training"}
-    published = total / lookup(**key, column="seconds_per_epoch").value
+    epoch = lookup(paper="A", table="section 3.5", row="training", column="seconds_per_epoch")
+    published = total / epoch.value
     speeds = []
     for model in HEADS:
         by_case = {

@@ -34,32 +34,24 @@ from unittest import mock
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, default_collate
-from torchvision.transforms import v2
 
-from benchmarks.augmentation import torchvision_chain
-from benchmarks.common import by_turns, main, ratios, synchronise
+from benchmarks.common import by_turns, main, ratio, synchronise
+from benchmarks.usual_loop import NUM_CLASSES, optimizer_of, usual_loader, usual_loop
 from helpers.config import RunConfig, make_config
 from helpers.data.splits import Split
 from helpers.data.transforms import make_augmentation
 from helpers.models.registry import build_model
 from helpers.training import loop as training
 from helpers.training.loop import fit
-from helpers.training.schedules import make_optimizer, make_schedule
 from helpers.training.seeds import default_device
 from study.costs.timing import processors
-from study.tables.speed import RATIO, Speed
+from study.tables.speed import Speed
 
-NUM_CLASSES = 2
 EPOCHS = 1  # of a run of ours and of the usual loop
-LEAST_STEPS = (
-    17  # of an epoch: BreastMNIST's, the smallest set; what comes once an epoch weighs most
-)
-WORKERS = 2
+# Of an epoch: BreastMNIST's, the smallest set, where what comes once an epoch weighs most.
+LEAST_STEPS = 17
 FILE_SIZE = 28  # px of the images in memory
 LEAST_OF_BARE = {"normal": 0.95, "full": 0.85}
 LEAST_OF_USUAL = 3.0
@@ -68,17 +60,11 @@ SMALL = "small network"
 
 @dataclass(frozen=True)
 class Case:
-    """A network and the batches it is trained on.
+    """A network and the batches it is trained on."""
 
-    Attributes:
-        model: a name of the registry, or `SMALL`.
-        image_size: side of its input.
-        batch_size: images a step.
-    """
-
-    model: str
-    image_size: int
-    batch_size: int
+    model: str  # a name of the registry, or `SMALL`
+    image_size: int  # side of its input
+    batch_size: int  # images a step
 
     @property
     def title(self) -> str:
@@ -220,21 +206,12 @@ def prepared_batches(case: Case, config: RunConfig, *, count: int) -> list[tuple
 
 
 def bare_seconds(
-    model: nn.Module,
-    batches: list[tuple[Tensor, Tensor]],
-    config: RunConfig,
-    *,
-    steps: int,
+    model: nn.Module, batches: list[tuple[Tensor, Tensor]], config: RunConfig, *, steps: int
 ) -> float:
     """Return the time of forward, backward and optimizer over some steps."""
     device = batches[0][0].device
     model.train().to(device, memory_format=torch.channels_last)
-    optimizer = make_optimizer(
-        config.optimizer,
-        model.parameters(),
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
+    optimizer = optimizer_of(model, config)
     synchronise(device)
     start = time.perf_counter()
     for step in range(steps):
@@ -271,10 +248,10 @@ def against_bare(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
     return [
         Speed(name=f"{case.title}: bare steps", unit="images/s", values=tuple(speeds["bare"])),
         *(
-            Speed(
-                name=f"{case.title}: our loop, {kind} augmentation, of the bare steps' speed",
-                unit=RATIO,
-                values=ratios(speeds[kind], speeds["bare"]),
+            ratio(
+                f"{case.title}: our loop, {kind} augmentation, of the bare steps' speed",
+                speeds[kind],
+                speeds["bare"],
                 target=least,
                 headline=True,
             )
@@ -284,83 +261,6 @@ def against_bare(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
 
 
 # --- the usual loop ------------------------------------------------------------------------------
-
-
-class PilImages(Dataset):
-    """Images as the data set's own package gives them: one PIL image, its transforms, its label."""
-
-    def __init__(self, split: Split, config: RunConfig) -> None:
-        self.images, self.labels = split.images[..., 0], split.labels
-        self.transform = torchvision_chain(config.augmentation, config.image_size)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = Image.fromarray(self.images[index]).convert("RGB")  # medmnist: as_rgb=True
-        return self.transform(image), int(self.labels[index])
-
-
-class CollateCutMix:
-    """Stack a batch and mix it with a probability, in the worker."""
-
-    def __init__(self, probability: float) -> None:
-        self.probability = probability
-        self.mix = v2.CutMix(num_classes=NUM_CLASSES)
-
-    def __call__(self, batch: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, S, S) and soft targets (B, K)."""
-        images, labels = default_collate(batch)
-        if torch.rand(()) < self.probability:
-            return self.mix(images, labels)
-        return images, functional.one_hot(labels, NUM_CLASSES).float()
-
-
-def usual_loader(split: Split, config: RunConfig) -> DataLoader:
-    """Return shuffled batches from `WORKERS` workers that stay alive between epochs."""
-    return DataLoader(
-        PilImages(split, config),
-        batch_size=config.batch_size,
-        shuffle=True,
-        num_workers=WORKERS,
-        collate_fn=CollateCutMix(config.cutmix),
-        persistent_workers=WORKERS > 0,
-    )
-
-
-def usual_loop(model: nn.Module, loader: DataLoader, config: RunConfig, *, epochs: int) -> float:
-    """Train as most scripts do; return the time, without that of the workers' start."""
-    device = default_device()
-    model.train().to(device, memory_format=torch.channels_last)
-    optimizer = make_optimizer(
-        config.optimizer,
-        model.parameters(),
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-    )
-    schedule = make_schedule(config.schedule, optimizer, total_steps=epochs * len(loader))
-    average = AveragedModel(
-        model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-    )
-    for _ in loader:  # an epoch without training: the workers start and warm up
-        pass
-    synchronise(device)
-    start = time.perf_counter()
-    for _ in range(epochs):
-        total = 0.0
-        for pixels, targets in loader:
-            pixels = pixels.to(device, memory_format=torch.channels_last)
-            optimizer.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(
-                model(pixels), targets.to(device), label_smoothing=config.label_smoothing
-            )
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(model)
-            total += loss.item() * len(pixels)
-    synchronise(device)
-    return time.perf_counter() - start
 
 
 def usual_speed(case: Case, config: RunConfig, *, steps: int) -> float:
@@ -398,10 +298,10 @@ def against_usual(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
     return [
         Speed(name=f"{title}: our loop", unit="images/s", values=best["ours"]),
         Speed(name=f"{title}: the usual loop", unit="images/s", values=best["usual"]),
-        Speed(
-            name=f"{title}: our loop over the usual one",
-            unit=RATIO,
-            values=ratios(best["ours"], best["usual"]),
+        ratio(
+            f"{title}: our loop over the usual one",
+            best["ours"],
+            best["usual"],
             target=LEAST_OF_USUAL if judged else None,
             headline=True,
         ),
@@ -447,12 +347,9 @@ def checkpoint_time(case: Case, *, rounds: int) -> Speed:
 
 
 def measure(*, rounds: int = 5, milliseconds: int = 1000, threads: int = 1) -> list[Speed]:
-    """Take all figures.
+    """Take all figures: so many rounds of each comparison, threads for ours and bare.
 
-    Args:
-        rounds: of each comparison.
-        milliseconds: of the bare steps in a round, about, but an epoch of BreastMNIST at least.
-        threads: of ours and bare.
+    A round of bare steps takes about so many milliseconds, but an epoch of BreastMNIST at least.
     """
     seconds = milliseconds / 1000
     speeds = []

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as all_benchmarks
-from benchmarks import common, scan, training
+from benchmarks import common, scan, training, usual_loop
 from study.table import measured
 from study.tables import speed as speed_table
 from study.tables.speed import (
@@ -127,7 +127,7 @@ def test_prepared_batches_have_the_shape_that_the_loop_feeds_the_network():
 
 
 def test_the_usual_loop_and_ours_train_on_the_same_number_of_images(monkeypatch):
-    monkeypatch.setattr(training, "WORKERS", 0)
+    monkeypatch.setattr(usual_loop, "WORKERS", 0)
     config, steps = training.configuration(CASE, "full"), 3
     counts = {}
     for name, speed in (("ours", training.our_speed), ("usual", training.usual_speed)):
@@ -148,11 +148,11 @@ def test_the_usual_loop_and_ours_train_on_the_same_number_of_images(monkeypatch)
 def test_the_usual_loops_batches_are_those_of_the_recipe():
     config = training.configuration(CASE, "full")
     split = training.random_split(8)
-    images = training.PilImages(split, config)
-    pixels, targets = training.CollateCutMix(1.0)([images[k] for k in range(8)])
+    images = usual_loop.PilImages(split, config)
+    pixels, targets = usual_loop.CollateCutMix(1.0)([images[k] for k in range(8)])
     assert pixels.shape == (8, 3, 28, 28) and pixels.dtype == torch.float32
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(8))
-    _, plain = training.CollateCutMix(0.0)([images[k] for k in range(8)])
+    _, plain = usual_loop.CollateCutMix(0.0)([images[k] for k in range(8)])
     assert plain.argmax(dim=1).tolist() == split.labels.tolist()
 
 
@@ -170,7 +170,7 @@ def test_runs_take_turns_and_ratios_are_those_of_one_round():
     runs = {"a": named("a", [2.0, 6.0]), "b": named("b", [1.0, 2.0])}
     results = common.by_turns(runs, rounds=2)
     assert calls == ["a", "b", "a", "b"]
-    assert common.ratios(results["a"], results["b"]) == (2.0, 3.0)
+    assert common.ratio("a over b", results["a"], results["b"]).values == (2.0, 3.0)
 
 
 # --- the command line ----------------------------------------------------------------------------

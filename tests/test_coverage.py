@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import coverage
-from benchmarks.coverage import Cell
+from benchmarks import coverage, simulation
+from benchmarks.simulation import Cell
 from helpers.paths import repo_root
 
 # A few settings that differ in all that matters: what is measured, how well it is, and the seeds.
@@ -22,7 +22,7 @@ REPLICATES = 300
 
 @pytest.mark.parametrize("cell", CHOSEN, ids=str)
 def test_intervals_cover_and_tests_err_as_often_as_they_say(cell):
-    for row in coverage.simulate_cell(cell, REPLICATES):
+    for row in simulation.simulate_cell(cell, REPLICATES):
         for name, (low, high) in coverage.FIGURES.items():
             # Four standard errors of these few replicates beyond what the whole is asked for.
             middle = (low + high) / 2
@@ -35,19 +35,21 @@ def test_intervals_cover_and_tests_err_as_often_as_they_say(cell):
 def test_the_true_value_is_that_of_many_images_and_seeds(measure, classes):
     cell = Cell(measure, classes, 400, 0.85, "far apart")
     rng = np.random.default_rng(0)
-    y_true = coverage.labels_of(400, classes)
+    y_true = simulation.labels_of(400, classes)
     own = rng.standard_normal((300, cell.columns, 400), dtype=np.float32)
-    values = coverage.measured(cell, y_true, coverage.simulate(cell, y_true, own, 4, rng)).values
+    values = simulation.measured(
+        cell, y_true, simulation.simulate(cell, y_true, own, 4, rng)
+    ).values
     averages = values.mean(axis=1)
     error = averages.std(ddof=1) / math.sqrt(len(averages))
     assert abs(averages.mean() - 0.85) < 4 * error < 0.01
 
 
 def test_class_sizes_are_those_asked_for():
-    counts = np.bincount(coverage.labels_of(156, 2))
+    counts = np.bincount(simulation.labels_of(156, 2))
     assert counts.tolist() == [42, 114]
-    assert np.bincount(coverage.labels_of(3421, 8)) / 3421 == pytest.approx(
-        coverage.SHARES[8], abs=1e-3
+    assert np.bincount(simulation.labels_of(3421, 8)) / 3421 == pytest.approx(
+        simulation.SHARES[8], abs=1e-3
     )
 
 
@@ -66,14 +68,14 @@ def test_a_stopped_run_goes_on_and_other_replicates_do_not_mix(
 ):
     few = (Cell("accuracy", 2, 156, 0.85, "alike"), Cell("accuracy", 2, 156, 0.95, "alike"))
     monkeypatch.setattr(coverage, "cells", lambda quick=False: iter(few))
-    no_seeds = {seeds: {} for seeds in coverage.N_SEEDS}
-    monkeypatch.setattr(coverage, "on_these_images", lambda *_, **__: no_seeds)
+    no_seeds = {seeds: {} for seeds in simulation.N_SEEDS}
+    monkeypatch.setattr(simulation, "on_these_images", lambda *_, **__: no_seeds)
     monkeypatch.setattr(coverage, "repo_root", lambda: tmp_path)
     page = tmp_path / "docs" / "methods.md"
     page.parent.mkdir()
     page.write_text("before\n" + "\n".join(coverage.MARKERS) + "\nafter\n")
-    few_made = coverage.simulate_cell(few[1], 20)  # the command makes more of a cheap cell
-    coverage.save_rows(coverage.simulate_cell(few[0], 20 * few[0].repeats) + few_made, 20)
+    few_made = simulation.simulate_cell(few[1], 20)  # the command makes more of a cheap cell
+    coverage.save_rows(simulation.simulate_cell(few[0], 20 * few[0].repeats) + few_made, 20)
     coverage.main(["--replicates", "20", "--save"])
     printed = capsys.readouterr().out
     assert "level=0.95" in printed and "level=0.85" not in printed
@@ -86,9 +88,11 @@ def test_a_stopped_run_goes_on_and_other_replicates_do_not_mix(
 def test_a_figure_is_outside_by_its_own_number_of_trials():
     """92.4 % is within chance of 93.5 % in 1,000 replicates, not in 2,200 predictions."""
     row = {"replicates": 1000, "seeds": 5, "coverage": 0.924, "one_more_run": 0.924, "type_1": 0.05}
-    assert [name for name, *_ in coverage.outside([row])] == ["one_more_run"]
-    assert [name for name, *_ in coverage.outside([row], errors=0)] == ["coverage", "one_more_run"]
-    lines = coverage.verdict_table([row, row | {"coverage": 0.99}]).splitlines()
+    figures = coverage.figures_of([row])
+    assert coverage.outside(figures)["figure"].tolist() == ["one_more_run"]
+    assert coverage.outside(figures, errors=0)["figure"].tolist() == ["coverage", "one_more_run"]
+    figures = coverage.figures_of([row, row | {"coverage": 0.99}])
+    lines = coverage.verdict_table(figures).splitlines()
     counts = {line.split("|")[1].strip(): line.split("|")[3:-1] for line in lines[2:]}
     assert [int(n) for n in counts["coverage"]] == [2, 0, 1, 0, 1]
     assert [int(n) for n in counts["one more run"]] == [2, 0, 0, 2, 0]
@@ -96,7 +100,7 @@ def test_a_figure_is_outside_by_its_own_number_of_trials():
 
 
 def test_what_costs_little_is_measured_more_often():
-    repeats = {(c.columns, c.images): c.repeats for c in coverage.cells()}
+    repeats = {(c.columns, c.images): c.repeats for c in simulation.cells()}
     assert repeats[1, 156] == repeats[8, 156] == 4 and repeats[8, 3421] == 1
 
 

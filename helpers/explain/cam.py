@@ -94,10 +94,16 @@ def explain(
     parts = {(layer, method): [] for layer in layers for method in methods}
     with watch.undisturbed(model):
         package = {method: _PACKAGE[method](model, []) for method in methods}
-        ask = {"with_gradients": any(cam.uses_gradients for cam in package.values())}
+        with_gradients = any(cam.uses_gradients for cam in package.values())
         for start in range(0, len(pixels), batch_size):
             chosen = slice(start, start + batch_size)
-            captured = _capture(model, pixels[chosen], classes[chosen], layers=layers, **ask)
+            captured = _capture(
+                model,
+                pixels[chosen],
+                classes[chosen],
+                layers=layers,
+                with_gradients=with_gradients,
+            )
             for layer, method in parts:
                 maps = _formula(package[method], *captured[layer])
                 if not np.isfinite(maps).all():

@@ -60,13 +60,10 @@ def load_maps(run: Run) -> RunMaps:
         layers = json.loads(str(arrays.read("layers", "U", ())))
         if not isinstance(layers, dict) or not all(isinstance(v, str) for v in layers.values()):
             raise ValueError(f"layers is {layers!r:.80}, expected titles with names")
-        indices, labels, predicted = (
-            arrays.read(name, "iu", ("maps",), most=images)
-            for name in ("indices", "labels", "predicted")
-        )
-        ends = {"indices": images} | dict.fromkeys(("labels", "predicted"), data["num_classes"])
-        for (name, end), values in zip(ends.items(), (indices, labels, predicted), strict=True):
-            if not np.all((values >= 0) & (values < end)):
+        ends = {"indices": images, "labels": data["num_classes"], "predicted": data["num_classes"]}
+        found = {name: arrays.read(name, "iu", ("maps",), most=images) for name in ends}
+        for name, end in ends.items():
+            if not np.all((found[name] >= 0) & (found[name] < end)):
                 raise ValueError(f"{name} go beyond 0 .. {end - 1}")
         maps = {
             (name, layer): arrays.read(
@@ -76,7 +73,7 @@ def load_maps(run: Run) -> RunMaps:
             for name in CLASSES
             for layer in layers.values()
         }
-    return RunMaps(indices, labels, predicted, layers, maps)
+    return RunMaps(found["indices"], found["labels"], found["predicted"], layers, maps)
 
 
 def open_maps(run: Run, splits: Splits) -> RunMaps:
@@ -101,8 +98,10 @@ def make_maps(model: nn.Module, run: Run, test: Split) -> RunMaps:
     layers = stage_layers(model, image_size=run.config["image_size"])
     images, _ = as_tensor(test, torch.device("cpu"))
     pixels = prepare(images[indices], run.config["image_size"], run.form)
-    maps, where = {}, {"layers": list(layers.values()), "methods": (METHOD,)}
-    for name, classes in zip(CLASSES, (labels, predicted), strict=True):
-        found = explain(model, pixels, **where, classes=classes)
+    maps = {}
+    for name, classes in (("true", labels), ("predicted", predicted)):
+        found = explain(
+            model, pixels, layers=list(layers.values()), classes=classes, methods=[METHOD]
+        )
         maps |= {(name, layer): values for (layer, _), values in found.items()}
     return RunMaps(indices, labels, predicted, layers, maps)

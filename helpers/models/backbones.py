@@ -1,5 +1,8 @@
 """ImageNet backbones from torchvision: weights, input channels, stems and output strides."""
 
+import hashlib
+import pickle
+import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from helpers.files import DamagedFile
 from helpers.paths import may_download
 
 SMALLEST_IMAGE = 28
@@ -40,23 +44,59 @@ def weights_name(backbone: str) -> str:
 def imagenet_state(backbone: str) -> dict[str, Tensor]:
     """Load ImageNet weights through torchvision's own loader and cache (`TORCH_HOME`).
 
+    Nothing but tensors is unpickled.
+
     Raises:
         WeightsUnavailable: they are not in the cache and cannot be downloaded.
-        RuntimeError: the file is damaged.
+        DamagedFile: the file in the cache, or what was downloaded, is damaged or something else.
     """
     check_backbone(backbone)
-    weights = _WEIGHTS[backbone]
-    file = Path(torch.hub.get_dir(), "checkpoints", weights.url.rsplit("/", 1)[-1])
+    weights, file = _WEIGHTS[backbone], _cached_file(backbone)
     try:
-        if not (may_download() or file.is_file()):
+        if file.is_file():
+            _check_sums(file)
+        elif not may_download():
             raise OSError("REPRO_OFFLINE=1 forbids to download them")
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except OSError as error:  # URLError and time-outs are OSErrors
         raise WeightsUnavailable(
             f"ImageNet weights of {backbone} ({weights}) cannot be had: {error}. Put "
             f"{file.name} into {file.parent}, or set TORCH_HOME to a folder whose "
             "hub/checkpoints holds it, or train from scratch with pretrained='none'."
         ) from error
+    except pickle.UnpicklingError as error:  # whose message says how to open it all the same
+        raise _damaged(backbone, "it holds something else than tensors") from error
+    except (RuntimeError, EOFError, LookupError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(backbone, error) from error
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise _damaged(backbone, f"it holds a {type(state).__name__}, no tensors by name")
+    return state
+
+
+def _cached_file(backbone: str) -> Path:
+    url = _WEIGHTS[backbone].url
+    return Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
+
+
+def _check_sums(file: Path) -> None:
+    """Raise an error unless a file is the published one, or a whole archive of tensors saved anew.
+
+    Torch compares a digest after a download alone, and never the sums within an archive.
+    """
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found.startswith(file.stem.rsplit("-", 1)[-1]):
+        return
+    with zipfile.ZipFile(file) as archive:
+        if broken := archive.testzip():
+            raise zipfile.BadZipFile(f"the sum of {broken} is wrong")
+
+
+def _damaged(backbone: str, reason: object) -> DamagedFile:
+    return DamagedFile(
+        f"{_cached_file(backbone)} is truncated or damaged, or holds no weights of {backbone}: "
+        f"{reason}; delete it, so that it is fetched anew."
+    )
 
 
 @dataclass(frozen=True)
@@ -126,8 +166,9 @@ def _set_in_channels(model: nn.Module, in_channels: int) -> None:
         return
     is_resnet = isinstance(model, torchvision.models.ResNet)
     old = model.conv1 if is_resnet else model.features[0][0]
-    shape = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
-    new = nn.Conv2d(in_channels, old.out_channels, **shape, bias=False)
+    new = nn.Conv2d(
+        in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, bias=False
+    )
     mean = old.weight.data.mean(dim=1, keepdim=True)
     new.weight.data.copy_(mean.expand_as(new.weight) * 3 / in_channels)
     if is_resnet:
@@ -150,23 +191,29 @@ def build_backbone(
 
     Raises:
         ValueError: unknown backbone, too small an image.
-        WeightsUnavailable: ImageNet weights are asked for and cannot be had.
+        WeightsUnavailable, DamagedFile: see `imagenet_state`.
     """
     check_backbone(backbone)
     model = getattr(torchvision.models, backbone)(num_classes=num_classes)
     if pretrained == "imagenet":
-        # The classifier stays new, also where the number of classes happens to be 1000.
-        trunk = {
-            key: value
-            for key, value in imagenet_state(backbone).items()
-            if not key.startswith(("fc.", "classifier."))
-        }
-        missing, unexpected = model.load_state_dict(trunk, strict=False)
-        if unexpected or any(not key.startswith(("fc.", "classifier.")) for key in missing):
-            raise RuntimeError(f"{backbone}: weights do not fit: {missing=}, {unexpected=}.")
+        _load_trunk(model, backbone)
     _set_in_channels(model, in_channels)
     _set_output_stride(model, output_stride(image_size))
     return model
+
+
+def _load_trunk(model: nn.Module, backbone: str) -> None:
+    """Load all but the classifier, which stays new also where there happen to be 1000 classes."""
+    classifier = ("fc.", "classifier.")
+    state = imagenet_state(backbone)
+    trunk = {key: value for key, value in state.items() if not key.startswith(classifier)}
+    try:
+        missing, unexpected = model.load_state_dict(trunk, strict=False)
+    except RuntimeError as error:
+        raise _damaged(backbone, error) from error
+    missing = [key for key in missing if not key.startswith(classifier)]
+    if missing or unexpected:
+        raise _damaged(backbone, f"{missing=}, {unexpected=}")
 
 
 def build_trunk(name: str, **options) -> tuple[nn.Sequential, int]:

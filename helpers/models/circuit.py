@@ -66,7 +66,7 @@ class QuantumCircuit(nn.Module):
         self.weights = nn.Parameter(torch.empty(num_layers, num_qubits, 2))
         nn.init.uniform_(self.weights, -math.pi, math.pi)
         self.register_buffer("ring", _cnot_ring(num_qubits), persistent=False)
-        self.register_buffer("signs", _z_signs(num_qubits), persistent=False)
+        self.register_buffer("signs", 1.0 - 2.0 * _bits(num_qubits), persistent=False)  # of Z
 
     def _check_memory(self, *, batch: int, itemsize: int) -> None:
         """The backward pass needs the state before every gate."""
@@ -119,10 +119,6 @@ def _bits(num_qubits: int) -> Tensor:
     """Bit of every qubit in every basis state, (2^n, n)."""
     shifts = torch.arange(num_qubits - 1, -1, -1)
     return torch.arange(2**num_qubits)[:, None] >> shifts & 1
-
-
-def _z_signs(num_qubits: int) -> Tensor:
-    return 1.0 - 2.0 * _bits(num_qubits)
 
 
 def _cnot_ring(num_qubits: int) -> Tensor:

@@ -208,6 +208,7 @@ def build_model(
         ValueError: unknown model or word, no whole number, fewer than two classes, no input
             channels, an image size that the architecture cannot take.
         WeightsUnavailable: `pretrained="imagenet"` and the weights cannot be had.
+        DamagedFile: the file of the weights is damaged, or holds something else.
     """
     entry = model_entry(name)
     sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}

@@ -37,8 +37,8 @@ def plot_samples(split: Split, class_names: Sequence[str], *, title: str) -> Fig
             show_image(axes, split.images[index])
             if split.boxes is not None and np.isfinite(split.boxes[index]).all():
                 x, y, *size = split.boxes[index]
-                looks = {"fill": False, "ec": BOX_COLOUR, "lw": 1.2}
-                axes.add_patch(Rectangle((x - 0.5, y - 0.5), *size, **looks))
+                corner = (x - 0.5, y - 0.5)
+                axes.add_patch(Rectangle(corner, *size, fill=False, ec=BOX_COLOUR, lw=1.2))
     return figure
 
 
@@ -70,9 +70,9 @@ def plot_grey_levels(split: Split, class_names: Sequence[str], *, axes: Axes) ->
     for label, name in enumerate(class_names):
         pixels = split.images[split.labels == label].mean(axis=3)
         share, _ = np.histogram(pixels, bins=edges)
+        percent = 100 * share / max(share.sum(), 1)
         shown = plain(textwrap.shorten(name, 28, placeholder=" ..."))
-        looks = class_line(label) | {"linewidth": 1.4, "label": shown}
-        axes.stairs(100 * share / max(share.sum(), 1), edges, **looks)
+        axes.stairs(percent, edges, linewidth=1.4, label=shown, **class_line(label))
     axes.set(xlabel="grey level (0 black, 255 white)", ylabel="share of pixels (%)", xlim=(0, 256))
     axes.set_title("Grey levels by class, training split")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

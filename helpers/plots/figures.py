@@ -41,9 +41,12 @@ MAIN_RUNS = (
 
 def main_runs() -> list[Run]:
     """Return those of `MAIN_RUNS` that are stored."""
-    start, names = {"seed": 0, "pretrained": "imagenet"}, ("recipe", "dataset", "model")
-    named = [dict(zip(names, values, strict=True)) for values in MAIN_RUNS]
-    folders = [run_dir(make_config(**run, **start)) for run in named]
+    folders = [
+        run_dir(
+            make_config(recipe=recipe, dataset=dataset, model=model, seed=0, pretrained="imagenet")
+        )
+        for recipe, dataset, model in MAIN_RUNS
+    ]
     return [load_run(folder) for folder in folders if (folder / "run.json").exists()]
 
 
@@ -159,7 +162,7 @@ def _mistakes(run: Run, splits: Splits) -> Figure:
     chosen, wrong = confident_mistakes(y_true, probabilities), np.count_nonzero(y_pred != y_true)
     if not wrong:
         return _say(f"no mistake among {len(y_true):,} test images")
-    names = plots.short_names(_classes(run), 17)
+    names = style.short_names(_classes(run), 17)
     rows = -(-len(chosen) // COLUMNS)
     figure, grid = style.image_grid(rows, COLUMNS, size=(style.HALF_WIDTH, 0.45 + 1.42 * rows))
     for axes, index in zip(grid.flat, chosen, strict=False):
@@ -231,17 +234,14 @@ def save(figure: Figure, name: str, *, folder: Path, dpi: int = DPI) -> tuple[Pa
     holds its letters as TrueType, which printers and editors of PDFs want. Returns the two paths;
     the folder is made if it does not exist.
     """
-    options = {
-        "png": {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}},
-        "pdf": {"metadata": {"Creator": None, "Producer": None, "CreationDate": None}},
-    }
-    paths = []
+    png, pdf = Path(folder) / f"{name}.png", Path(folder) / f"{name}.pdf"
+    no_program, no_date = {"Software": None}, dict.fromkeys(("Creator", "Producer", "CreationDate"))
     with style.style(), plt.rc_context({"pdf.fonttype": 42}):
-        for suffix, chosen in options.items():
-            paths.append(Path(folder) / f"{name}.{suffix}")
-            with write_atomically(paths[-1]) as temporary:
-                figure.savefig(temporary, dpi=dpi, **chosen)
-    return tuple(paths)
+        with write_atomically(png) as file:
+            figure.savefig(file, dpi=dpi, metadata=no_program, pil_kwargs={"optimize": True})
+        with write_atomically(pdf) as file:
+            figure.savefig(file, dpi=dpi, metadata=no_date)
+    return png, pdf
 
 
 def folder_of(run: Run, root: Path) -> Path:

@@ -25,7 +25,17 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from helpers.metrics import scores
 from helpers.metrics.operating_points import OperatingPoint
 from helpers.metrics.scores import LEVEL, auc_interval, check_predictions, evaluate
-from helpers.plots.style import COLOURS, GREY, HALF_PAGE, HALF_WIDTH, SMALL, class_line, plain
+from helpers.plots.style import (
+    COLOURS,
+    GREY,
+    HALF_PAGE,
+    HALF_WIDTH,
+    SMALL,
+    class_line,
+    plain,
+    short_names,
+    shortened,
+)
 
 # From so many classes on, a cell of the confusion matrix has room for one number.
 CROWDED = 6
@@ -33,6 +43,7 @@ CELLS = ("counts", "shares", "both")
 # If all areas under the curves are larger, they crowd a corner, which is enlarged.
 _NEAR_PERFECT = 0.85
 _PERFECT = 0.9995
+_SPLITS = (("train", "training", COLOURS[0]), ("val", "validation", COLOURS[1]))  # of a history
 
 
 def curve_size(num_classes: int) -> tuple[float, float]:
@@ -67,15 +78,23 @@ def plot_confusion_matrix(
     percent = "{1:.0f}" if crowded else "{1:.1f}%"
     cell = {"counts": "{0}", "shares": percent, "both": "{0}\n" + percent}[cells]
     texts = np.vectorize(cell.format, otypes=[str])(matrix, 100 * share)
-    words = {"annot": texts, "fmt": "", "annot_kws": {"fontsize": SMALL if crowded else 8}}
-    colours = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "mask": np.isnan(share)}
-    seaborn.heatmap(share, **words, **colours, square=True, ax=axes)
+    seaborn.heatmap(
+        share,
+        mask=np.isnan(share),
+        annot=texts,
+        fmt="",
+        annot_kws={"fontsize": SMALL if crowded else 8},
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        square=True,
+        ax=axes,
+    )
     _name_cells(class_names, crowded, axes=axes)
-    content = {"counts": "images", "shares": "% of the true class", "both": "images and share"}
-    of = f"{matrix.sum():,} images" if cells != "shares" else content[cells]
+    content = "% of the true class" if cells == "shares" else f"{matrix.sum():,} images"
     # Long names leave the axes narrow: from their right end the title has room.
-    place = {"loc": "right"} if crowded else {}
-    axes.set_title(f"Confusion matrix, {of}", **place)
+    axes.set_title(f"Confusion matrix, {content}", loc="right" if crowded else "center")
     axes.set_ylabel("true")
     return axes
 
@@ -85,14 +104,14 @@ def _name_cells(class_names: Sequence[str], crowded: bool, *, axes: Axes) -> Non
     names = short_names(class_names)
     ticks = np.arange(len(names)) + 0.5  # the middle of a cell
     if crowded:
-        numbered = [f"{plain(_short(name, 20))}  {k}" for k, name in enumerate(class_names)]
+        numbered = [f"{plain(shortened(name, 20))}  {k}" for k, name in enumerate(class_names)]
         axes.set_xticks(ticks, range(len(names)))
         axes.set_yticks(ticks, numbered, rotation=0)
         axes.set_xlabel("predicted (number of the class)")
     else:
-        # Up to two names of twenty letters stand side by side.
-        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
-        axes.set_xticks(ticks, names, **(turned if len(names) > 2 else {}))
+        axes.set_xticks(ticks, names)
+        if len(names) > 2:  # only two names of twenty letters stand side by side
+            axes.set_xticks(ticks, names, rotation=30, ha="right", rotation_mode="anchor")
         axes.set_yticks(ticks, names, rotation=0)
         axes.set_xlabel("predicted")
     axes.spines[:].set_visible(False)
@@ -127,9 +146,9 @@ def plot_roc(
     else:
         lowest = 1.0
         for k, name in _present(y_true, class_names):
-            auc = auc_interval(y_true == k, probabilities[:, k])
-            false, true, _ = roc_curve(y_true == k, probabilities[:, k])
-            axes.plot(false, true, label=f"{auc.value:.3f} {name}", **class_line(k))
+            own, score = y_true == k, probabilities[:, k]
+            auc = auc_interval(own, score)
+            axes.plot(*roc_curve(own, score)[:2], label=f"{auc.value:.3f} {name}", **class_line(k))
             lowest = min(lowest, auc.value)
         axes.set_title(f"ROC, each class against the rest, n = {len(y_true):,}")
         if _NEAR_PERFECT < lowest < _PERFECT:
@@ -179,9 +198,7 @@ def plot_precision_recall(
     if len(class_names) == 2:
         score = probabilities[:, 1]
         estimate = evaluate(y_true, probabilities)["average_precision"]
-        precision, recall, _ = precision_recall_curve(y_true, score)
-        label = f"AP {estimate}"
-        axes.plot(recall, precision, drawstyle="steps-post", color=COLOURS[0], label=label)
+        _plot_steps(y_true, score, axes=axes, label=f"AP {estimate}", color=COLOURS[0])
         label = f"prevalence {shares[1]:.2f}"
         axes.axhline(shares[1], color=GREY, linestyle=":", linewidth=1, label=label)
         axes.set_title(f"Precision-recall for {short_names(class_names)[1]}, n = {len(y_true):,}")
@@ -189,10 +206,9 @@ def plot_precision_recall(
     else:
         lowest = 1.0
         for k, name in _present(y_true, class_names):
-            precision, recall, _ = precision_recall_curve(y_true == k, probabilities[:, k])
-            ap = average_precision_score(y_true == k, probabilities[:, k])
-            label = f"{ap:.3f} {name}"
-            axes.plot(recall, precision, drawstyle="steps-post", label=label, **class_line(k))
+            own, score = y_true == k, probabilities[:, k]
+            ap = average_precision_score(own, score)
+            _plot_steps(own, score, axes=axes, label=f"{ap:.3f} {name}", **class_line(k))
             lowest = min(lowest, ap)
         low, high = shares[shares > 0].min(), shares.max()
         label = f"prevalence {low:.2f} to {high:.2f}"
@@ -202,6 +218,11 @@ def plot_precision_recall(
             _enlarge(axes, at=(0.1, 0.22), x=(0.8, 1), y=(0.8, 1))
         _legend_below(axes, title="AP, class")
     return _unit_square(axes, "recall (sensitivity)", "precision (PPV)")
+
+
+def _plot_steps(y_true: np.ndarray, score: np.ndarray, *, axes: Axes, **line: str) -> None:
+    precision, recall, _ = precision_recall_curve(y_true, score)
+    axes.plot(recall, precision, drawstyle="steps-post", **line)
 
 
 def plot_operating_points(
@@ -222,21 +243,26 @@ def plot_operating_points(
     marks = (("o", 8, "none"), ("s", 4, None), ("^", 9, "none"), ("D", 4, None))
     for point, colour, (marker, size, face) in zip(points, COLOURS, marks, strict=False):
         sensitivity, specificity = point.sensitivity, point.specificity
-        held = {"color": colour, "linestyle": ":", "linewidth": 1}
         if point.held == "sensitivity":
-            axes.axhline(point.target, **held)
+            axes.axhline(point.target, color=colour, linestyle=":", linewidth=1)
         else:
-            axes.axvline(1 - point.target, **held)
+            axes.axvline(1 - point.target, color=colour, linestyle=":", linewidth=1)
         label = f"{point.held} {point.target:.0%}"
         if point.threshold is None:
             axes.plot([], [], color=colour, linestyle=":", label=f"{label}: no threshold")
             continue
-        across = _lengths(1 - specificity.value, 1 - specificity.high, 1 - specificity.low)
-        upward = _lengths(sensitivity.value, sensitivity.low, sensitivity.high)
-        looks = {"fmt": marker, "color": colour, "markersize": size, "elinewidth": 1}
-        looks |= {"markerfacecolor": face or colour, "label": label}
-        at = (1 - specificity.value, sensitivity.value)
-        axes.errorbar(*at, xerr=across, yerr=upward, **looks)
+        axes.errorbar(
+            1 - specificity.value,
+            sensitivity.value,
+            xerr=_lengths(1 - specificity.value, 1 - specificity.high, 1 - specificity.low),
+            yerr=_lengths(sensitivity.value, sensitivity.low, sensitivity.high),
+            fmt=marker,
+            color=colour,
+            markersize=size,
+            markerfacecolor=face or colour,
+            elinewidth=1,
+            label=label,
+        )
     axes.set_title(f"Thresholds chosen beforehand, n = {len(y_true):,}")
     _legend_below(axes, title="chosen on validation images for")
     return _unit_square(axes, "1 - specificity", "sensitivity")
@@ -267,16 +293,14 @@ def plot_reliability(y_true: np.ndarray, probabilities: np.ndarray, *, axes: Axe
     filled = np.flatnonzero(sizes)
     means = np.bincount(bins, weights=confidence)[filled] / sizes[filled]
     rates = [scores.proportion(np.count_nonzero(right[bins == b]), sizes[b]) for b in filled]
-    values = np.array([rate.value for rate in rates])
-    errors = [[r.value - r.low for r in rates], [r.high - r.value for r in rates]]
+    values = [rate.value for rate in rates]
+    lengths = np.concatenate([_lengths(r.value, r.low, r.high) for r in rates], axis=1)
     centres = (np.arange(scores.ECE_BINS) + 0.5) / scores.ECE_BINS
     width = 0.9 / scores.ECE_BINS
     axes.bar(centres, sizes / len(y_true), width, color=GREY, alpha=0.3, label="share of images")
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="calibrated")
-    # The ends of a Wilson interval can lie beyond the value by rounding alone.
-    looks = {"fmt": "o", "color": COLOURS[0], "elinewidth": 1}
     label = f"bin, {LEVEL:.0%} interval"
-    axes.errorbar(means, values, yerr=np.maximum(errors, 0), **looks, label=label)
+    axes.errorbar(means, values, yerr=lengths, fmt="o", color=COLOURS[0], elinewidth=1, label=label)
     ece = evaluate(y_true, probabilities)["ece"]
     axes.set_title(f"Reliability, ECE {ece}, n = {len(y_true):,}")
     _legend_below(axes, ncols=3)
@@ -308,12 +332,17 @@ def plot_history(
         axes.plot(epochs - 1, rates, "o", color=COLOURS[2], markersize=3, label="at epoch's start")
         axes.set_ylim(0, 1.1 * max(rates))
         axes.ticklabel_format(axis="y", scilimits=(-2, 3))
-    else:
-        _plot_splits(history, epochs, quantity, axes=axes)
+    for split, name, colour in _SPLITS:
+        if f"{split}_{quantity}" in history[0]:
+            values = np.array([entry[f"{split}_{quantity}"] for entry in history], dtype=float)
+            marker = "o" if len(epochs) <= 30 else None
+            axes.plot(epochs, values, marker=marker, linestyle="-", color=colour, label=name)
     for before, after in pairwise(history):
         if after.get("stage") != before.get("stage"):
-            line = {"color": COLOURS[3], "linestyle": "--", "linewidth": 1}
-            axes.axvline(before["epoch"], label=f"{after['stage']} begins", **line)
+            label = f"{after['stage']} begins"
+            axes.axvline(
+                before["epoch"], color=COLOURS[3], linestyle="--", linewidth=1, label=label
+            )
     if selected is not None:
         axes.axvline(selected, color=GREY, linestyle=":", linewidth=1, label="selected epoch")
     name = {"auc": "AUC", "learning_rate": "learning rate"}.get(quantity, quantity)
@@ -322,18 +351,6 @@ def plot_history(
     if legend:
         axes.legend()
     return axes
-
-
-def _plot_splits(
-    history: Sequence[Mapping[str, Any]], epochs: np.ndarray, quantity: str, *, axes: Axes
-) -> None:
-    marker = "o" if len(epochs) <= 30 else None
-    for split, name in (("train", "training"), ("val", "validation")):
-        column = f"{split}_{quantity}"
-        if column in history[0]:
-            values = np.array([entry[column] for entry in history], dtype=float)
-            colour = COLOURS[("train", "val").index(split)]
-            axes.plot(epochs, values, marker=marker, linestyle="-", color=colour, label=name)
 
 
 def _present(y_true: np.ndarray, class_names: Sequence[str]) -> list[tuple[int, str]]:
@@ -348,9 +365,14 @@ def _enlarge(
 ) -> None:
     """Draw the curves of `axes` once more, a corner of them enlarged, with its lower left `at`."""
     inset = axes.inset_axes((*at, 0.52, 0.52))
-    names = ("color", "linestyle", "drawstyle", "linewidth")
     for line in axes.lines:
-        inset.plot(*line.get_data(), **{name: getattr(line, f"get_{name}")() for name in names})
+        inset.plot(
+            *line.get_data(),
+            color=line.get_color(),
+            linestyle=line.get_linestyle(),
+            drawstyle=line.get_drawstyle(),
+            linewidth=line.get_linewidth(),
+        )
     inset.set(xlim=x, ylim=y, xticks=x, yticks=y)
     inset.tick_params(labelsize=SMALL, pad=2, length=2)
     inset.spines[:].set_visible(True)
@@ -361,21 +383,13 @@ def _enlarge(
 def _legend_below(axes: Axes, *, title: str | None = None, ncols: int = 2) -> None:
     """Put the legend under the axes and their labels, where it can hide nothing."""
     below = ScaledTranslation(0, -28 / 72, axes.figure.dpi_scale_trans)
-    place = {"bbox_to_anchor": (0.45, 0), "bbox_transform": axes.transAxes + below}
     axes.set_anchor("N")  # a square in a tall figure would else leave its room above
-    narrow = {"columnspacing": 1.2, "handlelength": 1.6}
-    axes.legend(loc="upper center", **place, ncols=ncols, title=title, **narrow)
-
-
-def short_names(class_names: Sequence[str], length: int = 20) -> list[str]:
-    """Cut long class names, so that axes and legends keep their size; see `plain`.
-
-    Where two names would look the same, all have their number in front.
-    """
-    if len({_short(name, length) for name in class_names}) < len(class_names):
-        class_names = [f"{k} {name}" for k, name in enumerate(class_names)]
-    return [plain(_short(name, length)) for name in class_names]
-
-
-def _short(name: str, length: int) -> str:
-    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.45, 0),
+        bbox_transform=axes.transAxes + below,
+        ncols=ncols,
+        title=title,
+        columnspacing=1.2,
+        handlelength=1.6,
+    )

@@ -2,7 +2,7 @@
 
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -102,6 +102,21 @@ def _letters() -> frozenset[int]:
     return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
 
 
+def short_names(class_names: Sequence[str], length: int = 20) -> list[str]:
+    """Cut long class names, so that axes and legends keep their size; see `plain`.
+
+    Where two names would look the same, all have their number in front.
+    """
+    if len({shortened(name, length) for name in class_names}) < len(class_names):
+        class_names = [f"{k} {name}" for k, name in enumerate(class_names)]
+    return [plain(shortened(name, length)) for name in class_names]
+
+
+def shortened(name: str, length: int) -> str:
+    """Return a name of at most so many characters."""
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+
+
 def class_line(k: int) -> dict[str, str]:
     """Return colour and dash of class k, so that a class looks the same in all pictures."""
     return {"color": COLOURS[k % len(COLOURS)], "linestyle": _LINES[k // len(COLOURS) % 3]}
@@ -123,5 +138,15 @@ def image_grid(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[F
 
 def stamp(figure: Figure, text: str) -> Text:
     """Write `text` across a figure, so that a picture of phantom data cannot pass for a result."""
-    place = {"ha": "center", "va": "center", "rotation": 30, "zorder": 100}
-    return figure.text(0.5, 0.5, text, **place, fontsize=30, color=GREY, alpha=0.35)
+    return figure.text(
+        0.5,
+        0.5,
+        text,
+        ha="center",
+        va="center",
+        rotation=30,
+        zorder=100,
+        fontsize=30,
+        color=GREY,
+        alpha=0.35,
+    )

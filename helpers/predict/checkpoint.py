@@ -70,13 +70,10 @@ class Checkpoint:
         return fold_batch_norms(self.model, sample.to(next(self.model.parameters()).device))
 
     def probabilities(self, pixels: Tensor) -> np.ndarray:
-        """Return what the network says, as `helpers.training.inference.predict` does it.
+        """Return what the network says of pixels from `helpers.training.inference.prepare`.
 
-        Args:
-            pixels: float32 (B, C, S, S), from `helpers.training.inference.prepare`.
-
-        Returns:
-            float32 (B, K), not calibrated; with `flip_average` the mean of image and mirror image.
+        From float32 (B, C, S, S) to float32 (B, K), not calibrated; with `flip_average` the mean of
+        image and mirror image.
         """
         pixels = pixels.to(next(self.model.parameters()).device)
         with torch.inference_mode():
@@ -90,9 +87,6 @@ def open_checkpoint(run: Run) -> Checkpoint:
     """Load a run's weights, to the GPU if there is one, and fit its temperature.
 
     Nothing is unpickled: weights are safetensors, predictions are read with `allow_pickle=False`.
-
-    Args:
-        run: from `find_run` or `helpers.runs.checks.open_run`.
 
     Raises:
         RunError: weights that are missing, damaged or of another network; damaged predictions;
@@ -109,11 +103,7 @@ def open_checkpoint(run: Run) -> Checkpoint:
 
 
 def calibration_of(run: Run) -> Calibration | None:
-    """Fit the temperature on a run's stored validation predictions; None if they are not here.
-
-    Raises:
-        RunError: the predictions are damaged or of other classes.
-    """
+    """Fit the temperature on a run's stored validation predictions; None if they are not here."""
     if not (run.path / "predictions.npz").exists():
         return None
     return fit_temperature(*run.predictions("val")) if run.has_predictions("val") else None

@@ -32,16 +32,9 @@ class Example:
 def write_example_folder(folder: Path, splits: Splits) -> Example:
     """Write ten PNG files, a DICOM cine of six frames, a PNG of 5 x 5 pixels and half a PNG.
 
-    The images are drawn from the test split, the classes taking turns, each image once as far as
-    there are enough. The cine's header names no person; its frames are test images in a row, no
-    film.
-
-    Args:
-        folder: made if it is not there.
-        splits: whose test images are shown, grey or colour.
-
-    Raises:
-        FileExistsError: the folder holds something already.
+    The images, grey or colour, are drawn from the test split, the classes taking turns, each image
+    once as far as there are enough. The cine's header names no person; its frames are test images
+    in a row, no film. A `FileExistsError` where the folder holds something already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -81,11 +74,9 @@ def _cine(frames: np.ndarray) -> bytes:
     """Return a multi-frame DICOM file of uint8 (F, H, W, C)."""
     colour = frames.shape[3] == 3
     dataset = Dataset()
-    dataset.SOPClassUID = (
-        MultiFrameTrueColorSecondaryCaptureImageStorage
-        if colour
-        else MultiFrameGrayscaleByteSecondaryCaptureImageStorage
-    )
+    dataset.SOPClassUID = MultiFrameGrayscaleByteSecondaryCaptureImageStorage
+    if colour:
+        dataset.SOPClassUID = MultiFrameTrueColorSecondaryCaptureImageStorage
     # Of the content: equal images make equal files.
     entropy = [str(frames.shape), frames.tobytes().hex()]
     dataset.StudyInstanceUID = generate_uid(entropy_srcs=["study", *entropy])

@@ -15,12 +15,7 @@ _NAME = 26  # characters of a file's name above a picture
 
 
 def draw_reliability(checkpoint: Checkpoint, split: str) -> Figure:
-    """Draw the reliability of a run's stored predictions, with T = 1 and calibrated.
-
-    Args:
-        checkpoint: of a run that is calibrated.
-        split: "val" or "test".
-    """
+    """Draw the reliability of a calibrated run on "val" or "test", with T = 1 and with its own."""
     y_true, probabilities = checkpoint.run.predictions(split)
     temperature = checkpoint.calibration.temperature
     figure, both = plt.subplots(1, 2, figsize=(2 * style.HALF_PAGE[0], style.HALF_PAGE[1]))
@@ -33,8 +28,7 @@ def draw_reliability(checkpoint: Checkpoint, split: str) -> Figure:
 def draw_overlays(outcome: FolderReport) -> Figure:
     """Draw explained frames, each above its overlay, with file, predicted class and probability.
 
-    Args:
-        outcome: with one explained frame or more; at most eight are drawn, evenly over them.
+    At most eight of them are drawn, evenly over all; there must be one.
     """
     pictures = outcome.overlays.pictures
     count = min(8, len(pictures))
@@ -62,8 +56,7 @@ def draw_overlays(outcome: FolderReport) -> Figure:
 def brightest_places(outcome: FolderReport) -> list[tuple[str, int, str]]:
     """Say of each explained frame in which ninth of it its map is highest.
 
-    Returns:
-        (file, frame, "in the upper left" ... "in the lower right", or "nowhere" for an empty map).
+    As file, frame, and "in the upper left" ... "in the lower right", "nowhere" of an empty map.
     """
     places = []
     for picture in outcome.overlays.pictures:

@@ -52,7 +52,7 @@ def predict_folder(
     """Predict all images of a folder and write the results. Not for clinical use.
 
     Args:
-        checkpoint: from `checkpoint.open_checkpoint`.
+        checkpoint: the network.
         images: folder with pictures and DICOM files, of any size, in any subfolder.
         output: folder for the results, made if it is not there.
         overlays: how many frames get a class activation map at most; each costs a backward pass.

@@ -1,6 +1,8 @@
 """Batch norms folded into the convolutions before them: the same answers, about a fifth sooner."""
 
+from contextlib import ExitStack
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -38,25 +40,19 @@ def _pairs(model: nn.Module, pixels: Tensor) -> dict[str, str]:
     """Return convolution -> batch norm, by name, where each is called once, one on the other."""
     made: dict[int, tuple[str, Tensor]] = {}  # the tensors are kept, so that no id comes twice
     calls: list[tuple[str, str]] = []
-    hooks = []
-    for name, module in model.named_modules():
-        if type(module) is nn.Conv2d:
-            hooks.append(
-                module.register_forward_hook(
-                    lambda _, inputs, output, name=name: made.update({id(output): (name, output)})
-                )
-            )
-        elif type(module) is nn.BatchNorm2d:
-            hooks.append(
-                module.register_forward_pre_hook(
-                    lambda _, inputs, name=name: calls.append(
-                        (made.get(id(inputs[0]), ("", inputs[0]))[0], name)
-                    )
-                )
-            )
-    model(pixels)
-    for hook in hooks:
-        hook.remove()
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            made[id(output)] = (name, output)
+        else:
+            convolution, _ = made.get(id(inputs[0]), ("", None))
+            calls.append((convolution, name))
+
+    with ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if type(module) in (nn.Conv2d, nn.BatchNorm2d):
+                hooks.enter_context(module.register_forward_hook(partial(note, name)))
+        model(pixels)
     convolutions = [name for name, _ in made.values()]
     norms = [norm for _, norm in calls]
     return {

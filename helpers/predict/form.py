@@ -28,16 +28,7 @@ class PredictionForm:
     """Three fields, filled in beforehand."""
 
     def __init__(self, run: Run, *, images: str | None, threshold: float) -> None:
-        """Fill in the fields.
-
-        Args:
-            run: what the parameters mean.
-            images: a folder, None for the example.
-            threshold: see `Choice`.
-
-        Raises:
-            ValueError: a threshold beyond 0 to 1.
-        """
+        """Fill in the fields, see `Choice`; a `ValueError` for a threshold beyond 0 to 1."""
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is a confidence from 0 to 1, got {threshold!r}.")
         self._start = Choice(run, images, threshold)
@@ -59,30 +50,31 @@ class PredictionForm:
         """Return the fields as one widget."""
         import ipywidgets as widgets  # only where they are seen
 
-        start, wide = self._start, {"layout": widgets.Layout(width="44em")}
+        start, wide = self._start, widgets.Layout(width="44em")
         name = _name(start.run)
         known = tuple(dict.fromkeys([*list_shipped(), name]))
         self._fields = (
-            widgets.Combobox(value=name, options=known, description="run", **wide),
+            widgets.Combobox(value=name, options=known, description="run", layout=wide),
             widgets.Text(
                 value=start.images or "",
                 placeholder="a folder; empty: an example is made",
                 description="images",
-                **wide,
+                layout=wide,
             ),
             widgets.FloatSlider(
-                value=start.threshold, min=0, max=1, step=0.01, description="threshold", **wide
+                value=start.threshold,
+                min=0,
+                max=1,
+                step=0.01,
+                description="threshold",
+                layout=wide,
             ),
         )
         return widgets.VBox(self._fields)
 
     @property
     def choice(self) -> Choice:
-        """What the fields hold now.
-
-        Raises:
-            RunError: no run has the name in the field, see `helpers.predict.checkpoint.find_run`.
-        """
+        """What the fields hold now; a `RunError` where no run has the name in the field."""
         if self._fields is None:
             return self._start
         name, images, threshold = (field.value for field in self._fields)

@@ -69,34 +69,28 @@ def prediction_table(
 ) -> pd.DataFrame:
     """Lay out predictions.csv: one row a frame, in the order of file names and frames.
 
-    Returns:
-        Columns file, frame (from 0), p_<class name> for each class, predicted, confidence (the
-        largest p), confidence_uncalibrated, calibration ("T = 1.2345" or "not calibrated"), width,
-        height, overlay (file name or empty), note.
+    Columns file, frame (from 0), p_<class name> for each class, predicted, confidence (the largest
+    p), confidence_uncalibrated, calibration ("T = 1.2345" or "not calibrated"), width, height,
+    overlay (file name or empty), note.
     """
     names, calibration = checkpoint.class_names, checkpoint.calibration
-    predicted = predictions.predicted
+    lines, predicted = predictions.lines, predictions.predicted
     pictures = {picture.row: picture.name for picture in overlays.pictures}
-    rows = range(len(predictions.lines))
-    table = pd.DataFrame(
-        {
-            "file": [line.file for line in predictions.lines],
-            "frame": [line.frame for line in predictions.lines],
-        }
-        | {f"p_{name}": predictions.probabilities[:, k] for k, name in enumerate(names)}
-        | {
-            "predicted": [names[k] for k in predicted],
-            "confidence": predictions.probabilities[rows, predicted],
-            "confidence_uncalibrated": predictions.uncalibrated[rows, predicted].astype(float),
-        }
-    )
+    rows = range(len(lines))
+    table = pd.DataFrame({"file": [line.file for line in lines]})
+    table["frame"] = [line.frame for line in lines]
+    for k, name in enumerate(names):
+        table[f"p_{name}"] = predictions.probabilities[:, k]
+    table["predicted"] = [names[k] for k in predicted]
+    table["confidence"] = predictions.probabilities[rows, predicted]
+    table["confidence_uncalibrated"] = predictions.uncalibrated[rows, predicted].astype(float)
     table["calibration"] = (
         NOT_CALIBRATED if calibration is None else f"T = {calibration.temperature:.4f}"
     )
-    table["width"] = [line.width for line in predictions.lines]
-    table["height"] = [line.height for line in predictions.lines]
+    table["width"] = [line.width for line in lines]
+    table["height"] = [line.height for line in lines]
     table["overlay"] = [pictures.get(row, "") for row in rows]
-    table["note"] = ["; ".join(line.notes) for line in predictions.lines]
+    table["note"] = ["; ".join(line.notes) for line in lines]
     return table
 
 

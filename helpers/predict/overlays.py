@@ -56,14 +56,9 @@ class Overlays:
 
 
 def choose_rows(files: Sequence[str], number: int) -> list[int]:
-    """Choose frames to explain: as many of each file as of the others, spread over all.
+    """Choose at most so many frames to explain: as many of each file as of the others.
 
-    Args:
-        files: the file of each frame; frames of one file follow each other.
-        number: how many frames at most.
-
-    Returns:
-        Rows in ascending order; all of them if there are no more than `number`.
+    `files` are the frames' files; frames of one file follow each other. Rows in ascending order.
     """
     rows_of: dict[str, list[int]] = {}
     for row, file in enumerate(files):
@@ -88,37 +83,30 @@ def explain_frames(
 ) -> Overlays:
     """Make the overlay pictures of at most `number` frames; the chosen files are read again.
 
-    Returns:
-        The pictures; none, and the reason, where the network has no map that could be shown.
+    None of them, and the reason, where the network has no map that could be shown.
     """
     rows = choose_rows([line.file for line in predictions.lines], number)
     if not rows:
         return Overlays([], reason="" if predictions.lines else "there is no frame to explain")
-    views = _read_again(files, [predictions.lines[row][:2] for row in rows], checkpoint)
-    rows = [row for row, view in zip(rows, views, strict=True) if view is not None]
-    views = [view for view in views if view is not None]
-    if not rows:
+    views = _read_again(files, predictions.lines, rows, checkpoint)
+    if not views:
         return Overlays([], reason="the files have gone")
-    pixels = torch.cat([view.pixels for view in views])
+    pixels = torch.cat([view.pixels for view in views.values()])
     try:
         layers = stage_layers(checkpoint.model, image_size=checkpoint.image_size)
-        layer = list(layers.items())[-1]
-        maps = explain(
-            checkpoint.model,
-            pixels,
-            layers=[layer[1]],
-            classes=predictions.predicted[rows],
-            methods=(METHOD,),
-        )[layer[1], METHOD]
+        title, layer = list(layers.items())[-1]
+        classes = predictions.predicted[list(views)]
+        found = explain(checkpoint.model, pixels, layers=[layer], classes=classes, methods=[METHOD])
     except ExplainError as error:
         return Overlays([], reason=str(error))
     except RuntimeError as error:  # what a network can compute it need not be able to differentiate
         return Overlays([], reason=f"the maps cannot be computed: {first_line(error)}")
+    maps = unit_range(found[layer, METHOD])
     pictures = [
         _picture(row, predictions.lines[row], view.image, unit_map)
-        for row, view, unit_map in zip(rows, views, unit_range(maps), strict=True)
+        for (row, view), unit_map in zip(views.items(), maps, strict=True)
     ]
-    return Overlays(pictures, layer=layer[0])
+    return Overlays(pictures, layer=title)
 
 
 class _View(NamedTuple):
@@ -129,20 +117,20 @@ class _View(NamedTuple):
 
 
 def _read_again(
-    files: Sequence[ImageFile], wanted: Sequence[tuple[str, int]], checkpoint: Checkpoint
-) -> list[_View | None]:
-    """Return views of the wanted frames, None for one that is no longer there."""
+    files: Sequence[ImageFile], lines: Sequence[FrameLine], rows: list[int], checkpoint: Checkpoint
+) -> dict[int, _View]:
+    """Return the views of the frames in these rows, without those that are no longer there."""
     by_name = {found.name: found for found in files}
-    views: dict[tuple[str, int], _View] = {}
+    wanted = {(lines[row].file, lines[row].frame): row for row in rows}
+    views = {}
     for file in dict.fromkeys(file for file, _ in wanted):
         read = read_file(by_name[file], checkpoint.reading, min_side=checkpoint.min_side)
-        if not isinstance(read, Skipped):
-            views |= {
-                (f.file, f.frame): _View(prepare_frame(f, checkpoint)[0], _for_the_eye(f.pixels))
-                for f in read
-                if (f.file, f.frame) in wanted
-            }
-    return [views.get(key) for key in wanted]
+        for frame in () if isinstance(read, Skipped) else read:
+            if (frame.file, frame.frame) in wanted:
+                pixels, _ = prepare_frame(frame, checkpoint)
+                row = wanted[frame.file, frame.frame]
+                views[row] = _View(pixels, _for_the_eye(frame.pixels))
+    return views
 
 
 def _picture(row: int, line: FrameLine, image: np.ndarray, unit_map: np.ndarray) -> Overlay:

@@ -29,14 +29,7 @@ _BARS = 4  # classes whose probability stands beside a picture
 def render(
     checkpoint: Checkpoint, *, table: pd.DataFrame, predictions: Predictions, overlays: Overlays
 ) -> str:
-    """Return the page.
-
-    Args:
-        checkpoint: the network.
-        table: from `output.prediction_table`.
-        predictions: the same as arrays, and the skipped files.
-        overlays: the explained frames.
-    """
+    """Return the page of a network's predictions, `table` being `output.prediction_table`'s."""
     data = checkpoint.run.record["data"]
     counts = np.bincount(predictions.predicted, minlength=len(checkpoint.class_names))
     frames_of = table["file"].value_counts().to_dict()

@@ -123,17 +123,10 @@ def predict_files(
             f"{checkpoint.run.path.name}: the network's answers are not finite numbers; its "
             "weights are damaged, or its training diverged."
         )
-    calibration = checkpoint.calibration
-    return Predictions(
-        lines=lines,
-        probabilities=(
-            uncalibrated.astype(np.float64)
-            if calibration is None
-            else apply_temperature(uncalibrated, calibration.temperature)
-        ),
-        uncalibrated=uncalibrated,
-        skipped=skipped,
-    )
+    probabilities = uncalibrated.astype(np.float64)
+    if checkpoint.calibration is not None:
+        probabilities = apply_temperature(uncalibrated, checkpoint.calibration.temperature)
+    return Predictions(lines, probabilities, uncalibrated, skipped)
 
 
 def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[str, ...]]:

@@ -6,6 +6,7 @@ frames or is skipped with a reason. Files are read as for training (`helpers.dat
 """
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +26,13 @@ _LISTED = 5  # entries of a folder that an error names
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that may hold images.
+    """A file that may hold images."""
 
-    Attributes:
-        name: path within the folder, with / between its parts; characters that do not print, and
-            backslashes, are written as escapes, so it is unique.
-        path: where it is.
-        size: bytes on disk.
-    """
-
+    # Path within the folder, with / between its parts; what does not print or would not be seen,
+    # and backslashes, are written as escapes, so that no two look alike.
     name: str
     path: Path
-    size: int
+    size: int  # bytes on disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +54,10 @@ class Skipped:
 
 
 def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
-    """List a folder with its subfolders, in the order of names.
+    """Return the files to read of a folder and its subfolders by name, and what is skipped unread.
 
-    Hidden files and folders are skipped, links to folders are not followed.
-
-    Returns:
-        The files to read, and what is skipped unread.
-
-    Raises:
-        DataError: no such folder, or it cannot be listed.
+    Hidden files and folders are skipped, links to folders are not followed. A `DataError` where
+    there is no such folder, or it cannot be listed.
     """
     if not os.path.exists(folder):  # also of a name that no file can have
         raise DataError(f"there is no folder {folder}; expected one with images.")
@@ -79,9 +70,12 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
     found: list[ImageFile] = []
     skipped: list[Skipped] = []
 
+    def name_of(path: Path) -> str:
+        return _printable(path.relative_to(folder).as_posix())
+
     def refuse(error: OSError) -> None:
-        name = _printable(Path(error.filename).relative_to(folder).as_posix())
-        skipped.append(Skipped(name, f"folder cannot be listed: {error.strerror}"))
+        reason = f"folder cannot be listed: {error.strerror}"
+        skipped.append(Skipped(name_of(Path(error.filename)), reason))
 
     for parent, subfolders, files in os.walk(folder, onerror=refuse):
         here = Path(parent)
@@ -91,15 +85,14 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
                 reason = "link to a folder, not followed"
             if reason:
                 subfolders.remove(name)
-                skipped.append(Skipped(_printable(_within(folder, here / name)), reason))
+                skipped.append(Skipped(name_of(here / name), reason))
         for name in files:
             path = here / name
-            shown = _printable(_within(folder, path))
             size = "hidden file" if name.startswith(".") else _size(path)
             if isinstance(size, str):
-                skipped.append(Skipped(shown, size))
+                skipped.append(Skipped(name_of(path), size))
             else:
-                found.append(ImageFile(shown, path, size))
+                found.append(ImageFile(name_of(path), path, size))
     return sorted(found, key=lambda f: f.name), sorted(skipped, key=lambda s: s.file)
 
 
@@ -116,10 +109,7 @@ def read_file(
         found: from `list_folder`.
         reading: how the files were read that the run was trained on.
         min_side: of an image, in pixels; smaller ones are skipped.
-        at_most: bytes that it may decode to without raising `LargeFile`.
-
-    Raises:
-        LargeFile: see `at_most`.
+        at_most: bytes that it may decode to; for more a `LargeFile` is raised.
     """
     try:
         with found.path.open("rb") as file:
@@ -181,17 +171,13 @@ def _scaled(picture: Picture, bits: int | None) -> tuple[str, ...]:
     note = f"16-bit {kind}: 0 to {top} became 0 to 255"
     if largest <= top:
         return (note,)
-    return (
-        note,
-        f"values up to {largest} are beyond the {bits} bits of the training images and became 255",
-    )
+    beyond = f"values up to {largest} are beyond the {bits} bits of the training images"
+    return note, f"{beyond} and became 255"
 
 
 def _squeezed(pixels: np.ndarray) -> tuple[str, ...]:
-    height, width = pixels.shape[:2]
-    if max(height, width) <= 1.1 * min(height, width):
-        return ()
-    return (SQUEEZED,)
+    sides = pixels.shape[:2]
+    return (SQUEEZED,) if max(sides) > 1.1 * min(sides) else ()
 
 
 def _size(path: Path) -> int | str:
@@ -205,14 +191,13 @@ def _size(path: Path) -> int | str:
     return status.st_size if stat.S_ISREG(status.st_mode) else "no regular file"
 
 
-def _within(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
-
-
 def _printable(name: str) -> str:
     """Write what does not print as escapes: line ends, terminal codes, bytes that are no UTF-8.
 
-    A backslash is doubled, so that no two names become one.
+    So are spaces that a page does not show, at an end or after another one, and a ' in front, which
+    in a table marks what looks like a formula. A backslash is doubled, so that no two names become
+    or look like one.
     """
     name = name.replace("\\", 2 * "\\")
+    name = re.sub(r"^[ ']| \Z|(?<= ) ", lambda found: rf"\x{ord(found[0]):x}", name)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

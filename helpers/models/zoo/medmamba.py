@@ -36,9 +36,13 @@ def build_medmamba(
     """
     del image_size
     depths, width = _VARIANTS[variant]
-    sizes = {"depths": depths, "width": width, "drop_path": _DROP_PATH}
     model = HierarchicalClassifier(
-        block=SSConvSSM, num_classes=num_classes, in_channels=in_channels, **sizes
+        block=SSConvSSM,
+        depths=depths,
+        width=width,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        drop_path=_DROP_PATH,
     )
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

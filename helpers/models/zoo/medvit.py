@@ -235,11 +235,13 @@ class MedViT(nn.Module):
         for number, (widths, reduction) in enumerate(stages):
             blocks = nn.Sequential()
             for place, width in enumerate(widths):
-                options = {"halve": number > 0 and place == 0, "drop_path": next(drop_paths)}
+                halve, drop = number > 0 and place == 0, next(drop_paths)
                 if width in TRANSFORMER_CHANNELS:
-                    block = LocalTransformerBlock(channels, width, reduction=reduction, **options)
+                    block = LocalTransformerBlock(
+                        channels, width, halve=halve, reduction=reduction, drop_path=drop
+                    )
                 else:
-                    block = EfficientConvBlock(channels, width, **options)
+                    block = EfficientConvBlock(channels, width, halve=halve, drop_path=drop)
                 blocks.append(block)
                 channels = width
             self.features.append(blocks)

@@ -1,17 +1,13 @@
 """The selective scan as compiled loops, for processors: numba makes machine code of this file.
 
 Imported by `selective_scan` when the first scan runs, and by nothing else: importing numba takes
-half a second, compiling some seconds. The code is kept in the user's cache folder (or in
-`NUMBA_CACHE_DIR`), so that the next process only loads it; where nothing can be kept there, each
-process compiles for itself.
+half a second, compiling (`compilation`) some seconds.
 
 One task is one image in one group. Its channels are taken in blocks: the states of a block, and in
 the backward pass those of a chunk of tokens, stay in the core's own cache, and the innermost loop
 runs over channels, which lie side by side, so that it becomes vector instructions. No task reads
 what another writes, and what images share is added up afterwards in the order of the images: the
-result does not depend on the number of threads, to the bit. Threads are Python's, started for a
-call and as many as `torch.get_num_threads()`: loops that numba would run in parallel keep a pool
-of their own, which does not survive a fork.
+result does not depend on the number of threads, to the bit.
 
 Arrays are C-contiguous, groups first: u (1 or G, B, L, D), dt, y (G, B, L, D), a (G, N, D), b, c
 (G, B, L, N), d, bias (G, D), order (G, L), starts (G, B, chunks, N, D). Without a bias dt are the
@@ -19,32 +15,18 @@ step sizes, with one softplus(dt + bias) are.
 """
 
 import math
-import os
-import stat
-import threading
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from pathlib import Path
 
 import llvmlite.ir
 import numba
 import numpy as np
-import torch
 from numba.extending import intrinsic, overload
 
-from helpers.paths import cache_dir
+from helpers.models.zoo.compilation import share_out
 
 Array = np.ndarray
 
 # Channels of a block: with 16 states and 16 tokens a quarter of a megabyte in float32.
 _BLOCK = 96
-# Steps of one state (token x channel x state) that are worth a thread: about a millisecond.
-_LEAST_WORK = 2**20
-
-_lock = threading.Lock()
-_compiled: dict[tuple, Callable[..., None]] = {}
 
 
 def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, Array]:
@@ -53,7 +35,8 @@ def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, Array
     y = np.empty_like(dt)
     starts = np.empty((groups, batch, -(-length // chunk), *a.shape[1:]), dt.dtype)
     steps = (False, d) if bias is None else (True, bias)
-    _share_out(_forward, (u, dt, a, b, c, d, *steps, order, chunk, y, starts))
+    arguments = (u, dt, a, b, c, d, *steps, order, chunk, y, starts)
+    share_out(_forward, arguments, tasks=groups * batch, steps=dt.size * a.shape[1])
     return y, starts
 
 
@@ -68,89 +51,9 @@ def backward(dy, starts, u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple
     shapes = (dt.shape, dt.shape, (groups, batch, *a.shape[1:]), b.shape, c.shape)
     gradients = [np.empty(shape, dt.dtype) for shape in (*shapes, of_image, of_image)]
     steps = (False, d) if bias is None else (True, bias)
-    _share_out(_backward, (u, dt, a, b, c, d, *steps, order, chunk, dy, starts, *gradients))
+    arguments = (u, dt, a, b, c, d, *steps, order, chunk, dy, starts, *gradients)
+    share_out(_backward, arguments, tasks=groups * batch, steps=dt.size * a.shape[1])
     return tuple(gradients)
-
-
-# --- threads and compilation ---
-
-
-def _share_out(function: Callable[..., None], arguments: tuple) -> None:
-    """Run a kernel over all tasks, in as many threads as torch would use."""
-    dt, a = arguments[1:3]
-    tasks = dt.shape[0] * dt.shape[1]
-    work = 1 + dt.size * a.shape[1] // _LEAST_WORK
-    threads = min(torch.get_num_threads(), tasks, work)
-    kernel = _compile(function, (*arguments, 0, 0))
-    if threads == 1:
-        kernel(*arguments, 0, tasks)
-        return
-    bounds = [tasks * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(kernel, *arguments, *part) for part in pairwise(bounds[1:])]
-        kernel(*arguments, 0, bounds[1])
-    for other in others:
-        other.result()
-
-
-def _compile(function: Callable[..., None], arguments: tuple) -> Callable[..., None]:
-    """Return machine code for arguments of these types: ours, that of a cache, or new one."""
-    signature = tuple(numba.typeof(argument) for argument in arguments)
-    with _lock:
-        key = (function, signature)
-        if key not in _compiled:
-            _compiled[key] = _from_cache(function, signature) or _new_kernel(function, signature)
-        return _compiled[key]
-
-
-def _from_cache(function: Callable[..., None], signature: tuple) -> Callable[..., None] | None:
-    """Load or compile and keep; None where nothing can be kept, with a warning that says why."""
-    before = numba.config.CACHE_DIR
-    try:
-        folder = Path(before) if before else _own_folder(cache_dir() / "numba")
-        numba.config.CACHE_DIR = str(folder)
-        kernel = _jit(function)
-        kernel.enable_caching()
-        if folder not in Path(kernel.stats.cache_path).parents:  # numba would try other places
-            raise PermissionError(f"{folder} cannot be written to")
-        kernel.compile(signature)
-        return kernel
-    # A full disk, a folder of somebody else, a damaged file: whatever it is, a new kernel works.
-    except Exception as error:
-        warnings.warn(
-            f"compiled loops are not kept for the next process ({error}); set NUMBA_CACHE_DIR to a "
-            "folder of your own to save the seconds that they take.",
-            stacklevel=2,
-        )
-        return None
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-def _own_folder(folder: Path) -> Path:
-    """Make a folder that nobody else can write to: what lies there is run.
-
-    Raises:
-        OSError: it cannot be made, or is somebody else's.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if hasattr(os, "getuid") and (
-        found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    ):
-        raise PermissionError(f"others can write to {folder}")
-    return folder
-
-
-def _new_kernel(function: Callable[..., None], signature: tuple) -> Callable[..., None]:
-    kernel = _jit(function)
-    kernel.compile(signature)
-    return kernel
-
-
-def _jit(function: Callable[..., None]) -> Callable[..., None]:
-    # "contract": a product and a sum may be one instruction. Nothing else is assumed of numbers.
-    return numba.njit(nogil=True, fastmath={"contract"}, error_model="numpy")(function)
 
 
 # --- arithmetic ---

@@ -213,8 +213,9 @@ def _backward_together(starts: Tensor, *inputs: Tensor, a: Tensor, chunk: int) -
     decay = _chunk_decay(dt, a, batch)
     grad_state = _carry(from_right.flip(1), decay.flip(1)).flip(1).flatten(0, 1)
     grads, grad_a = [torch.empty_like(x) for x in (dt, du, b, c)], torch.zeros_like(grad_state)
-    places = {"grad_a": grad_a, "into": grads, "work": _workspace(grad_state, chunk)}
-    _retreat(grad_state, starts.flatten(0, 1), *pieces, a=a, **places)
+    work = _workspace(grad_state, chunk)
+    starts = starts.flatten(0, 1)
+    _retreat(grad_state, starts, *pieces, a=a, grad_a=grad_a, into=grads, work=work)
     joined = [x.unflatten(0, (batch, -1)).flatten(1, 2)[:, :length] for x in grads]
     return [*joined, grad_a]
 

@@ -11,13 +11,16 @@ from functools import cache
 from types import ModuleType
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
+from helpers.files import DamagedFile
 from helpers.models.backbones import SMALLEST_IMAGE, WeightsUnavailable
 from helpers.models.zoo.timm_table import TIMM_MODELS
 
 # Where the nearest possible sizes are looked for, in pixels above and below the asked one.
 _SEARCH = 64
+_FILE = "model.safetensors"  # of weights, in their repository
 
 
 @dataclass(frozen=True)
@@ -31,25 +34,35 @@ class TimmWeights:
         """Name of the weights in timm."""
         return f"timm {TIMM_MODELS[self.name].architecture}.{TIMM_MODELS[self.name].tag}"
 
+    @property
+    def repository(self) -> str:
+        """Where the hub has them."""
+        return f"timm/{self.label.removeprefix('timm ')}"
+
+    def cached(self) -> str | None:
+        """Return the path of their file in the cache, None if it is not there."""
+        import huggingface_hub
+
+        found = huggingface_hub.try_to_load_from_cache(self.repository, _FILE)
+        return found if isinstance(found, str) else None
+
     def find(self) -> None:
         """Raise a `WeightsUnavailable` unless the weights are in the cache or can be downloaded."""
         import huggingface_hub
         from huggingface_hub.errors import HTTPError
 
-        repository = f"timm/{self.label.removeprefix('timm ')}"
-        file = "model.safetensors"
-        if isinstance(huggingface_hub.try_to_load_from_cache(repository, file), str):
+        if self.cached():
             return
         try:
-            if huggingface_hub.file_exists(repository, file):
+            if huggingface_hub.file_exists(self.repository, _FILE):
                 return
-            reason = f"{repository} has no {file}"
+            reason = f"{self.repository} has no {_FILE}"
         except (OSError, HTTPError) as error:
             reason = str(error)
         raise WeightsUnavailable(
             f"ImageNet weights of {self.name} ({self.label}) cannot be had: {reason}. Download "
-            f"{repository} where there is a network (`hf download {repository}`) and set HF_HOME "
-            "to the folder of that cache, or train from scratch with pretrained='none'."
+            f"{self.repository} where there is a network (`hf download {self.repository}`) and set "
+            "HF_HOME to the folder of that cache, or train from scratch with pretrained='none'."
         )
 
 
@@ -117,7 +130,7 @@ def build_timm(
     Raises:
         ValueError: the architecture cannot take this size in pixels.
         WeightsUnavailable: the weights cannot be had.
-        RuntimeError: the weights found do not fit the network.
+        DamagedFile: the file of weights is damaged, or does not fit the network.
     """
     check_timm_size(name, image_size)
     options = {"num_classes": num_classes, "in_chans": in_channels}
@@ -129,8 +142,8 @@ def build_timm(
         return _create(name, image_size, pretrained=True, **options)
     except OSError as error:
         raise WeightsUnavailable(f"{weights.label} cannot be loaded: {error}") from error
-    except (RuntimeError, KeyError) as error:
-        raise RuntimeError(
-            f"{name}: the weights {weights.label} do not fit: {error}. Delete that file of the "
-            "Hugging Face cache (HF_HOME) to have it downloaded anew."
+    except (RuntimeError, KeyError, SafetensorError) as error:
+        raise DamagedFile(
+            f"{weights.cached() or weights.repository} does not hold the weights {weights.label} "
+            f"of {name}: {error}; delete it, so that it is fetched anew."
         ) from error

@@ -44,9 +44,14 @@ def build_vmamba(
     It takes any `image_size`, and maps (B, in_channels, H, W) to logits (B, num_classes).
     """
     del image_size
-    sizes = {"depths": _DEPTHS[variant], "width": _WIDTH, "drop_path": _DROP_PATH}
     return HierarchicalClassifier(
-        block=VSSBlock, num_classes=num_classes, in_channels=in_channels, **sizes, final_norm=True
+        block=VSSBlock,
+        depths=_DEPTHS[variant],
+        width=_WIDTH,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        drop_path=_DROP_PATH,
+        final_norm=True,
     )
 
 
@@ -195,7 +200,14 @@ class SS2D(nn.Module):
         coefficients = coefficients.unflatten(-1, (4, -1))  # (B, H W, 4, R + 2 N)
         low_rank, b, c = coefficients.split(self.sizes, dim=-1)
         dt = torch.einsum("blkr,krd->blkd", low_rank, self.to_step)
-        a, order = -self.log_rates.exp(), path_order(height, width, device=x.device)
-        weights = (a, b, c, self.direct)
-        y = selective_scan(tokens.unsqueeze(2), dt, *weights, bias=self.step_bias, order=order)
+        y = selective_scan(
+            tokens.unsqueeze(2),
+            dt,
+            -self.log_rates.exp(),
+            b,
+            c,
+            self.direct,
+            bias=self.step_bias,
+            order=path_order(height, width, device=x.device),
+        )
         return y.sum(dim=2).unflatten(1, (height, width))

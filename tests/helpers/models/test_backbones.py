@@ -1,5 +1,6 @@
 """Backbones against torchvision's own networks; no test touches the network."""
 
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from helpers.files import DamagedFile
 from helpers.models import backbones
 from helpers.models.backbones import (
     BACKBONES,
@@ -19,7 +21,7 @@ from helpers.models.backbones import (
     output_stride,
     weights_name,
 )
-from helpers.models.registry import resolve_weights
+from helpers.models.registry import build_model, resolve_weights
 
 CACHE = Path(torch.hub.get_dir()) / "checkpoints"
 each_backbone = pytest.mark.parametrize("name", BACKBONES)
@@ -203,7 +205,7 @@ def test_all_but_the_classifier_is_loaded(name, num_classes, random_weights):
 
 def test_weights_that_do_not_fit(random_weights):
     del random_weights["resnet18"]["layer1.0.conv1.weight"]
-    with pytest.raises(RuntimeError, match=r"resnet18: weights do not fit: .*layer1\.0\.conv1"):
+    with pytest.raises(DamagedFile, match=r"no weights of resnet18: missing=.*layer1\.0\.conv1"):
         build_backbone("resnet18", num_classes=2, pretrained="imagenet")
 
 
@@ -230,10 +232,60 @@ def test_auto_is_imagenet_if_it_can_be_had_else_none(monkeypatch, may_download, 
     assert resolve_weights("resnet18", "auto") == "none"
 
 
-def test_a_damaged_file_is_an_error_also_for_auto(monkeypatch, may_download):
+def test_a_damaged_download_is_an_error_also_for_auto(monkeypatch, may_download):
     fail_with(monkeypatch, RuntimeError("invalid hash value"))
-    with pytest.raises(RuntimeError, match="invalid hash value"):
+    with pytest.raises(DamagedFile, match=r"resnet18-f37072fd.*invalid hash value; delete it"):
         resolve_weights("resnet18", "auto")
+
+
+class Trap:
+    """What a pickle of it would do when it is opened: end the test."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+@pytest.mark.parametrize("word", ["imagenet", "auto"])
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("empty", "not a zip file"),
+        ("page", "not a zip file"),
+        ("truncated", "not a zip file"),
+        ("flipped", "the sum of .* is wrong"),
+        ("pickle", "something else than tensors"),
+        ("tensor", "it holds a Tensor"),
+        ("other", r"missing=\['conv1.weight'"),
+        ("shape", "size mismatch for conv1.weight"),
+        ("numbers", "no tensors by name"),
+        ("text", "numbers"),
+    ],
+)
+def test_a_file_of_something_else_is_named_and_never_unpickled(
+    kind, reason, word, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    file.parent.mkdir(parents=True)
+    held = {
+        "pickle": Trap(),
+        "tensor": torch.zeros(3),
+        "shape": {"conv1.weight": torch.zeros(3)},
+        "numbers": {2: torch.zeros(3)},
+        "text": {"numbers": "x"},
+    }
+    torch.save(held.get(kind, {"weight": torch.full((99,), 7.0)}), file)
+    content = file.read_bytes()
+    damaged = {
+        "empty": b"",
+        "page": b"<html>not found</html>",
+        "truncated": content[:-100],
+        "flipped": content.replace(torch.full((9,), 7.0).numpy().tobytes(), b"x" * 36, 1),
+    }
+    file.write_bytes(damaged.get(kind, content))
+    start = re.escape(f"{file} is truncated or damaged, or holds no weights of resnet18: ")
+    with pytest.raises(DamagedFile, match=rf"(?s){start}.*{reason}.*; delete it, so that it is"):
+        build_model("resnet18", num_classes=2, pretrained=word)
 
 
 @pytest.mark.parametrize("word", ["imagenet", "none"])

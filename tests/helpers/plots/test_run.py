@@ -1,8 +1,5 @@
 import importlib
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -284,8 +281,8 @@ def test_learning_rates_stand_at_the_starts_of_their_epochs(axes):
 
 def test_names_that_would_look_alike_are_numbered():
     names = ("a long name of a class, the first", "a long name of a class, the second", "b")
-    assert run.short_names(names, 10) == ["0 a long…", "1 a long…", "2 b"]
-    assert run.short_names(names[1:], 10) == ["a long na…", "b"]
+    assert style.short_names(names, 10) == ["0 a long…", "1 a long…", "2 b"]
+    assert style.short_names(names[1:], 10) == ["a long na…", "b"]
 
 
 def test_long_class_names_are_cut(axes):

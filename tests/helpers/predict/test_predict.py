@@ -545,15 +545,22 @@ def test_overlays_are_as_many_as_asked_and_named_in_the_table(checkpoint, mixed,
 
 
 def test_names_that_look_alike_once_written_keep_their_own_pictures(checkpoint, tmp_path):
-    for seed, name in enumerate(
-        ("a\n.png", r"a\n.png", "a/b.png", "a_b.png", "a%2Fb.png", "=b.png")
-    ):
+    names = (
+        *("a\n.png", r"a\n.png", "a/b.png", "a_b.png", "a%2Fb.png"),
+        *("=b.png", "'=b.png", "''=b.png", "a b.png", "a  b.png", " a b.png", "  a b.png"),
+    )
+    for seed, name in enumerate(names):
         save(tmp_path / "images" / name, noise(seed=seed))
     outcome = predict_folder(checkpoint, tmp_path / "images", tmp_path / "out")
     table = read_csv(tmp_path / "out")
-    assert table["file"].nunique() == len(table) == 6
-    assert len({picture.image.tobytes() for picture in outcome.overlays.pictures}) == 6
-    assert len(list((tmp_path / "out" / "overlays").iterdir())) == table["overlay"].nunique() == 6
+    count = len(names)
+    assert table["file"].nunique() == len(table) == count
+    assert len({picture.image.tobytes() for picture in outcome.overlays.pictures}) == count
+    pictures = list((tmp_path / "out" / "overlays").iterdir())
+    assert len(pictures) == table["overlay"].nunique() == count
+    page = Page((tmp_path / "out" / "index.html").read_text())
+    shown = {" ".join(word.split()) for word in page.words if "b.png" in word or "n.png" in word}
+    assert len(shown) == count  # a page shows one space for many
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.models.zoo import scan_kernels
+from helpers.models.zoo import compilation, scan_kernels
 from helpers.models.zoo import selective_scan as module
 from helpers.models.zoo.selective_scan import scan_macs, selective_scan
 
@@ -350,7 +350,7 @@ def threads():
 
 
 def test_number_of_threads_does_not_change_a_bit(threads, monkeypatch):
-    monkeypatch.setattr(scan_kernels, "_LEAST_WORK", 1)
+    monkeypatch.setattr(compilation, "_LEAST_WORK", 1)
     inputs = make_inputs(batch=5, length=33, groups=3, channels=20, dtype=torch.float32)
     threads(1)
     expected, expected_grads = value_and_gradients(selective_scan, inputs)
@@ -363,8 +363,8 @@ def test_number_of_threads_does_not_change_a_bit(threads, monkeypatch):
 
 def test_work_is_shared_among_as_many_threads_as_torch_has(threads, monkeypatch):
     parts = []
-    monkeypatch.setattr(scan_kernels, "_LEAST_WORK", 1)
-    monkeypatch.setattr(scan_kernels, "_compile", lambda *_: lambda *x: parts.append(x[-2:]))
+    monkeypatch.setattr(compilation, "_LEAST_WORK", 1)
+    monkeypatch.setattr(compilation, "_compile", lambda *_: lambda *x: parts.append(x[-2:]))
     inputs = make_inputs(batch=5, length=2, groups=3, dtype=torch.float32)
     for number in (1, 2, 7, 99):
         threads(number)
@@ -381,7 +381,7 @@ def _scan_in_child(inputs, queue):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_scans_too(threads, monkeypatch):
-    monkeypatch.setattr(scan_kernels, "_LEAST_WORK", 1)
+    monkeypatch.setattr(compilation, "_LEAST_WORK", 1)
     threads(2)
     inputs = make_inputs(dtype=torch.float32)
     y = selective_scan(*inputs)
@@ -395,8 +395,9 @@ def test_a_forked_process_scans_too(threads, monkeypatch):
 
 
 SCRIPT = """
-import sys
 import torch
+import helpers.models.registry, helpers.training.loop, sys
+assert "numba" not in sys.modules
 from helpers.models.zoo.selective_scan import selective_scan
 x = torch.ones(1, 3, 1, 2)
 y = selective_scan(x, x, -torch.ones(1, 2, 1), x[..., :1], x[..., :1])
@@ -404,11 +405,11 @@ print(*y.flatten().tolist())
 """
 
 
-def run_script(tmp_path, script=SCRIPT, **environment):
-    variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")} | environment
-    variables.pop("NUMBA_CACHE_DIR", None) if "NUMBA_CACHE_DIR" not in environment else None
+def run_script(tmp_path):
+    variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    variables.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(
-        [sys.executable, "-W", "always::UserWarning", "-c", script],
+        [sys.executable, "-W", "always::UserWarning", "-c", SCRIPT],
         env=variables,
         capture_output=True,
         text=True,
@@ -435,34 +436,62 @@ def test_machine_code_is_kept_in_the_users_cache_and_outlives_damage(tmp_path):
     assert kept(Path(scan_kernels.__file__).parent) == beside_the_source
 
 
-def test_a_folder_that_others_can_write_to_is_not_used(tmp_path):
+def add_one(x, first, last):
+    """A kernel that is compiled in a moment."""
+    for i in range(first, last):
+        x[i] += 1
+
+
+@pytest.fixture
+def compiled(tmp_path, monkeypatch):
+    """Return a function that compiles `add_one` as a new process would, and runs it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setattr(compilation, "_compiled", {})
+
+    def run():
+        arguments = (np.zeros(4), 1, 3)
+        compilation._compile(add_one, arguments)(*arguments)
+        assert arguments[0].tolist() == [0, 1, 1, 0]
+
+    return run
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path, compiled):
     folder = tmp_path / "cache" / "light-medical-classifiers" / "numba"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
-    assert "others can write to" in run_script(tmp_path)
+    with pytest.warns(UserWarning, match="others can write to"):
+        compiled()
     assert kept(folder) == []
 
 
-def test_where_nothing_can_be_kept_each_process_compiles(tmp_path):
+def test_where_nothing_can_be_kept_each_process_compiles(tmp_path, compiled):
     (tmp_path / "cache").write_text("a file")
-    assert "not kept for the next process" in run_script(tmp_path)
+    with pytest.warns(UserWarning, match="not kept for the next process"):
+        compiled()
 
 
-def test_the_users_own_cache_folder_is_used(tmp_path):
-    assert "not kept" not in run_script(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "own"))
+@pytest.mark.filterwarnings("error")
+def test_the_users_own_cache_folder_is_used(tmp_path, compiled, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "own"))
+    compiled()
     assert kept(tmp_path / "own") == [".nbc", ".nbi"]
     assert not (tmp_path / "cache").exists()
 
 
-def test_without_numba_the_reference_runs_and_says_so(tmp_path):
-    before = """
-import sys
-import helpers.models.registry, helpers.training.loop
-assert "numba" not in sys.modules
-sys.modules["numba"] = None
-"""
-    script = before + SCRIPT
-    assert "without numba" in run_script(tmp_path, script)
+def test_without_numba_the_reference_runs_and_says_so(monkeypatch):
+    inputs = make_inputs()
+    expected = naive_scan(*inputs)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, scan_kernels.__name__)
+    monkeypatch.delattr("helpers.models.zoo.scan_kernels")
+    module._kernels.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="without numba"):
+            torch.testing.assert_close(selective_scan(*inputs), expected)
+    finally:
+        module._kernels.cache_clear()
 
 
 # --- counting, export, messages ---

@@ -1,11 +1,13 @@
 """The comparators: shapes, classes, channels, gradients and sizes, all through the registry."""
 
+import re
 from contextlib import nullcontext
 
 import pytest
 import torch
 from torch.nn import functional
 
+from helpers.files import DamagedFile
 from helpers.models.registry import build_model, list_models
 from helpers.models.zoo.timm_table import TIMM_MODELS
 from study.sizes import is_comparator
@@ -81,3 +83,19 @@ def test_28_px_images_fit_what_is_written_anew(name):
     images = torch.randn(2, 1, 28, 28, device="meta")
     model = build(name, meta=True, in_channels=1, image_size=28).eval()
     assert model(images).shape == (2, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"<html>not found</html>"])
+def test_a_damaged_file_of_timms_weights_is_named(content, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--timm--mambaout_femto.in1k"
+    file = repository / "snapshots" / ("0" * 40) / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    file.write_bytes(content)
+    start = re.escape(f"{file} does not hold the weights timm mambaout_femto.in1k")
+    with pytest.raises(DamagedFile, match=rf"{start}(.|\n)*; delete it, so that it is fetched"):
+        build_model("mambaout_femto", num_classes=2, pretrained="imagenet")
