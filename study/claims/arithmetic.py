@@ -6,8 +6,23 @@ A printed number is kept as text, so 85.00 and 85.0 differ: the first stands for
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
+
 from study.published import Published, last_digit, rounding
 from study.sizes import matches
+
+# Half a digit exactly may have been rounded either way, and binary fractions are not exact.
+_SLACK = 1 + 1e-6
+
+
+def fits(values: np.ndarray, printed: Published) -> np.ndarray:
+    """Say which values, in the unit of a printed number, have its digits; bool as `values`."""
+    return np.abs(values - printed.value) <= last_digit(printed) / 2 * _SLACK
+
+
+def scale_of(printed: Published) -> int:
+    """Return by what a share from 0 to 1 is multiplied to stand in the unit of a printed one."""
+    return 1 if printed.unit == "fraction" else 100
 
 
 def difference(a: Published, b: Published) -> float:
@@ -43,17 +58,10 @@ def saved_range(ours: Published, theirs: Published) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Count:
-    """A printed share as a count of images.
+    """A printed share as a count of images."""
 
-    Attributes:
-        images: the count nearest to it.
-        n: of how many.
-        fits: whether that count gives the printed digits.
-    """
-
-    images: int
-    n: int
-    fits: bool
+    images: int  # nearest to it
+    fits: bool  # whether that count gives the printed digits
 
 
 def images(printed: Published, n: int) -> Count:
@@ -67,5 +75,4 @@ def images(printed: Published, n: int) -> Count:
     if printed.fraction is None:
         raise ValueError(f"{printed.printed!r} ({printed.source}) is no plain number.")
     count = round(printed.fraction * n)
-    scale = 1 if printed.unit == "fraction" else 100
-    return Count(count, n, matches(scale * count / n, printed))
+    return Count(count, matches(scale_of(printed) * count / n, printed))

@@ -53,17 +53,11 @@ TotalByRow = Annotated[Mapping[str, float], _totals]
 
 @dataclass(frozen=True)
 class Check:
-    """The check of a claim.
+    """The check of a claim."""
 
-    Attributes:
-        function: pure; keyword arguments in, an `Outcome` out.
-        measured: of a claim, the arguments that are counted or read from stored runs.
-        constants: arguments that are the same for each claim it checks.
-    """
-
-    function: Callable[..., Outcome]
-    measured: Callable[[Claim], Mapping[str, Any]] | None
-    constants: Mapping[str, Any]
+    function: Callable[..., Outcome]  # pure; keyword arguments in
+    measured: Callable[[Claim], Mapping[str, Any]] | None  # arguments counted or read from runs
+    constants: Mapping[str, Any]  # arguments that are the same for each claim it checks
 
     def inputs(self, claim: Claim) -> dict[str, Any]:
         """Return what the function is given for a claim.
@@ -109,12 +103,7 @@ CHECKS: dict[str, Check] = {}
 def checks(
     *ids: str, measured: Callable[[Claim], Mapping[str, Any]] | None = None, **constants: Any
 ) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
-    """Say which claims a function checks.
-
-    Args:
-        ids: of the claims.
-        measured: see `Check`.
-        constants: likewise.
+    """Say which claims a function checks, by their ids; the rest as in `Check`.
 
     Raises:
         ClaimsError: a claim that has a check already.

@@ -7,6 +7,7 @@ import numpy as np
 
 from helpers.metrics.power import newcombe
 from helpers.metrics.scores import Estimate, proportion
+from study.claims.arithmetic import fits, images, scale_of
 from study.claims.check import ByColumn, Whole, checks
 from study.claims.outcome import Outcome
 from study.published import NOT_GIVEN, Published, last_digit
@@ -14,47 +15,26 @@ from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Counts of a two-class test set.
+def score_of(name: str, *, tn: int, fp: int, fn: int, tp: int) -> Estimate:
+    """Return a score of a confusion matrix with Wilson's interval; F1 has none.
 
-    Attributes:
-        tn: negatives called negative.
-        fp: negatives called positive.
-        fn: positives called negative.
-        tp: positives called positive.
+    Raises:
+        ValueError: an unknown score.
     """
-
-    tn: int
-    fp: int
-    fn: int
-    tp: int
-
-    @property
-    def n(self) -> int:
-        """All images."""
-        return self.tn + self.fp + self.fn + self.tp
-
-    def score(self, name: str) -> Estimate:
-        """Return a score with Wilson's interval; F1 has none.
-
-        Raises:
-            ValueError: an unknown score.
-        """
-        if name == "f1":
-            value = 2 * self.tp / (2 * self.tp + self.fp + self.fn)
-            return Estimate(value, None, None, self.n, "no interval")
-        counts = {
-            "accuracy": (self.tn + self.tp, self.n),
-            "sensitivity": (self.tp, self.tp + self.fn),
-            "specificity": (self.tn, self.tn + self.fp),
-            "ppv": (self.tp, self.tp + self.fp),
-            "npv": (self.tn, self.tn + self.fn),
-            "false_negative_rate": (self.fn, self.fn + self.tp),
-        }
-        if name not in counts:
-            raise ValueError(f"unknown score {name!r}; known: f1, {', '.join(counts)}.")
-        return proportion(*counts[name])
+    n = tn + fp + fn + tp
+    if name == "f1":
+        return Estimate(2 * tp / (2 * tp + fp + fn), None, None, n, "no interval")
+    counts = {
+        "accuracy": (tn + tp, n),
+        "sensitivity": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "ppv": (tp, tp + fp),
+        "npv": (tn, tn + fn),
+        "false_negative_rate": (fn, fn + tp),
+    }
+    if name not in counts:
+        raise ValueError(f"unknown score {name!r}; known: f1, {', '.join(counts)}.")
+    return proportion(*counts[name])
 
 
 @checks("A30", "A31", "A32", "A33", "A34", "A35", "A37")
@@ -64,16 +44,14 @@ def score_follows(*, printed: ByColumn, tn: Whole, fp: Whole, fn: Whole, tp: Who
     Rule: reproduced where the matrix gives the printed digits, else contradicted.
     """
     ((name, value),) = printed.items()
-    score = Confusion(tn, fp, fn, tp).score(name)
-    shown, interval = f"{score.value:.4f}", ""
-    if value.unit == "%":
-        shown = f"{100 * score.value:.2f} %"
+    score = score_of(name, tn=tn, fp=fp, fn=fn, tp=tp)
+    in_unit = score.value * scale_of(value)
+    shown = f"{in_unit:.2f} %" if value.unit == "%" else f"{in_unit:.4f}"
     if score.low is not None:
-        interval = f", 95 % interval {100 * score.low:.1f} to {100 * score.high:.1f} %"
-    same = matches(score.value * (100 if value.unit == "%" else 1), value)
+        shown += f", 95 % interval {100 * score.low:.1f} to {100 * score.high:.1f} %"
     return Outcome(
-        verdict=REPRODUCED if same else CONTRADICTED,
-        evidence=f"The confusion matrix gives {shown}{interval}; printed is {value.printed}.",
+        verdict=REPRODUCED if matches(in_unit, value) else CONTRADICTED,
+        evidence=f"The confusion matrix gives {shown}; printed is {value.printed}.",
     )
 
 
@@ -95,38 +73,40 @@ def more_sensitive(*, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> Outcome:
 
 @dataclass(frozen=True)
 class Scored:
-    """All confusion matrices of a test set with a given accuracy.
+    """All confusion matrices of a test set with a given accuracy."""
 
-    Attributes:
-        errors: images that are wrong.
-        true_positives: int (m,), of each matrix.
-        scores: readings of F1 by name, float (m,) each.
-    """
-
-    errors: int
-    true_positives: np.ndarray
-    scores: Mapping[str, np.ndarray]
+    true_positives: np.ndarray  # int (m,), of each matrix
+    scores: Mapping[str, np.ndarray]  # float (m,), F1 by how it is taken
 
 
 def matrices(accuracy: Published, *, positive: int, negative: int) -> Scored:
     """Return the matrices of `positive` and `negative` images that have a printed accuracy."""
-    tp, tn = (
-        grid.ravel() for grid in np.meshgrid(np.arange(positive + 1), np.arange(negative + 1))
-    )
+    tp, tn = _all_pairs(positive, negative)
+    right = fits(scale_of(accuracy) * (tp + tn) / (positive + negative), accuracy)
+    tp, tn = tp[right], tn[right]
+    return Scored(tp, _f1_scores(tp, tn, positive, negative))
+
+
+def _all_pairs(most: int, most_other: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs of counts from 0 up to these, int (m,) each."""
+    first, second = np.meshgrid(np.arange(most + 1), np.arange(most_other + 1))
+    return first.ravel(), second.ravel()
+
+
+def _f1_scores(
+    tp: np.ndarray, tn: np.ndarray, positive: np.ndarray | int, negative: np.ndarray | int
+) -> dict[str, np.ndarray]:
+    """Return F1 of matrices by how it is taken, float (m,) each, nan where it is undefined."""
     n = positive + negative
-    half = last_digit(accuracy) / (2 if accuracy.unit == "fraction" else 200)
-    chosen = np.abs((tp + tn) / n - accuracy.fraction) <= half * (1 + 1e-6)
-    tp, tn = tp[chosen], tn[chosen]
     errors = n - tp - tn
     with np.errstate(invalid="ignore"):
         of_positive, of_negative = (2 * right / (2 * right + errors) for right in (tp, tn))
-    scores = {
+    return {
         "of the positive class": of_positive,
         "of the negative class": of_negative,
         "mean over the classes": (of_positive + of_negative) / 2,
         "mean weighted by class": (positive * of_positive + negative * of_negative) / n,
     }
-    return Scored(int(errors[0]) if len(errors) else -1, tp, scores)
 
 
 # Sizes of a test set that are tried where the printed one has no matrix.
@@ -147,40 +127,34 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative
     Rule: reproduced where a matrix fits, else contradicted.
     """
     found = matrices(accuracy, positive=positive, negative=negative)
-    half = last_digit(f1) / 2
-    fitting = [
-        name
-        for name, scores in found.scores.items()
-        if (np.abs(scores - f1.value) <= half * (1 + 1e-6)).any()
-    ]
     n, tried = positive + negative, len(found.true_positives)
     if not tried:
         return Outcome(
             verdict=CONTRADICTED,
             evidence=f"No count of {n} images gives an accuracy of {accuracy.printed} %.",
         )
-    values = found.scores["of the positive class"]
-    below, above = values[values <= f1.value], values[values >= f1.value]
-    near = [float(below.max())] if len(below) else []
-    near += [float(above.min())] if len(above) else []
-    around = " and ".join(f"{value:.4f}" for value in near)
-    evidence = f"{n - found.errors} of {n} right: of {tried} matrices of {positive} positive and "
-    evidence += f"{negative} negative images, "
+    evidence = (
+        f"{images(accuracy, n).images} of {n} right: of {tried} matrices of {positive} positive "
+        f"and {negative} negative images, "
+    )
+    fitting = [name for name, scores in found.scores.items() if fits(scores, f1).any()]
     if fitting:
         evidence += f"there is one whose F1 is {f1.printed} ({'; another '.join(fitting)})."
-    else:
-        others = other_sets(accuracy, f1, OTHER_SIZES)
-        elsewhere = "; ".join(f"by {name} {_sets_text(s, n)}" for name, s in others.items())
-        never = " and ".join(name for name, sets in others.items() if not sets)
-        evidence += (
-            f"none has an F1 of {f1.printed}, of either class or as their mean, plain or weighted "
-            f"by class; the nearest values of the positive class are {around}. Test sets of "
-            f"{OTHER_SIZES[0]} to {OTHER_SIZES[-1]} images, of any balance, that have both: "
-            f"{elsewhere}. So ruled out are the stated test set by any of these"
-            f"{f', and {never} on all of them' if never else ''}. Neither another test set nor a "
-            "mean over runs is mentioned."
-        )
-    return Outcome(verdict=REPRODUCED if fitting else CONTRADICTED, evidence=evidence)
+        return Outcome(verdict=REPRODUCED, evidence=evidence)
+    values = np.unique(found.scores["of the positive class"])
+    nearest = np.sort(values[np.abs(values - f1.value).argsort()[:2]])
+    others = other_sets(accuracy, f1, OTHER_SIZES)
+    elsewhere = "; ".join(f"by {name} {_sets_text(sets, n)}" for name, sets in others.items())
+    never = " and ".join(name for name, sets in others.items() if not sets)
+    evidence += (
+        f"none has an F1 of {f1.printed}, of either class or as their mean, plain or weighted by "
+        f"class; the nearest values of the positive class are {nearest[0]:.4f} and "
+        f"{nearest[1]:.4f}. Test sets of {OTHER_SIZES[0]} to {OTHER_SIZES[-1]} images, of any "
+        f"balance, that have both: {elsewhere}. So ruled out are the stated test set by any of "
+        f"these{f', and {never} on all of them' if never else ''}. Neither another test set nor a "
+        "mean over runs is mentioned."
+    )
+    return Outcome(verdict=CONTRADICTED, evidence=evidence)
 
 
 def _sets_text(sets: Sequence[tuple[int, int]], n: int) -> str:
@@ -190,41 +164,39 @@ def _sets_text(sets: Sequence[tuple[int, int]], n: int) -> str:
     sizes = sorted({sum(pair) for pair in sets})
     shown = n if n in sizes else sizes[0]
     pairs = sorted({(min(pair), max(pair)) for pair in sets if sum(pair) == shown})
-    listed = ", ".join(f"{few} : {many}" for few, many in pairs)
-    if len(pairs) > FEW:
-        (few, many), (even, rest) = pairs[0], pairs[-1]
-        listed = f"{few} : {many} to {even} : {rest}"
-    return f"{len(sizes)} size{'' if len(sizes) == 1 else 's'} (of {shown} images {listed})"
+    listed = [f"{few} : {many}" for few, many in pairs]
+    text = ", ".join(listed) if len(listed) <= FEW else f"{listed[0]} to {listed[-1]}"
+    return f"{len(sizes)} size{'' if len(sizes) == 1 else 's'} (of {shown} images {text})"
+
+
+# How F1 may have been taken on another test set; with swapped labels that of the positive class is
+# that of the negative one.
+TAKEN = {
+    "F1 of one class": "of the positive class",
+    "the plain mean": "mean over the classes",
+    "the mean weighted by class": "mean weighted by class",
+}
 
 
 def other_sets(
     accuracy: Published, f1: Published, sizes: Iterable[int]
 ) -> dict[str, list[tuple[int, int]]]:
-    """Return which test sets can have an accuracy and an F1, by how F1 is taken.
+    """Return which test sets can have an accuracy and an F1, by how F1 is taken (`TAKEN`).
 
-    Returns:
-        Name -> class sizes, those of the positive class first. "F1 of one class" is
-        that of the positive one; with swapped labels it is that of the negative one.
+    They are told by their class sizes, those of the positive class first.
     """
-    half = last_digit(f1) / 2 * (1 + 1e-6)
-    share = last_digit(accuracy) / (2 if accuracy.unit == "fraction" else 200) * (1 + 1e-6)
-    found = {"F1 of one class": [], "the plain mean": [], "the mean weighted by class": []}
+    found = {name: [] for name in TAKEN}
     for n in sizes:
         counts = np.arange(n + 1)
-        for right in counts[np.abs(counts / n - accuracy.fraction) <= share].tolist():
-            errors = n - right
-            tp, fn = (
-                grid.ravel() for grid in np.meshgrid(np.arange(right + 1), np.arange(errors + 1))
-            )
+        for right in counts[fits(scale_of(accuracy) * counts / n, accuracy)].tolist():
+            tp, fn = _all_pairs(right, n - right)
             positive = tp + fn
             inside = (positive > 0) & (positive < n)
             tp, positive = tp[inside], positive[inside]
-            with np.errstate(invalid="ignore"):
-                one, other = (2 * k / (2 * k + errors) for k in (tp, right - tp))
-            weighted = (positive * one + (n - positive) * other) / n
-            for name, scores in zip(found, (one, (one + other) / 2, weighted), strict=True):
-                fits = np.unique(positive[np.abs(scores - f1.value) <= half]).tolist()
-                found[name] += [(k, n - k) for k in fits]
+            scores = _f1_scores(tp, right - tp, positive, n - positive)
+            for name, taken in TAKEN.items():
+                classes = np.unique(positive[fits(scores[taken], f1)]).tolist()
+                found[name] += [(size, n - size) for size in classes]
     return found
 
 
@@ -248,8 +220,9 @@ def reassuring(
     def value(share: float) -> float:
         return sp * (1 - share) / (sp * (1 - share) + (1 - se) * share)
 
-    at = {share: value(share) for share in PREVALENCES}
-    listed = ", ".join(f"{100 * v:.1f} % at {100 * share:.0f} %" for share, v in at.items())
+    listed = ", ".join(
+        f"{100 * value(share):.1f} % at {100 * share:.0f} %" for share in PREVALENCES
+    )
     verdict = UNDERSPECIFIED
     if prevalence.printed != NOT_GIVEN:
         digit = last_digit(npv) / 100

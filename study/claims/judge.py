@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 
-from study.claims import confusion, paper_a, paper_b, real_time  # noqa: F401
+from study.claims import confusion, measured, paper_a, paper_b  # noqa: F401
 from study.claims.check import CHECKS
 from study.claims.ledger import PAPERS, QUESTION, Claim, load_claims
 from study.claims.outcome import Outcome
@@ -23,15 +23,10 @@ STATES = (*OF_CLAIMS, CANNOT)
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and its outcome.
-
-    Attributes:
-        claim: what the paper says.
-        outcome: what the check says, None where the claim cannot be checked.
-    """
+    """A claim and its outcome."""
 
     claim: Claim
-    outcome: Outcome | None
+    outcome: Outcome | None  # None where the claim cannot be checked
 
     @property
     def state(self) -> str:

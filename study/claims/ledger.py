@@ -57,34 +57,20 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """One claim."""
 
-    Attributes:
-        id: "A07", "B31"; the letter is the paper's.
-        paper: one of `PAPERS`.
-        place: section, table, figure or equation.
-        claim: what is claimed, in our words, one sentence.
-        printed: the printed value or values, "" where the claim has no number.
-        kind: one of `KINDS`.
-        check: how it can be checked, in words.
-        sources: the published values it speaks of.
-        given: role -> the published values that its check is given for it.
-        beside: what of ours stands beside it; name -> network, comparison and so on. One without a
-            name has its own.
-        cannot: why it cannot be checked, "" where it can.
-    """
-
-    id: str
-    paper: str
-    place: str
-    claim: str
-    printed: str
-    kind: str
-    check: str
-    sources: tuple[Key, ...]
-    given: Mapping[str, tuple[Key, ...]]
+    id: str  # "A07", "B31"; the letter is the paper's
+    paper: str  # one of `PAPERS`
+    place: str  # section, table, figure or equation
+    claim: str  # in our words, one sentence
+    printed: str  # the printed value or values, "" where the claim has no number
+    kind: str  # one of `KINDS`
+    check: str  # how it can be checked, in words
+    sources: tuple[Key, ...]  # the published values it speaks of
+    given: Mapping[str, tuple[Key, ...]]  # role -> the published values of it
+    # What of ours stands beside it: name -> network, comparison and so on; without a name, its own.
     beside: Mapping[str, str]
-    cannot: str
+    cannot: str  # why it cannot be checked, "" where it can
 
     def items(self, role: str) -> list[tuple[Key, Published]]:
         """Return the values of a role with their keys."""
@@ -149,12 +135,13 @@ def _claim(row: dict[str, str], where: str) -> Claim:
         if role:
             given[role] = (*given.get(role, ()), key)
     beside = [_named(entry) for entry in row["beside"].split(ENTRY) if entry]
-    fields = {
+    fields = row | {
         "sources": tuple(key for _, key in sources),
         "given": given,
         "beside": {name or value: value for name, value in beside},
     }
-    return Claim(**{name: text for name, text in row.items() if name != "also"} | fields)
+    del fields["also"]
+    return Claim(**fields)
 
 
 def _keys(text: str, where: str) -> list[tuple[str, Key]]:
@@ -167,11 +154,12 @@ def _keys(text: str, where: str) -> list[tuple[str, Key]]:
                 f"{where}: the source {source!r} is not paper{PART}table{PART}row{PART}column; "
                 f"sources are joined by {ENTRY!r}."
             )
-        found.append((role, Key(*parts)))
+        key = Key(*parts)
         try:
-            found[-1][1].value()
+            key.value()
         except PublishedError as error:
             raise PublishedError(f"{where}: {error}") from None
+        found.append((role, key))
     return found
 
 

@@ -15,36 +15,22 @@ from study.published import Published, last_digit
 
 @dataclass(frozen=True)
 class Grid:
-    """What is tried.
+    """What is tried."""
 
-    Attributes:
-        max_lr: peaks.
-        div_factor: peak over first rate.
-        rise_epochs: length of the rise, pct_start x epochs.
-        steps: batches an epoch.
-    """
-
-    max_lr: tuple[float, ...] = tuple(k / 2000 for k in range(1, 41))
-    div_factor: tuple[float, ...] = (10, 25, 100)
-    rise_epochs: tuple[float, ...] = tuple(k / 2 for k in range(8, 61))
-    steps: tuple[int, ...] = tuple(range(10, 71))
+    max_lr: tuple[float, ...] = tuple(k / 2000 for k in range(1, 41))  # peaks
+    div_factor: tuple[float, ...] = (10, 25, 100)  # peak over first rate
+    rise_epochs: tuple[float, ...] = tuple(k / 2 for k in range(8, 61))  # pct_start x epochs
+    steps: tuple[int, ...] = tuple(range(10, 71))  # batches an epoch
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Settings that give all printed rates, but for the number of steps.
-
-    Attributes:
-        max_lr: peak.
-        div_factor: peak over first rate.
-        rise_epochs: length of the rise.
-        steps: fewest and most batches an epoch with which they do.
-    """
+    """Settings of `Grid` that give all printed rates, but for the number of steps."""
 
     max_lr: float
     div_factor: float
     rise_epochs: float
-    steps: tuple[int, int]
+    steps: tuple[int, int]  # fewest and most batches an epoch with which they do
 
 
 def rates(
@@ -65,48 +51,38 @@ def rates(
     return start + (peak - start) * (1 - np.cos(np.pi * share)) / 2
 
 
-class Search:
-    """All schedules of a grid, sorted by their first rate so that a look-up is quick."""
-
-    def __init__(self, grid: Grid, *, epochs: int):
-        """Compute the rates of every setting after each of `epochs` epochs."""
-        axes = np.meshgrid(
-            grid.max_lr, grid.div_factor, grid.rise_epochs, grid.steps, indexing="ij"
-        )
-        settings = np.stack([axis.ravel() for axis in axes], axis=1)
-        # A rise that ends within the printed epochs is left out: the rates would not rise.
-        settings = settings[settings[:, 2] > epochs]
-        values = rates(*settings.T, epochs=epochs)
-        order = np.argsort(values[:, 0], kind="stable")
-        self.settings, self.values = settings[order], values[order]
-
-    def hits(self, wanted: np.ndarray, half_digits: np.ndarray) -> np.ndarray:
-        """Return the settings (n, 4) whose rates are all within half a digit of the wanted."""
-        slack = half_digits * (1 + 1e-6)
-        first, last = np.searchsorted(
-            self.values[:, 0], [wanted[0] - slack[0], wanted[0] + slack[0]]
-        )
-        near = np.abs(self.values[first:last] - wanted) <= slack
-        return self.settings[first:last][near.all(axis=1)]
-
-
 @lru_cache(maxsize=2)
-def _search(grid: Grid, epochs: int) -> Search:
-    return Search(grid, epochs=epochs)
+def _schedules(grid: Grid, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all settings of a grid (n, 4) and their rates (n, epochs), by ascending first rate."""
+    axes = np.meshgrid(grid.max_lr, grid.div_factor, grid.rise_epochs, grid.steps, indexing="ij")
+    settings = np.stack([axis.ravel() for axis in axes], axis=1)
+    # A rise that ends within the printed epochs is left out: the rates would not rise.
+    settings = settings[settings[:, 2] > epochs]
+    values = rates(*settings.T, epochs=epochs)
+    order = np.argsort(values[:, 0], kind="stable")
+    return settings[order], values[order]
+
+
+def _hits(grid: Grid, wanted: np.ndarray, half_digits: np.ndarray) -> np.ndarray:
+    """Return the settings (n, 4) whose rates are all within half a digit of the wanted."""
+    settings, values = _schedules(grid, len(wanted))
+    slack = half_digits * (1 + 1e-6)
+    ends = [wanted[0] - slack[0], wanted[0] + slack[0]]
+    near = slice(*np.searchsorted(values[:, 0], ends))
+    fits = np.abs(values[near] - wanted) <= slack
+    return settings[near][fits.all(axis=1)]
+
+
+def _wanted(printed: Sequence[Published]) -> tuple[np.ndarray, np.ndarray]:
+    """Return printed rates and half of their last digits."""
+    values = np.array([value.value for value in printed])
+    return values, np.array([last_digit(value) / 2 for value in printed])
 
 
 def find_schedules(printed: Sequence[Published], *, grid: Grid | None = None) -> list[Fit]:
-    """Return the schedules of a grid that give all printed rates to the printed digits.
-
-    Args:
-        printed: rates at the end of epochs 1, 2, ...
-        grid: what is tried.
-    """
-    search = _search(grid or Grid(), len(printed))
-    wanted = np.array([value.value for value in printed])
-    hits = search.hits(wanted, np.array([last_digit(value) / 2 for value in printed]))
+    """Return the schedules that have all printed rates, those after epochs 1, 2, and so on."""
     found: dict[tuple[float, ...], list[int]] = {}
-    for *setting, steps in hits.tolist():
+    for *setting, steps in _hits(grid or Grid(), *_wanted(printed)).tolist():
         found.setdefault(tuple(setting), []).append(round(steps))
     return [Fit(*setting, (min(n), max(n))) for setting, n in sorted(found.items())]
 
@@ -115,18 +91,13 @@ def misfit(printed: Sequence[Published], *, grid: Grid | None = None) -> np.ndar
     """Return how far each schedule of a grid is from the printed rates.
 
     The unit is half the last printed digit: up to 1, rounding explains it. Of all first rates and
-    numbers of steps the best is taken.
-
-    Args:
-        printed: rates at the end of epochs 1, 2, ...
-        grid: what is tried.
+    numbers of steps the best is taken. The printed rates are those after epochs 1, 2, ...
 
     Returns:
         float (peaks, rises), the worst of the epochs; nan where the rise ends before the last one.
     """
     grid = grid or Grid()
-    wanted = np.array([value.value for value in printed])
-    halves = np.array([last_digit(value) / 2 for value in printed])
+    wanted, halves = _wanted(printed)
     peak, rise = np.array(grid.max_lr), np.array(grid.rise_epochs)
     best = np.full((len(peak), len(rise)), np.inf)
     for steps in grid.steps:
@@ -146,7 +117,7 @@ def chance_of_fit(
     rounded to three digits, as printed.
     """
     grid = grid or Grid()
-    search, rng = _search(grid, epochs), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     axes = (grid.max_lr, grid.div_factor, grid.rise_epochs, grid.steps)
     drawn = [rng.uniform(min(axis), max(axis), size=draws) for axis in axes]
     drawn[2] = np.maximum(drawn[2], epochs + 0.5)
@@ -154,4 +125,4 @@ def chance_of_fit(
     digits = 10.0 ** (np.floor(np.log10(values)) - 2)
     rounded = np.rint(values / digits) * digits
     pairs = zip(rounded, digits / 2, strict=True)
-    return float(np.mean([len(search.hits(*pair)) > 0 for pair in pairs]))
+    return float(np.mean([len(_hits(grid, *pair)) > 0 for pair in pairs]))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from study.published import NOT_GIVEN, Published
 from study.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -11,6 +12,7 @@ from study.verdicts import (
     OPEN,
     REPRODUCED,
     SHOWN,
+    SHOWN_REVERSED,
     UNDERSPECIFIED,
 )
 
@@ -23,22 +25,13 @@ LIMITS = (STAND_IN, OPEN_CHOICE, BUDGET)
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The outcome of a check.
+    """The outcome of a check; a `ValueError` for an unknown verdict or limit, or no evidence."""
 
-    Attributes:
-        verdict: one of `verdicts.OF_CLAIMS`.
-        evidence: one or two sentences with the figures that decide.
-        limits: what the verdict hangs on, some of `LIMITS`.
-        runs: the recipes, tables or studies that measured figures come from; empty where the
-            verdict is computed from printed numbers alone.
-
-    Raises:
-        ValueError: an unknown verdict or limit, or no evidence.
-    """
-
-    verdict: str
-    evidence: str
-    limits: tuple[str, ...] = ()
+    verdict: str  # one of `verdicts.OF_CLAIMS`
+    evidence: str  # one or two sentences with the figures that decide
+    limits: tuple[str, ...] = ()  # what the verdict hangs on, some of `LIMITS`
+    # The recipes, tables or studies that measured figures come from; empty where the verdict is
+    # computed from printed numbers alone.
     runs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -65,29 +58,38 @@ def in_ledger(verdict: str) -> str:
     return NOT_RUN if verdict in OPEN else INCONCLUSIVE
 
 
-def verdict_of_measures(shown: Iterable[bool]) -> str:
+def if_given(given: Published, holds: bool, *, otherwise: str) -> str:
+    """Return `REPRODUCED` where a claim holds, else `NOT_REPRODUCED`.
+
+    Or the verdict `otherwise` while what the claim hangs on is not given.
+    """
+    if given.printed == NOT_GIVEN:
+        return otherwise
+    return REPRODUCED if holds else NOT_REPRODUCED
+
+
+def verdict_of_measures(signs: Iterable[int]) -> str:
     """Return the verdict on a comparison whose measure is not named.
 
     Args:
-        shown: whether each measure shows it; at least one.
+        signs: that each measure shows, 0 or False for none; at least one.
 
     Returns:
-        `SHOWN` where all do, `INCONCLUSIVE` where none does, else `UNDERSPECIFIED`.
+        `SHOWN` or `SHOWN_REVERSED` where all measures say so, `INCONCLUSIVE` where none says
+        anything, else `UNDERSPECIFIED`.
     """
-    shown = list(shown)
-    if all(shown):
+    signs = list(signs)
+    if all(sign > 0 for sign in signs):
         return SHOWN
-    return UNDERSPECIFIED if any(shown) else INCONCLUSIVE
+    if all(sign < 0 for sign in signs):
+        return SHOWN_REVERSED
+    return UNDERSPECIFIED if any(signs) else INCONCLUSIVE
 
 
 def verdict_of_readings(holds: Iterable[bool]) -> str:
-    """Return the verdict where a text allows several readings or measures.
+    """Return the verdict where a text allows several readings, from whether each holds.
 
-    Args:
-        holds: whether the claim holds, by reading; at least one.
-
-    Returns:
-        `REPRODUCED` where it holds by all, `NOT_REPRODUCED` where by none, else `UNDERSPECIFIED`.
+    `REPRODUCED` where all do, `NOT_REPRODUCED` where none does, else `UNDERSPECIFIED`.
     """
     holds = list(holds)
     if all(holds):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from helpers.metrics.scores import LEVEL
-from study.table import HasInterval, number, span
+from study.table import HasInterval, number
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,12 @@ class Mean:
     high: float
     n: int
 
-    def text(self, *, digits: int, scale: float = 1) -> str:
+    @property
+    def sign(self) -> int:
+        """The sign where the interval leaves 0 out, else 0."""
+        return (self.low > 0) - (self.high < 0)
+
+    def text(self, *, digits: int = 3, scale: float = 1) -> str:
         """Write it with its interval and sign."""
         value, low, high = (f"{scale * v:+.{digits}f}" for v in (self.value, self.low, self.high))
         return f"{value} ({low} to {high}, n = {self.n})"
@@ -28,12 +33,14 @@ class Mean:
 
 def with_interval(found: HasInterval, *, digits: int = 3, scale: float = 1, note: str = "") -> str:
     """Write a difference with its sign and, if it has one, its interval; a note stands behind."""
-    form = {"spec": f"+.{digits}f", "scale": scale}
-    value = number(found.value, **form)
+
+    def write(value: float) -> str:
+        return number(value, spec=f"+.{digits}f", scale=scale)
+
     if found.low is None:
-        return value
-    ends = span(found.low, found.high, **form)
-    return f"{value} ({ends}, {note})" if note else f"{value} ({ends})"
+        return write(found.value)
+    behind = f", {note}" if note else ""
+    return f"{write(found.value)} ({write(found.low)} to {write(found.high)}{behind})"
 
 
 def mean_over_seeds(values: Sequence[float]) -> Mean:

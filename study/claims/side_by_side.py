@@ -19,30 +19,21 @@ _OF = {"accuracy": "images", "sensitivity": "positive", "specificity": "negative
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A printed number and ours; shares from 0 to 1.
+    """A printed number and ours; shares from 0 to 1."""
 
-    Attributes:
-        label: whose number it is.
-        published: as printed, with Wilson's 95 % interval for the paper's test images.
-        ours: mean over seeds with an interval, of paper A for other images and seeds, of paper B
-            for one more run on the same images; None where not run.
-        n_seeds: how many seeds.
-        state: the verdict.
-    """
-
-    label: str
-    published: tuple[float, float, float]
+    label: str  # whose number it is
+    published: tuple[float, float, float]  # with Wilson's 95 % interval for the paper's test images
+    # Mean over seeds with an interval, of paper A for other images and seeds, of paper B for one
+    # more run on the same images; None where not run.
     ours: tuple[float, float, float] | None
     n_seeds: int
-    state: str
+    state: str  # the verdict
 
 
 def paper_a_numbers(judged: Sequence[Judged], framework: Group | None) -> list[SideBySide]:
-    """Return accuracy, sensitivity and specificity of paper A's framework.
+    """Return accuracy, sensitivity and specificity of paper A's framework, and our runs of it.
 
-    Args:
-        judged: all claims; the verdict is that of the claim which holds Table 2's accuracy.
-        framework: our runs of it.
+    Of all judged claims the verdict is that of the one which holds Table 2's accuracy.
     """
     source = ("A", "Table 2", "test", "accuracy")
     state = next(j.state for j in judged if j.claim.kind == "result" and source in j.claim.sources)
@@ -66,11 +57,9 @@ def _supported(group: Group, images: str) -> np.ndarray:
 
 
 def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[SideBySide]:
-    """Return the accuracy of paper B's network on each of its data sets.
+    """Return the accuracy of paper B's network on each of its data sets, name -> title.
 
-    Args:
-        judged: all claims; of each data set the first result that holds Table 3's accuracy.
-        datasets: name -> title.
+    Of all judged claims the verdict is that of the first result that holds Table 3's accuracy.
     """
     rows = []
     for dataset, title in datasets.items():

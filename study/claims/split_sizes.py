@@ -12,31 +12,21 @@ LARGEST = 1000  # sets of this many images and more are not looked for
 
 @dataclass(frozen=True)
 class SizeSearch:
-    """The search for the size of a set.
+    """The search for the size of a set."""
 
-    Attributes:
-        sizes: all that fit, ascending.
-        counts: of the smallest one, the images of each printed share; empty if none fits.
-        chance: how likely it is that at least one size up to the smallest fits shares that have
-            nothing to do with it (an upper bound: the sum over the sizes).
-        n_shares: different shares that were printed.
-    """
-
-    sizes: tuple[int, ...]
-    counts: tuple[int, ...]
+    sizes: tuple[int, ...]  # all that fit, ascending
+    counts: tuple[int, ...]  # of the smallest one, the images of each share; empty if none fits
+    # How likely it is that at least one size up to the smallest fits shares that have nothing to
+    # do with it (an upper bound: the sum over the sizes).
     chance: float
-    n_shares: int
+    n_shares: int  # different shares that were printed
 
 
 def search_sizes(printed: Sequence[Published], *, largest: int = LARGEST) -> SizeSearch:
-    """Find the sizes below `largest` at which each printed share is a whole count.
+    """Find the sizes below `largest` at which each printed share of a set is a whole count.
 
     The chance of an accidental fit takes each share as drawn evenly from all that can be printed,
     0.00 to 100.00 %: a size of N images reaches about N + 1 of these 10,001.
-
-    Args:
-        printed: shares of the same set, all with the same printed digits.
-        largest: sizes from 1 up to this one, without it, are tried.
 
     Raises:
         ValueError: no shares, or printed with different digits.
@@ -44,22 +34,22 @@ def search_sizes(printed: Sequence[Published], *, largest: int = LARGEST) -> Siz
     shares, digit = _shares(printed)
     sizes = np.arange(1, largest)
     fitting = sizes[misfit(printed, sizes) <= 1 + 2e-6]
-    if not len(fitting):
-        return SizeSearch((), (), _chance(sizes, digit, len(shares)), len(shares))
-    smallest = int(fitting[0])
-    counts = tuple(round(value.fraction * smallest) for value in printed)
-    chance = _chance(sizes[sizes <= smallest], digit, len(shares))
+    counts = ()
+    if len(fitting):
+        smallest = int(fitting[0])
+        counts = tuple(round(value.fraction * smallest) for value in printed)
+        sizes = sizes[:smallest]
+    printable = round(1 / digit) + 1
+    reached = np.minimum(sizes + 1, printable) / printable
+    chance = float(min(1.0, (reached ** len(shares)).sum()))
     return SizeSearch(tuple(fitting.tolist()), counts, chance, len(shares))
 
 
 def misfit(printed: Sequence[Published], sizes: np.ndarray) -> np.ndarray:
     """Return how far the worst printed share is from a whole count, float (sizes,).
 
-    The unit is half the last printed digit: up to 1, rounding explains it.
-
-    Args:
-        printed: shares of the same set, all with the same printed digits.
-        sizes: int, at least 1.
+    The unit is half the last printed digit: up to 1, rounding explains it. The sizes, int, are at
+    least 1.
 
     Raises:
         ValueError: no shares, or printed with different digits.
@@ -75,9 +65,3 @@ def _shares(printed: Sequence[Published]) -> tuple[np.ndarray, float]:
     if len(digits) != 1:
         raise ValueError(f"expected shares of one set with the same digits, got {digits}.")
     return shares, digits.pop()
-
-
-def _chance(sizes: np.ndarray, digit: float, n_shares: int) -> float:
-    printable = round(1 / digit) + 1
-    reached = np.minimum(sizes + 1, printable) / printable
-    return float(min(1.0, (reached**n_shares).sum()))

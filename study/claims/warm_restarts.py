@@ -20,36 +20,22 @@ _HAIR = 1e-9
 
 @dataclass(frozen=True)
 class Cycles:
-    """Schedules with their rates after each epoch, in units of the fall from peak to lowest rate.
+    """Schedules, and their rates after each epoch."""
 
-    Attributes:
-        batches: int (m,), batches an epoch.
-        first: int (m,), batches of the first cycle.
-        factor: int (m,), how many times as long the next cycle is.
-        heights: float (m, epochs), 1 at a restart, 0 at the end of a cycle.
-    """
-
-    batches: np.ndarray
-    first: np.ndarray
-    factor: np.ndarray
-    heights: np.ndarray
+    batches: np.ndarray  # int (m,), of an epoch
+    first: np.ndarray  # int (m,), batches of the first cycle
+    factor: np.ndarray  # int (m,), how many times as long the next cycle is
+    heights: np.ndarray  # float (m, epochs), of the rate: 1 at a restart, 0 at the end of a cycle
 
     def __len__(self) -> int:
         return len(self.batches)
-
-    def lengths(self, chosen: np.ndarray) -> list[float]:
-        """Return the first cycles of some schedules in epochs, each length once, ascending."""
-        return sorted(set((self.first[chosen] / self.batches[chosen]).round(6).tolist()))
 
 
 def all_cycles(*, most_batches: int, longest: int, epochs: int) -> Cycles:
     """Return every schedule whose first cycle is of whole batches, or of whole epochs.
 
-    Args:
-        most_batches: batches an epoch, from 1 up to this. Of each number all first cycles that end
-            within the epochs are taken.
-        longest: first cycles of whole epochs, from 1 up to this.
-        epochs: how many.
+    Of 1 to `most_batches` batches an epoch, all first cycles that end within the epochs are taken;
+    of whole epochs, those of 1 to `longest`.
     """
     settings = [
         (n, first, factor)

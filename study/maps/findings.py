@@ -145,26 +145,31 @@ def layer_findings(measured: Measured, plan: MapPlan) -> list[LayerFinding]:
 
 
 def _against(measured: Measured, plan: MapPlan, layer: str) -> dict[str, Estimate]:
-    of, groups = {"measure": plan.primary}, measured.controls.groups
-    controls = {row: measured.control(row, **of) for row in (CHANCE, *plan.input_controls)}
-    controls |= {network: measured.cell(network, layer, **of) for network in UNTAUGHT}
-    own = measured.cell(TRAINED, layer, **of)
+    """Return how much more of the plan's measure a layer has than each control."""
+    measure = plan.primary
+    controls = {
+        row: measured.control(row, measure=measure) for row in (CHANCE, *plan.input_controls)
+    }
+    controls |= {network: measured.cell(network, layer, measure=measure) for network in UNTAUGHT}
+    own, groups = measured.cell(TRAINED, layer, measure=measure), measured.controls.groups
     return {name: _difference(own, control, groups) for name, control in controls.items()}
 
 
 def progression(measured: Measured, plan: MapPlan) -> list[SignFinding]:
     """Judge the progression from ContextGate to SpectralFlow: nearer the lesion, more focused."""
-    gate, last = FIRST_LAYERS["gate"], FIRST_LAYERS["last"]
-    nearer, wider = (
-        [measured.cell(TRAINED, layer, measure=name) for layer in (last, gate)]
-        for name in (plan.primary, "half_area")
-    )
-    pairs = {
-        "energy in the box: second SpectralFlow - ContextGate": nearer,
-        "half-energy area: ContextGate - second SpectralFlow": wider[::-1],
+
+    def less(first: str, second: str, measure: str) -> Estimate:
+        a, b = (
+            measured.cell(TRAINED, FIRST_LAYERS[layer], measure=measure)
+            for layer in (first, second)
+        )
+        return _difference(a, b, measured.networks[TRAINED].groups)
+
+    differences = {
+        "energy in the box: second SpectralFlow - ContextGate": less("last", "gate", plan.primary),
+        "half-energy area: ContextGate - second SpectralFlow": less("gate", "last", "half_area"),
     }
-    groups = measured.networks[TRAINED].groups
-    return _signed({t: _difference(a, b, groups) for t, (a, b) in pairs.items()}, plan)
+    return _signed(differences, plan)
 
 
 def beside_plain(measured: Measured, plan: MapPlan) -> Estimate:

@@ -8,7 +8,6 @@ of the runs, reading them neither.
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,36 +39,14 @@ _Maps = dict[tuple[str, str], np.ndarray]
 
 def with_boxes(split: Split) -> Split:
     """Return the images of a split that have a lesion box; a `ValueError` where none has."""
-    if split.boxes is None or not (chosen := np.isfinite(split.boxes).all(axis=1)).any():
+    if split.boxes is None or not (has_box := np.isfinite(split.boxes).all(axis=1)).any():
         raise ValueError("no image has a lesion box; localisation cannot be measured here.")
-    parts = {name: getattr(split, name) for name in ("images", "labels", "groups", "boxes")}
-    kept = {name: None if part is None else part[chosen] for name, part in parts.items()}
-    return replace(split, **kept)
-
-
-def measure(maps: np.ndarray, masks: np.ndarray, *, fixed: float, best: float) -> np.ndarray:
-    """Return all measures of maps (N, H, W) against masks (N, H, W): float (measures, N)."""
-    return np.stack(
-        [
-            boxes.pointing(maps, masks),
-            boxes.energy_inside(maps, masks),
-            boxes.iou(maps, masks, threshold=fixed),
-            boxes.iou(maps, masks, threshold=best),
-            boxes.half_energy_area(maps),
-        ]
-    )
+    return split.take(np.flatnonzero(has_box))
 
 
 def _views(split: Split, crop: float) -> dict[str, list[boxes.View]]:
     whole, *crops = boxes.shifted_crops(split.images, split.boxes, crop=crop)
     return {WHOLE: [whole], CROPS: crops}
-
-
-def _masks(view: boxes.View) -> np.ndarray:
-    """Return the masks of a view's images; what is left out has an empty one."""
-    masks = np.zeros(view.images.shape[:3], dtype=bool)
-    masks[view.inside] = boxes.box_masks(view.boxes[view.inside], view.images.shape[1])
-    return masks
 
 
 def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
@@ -82,16 +59,18 @@ def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
 
 def _measured(view: boxes.View, maps: np.ndarray, plan: MapPlan, best: float) -> np.ndarray:
     """Return measures (measures, N) of coarse maps of a view, NaN where it left an image out."""
-    scores = np.full((len(plan.measures), len(view.images)), np.nan)
-    if not view.inside.any():
-        return scores
-    large, masks = upsample(maps[view.inside], view.images.shape[1:3]), _masks(view)[view.inside]
-    scores[:, view.inside] = measure(large, masks, fixed=plan.threshold, best=best)
+    inside, size = view.inside, view.images.shape[1:3]
+    scores = np.full((len(plan.measures), len(inside)), np.nan)
+    if inside.any():
+        large, masks = upsample(maps[inside], size), boxes.box_masks(view.boxes[inside], size[0])
+        scores[:, inside] = (
+            boxes.pointing(large, masks),
+            boxes.energy_inside(large, masks),
+            boxes.iou(large, masks, threshold=plan.threshold),
+            boxes.iou(large, masks, threshold=best),
+            boxes.half_energy_area(large),
+        )
     return scores
-
-
-def _tensor(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def measure_network(
@@ -116,8 +95,9 @@ def measure_network(
     names = list(layers.values())
 
     def maps_of(images: np.ndarray, labels: np.ndarray) -> _Maps:
-        pixels = prepare(_tensor(images), image_size, form)
-        return explain(model, pixels, layers=names, classes=labels, methods=plan.methods)
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+        inputs = prepare(pixels, image_size, form)
+        return explain(model, inputs, layers=names, classes=labels, methods=plan.methods)
 
     found = _measure_all(names, plan.methods, maps_of, val=val, test=test, plan=plan)
     return found | {"titles": list(layers)}
@@ -228,9 +208,22 @@ def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
     splits = load_dataset(study.dataset)
     val, test = with_boxes(splits.val), with_boxes(splits.test)
     written, failed = [], []
+
+    def save(
+        name: str, measured: Sequence[dict], methods: Sequence[str], runs: Sequence[Run]
+    ) -> None:
+        written.append(study.file(name))
+        save_scores(
+            written[-1],
+            measured,
+            methods=methods,
+            measures=plan.measures,
+            groups=_group_numbers(test),
+            about=_about(splits, test, runs),
+        )
+
     for network in study.networks:
-        path = study.file(network.id)
-        if path.exists() and not anew:
+        if study.file(network.id).exists() and not anew:
             continue
         try:
             runs = runs_of(study, network)
@@ -239,18 +232,18 @@ def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
             continue
         measured = []
         for run in runs:
-            own = {"image_size": run.config["image_size"], "form": run.form, "plan": plan}
-            measured.append(measure_network(_model(network, run), val=val, test=test, **own))
+            model, image_size = _model(network, run), run.config["image_size"]
+            measured.append(
+                measure_network(
+                    model, val=val, test=test, image_size=image_size, plan=plan, form=run.form
+                )
+            )
             print(f"{study.name}, {network.title}, seed {run.config['seed']}: measured", flush=True)
-        shared = {"measures": plan.measures, "groups": _group_numbers(test)}
-        shared["about"] = _about(splits, test, runs)
-        save_scores(path, measured, methods=plan.methods, **shared)
-        written.append(path)
+        save(network.id, measured, plan.methods, runs)
         if network.id == study.networks[0].id:
             resolution = measured[0]["resolution"]
-            entry = measure_controls(val=val, test=test, resolution=resolution, plan=plan)
-            written.append(study.file(CONTROLS))
-            save_scores(written[-1], [entry], methods=["input"], **shared)
+            controls = measure_controls(val=val, test=test, resolution=resolution, plan=plan)
+            save(CONTROLS, [controls], ["input"], runs)
     if failed:
         raise RunError(" ".join(failed))
     return written

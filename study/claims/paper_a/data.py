@@ -1,16 +1,18 @@
 """Paper A's images: how many, how balanced, how split, from its printed numbers alone."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from helpers.metrics.power import auc_error, newcombe
-from study.claims.arithmetic import images
+from study.claims.arithmetic import fits, images
 from study.claims.check import InOrder, Whole, checks
 from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.claims.split_sizes import LARGEST, search_sizes
 from study.published import NOT_GIVEN, Published, last_digit
+from study.sizes import matches
 from study.verdicts import CONTRADICTED, REPRODUCED, UNDERSPECIFIED
 
 # Positives to negatives, or the reverse, from which an imbalance is called severe.
@@ -19,17 +21,11 @@ SEVERE = 4
 
 @dataclass(frozen=True)
 class AucSplits:
-    """Which class sizes a set can have, from AUCs that were printed for it.
+    """Which class sizes a set can have, from AUCs that were printed for it."""
 
-    Attributes:
-        smaller: sizes of the smaller class with which all AUCs are possible without ties.
-        tried: sizes of the smaller class that were tried.
-        chance: how likely the evenest split fits AUCs that have nothing to do with it.
-    """
-
-    smaller: tuple[int, ...]
-    tried: int
-    chance: float
+    smaller: tuple[int, ...]  # sizes of the smaller class with which all AUCs are possible
+    tried: int  # sizes of the smaller class that were tried
+    chance: float  # how likely the evenest split fits AUCs that have nothing to do with it
 
 
 def auc_splits(printed: Sequence[Published], *, n: int) -> AucSplits:
@@ -38,13 +34,13 @@ def auc_splits(printed: Sequence[Published], *, n: int) -> AucSplits:
     Without tied scores, an AUC is the number of (positive, negative) pairs in the right order over
     the number of pairs.
     """
-    values = np.array([value.value for value in printed])
-    half = np.array([last_digit(value) / 2 for value in printed])
     smaller = np.arange(1, n // 2 + 1)
-    pairs = (smaller * (n - smaller))[:, None]
-    fits = np.abs(np.rint(values * pairs) / pairs - values) <= half * (1 + 1e-6)
-    reached = np.minimum((pairs[-1, 0] + 1) / (1 / (2 * half) + 1), 1.0)
-    return AucSplits(tuple(smaller[fits.all(axis=1)].tolist()), len(smaller), float(reached.prod()))
+    pairs = smaller * (n - smaller)
+    possible = np.all([fits(np.rint(v.value * pairs) / pairs, v) for v in printed], axis=0)
+    # Of all values that can be printed, the evenest split reaches this share.
+    reached = [min((pairs[-1] + 1) / (1 / last_digit(v) + 1), 1.0) for v in printed]
+    chance = float(math.prod(reached))
+    return AucSplits(tuple(smaller[possible].tolist()), len(smaller), chance)
 
 
 def smallest_size(printed: Sequence[Published]) -> int | None:
@@ -67,17 +63,18 @@ def imbalance(
     splits = auc_splits(val_aucs, n=n) if n else None
     even = splits is not None and splits.smaller == (n // 2,)
     ratio = max(positive, negative) / max(1, min(positive, negative))
-    evidence = "Said of angiography in general, without numbers. The paper's own test set has "
-    evidence += f"{positive} positive and {negative} negative images"
+    validation = ""
     if even:
-        evidence += (
+        validation = (
             f"; of {splits.tried} ways to split the {n} validation images, only {n // 2} : "
             f"{n - n // 2} makes all {len(val_aucs)} validation AUCs whole counts of pairs (that "
             f"this one fits by accident: {100 * splits.chance:.1f} %). Of the training images' "
             "classes nothing is printed"
         )
     return Outcome(
-        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED, evidence=f"{evidence}."
+        verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED,
+        evidence="Said of angiography in general, without numbers. The paper's own test set has "
+        f"{positive} positive and {negative} negative images{validation}.",
     )
 
 
@@ -90,11 +87,11 @@ def balanced_test(
     Rule: reproduced where the matrix has the stated total and class sizes, and these are equal;
     else contradicted.
     """
-    rows = (tp + fn, tn + fp)
-    holds = rows == (positive, negative) and sum(rows) == total and rows[0] == rows[1]
+    first, second = tp + fn, tn + fp
+    stated = (first, second, first + second) == (positive, negative, total)
     return Outcome(
-        verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=f"The matrix has {rows[0]} positive and {rows[1]} negative images, {sum(rows)} "
+        verdict=REPRODUCED if stated and first == second else CONTRADICTED,
+        evidence=f"The matrix has {first} positive and {second} negative images, {first + second} "
         f"in all; stated are {positive}, {negative} and {total}.",
     )
 
@@ -111,15 +108,12 @@ def independence(
     `train`: accuracies of the training images, from which their number is recovered; `val`: of the
     validation images, likewise.
     """
-    fitting = [search_sizes(shares).sizes for shares in (train, val)]
-    missing = [
-        name
-        for name, value in (("the source", source), ("a split by patient", by_patient))
-        if value.printed == NOT_GIVEN
-    ]
+    needed = {"the source": source, "a split by patient": by_patient}
+    missing = [name for name, value in needed.items() if value.printed == NOT_GIVEN]
     evidence = f"Not given: {', '.join(missing)}." if missing else "Source and split are given."
-    if all(fitting):
-        evidence += f" {_recovered(*fitting, n_test)}"
+    sizes_train, sizes_val = (search_sizes(shares).sizes for shares in (train, val))
+    if sizes_train and sizes_val:
+        evidence += f" {_recovered(sizes_train, sizes_val, n_test)}"
     return Outcome(
         verdict=UNDERSPECIFIED if missing else REPRODUCED,
         evidence=evidence,
@@ -134,18 +128,18 @@ def _recovered(train: Sequence[int], val: Sequence[int], n_test: int) -> str:
         + (f", the smallest of {len(sizes)} sizes" if len(sizes) > 1 else ", the only size")
         for name, sizes in (("training", train), ("validation", val))
     ]
-    totals = {a + b + n_test: (a, b) for a in train for b in val}
-    round_ = [total for total in totals if total % 100 == 0]
+    totals = {a + b + n_test for a in train for b in val}
+    hundreds = sum(total % 100 == 0 for total in totals)
     smallest = min(totals)
     text = (
         f"Below {LARGEST:,} {', and '.join(parts)}. With the {n_test} test images the smallest add "
         f"up to {smallest}"
     )
-    if smallest in round_:
+    if smallest % 100 == 0:
         text += (
             ", a round number, as a random split by image gives and one by patient seldom would; "
-            f"of the {len(totals)} totals possible {len(round_)} "
-            f"{'is a whole hundred' if len(round_) == 1 else 'are whole hundreds'}. That it was "
+            f"of the {len(totals)} totals possible {hundreds} "
+            f"{'is a whole hundred' if hundreds == 1 else 'are whole hundreds'}. That it was "
             f"{smallest} hangs on the smallest size being the right one"
         )
     return f"{text}."
@@ -163,23 +157,20 @@ def rising_accuracy(*, printed: InOrder, what: str) -> Outcome:
     values = [value.value for value in printed]
     rising = values[-1] > values[0] and all(np.diff(values) >= 0)
     found = search_sizes(printed)
-    evidence = f"From {printed[0].printed} to {printed[-1].printed} %. "
+    verdict, size = UNDERSPECIFIED, f"No {what} set below {LARGEST:,} images gives all values."
     if found.sizes:
-        more = len(found.sizes) - 1
-        others = f"the smallest of {more + 1}" if more else "the only one"
-        evidence += (
+        n_sizes = len(found.sizes)
+        others = f"the smallest of {n_sizes}" if n_sizes > 1 else "the only one"
+        verdict = REPRODUCED
+        size = (
             f"A {what} set of {found.sizes[0]} images ({', '.join(map(str, found.counts))} right) "
             f"gives all {found.n_shares} different values, {others} below {LARGEST:,}; chance of "
             f"an accidental fit up to there: {100 * found.chance:.2g} %."
         )
-    else:
-        evidence += f"No {what} set below {LARGEST:,} images gives all values."
-    verdict = UNDERSPECIFIED
-    if not rising:
-        verdict = CONTRADICTED
-    elif found.sizes:
-        verdict = REPRODUCED
-    return Outcome(verdict=verdict, evidence=evidence)
+    return Outcome(
+        verdict=verdict if rising else CONTRADICTED,
+        evidence=f"From {printed[0].printed} to {printed[-1].printed} %. {size}",
+    )
 
 
 @checks("A24")
@@ -189,8 +180,7 @@ def rising_auc(*, printed: InOrder, accuracies: InOrder) -> Outcome:
     Rule: contradicted where it does not rise every time, or no split of the set that fits the
     accuracies fits the AUCs; else reproduced.
     """
-    values = [value.value for value in printed]
-    rising = all(np.diff(values) > 0)
+    rising = all(np.diff([value.value for value in printed]) > 0)
     n = smallest_size(accuracies)
     splits = auc_splits(printed, n=n) if n else None
     possible = splits is None or bool(splits.smaller)
@@ -238,15 +228,17 @@ def auc_possible(
     low, high = se * sp, 1 - (1 - se) * (1 - sp)
     pairs = positive * negative
     nearest = round(2 * auc.value * pairs) / (2 * pairs)
-    whole = abs(nearest - auc.value) <= last_digit(auc) / 2 * (1 + 1e-6)
-    error = auc_error(auc.value, positive, negative)
+    if not (matches(nearest, auc) and low <= auc.value <= high):
+        return Outcome(
+            verdict=CONTRADICTED,
+            evidence=f"{auc.printed} is not possible: bounds {low:.3f} .. {high:.3f}, {pairs:,} "
+            "pairs.",
+        )
     return Outcome(
-        verdict=REPRODUCED if whole and low <= auc.value <= high else CONTRADICTED,
+        verdict=REPRODUCED,
         evidence=f"{auc.printed} is {nearest * pairs:g} of {pairs:,} pairs, and lies within "
         f"{low:.3f} .. {high:.3f}, which the printed sensitivity and specificity allow; standard "
-        f"error {error:.3f} (Hanley and McNeil)."
-        if whole and low <= auc.value <= high
-        else f"{auc.printed} is not possible: bounds {low:.3f} .. {high:.3f}, {pairs:,} pairs.",
+        f"error {auc_error(auc.value, positive, negative):.3f} (Hanley and McNeil).",
     )
 
 

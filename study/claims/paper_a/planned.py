@@ -1,22 +1,61 @@
-"""The comparisons of `params/comparisons.yaml` beside a claim.
+"""The planned comparisons of `params/comparisons.yaml` that stand beside a claim of paper A.
 
-Where one question was asked of two sets of images, the one with more images and seeds decides, and
-the other is shown: in the row of a claim its name ends with "on fewer".
+The paper's images are not public and many settings are not given, so every verdict on them hangs on
+other images and on our reading of what is open. So does the loss: all runs but those of the family
+`readings` read Eq. 10 as linear in the label, which the text after Eq. 8 excludes (claim A13), and
+every claim on the loss says so.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from helpers.config import READINGS, RunConfig
+from helpers.metrics.scores import Estimate
 from helpers.paths import results_root
-from helpers.runs.groups import group_runs, is_real
+from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import list_runs
 from study.claims.ledger import Claim
-from study.compare import Compared, Results, compare_all
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger, lacking
+from study.claims.seeds import with_interval
+from study.compare import Compared, Results, compare_all, measure
 from study.plans.comparisons import load_plan
 
 # The end of the name of what is shown and does not decide.
 FEWER = "on fewer"
+# Seeds from which anything is judged.
+ENOUGH = 5
+LINEAR = "linear"
+OTHER_READINGS = tuple(name for name in READINGS if name != LINEAR)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The comparisons beside a claim.
+
+    Where one question was asked of two sets of images, the one with more images and seeds decides,
+    and the other is shown: its name in the row of the claim ends with "on fewer".
+    """
+
+    deciding: Mapping[str, Compared]  # by their names in the row
+    fewer: Sequence[Compared]
+    runs: str  # names them all
+
+    @property
+    def one(self) -> Compared:
+        """The only one that decides."""
+        (found,) = self.deciding.values()
+        return found
+
+    @property
+    def reading(self) -> str:
+        """How the loss of these runs reads Eq. 10; "" where no side has a loss of several."""
+        compared = [*self.deciding.values(), *self.fewer]
+        linear = [c for c in compared if is_linear(c.pair.a) or is_linear(c.pair.b)]
+        if not linear:
+            return ""
+        return linear_said({c.title: under_other_readings(c, _auc_of) for c in linear})
 
 
 def results() -> Results:
@@ -34,29 +73,81 @@ def pair(family: str, name: str) -> Compared:
     return next(c for c in results().compared[family] if c.pair.name == name)
 
 
-def pairs_beside(claim: Claim) -> dict[str, Compared]:
-    """Return the comparisons beside a claim, "ablation: focal", by their names in its row."""
-    return {title: pair(*place.split(": ")) for title, place in claim.beside.items()}
-
-
-def deciding(claim: Claim) -> tuple[dict[str, Compared], list[Compared]]:
-    """Return the comparisons beside a claim that decide, by name, and those that are shown."""
-    found = pairs_beside(claim)
+def planned_beside(claim: Claim) -> Planned:
+    """Return the comparisons beside a claim, "ablation: focal" and so on."""
+    found = {title: pair(*place.split(": ")) for title, place in claim.beside.items()}
     fewer = [found.pop(name) for name in [*found] if name.endswith(FEWER)]
-    return found, fewer
+    return Planned(found, fewer, "; ".join(claim.beside.values()))
 
 
-def one_of(claim: Claim) -> Compared:
-    """Return the one comparison beside a claim that decides."""
-    (found,) = deciding(claim)[0].values()
+def beside(claim: Claim) -> dict[str, Planned]:
+    """Return the comparisons beside a claim as an argument of its check."""
+    return {"planned": planned_beside(claim)}
+
+
+# --- outcomes on other images ---------------------------------------------------------------------
+
+
+def not_run(runs: str) -> Outcome:
+    """Return the outcome of a check whose runs are not stored."""
+    return lacking(f"Not run: {runs}.")
+
+
+def on_other_images(verdict: str, evidence: str, runs: str) -> Outcome:
+    """Return the outcome of a check on our runs."""
+    return Outcome(
+        verdict=in_ledger(verdict),
+        evidence=evidence,
+        limits=(STAND_IN, OPEN_CHOICE),
+        runs=(runs,),
+    )
+
+
+# --- how the loss reads Eq. 10 --------------------------------------------------------------------
+
+
+def is_linear(config: RunConfig) -> bool:
+    """Say whether a protocol's loss is read as linear in the label, and another would differ."""
+    matters = config.loss == "focal" and config.focal_gamma > 0 and config.label_smoothing > 0
+    return matters and config.focal_reading == LINEAR
+
+
+def under_other_readings(
+    compared: Compared, difference: Callable[[Group | None, Group | None], Estimate | None]
+) -> dict[str, Estimate]:
+    """Return a difference of both sides by how the loss is read else, as far as runs are stored."""
+    found = {}
+    for reading in OTHER_READINGS:
+        configs = (
+            replace(config, focal_reading=reading) if is_linear(config) else config
+            for config in (compared.pair.a, compared.pair.b)
+        )
+        apart = difference(*(find_group(results().groups, config) for config in configs))
+        if apart is not None:
+            found[reading] = apart
     return found
 
 
-def named(claim: Claim) -> str:
-    """Name the comparisons beside a claim."""
-    return "; ".join(claim.beside.values())
+def _auc_of(a: Group | None, b: Group | None) -> Estimate | None:
+    return measure(a, b).get("auc")
 
 
-def compared(claim: Claim) -> dict[str, Any]:
-    """Return the comparisons beside a claim, and what names them."""
-    return {"compared": [*pairs_beside(claim).values()], "runs": named(claim)}
+def linear_said(under: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Say that the loss is read as linear in the label, and what other readings give.
+
+    `under`: what is compared, or measured -> reading -> difference.
+    """
+    text = (
+        " The loss of these runs reads Eq. 10 as linear in the label, which the text after Eq. 8 "
+        "excludes (A13)"
+    )
+    under = {what: found for what, found in under.items() if found}
+    if not under:
+        return f"{text}; the same under another reading was not run."
+    listed = "; ".join(
+        f"{what}, {', '.join(f'{name} {with_interval(d)}' for name, d in found.items())}"
+        for what, found in under.items()
+    )
+    missing = [n for n in OTHER_READINGS if not any(n in found for found in under.values())]
+    without = f" ({', '.join(missing)} was not run)" if missing else ""
+    return f"{text}. The same under other readings{without}: {listed}."

@@ -5,24 +5,43 @@ is not given.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from helpers.metrics.scores import Estimate
+from helpers.runs.groups import Group
+from helpers.runs.replicas import metric_of
+from helpers.runs.store import Run
 from study.claims.check import Whole, checks
-from study.claims.outcome import Outcome
-from study.claims.paper_a import stored
-from study.claims.paper_a.comparisons import OURS, not_run
-from study.claims.paper_a.stored import Level
-from study.claims.seeds import Mean, mean_over_seeds
-from study.published import NOT_GIVEN, Published
-from study.verdicts import NOT_REPRODUCED, OTHER_IMAGES, REPRODUCED, UNDERSPECIFIED
+from study.claims.ledger import Claim
+from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, if_given
+from study.claims.paper_a.by_seed import (
+    Sides,
+    at_epoch,
+    by_seed,
+    framework,
+    one_cycle_runs,
+    second_less_first,
+    too_few,
+    without_cycle,
+)
+from study.claims.paper_a.planned import not_run, on_other_images, pair
+from study.published import NOT_GIVEN, PRINTED_EPOCHS, Published
+from study.verdicts import OTHER_IMAGES, UNDERSPECIFIED
+
+
+def _val_accuracies(group: Group | None) -> list[list[float]]:
+    """Return the validation accuracy by epoch, of each seed; none without runs."""
+    runs = group.runs if group else ()
+    return [[epoch["val_accuracy"] for epoch in run.record["history"]] for run in runs]
 
 
 @checks(
     "A25",
     measured=lambda claim: {
-        "val": stored.courses(stored.one_cycle_runs(), "val_accuracy"),
-        "without": stored.courses(stored.without_cycle(), "val_accuracy"),
+        "val": _val_accuracies(one_cycle_runs()),
+        "without": _val_accuracies(without_cycle()),
     },
 )
 def target_reached(
@@ -42,80 +61,82 @@ def target_reached(
     `val`: validation accuracy by epoch, of each seed; `without`: without the momentum cycle;
     `target`: in %.
     """
+    runs = "table1_to_the_end"
     if not val:
-        return not_run("table1_to_the_end")
-    n, share = epochs, target.low / 100
+        return not_run(runs)
+    share = target.low / 100
 
     def reach(courses: Sequence[Sequence[float]]) -> str:
-        soon, ever = (sum(max(course[:end]) >= share for course in courses) for end in (n, None))
-        at = 100 * statistics.fmean(course[n - 1] for course in courses)
+        soon = sum(max(course[:epochs]) >= share for course in courses)
+        ever = sum(max(course) >= share for course in courses)
+        longest = max(len(course) for course in courses)
+        at = 100 * statistics.fmean(course[epochs - 1] for course in courses)
         return (
-            f"{soon} of {len(courses)} seeds reach {target.low:g} % within {n} epochs and {ever} "
-            f"in all {max(len(c) for c in courses)}, after {n} epochs it is {at:.1f} %"
+            f"{soon} of {len(courses)} seeds reach {target.low:g} % within {epochs} epochs and "
+            f"{ever} in all {longest}, after {epochs} epochs it is {at:.1f} %"
         )
 
-    verdict = NOT_REPRODUCED
-    if all(max(course[:n]) >= share for course in val):
-        verdict = REPRODUCED
-    if source.printed == NOT_GIVEN:
-        verdict = OTHER_IMAGES
+    reached = all(max(course[:epochs]) >= share for course in val)
     plain = f"; without the cycle {reach(without)}" if without else ""
-    return Outcome(
-        verdict=verdict,
-        evidence="The images are not named. On others, under the recovered schedule with torch's "
-        f"momentum cycle, {reach(val)}{plain}.",
-        limits=OURS,
-        runs=("table1_to_the_end",),
+    return on_other_images(
+        if_given(source, reached, otherwise=OTHER_IMAGES),
+        "The images are not named. On others, under the recovered schedule with torch's momentum "
+        f"cycle, {reach(val)}{plain}.",
+        runs,
     )
 
 
-@checks("A27", measured=lambda claim: stored.overfitting_sign())
-def no_overfitting(
-    *,
-    train: Sequence[float],
-    val: Sequence[float],
-    source: Published,
-    without: Mapping[str, Sequence[float]],
-) -> Outcome:
+def _val_and_train(group: Group | None) -> Sides:
+    """Return validation and training accuracy after as many epochs as are printed, by seed."""
+    names = ("val_accuracy", "train_accuracy")
+    val, train = (by_seed(group, at_epoch(name, PRINTED_EPOCHS)) for name in names)
+    return val, train
+
+
+@checks(
+    "A27",
+    measured=lambda claim: {
+        "accuracies": _val_and_train(one_cycle_runs()),
+        "without": _val_and_train(without_cycle()),
+    },
+)
+def no_overfitting(*, accuracies: Sides, without: Sides, source: Published) -> Outcome:
     """Check the paper's sign of no overfitting: validation not below training accuracy.
 
     Rule: not run with fewer than two seeds; none on other images, while the paper's are not
     named; else not reproduced where training less validation accuracy lies above 0 (95 %, t
     over the seeds), reproduced otherwise. The runs with torch's momentum cycle decide.
 
-    `without`: both accuracies without the momentum cycle.
+    `accuracies`: of validation and of training, by seed; `without`: without the momentum cycle.
     """
-    if min(len(train), len(val)) < 2:
-        return not_run("table1_to_the_end")
-
-    def gap(train: Sequence[float], val: Sequence[float]) -> Mean:
-        return mean_over_seeds([t - v for t, v in zip(train, val, strict=True)])
-
-    found = gap(train, val)
+    runs = "table1_to_the_end"
+    if too_few(accuracies, least=2):
+        return not_run(runs)
+    gap = second_less_first(accuracies)
     plain = ""
-    if min(len(side) for side in without.values()) > 1:
-        plain = f", without the cycle {gap(**without).text(digits=1, scale=100)}"
-    verdict = NOT_REPRODUCED if found.low > 0 else REPRODUCED
-    return Outcome(
-        verdict=OTHER_IMAGES if source.printed == NOT_GIVEN else verdict,
-        evidence="The images are not named. On others, under the recovered schedule, training less "
+    if not too_few(without, least=2):
+        plain = f", without the cycle {second_less_first(without).text(digits=1, scale=100)}"
+    return on_other_images(
+        if_given(source, gap.low <= 0, otherwise=OTHER_IMAGES),
+        "The images are not named. On others, under the recovered schedule, training less "
         "validation accuracy after as many epochs is, in points, with torch's momentum cycle "
-        f"{found.text(digits=1, scale=100)}{plain}.",
-        limits=OURS,
-        runs=("table1_to_the_end",),
+        f"{gap.text(digits=1, scale=100)}{plain}.",
+        runs,
     )
 
 
-@checks(
-    "A39",
-    measured=lambda claim: {
-        name: stored.values(stored.framework(), name) for name in ("sensitivity", "specificity")
-    },
-)
+def _test_scores(claim: Claim) -> dict[str, Sides]:
+    """Return specificity and sensitivity of the framework, by seed."""
+    group = framework()
+    if group is None:
+        return {"scores": ([], [])}
+    return {"scores": (group.values("specificity"), group.values("sensitivity"))}
+
+
+@checks("A39", measured=_test_scores)
 def sensitive(
     *,
-    sensitivity: Sequence[float],
-    specificity: Sequence[float],
+    scores: Sides,
     printed_sensitivity: Published,
     printed_specificity: Published,
     source: Published,
@@ -125,23 +146,29 @@ def sensitive(
     Rule: not run with fewer than two seeds; none on other images, while the paper's are not
     named; else reproduced where the difference lies above 0 (95 %, t over the seeds), not
     reproduced otherwise.
+
+    `scores`: specificity and sensitivity by seed.
     """
-    if min(len(sensitivity), len(specificity)) < 2:
-        return not_run("brain_inspired")
-    gap = mean_over_seeds([a - b for a, b in zip(sensitivity, specificity, strict=True)])
-    means = [100 * statistics.fmean(values) for values in (sensitivity, specificity)]
-    verdict = REPRODUCED if gap.low > 0 else NOT_REPRODUCED
-    return Outcome(
-        verdict=OTHER_IMAGES if source.printed == NOT_GIVEN else verdict,
-        evidence=f"The images are not named. Printed are {printed_sensitivity.printed} and "
-        f"{printed_specificity.printed} %; ours are {means[0]:.1f} and {means[1]:.1f} %, a "
+    runs = "brain_inspired"
+    if too_few(scores, least=2):
+        return not_run(runs)
+    gap = second_less_first(scores)
+    specificity, sensitivity = (100 * statistics.fmean(values) for values in scores)
+    return on_other_images(
+        if_given(source, gap.low > 0, otherwise=OTHER_IMAGES),
+        f"The images are not named. Printed are {printed_sensitivity.printed} and "
+        f"{printed_specificity.printed} %; ours are {sensitivity:.1f} and {specificity:.1f} %, a "
         f"difference of {gap.text(digits=1, scale=100)} points, at a threshold of .5.",
-        limits=OURS,
-        runs=("brain_inspired",),
+        runs,
     )
 
 
-@checks("A40", measured=lambda claim: stored.headline())
+def _headline(claim: Claim) -> dict[str, Estimate | None]:
+    group = framework()
+    return {"accuracy": group and group.accuracy, "auc": group and group.auc}
+
+
+@checks("A40", measured=_headline)
 def headline(
     *,
     accuracy: Estimate | None,
@@ -156,25 +183,37 @@ def headline(
     reproduced where both printed values lie in our 95 % intervals (images and seeds), not
     reproduced otherwise.
     """
+    runs = "brain_inspired"
     if accuracy is None or auc is None:
-        return not_run("brain_inspired")
+        return not_run(runs)
     pairs = ((accuracy, printed_accuracy), (auc, printed_auc))
     inside = all(ours.low <= value.fraction <= ours.high for ours, value in pairs)
-    verdict = REPRODUCED if inside else NOT_REPRODUCED
-    if source.printed == NOT_GIVEN:
-        verdict = OTHER_IMAGES
-    return Outcome(
-        verdict=verdict,
-        evidence="The images are not named. On as many others ours is "
-        f"{100 * accuracy.value:.1f} % (95 % {100 * accuracy.low:.1f} to "
-        f"{100 * accuracy.high:.1f}), AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
-        f"n = {accuracy.seeds}.",
-        limits=OURS,
-        runs=("brain_inspired",),
+    return on_other_images(
+        if_given(source, inside, otherwise=OTHER_IMAGES),
+        f"The images are not named. On as many others ours is {100 * accuracy.value:.1f} % (95 % "
+        f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}), AUC {auc.value:.3f} "
+        f"({auc.low:.3f} to {auc.high:.3f}), n = {accuracy.seeds}.",
+        runs,
     )
 
 
-@checks("A66", measured=lambda claim: stored.epoch_times())
+def _times(runs: Sequence[Run], seconds: Callable[[Run], float]) -> dict[str, Any]:
+    """Return the seconds of each run, and where they were spent, "CPU ..." on a CPU."""
+    return {
+        "seconds": [seconds(run) for run in runs],
+        "devices": [run.record["env"]["device"] for run in runs],
+    }
+
+
+def _epoch_times(claim: Claim) -> dict[str, Any]:
+    group = pair("stopping", "at_target").a
+    return _times(
+        group.runs if group else (),
+        lambda run: statistics.fmean(epoch["seconds"] for epoch in run.record["history"]),
+    )
+
+
+@checks("A66", measured=_epoch_times)
 def epoch_seconds(
     *, seconds: Sequence[float], devices: Sequence[str], printed: Published, image_size: Published
 ) -> Outcome:
@@ -183,29 +222,27 @@ def epoch_seconds(
     Rule: not run without runs; underspecified while the image size is not given; else reproduced
     where ours take no longer on a CPU, not reproduced otherwise.
     """
+    runs = "table1"
     if not seconds:
-        return not_run("table1")
+        return not_run(runs)
     mean, on_cpu = statistics.fmean(seconds), all(d.startswith("CPU") for d in devices)
-    verdict = REPRODUCED if on_cpu and mean <= printed.value else NOT_REPRODUCED
-    if image_size.printed == NOT_GIVEN:
-        verdict = UNDERSPECIFIED
-    return Outcome(
-        verdict=verdict,
-        evidence=f"Image size and processor: {image_size.printed}. Ours take {mean:.1f} s an epoch "
-        f"for as many images of 128 px ({', '.join(sorted(set(devices)))}); printed are "
+    return on_other_images(
+        if_given(image_size, on_cpu and mean <= printed.value, otherwise=UNDERSPECIFIED),
+        f"Image size and processor: {image_size.printed}. Ours take {mean:.1f} s an epoch for as "
+        f"many images of 128 px ({', '.join(sorted(set(devices)))}); printed are "
         f"{printed.printed} s.",
-        limits=OURS,
-        runs=("table1",),
+        runs,
     )
 
 
-@checks("A71", measured=lambda claim: stored.training_times())
+def _training_times(claim: Claim) -> dict[str, Any]:
+    group = framework()
+    return _times(group.draws if group else (), lambda run: run.record["timing"]["train_seconds"])
+
+
+@checks("A71", measured=_training_times)
 def trains_on_a_cpu(
-    *,
-    seconds: Sequence[float],
-    devices: Sequence[str],
-    total: Published,
-    image_size: Published,
+    *, seconds: Sequence[float], devices: Sequence[str], total: Published, image_size: Published
 ) -> Outcome:
     """Check that the framework trains without high-performance computing.
 
@@ -215,24 +252,40 @@ def trains_on_a_cpu(
     not given; else reproduced where all runs were trained on a CPU in no longer than the printed
     minutes, not reproduced otherwise.
     """
+    runs = "brain_inspired"
     if not seconds:
-        return not_run("brain_inspired")
+        return not_run(runs)
     on_cpu = all(d.startswith("CPU") for d in devices)
     shortest, longest = min(seconds) / 60, max(seconds) / 60
-    verdict = REPRODUCED if on_cpu and longest <= total.value else NOT_REPRODUCED
-    if image_size.printed == NOT_GIVEN:
-        verdict = UNDERSPECIFIED
-    return Outcome(
-        verdict=verdict,
-        evidence=f"What counts as such is not said; image size: {image_size.printed}; printed are "
+    return on_other_images(
+        if_given(image_size, on_cpu and longest <= total.value, otherwise=UNDERSPECIFIED),
+        f"What counts as such is not said; image size: {image_size.printed}; printed are "
         f"{total.printed} min. {len(seconds)} runs of the framework on as many images of 128 px, "
         f"device {', '.join(sorted(set(devices)))}, took {shortest:.1f} to {longest:.1f} min.",
-        limits=OURS,
-        runs=("brain_inspired",),
+        runs,
     )
 
 
-@checks("A78", measured=lambda claim: stored.scatter())
+@dataclass(frozen=True)
+class Level:
+    """An accuracy and its scatter."""
+
+    accuracy: Estimate  # over images and seeds
+    sd: float  # over all runs, those made again elsewhere among them (ddof = 1)
+    n_runs: int
+
+
+def _levels(claim: Claim) -> dict[str, dict[str, Level]]:
+    """Return the framework's accuracy on both sets of images, and how it scatters over its runs."""
+    levels = {}
+    for group in (pair("full_set", "full_plasticity").a, framework()):
+        if group and len(group.draws) > 1:
+            sd = statistics.stdev(metric_of(run, "accuracy") for run in group.draws)
+            levels[f"{group.n_test} test images"] = Level(group.accuracy, sd, len(group.draws))
+    return {"levels": levels}
+
+
+@checks("A78", measured=_levels)
 def reliable(*, seeds: Published, levels: Mapping[str, Level]) -> Outcome:
     """Check that the performance is stable.
 
@@ -243,24 +296,20 @@ def reliable(*, seeds: Published, levels: Mapping[str, Level]) -> Outcome:
     `levels`: test images -> our accuracy and how it scatters over all runs.
     """
     runs = "full_set: full_plasticity; brain_inspired"
+    single = "One number of one run is printed, without seeds or intervals."
+    limits = (STAND_IN, OPEN_CHOICE)
+    if not levels:
+        if seeds.printed == NOT_GIVEN:
+            return Outcome(verdict=UNDERSPECIFIED, evidence=single, limits=limits)
+        return not_run(runs)
     listed = "; ".join(
         f"{100 * level.sd:.1f} over {level.n_runs} runs of {level.accuracy.seeds} seeds ({images})"
         for images, level in levels.items()
     )
-    if seeds.printed == NOT_GIVEN:
-        said = f" Our accuracy scatters by, in points: {listed}." if listed else ""
-        return Outcome(
-            verdict=UNDERSPECIFIED,
-            evidence=f"One number of one run is printed, without seeds or intervals.{said}",
-            limits=OURS,
-            runs=(runs,) if listed else (),
-        )
-    if not listed:
-        return not_run(runs)
     stable = all(x.sd < (x.accuracy.high - x.accuracy.low) / 2 for x in levels.values())
-    return Outcome(
-        verdict=REPRODUCED if stable else NOT_REPRODUCED,
-        evidence=f"Our accuracy scatters by, in points: {listed}.",
-        limits=OURS,
-        runs=(runs,),
+    evidence = f"Our accuracy scatters by, in points: {listed}."
+    return on_other_images(
+        if_given(seeds, stable, otherwise=UNDERSPECIFIED),
+        f"{single} {evidence}" if seeds.printed == NOT_GIVEN else evidence,
+        runs,
     )

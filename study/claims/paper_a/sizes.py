@@ -1,6 +1,6 @@
 """Paper A's sizes: what the backbones that it names hold, against what it states."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,27 +27,20 @@ SMALL_SUBSET = 0.5
 
 @dataclass(frozen=True)
 class Backbone:
-    """Parameters of a ResNet of torchvision without its classifier.
+    """Parameters of a ResNet of torchvision without its classifier."""
 
-    Attributes:
-        trunk: all of them.
-        last_stage: of layer4.
-        last_block: of the last residual block.
-        features: width of the pooled features.
-    """
-
-    trunk: int
-    last_stage: int
-    last_block: int
-    features: int
-
-    def total(self, head: int) -> int:
-        """Return the parameters with a head."""
-        return self.trunk + head
+    trunk: int  # all of them
+    last_stage: int  # of layer4
+    last_block: int  # of the last residual block
+    features: int  # width of the pooled features
 
     def linear(self, outputs: int) -> int:
         """Return the parameters of a linear head with bias."""
         return (self.features + 1) * outputs
+
+    def with_linear(self, outputs: int) -> int:
+        """Return the parameters with such a head."""
+        return self.trunk + self.linear(outputs)
 
 
 @lru_cache
@@ -104,21 +97,16 @@ def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
 def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
     """Check that fine-tuning trains a small subset of the parameters.
 
-    The layers are not named; the last stage and the last block are tried.
-
-    Small is read as less than half.
+    The layers are not named; the last stage and the last block are tried. Small is read as less
+    than half.
 
     Rule: reproduced where each reading trains less than half, not reproduced where each trains
     half or more, else underspecified.
     """
-    shares = {
-        f"{part} of {name}": 100 * count / backbone.trunk
-        for name, backbone in backbones.items()
-        for part, count in (
-            ("last stage", backbone.last_stage),
-            ("last block", backbone.last_block),
-        )
-    }
+    shares = {}
+    for name, backbone in backbones.items():
+        shares[f"last stage of {name}"] = 100 * backbone.last_stage / backbone.trunk
+        shares[f"last block of {name}"] = 100 * backbone.last_block / backbone.trunk
     small = [share < 100 * SMALL_SUBSET for share in shares.values()]
     listed = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
     return Outcome(
@@ -141,7 +129,7 @@ def backbone_size(
     backbone = backbones[named.printed.lower()]
     alone, low, high = backbone.trunk / MILLION, *rounding(printed)
     verdict = UNDERSPECIFIED
-    if matches(backbone.total(backbone.linear(1)) / MILLION, printed):
+    if matches(backbone.with_linear(1) / MILLION, printed):
         verdict = REPRODUCED
     elif alone > high:
         verdict = CONTRADICTED
@@ -159,26 +147,26 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Out
 
     Rule: reproduced where one has, else contradicted.
     """
-    totals = {name: b.total(b.linear(1)) / MILLION for name, b in backbones.items()}
-    low, high = rounding(printed)
-    rooms = {
-        name: (low - b.trunk / MILLION, high - b.trunk / MILLION)
-        for name, b in backbones.items()
-        if low > b.trunk / MILLION
-    }
-    room = ", ".join(f"{a:.2f} to {z:.2f} M on {name}" for name, (a, z) in rooms.items())
+    totals = {name: b.with_linear(1) / MILLION for name, b in backbones.items()}
     listed = ", ".join(f"{name} {total:.2f} M" for name, total in totals.items())
     holds = any(matches(total, printed) for total in totals.values())
-    evidence = f"With one linear unit: {listed}; printed are {printed.printed} M"
+    low, high = rounding(printed)
+    alone = {name: b.trunk / MILLION for name, b in backbones.items()}
+    rooms = [
+        f"{low - size:.2f} to {high - size:.2f} M on {name}"
+        for name, size in alone.items()
+        if size < low
+    ]
+    room = f", which leaves a head of {', '.join(rooms)}" if rooms else ""
     return Outcome(
         verdict=REPRODUCED if holds else CONTRADICTED,
-        evidence=evidence + (f", which leaves a head of {room}." if room else "."),
+        evidence=f"With one linear unit: {listed}; printed are {printed.printed} M{room}.",
     )
 
 
 def _with_classifier(claim: Claim) -> dict[str, float]:
     backbone = count_backbone(claim.ours)
-    return {"count": backbone.total(backbone.linear(2)) / MILLION}
+    return {"count": backbone.with_linear(2) / MILLION}
 
 
 @checks("A62", "A63", measured=_with_classifier)
@@ -257,66 +245,60 @@ def same_head(*, methods: Published, results: Published, discussion: Published) 
 
 # The side of the images at which a training step is counted, in pixels.
 STEP_SIDE = 224
-# What is trained in a stage: parameters whose names begin so.
+# What is trained in a stage: parameters whose names begin so. The last stage of the backbone counts
+# as its high-level modules.
 STAGES = {"warm-up": ("fc.",), "selective fine-tuning": ("layer4.", "fc."), "all layers": ("",)}
 
 
-def _in_stage(name: str, stage: str) -> torch.nn.Module:
-    """Return a backbone with one unit, without memory for its weights, set up for a stage.
-
-    The last stage of the backbone counts as its high-level modules.
-    """
-    with torch.device("meta"):
-        network = torchvision.models.get_model(name, num_classes=1)
-    for key, parameter in network.named_parameters():
-        parameter.requires_grad_(key.startswith(STAGES[stage]))
-    return network.eval()
-
-
-def _image() -> torch.Tensor:
-    return torch.zeros(1, 3, STEP_SIDE, STEP_SIDE, device="meta")
-
-
-@lru_cache
-def training_step(name: str) -> Mapping[str, float]:
-    """Count a training step of one image by stage, forward and backward: 10^9 accumulates."""
+def _by_stage(
+    name: str, count: Callable[[torch.nn.Module, torch.Tensor], float]
+) -> dict[str, float]:
+    """Count something of a backbone with one unit on one image, set up for each stage."""
     found = {}
-    for stage in STAGES:
-        network = _in_stage(name, stage)
-        counter = FlopCounterMode(display=False)
-        with counter:
-            network(_image()).sum().backward()
-        found[stage] = counter.get_total_flops() / 2 / 1e9
+    for stage, trained in STAGES.items():
+        with torch.device("meta"):  # no memory is taken
+            network = torchvision.models.get_model(name, num_classes=1).eval()
+            image = torch.zeros(1, 3, STEP_SIDE, STEP_SIDE)
+        for key, parameter in network.named_parameters():
+            parameter.requires_grad_(key.startswith(trained))
+        found[stage] = count(network, image)
     return found
 
 
-@lru_cache
-def step_memory(name: str) -> Mapping[str, float]:
+def training_step(name: str) -> dict[str, float]:
+    """Count a training step of one image by stage, forward and backward: 10^9 accumulates."""
+
+    def count(network: torch.nn.Module, image: torch.Tensor) -> float:
+        with FlopCounterMode(display=False) as counter:
+            network(image).sum().backward()
+        return counter.get_total_flops() / 2 / 1e9
+
+    return _by_stage(name, count)
+
+
+def step_memory(name: str) -> dict[str, float]:
     """Count what a training step of one image holds by stage, in MB.
 
     All weights, the gradients of those that are trained, and what the forward pass keeps for the
     backward pass, each tensor once. What an optimizer keeps is left out, since none is named.
     """
-    found = {}
-    for stage in STAGES:
-        network = _in_stage(name, stage)
-        weights = [*network.parameters(), *network.buffers()]
-        trained = [p for p in network.parameters() if p.requires_grad]
-        kept = {_storage(t): t for t in weights}
 
-        def keep(tensor: torch.Tensor, kept: dict = kept) -> torch.Tensor:
-            kept.setdefault(_storage(tensor), tensor)
+    def count(network: torch.nn.Module, image: torch.Tensor) -> float:
+        kept = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage._cdata] = storage.nbytes()
             return tensor
 
+        for weights in (*network.parameters(), *network.buffers()):
+            keep(weights)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            network(_image()).sum()
-        held = sum(t.untyped_storage().nbytes() for t in kept.values())
-        found[stage] = (held + sum(p.numel() * p.element_size() for p in trained)) / 1e6
-    return found
+            network(image).sum()
+        gradients = sum(p.nbytes for p in network.parameters() if p.requires_grad)
+        return (sum(kept.values()) + gradients) / 1e6
 
-
-def _storage(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return _by_stage(name, count)
 
 
 @checks(
@@ -338,11 +320,13 @@ def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> 
     `steps`: backbone -> see `training_step` and `step_memory`.
     """
     *stages, whole = STAGES
-    cheaper = all(step[stage] < step[whole] for step in steps.values() for stage in stages)
+    shares = {
+        name: {stage: step[stage] / step[whole] for stage in stages} for name, step in steps.items()
+    }
+    cheaper = all(share < 1 for by_stage in shares.values() for share in by_stage.values())
     listed = "; ".join(
-        f"{name} "
-        + ", ".join(f"{stage} {100 * step[stage] / step[whole]:.0f} %" for stage in stages)
-        for name, step in steps.items()
+        f"{name} {', '.join(f'{stage} {100 * share:.0f} %' for stage, share in by_stage.items())}"
+        for name, by_stage in shares.items()
     )
     return Outcome(
         verdict=REPRODUCED if cheaper else NOT_REPRODUCED,

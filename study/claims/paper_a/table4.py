@@ -62,9 +62,11 @@ def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
     counts = {name: images(value, n) for name, value in printed.items()}
     listed = ", ".join(f"{name} {c.images}" for name, c in counts.items())
     wrong = [name for name, c in counts.items() if not c.fits]
-    evidence = f"Nearest counts of {n}: {listed}; "
-    evidence += f"no whole count: {', '.join(wrong)}." if wrong else "each gives the digits."
-    return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=evidence)
+    found = f"no whole count: {', '.join(wrong)}" if wrong else "each gives the digits"
+    return Outcome(
+        verdict=CONTRADICTED if wrong else REPRODUCED,
+        evidence=f"Nearest counts of {n}: {listed}; {found}.",
+    )
 
 
 SIGNIFICANT = 1 - LEVEL
@@ -123,29 +125,27 @@ def shown_by_counts(*, ours: Published, theirs: Published, others: InOrder, n: W
     best = corrected(best_mcnemar(a, b), best_of_rest)
     gap, told = newcombe(a, n, b, n), power(a / n, b / n, n)
     family = f"corrected for the {len(rest) + 1} baselines"
-    evidence = (
-        f"{a} against {b} of {n} right: {100 * gap.value:+.1f} points (95 % {100 * gap.low:+.1f} "
-        f"to {100 * gap.high:+.1f} as if of different images, {p_text(apart)} {family}; systems "
-        f"truly so far apart are told apart in {100 * told:.0f} % of such tests); "
-    )
-    verdict = UNDERSPECIFIED
     if a <= b:
-        verdict, evidence = CONTRADICTED, evidence + "not higher."
+        verdict, reason = CONTRADICTED, "not higher"
     elif apart < SIGNIFICANT:
-        verdict, evidence = REPRODUCED, evidence + "above chance."
+        verdict, reason = REPRODUCED, "above chance"
     elif best >= SIGNIFICANT:
         verdict = NOT_REPRODUCED
-        evidence += (
-            f"even the most favourable overlap gives {p_text(best)} (McNemar, exact, {family})."
-        )
+        reason = f"even the most favourable overlap gives {p_text(best)} (McNemar, exact, {family})"
     else:
-        lost = most_lost(a - b, n, best_of_rest)
-        evidence += (
+        verdict, lost = UNDERSPECIFIED, most_lost(a - b, n, best_of_rest)
+        reason = (
             "shown (McNemar, p < 5 % after the correction) only if the lower one alone is right on "
             f"{f'at most {lost}' if lost else 'no'} image{'' if lost in (0, 1) else 's'}, which is "
-            "not printed."
+            "not printed"
         )
-    return Outcome(verdict=verdict, evidence=evidence)
+    return Outcome(
+        verdict=verdict,
+        evidence=f"{a} against {b} of {n} right: {100 * gap.value:+.1f} points (95 % "
+        f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f} as if of different images, {p_text(apart)} "
+        f"{family}; systems truly so far apart are told apart in {100 * told:.0f} % of such "
+        f"tests); {reason}.",
+    )
 
 
 @checks("A79")
@@ -159,15 +159,12 @@ def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
     not even a half count; else underspecified: the scores are not printed.
     """
     pairs = positive * negative
-    halves = {
-        name: [h for h in _half_counts(value, pairs) if h % 2 == 0] or _half_counts(value, pairs)
-        for name, value in printed.items()
-    }
+    halves = {name: _half_counts(value, pairs) for name, value in printed.items()}
     impossible = [name for name, found in halves.items() if not found]
     tied = [name for name, found in halves.items() if found and found[0] % 2]
     listed = ", ".join(
         f"{name} {printed[name].printed} "
-        + (" or ".join(f"{h / 2:,g}" for h in found) if found else "no count")
+        f"{' or '.join(f'{half / 2:,g}' for half in found) or 'no count'}"
         for name, found in halves.items()
     )
     verdict = UNDERSPECIFIED if tied else REPRODUCED
@@ -182,9 +179,10 @@ def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
 
 
 def _half_counts(value: Published, pairs: int) -> list[int]:
-    """Return the half counts, in halves, that have the printed digits."""
+    """Return the counts, in halves, that have the printed digits: whole ones, if there are any."""
     low, high = (2 * pairs * end for end in rounding(value))
-    return list(range(math.ceil(low - 1e-6), math.floor(high + 1e-6) + 1))
+    found = range(math.ceil(low - 1e-6), math.floor(high + 1e-6) + 1)
+    return [half for half in found if half % 2 == 0] or list(found)
 
 
 # Most that two AUCs on the same images can be taken to be correlated.
@@ -239,29 +237,26 @@ def auc_shown(
     gap, needed = difference(ours, theirs), needed_correlation(ours, theirs, others, *sizes)
     error = math.hypot(*(auc_error(v.fraction, *sizes) for v in (ours, theirs)))
     p_value, *rest = (auc_p(ours, value, *sizes, 0.0) for value in (theirs, *others))
-    tested = (
-        f", {p_text(p_value)}, {p_text(corrected(p_value, rest))} corrected for the "
-        f"{len(others) + 1} baselines"
-    )
-    evidence = (
-        f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: {gap:+.4f} "
-        f"(95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different images"
-        f"{tested if gap > 0 else ''}); "
-    )
-    verdict = UNDERSPECIFIED
     if gap <= 0:
-        verdict, evidence = CONTRADICTED, evidence + "not higher."
+        verdict, reason = CONTRADICTED, "not higher"
     elif needed is None:
         verdict = NOT_REPRODUCED
-        evidence += f"not even a correlation of {CLOSEST:g} between the two would show it."
+        reason = f"not even a correlation of {CLOSEST:g} between the two would show it"
     elif needed <= 0:
-        verdict, evidence = REPRODUCED, evidence + "above chance."
+        verdict, reason = REPRODUCED, "above chance"
     else:
-        evidence += (
+        verdict = UNDERSPECIFIED
+        reason = (
             f"shown only if the AUCs, by their common images, are correlated by {needed:.2f} or "
-            "more, which is not printed."
+            "more, which is not printed"
         )
-    return Outcome(verdict=verdict, evidence=evidence)
+    return Outcome(
+        verdict=verdict,
+        evidence=f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: "
+        f"{gap:+.4f} (95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different "
+        f"images, {p_text(p_value)}, {p_text(corrected(p_value, rest))} corrected for the "
+        f"{len(others) + 1} baselines); {reason}.",
+    )
 
 
 @checks("A83")

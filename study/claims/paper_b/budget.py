@@ -6,7 +6,7 @@ accuracy, its curves, its maps.
 
 from helpers.paths import results_root
 from helpers.runs.store import find_runs, load_run
-from study.claims.outcome import BUDGET
+from study.claims.outcome import BUDGET, OPEN_CHOICE, Outcome
 from study.maps.findings import TRAINED, Measured
 from study.plans.maps import MapPlan
 from study.plans.verdicts import load_rules
@@ -18,15 +18,47 @@ NO_ANSWER = (NOT_RUN, SHORT)
 
 
 def judged(verdict: str, epochs: float | None) -> str:
-    """Return a verdict on runs of so many epochs, `SHORT` where they are too few.
+    """Return a verdict on runs, `SHORT` where the shortest had too few epochs.
 
-    Args:
-        verdict: as the runs came out.
-        epochs: of the runs; of several those of the shortest; None where they are not stored.
+    Without runs (None) it is `NOT_RUN`.
     """
     if epochs is None:
         return NOT_RUN
     return verdict if load_rules().at_budget(_PAPER, epochs) else SHORT
+
+
+def limits(verdict: str, epochs: float, *others: str) -> tuple[str, ...]:
+    """Return what a verdict hangs on: others of `outcome.LIMITS`, and a smaller budget.
+
+    A verdict of no answer hangs on nothing.
+    """
+    if verdict in NO_ANSWER:
+        return ()
+    return (*others, BUDGET) if epochs < _printed() else others
+
+
+def outcome(
+    verdict: str,
+    epochs: float,
+    *,
+    evidence: str,
+    runs: tuple[str, ...],
+    others: tuple[str, ...] = (OPEN_CHOICE,),
+) -> Outcome:
+    """Return the outcome of a check on runs of so many epochs, see `judged` and `limits`."""
+    verdict = judged(verdict, epochs)
+    return Outcome(
+        verdict=verdict, evidence=evidence, limits=limits(verdict, epochs, *others), runs=runs
+    )
+
+
+def length(epochs: float) -> str:
+    """Say for how long runs were trained, of how long the paper's were."""
+    return f"{epochs:g} of the {_printed():g} printed epochs"
+
+
+def _printed() -> float:
+    return load_rules().budget.epochs[_PAPER]
 
 
 def of_maps(measured: Measured) -> int | None:
@@ -49,25 +81,3 @@ def of_focus(plan: MapPlan) -> dict[str, int]:
         )
         for focus in plan.focus
     }
-
-
-def limits(verdict: str, epochs: float, *others: str) -> tuple[str, ...]:
-    """Return what a verdict hangs on: a smaller budget than the printed one, and others.
-
-    Args:
-        verdict: one of no answer hangs on nothing.
-        epochs: see `judged`.
-        others: some of `outcome.LIMITS`.
-    """
-    if verdict in NO_ANSWER:
-        return ()
-    return (*others, BUDGET) if epochs < _printed() else others
-
-
-def length(epochs: float) -> str:
-    """Say for how long runs were trained, of how long the paper's were."""
-    return f"{epochs:g} of the {_printed():g} printed epochs"
-
-
-def _printed() -> float:
-    return load_rules().budget.epochs[_PAPER]

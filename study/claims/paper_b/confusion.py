@@ -1,4 +1,4 @@
-"""Paper B's confusion matrices, curves and class-wise areas, as far as the text quotes them.
+"""Paper B's confusion matrices and class-wise areas, as far as the text quotes them.
 
 A test set has n images of k classes.
 """
@@ -6,15 +6,16 @@ A test set has n images of k classes.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from study.claims.check import ByDataset, Items, Total, TotalByRow, Whole, checks
-from study.claims.outcome import OPEN_CHOICE, Outcome, lacking, verdict_of_readings
-from study.claims.paper_b import budget, stored
+from study.claims.ledger import Claim
+from study.claims.outcome import Outcome, lacking, verdict_of_readings
+from study.claims.paper_b import budget
 from study.claims.paper_b.data import ByClasses
+from study.claims.paper_b.stored import class_supports, network_groups
 from study.plans.verdicts import load_rules
 from study.published import Published, rounding
-from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 
@@ -23,18 +24,12 @@ def _by_class(items: Items) -> dict[str, Published]:
     return {f"class {c}": value for key, value in items for c in re.findall(r"\d+", key.row)}
 
 
-def _by_curve(items: Items) -> dict[str, Published]:
-    return {key.column.partition("/")[2].replace("_", " "): value for key, value in items}
-
-
-# Class -> right answers; curve ("train loss") -> value.
 ByClass = Annotated[Mapping[str, Published], _by_class]
-ByCurve = Annotated[Mapping[str, Published], _by_curve]
-# What the curves are in the history of a run: our test curve is that of the validation split.
-LOSSES = {"train loss": "train_loss", "test loss": "val_loss"}
+# Of two shares of misranked pairs, how many times the smaller the larger may be: a small variation.
+FEW_TIMES = 2
 
 
-@checks(*("B57", "B66"), measured=lambda claim: {"supports": stored.class_supports(claim.dataset)})
+@checks("B57", "B66", measured=lambda claim: {"supports": class_supports(claim.dataset)})
 def counts_fit(
     *,
     right: ByClass,
@@ -49,12 +44,13 @@ def counts_fit(
     accuracy allows on the test set, or a quoted diagonal is more than its class has images; "not
     run" as long as no run tells the sizes of the classes; else "reproduced".
 
-    `right`: diagonal cells by class; of a range its low end counts once; `wrong`: other cells;
-    `supports`: images by class, None if no run is stored.
+    `right`: diagonal cells, of a range its low end; `wrong`: other cells; `supports`: images by
+    class, None if no run is stored.
     """
-    total = sum(value.low for value in right.values())
-    errors = sum(value.low for value in wrong.values())
-    least, most = _whole_counts(accuracy, n)
+    total, errors = _sum(right), _sum(wrong)
+    # The hair keeps a count that is whole from being lost to the binary rounding of its bound.
+    low, high = (end / 100 * n for end in rounding(accuracy))
+    least, most = math.ceil(low - 1e-9), math.floor(high + 1e-9)
     over = [c for c, value in right.items() if supports and value.low > supports.get(c, n)]
     verdict = REPRODUCED if supports else NOT_RUN
     if total > most or errors > n - least or over:
@@ -69,11 +65,8 @@ def counts_fit(
     )
 
 
-def _whole_counts(accuracy: Published, n: int) -> tuple[int, int]:
-    """Return the fewest and the most right answers on n images that round to a printed accuracy."""
-    # The hair keeps a count that is whole from being lost to the binary rounding of its bound.
-    low, high = (end / 100 * n for end in rounding(accuracy))
-    return math.ceil(low - 1e-9), math.floor(high + 1e-9)
+def _sum(cells: Mapping[Any, Published]) -> float:
+    return sum(value.low for value in cells.values())
 
 
 @checks("B60")
@@ -84,16 +77,12 @@ def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -
     an even spread would give them, "contradicted" where they hold no more than that share, else
     "underspecified".
     """
-    quoted = sum(value.low for value in wrong.values())
+    quoted = _sum(wrong)
     share = quoted / ((1 - accuracy.fraction) * n)
     even = len(wrong) / (k * (k - 1))
-    verdict = UNDERSPECIFIED
-    if share >= 3 * even:
-        verdict = REPRODUCED
-    elif share <= even:
-        verdict = CONTRADICTED
+    verdict = REPRODUCED if share >= 3 * even else UNDERSPECIFIED
     return Outcome(
-        verdict=verdict,
+        verdict=CONTRADICTED if share <= even else verdict,
         evidence=f"The {len(wrong)} quoted cells hold {quoted:.0f} errors, {100 * share:.0f} % of "
         f"all that the accuracy leaves; spread evenly they would hold {100 * even:.0f} %.",
     )
@@ -105,19 +94,35 @@ def broadest(
 ) -> Outcome:
     """Judge "this class has the broadest confusion" by the errors quoted for it.
 
-    Rule: "contradicted" where the text quotes another class with more errors; else
+    Rule: "contradicted" where the text quotes more errors for the next class (`other`); else
     "underspecified": the errors of the other classes, and over how many classes they spread, are
     not quoted.
-
-    `other`: errors quoted for the next class.
     """
-    errors = sum(value.low for value in quoted.values())
+    errors = _sum(quoted)
     mean = (1 - accuracy.fraction) * n / k
     return Outcome(
         verdict=CONTRADICTED if other > errors else UNDERSPECIFIED,
         evidence=f"Quoted for the class: {errors:.0f} errors, for the next one {other:.0f}; at "
         f"{accuracy.printed} % the mean over {k} classes is {mean:.0f}. The other classes' errors "
         "are not quoted.",
+    )
+
+
+@checks("B147")
+def only_exception(*, exception: TotalByRow, others: TotalByRow) -> Outcome:
+    """Judge "consistent over most classes except for one", by the errors that the text quotes.
+
+    Rule: "underspecified" where the text quotes more errors for another class than for the
+    exception: "consistent" names no measure, and "most" may leave that class out as well; else
+    "reproduced".
+    """
+    ((name, errors),) = exception.items()
+    listed = ", ".join(f"{other} {count:.0f}" for other, count in others.items())
+    return Outcome(
+        verdict=UNDERSPECIFIED if max(others.values()) > errors else REPRODUCED,
+        evidence=f"Errors that the text quotes: {name}, the exception, {errors:.0f}; {listed}. "
+        "Those of the other classes have no numbers, and by which measure the classes are "
+        "consistent is not said.",
     )
 
 
@@ -129,13 +134,12 @@ def reciprocal(*, there: Published, back: Published) -> Outcome:
     "underspecified" where they are equal (one cell may be told twice), else "reproduced".
     """
     low, high = sorted((there.value, back.value))
-    verdict = UNDERSPECIFIED if low == high else REPRODUCED
-    if low < high / 2:
-        verdict = CONTRADICTED
+    equal = low == high
+    verdict = UNDERSPECIFIED if equal else REPRODUCED
     return Outcome(
-        verdict=verdict,
+        verdict=CONTRADICTED if low < high / 2 else verdict,
         evidence=f"Quoted: {there.printed} one way, {back.printed} the other"
-        + (", which may be one cell told twice." if low == high else "."),
+        + (", which may be one cell told twice." if equal else "."),
     )
 
 
@@ -193,21 +197,15 @@ def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
     )
 
 
-@checks("B52", "B55")
-def plateau(*, printed: Published, accuracy: Published) -> Outcome:
-    """Judge a plateau of the test curve, "around" a value or a range, against the table.
+@checks("B56")
+def above(*, higher: Published, lower: Published) -> Outcome:
+    """Judge that one printed number exceeds another.
 
-    Rule: "reproduced" where the table's accuracy is the plateau's within its printed digits, or in
-    its range, else "underspecified": how far "around" reaches is not said, and the table may show a
-    better epoch than those of the plateau. No tolerance of ours decides.
+    Rule: "reproduced" where it does, else "contradicted".
     """
-    off = max(printed.low - accuracy.value, accuracy.value - printed.high)
     return Outcome(
-        verdict=REPRODUCED if matches(accuracy.value, printed) else UNDERSPECIFIED,
-        evidence=f"The curve levels off around {printed.printed} %, the table prints "
-        f"{accuracy.printed} %, "
-        + (f"{off:.1f} points off. " if off > 0 else "which is within it. ")
-        + "How far 'around' reaches, and of which epoch the table's number is, is not said.",
+        verdict=REPRODUCED if higher.low > lower.high else CONTRADICTED,
+        evidence=f"{higher.printed} against {lower.printed}.",
     )
 
 
@@ -229,7 +227,48 @@ def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Out
     )
 
 
-@checks(*("B61", "B62", "B70", "B71"), measured=stored.class_areas)
+@checks("B146", measured=lambda claim: {"size": load_rules().size["auc"]})
+def varies_little(*, band: Published, size: float) -> Outcome:
+    """Judge "a small variation between the classes" of areas under ROC curves.
+
+    Rule: small is read as less than the difference that `params/verdicts.yaml` asks power for
+    (`size`); and since areas near 1 differ little whatever they say, as less than twice the share
+    of pairs that are ranked wrongly, 1 less the area. "Reproduced" where the printed range is small
+    in both ways, "not reproduced" where in neither, else "underspecified".
+    """
+    width, times = band.high - band.low, (1 - band.low) / (1 - band.high)
+    return Outcome(
+        verdict=verdict_of_readings((width < size, times < FEW_TIMES)),
+        evidence=f"The classes' AUCs are {band.printed}: {width:.3f} apart, and the share of pairs "
+        f"that are ranked wrongly is {times:.0f} times as large in the last class as in the first. "
+        "By which of both the variation is small is not said.",
+    )
+
+
+def _class_areas(claim: Claim) -> dict[str, Any]:
+    """Return class-wise areas of the network's nearest protocol, and its epochs.
+
+    The printed value's column names data set and area ("organsmnist/auc"), its row one class
+    ("class 10") or all.
+    """
+    (key,) = claim.given["printed"]
+    found = network_groups(key.dataset)
+    if not found:
+        return {"areas": [], "epochs": None}
+    nearest = max(found, key=lambda group: (group.config["epochs"], group.source_size))
+    area = key.column.partition("/")[2]
+    areas = [
+        [
+            row[area]["value"]
+            for label, row in enumerate(run.record["per_class"])
+            if key.row in (f"class {label}", "per class")
+        ]
+        for run in nearest.runs
+    ]
+    return {"areas": areas, "epochs": nearest.config["epochs"]}
+
+
+@checks("B61", "B62", "B70", "B71", measured=_class_areas)
 def class_areas(
     *, printed: Published, areas: Sequence[Sequence[float]], epochs: float | None
 ) -> Outcome:
@@ -243,102 +282,14 @@ def class_areas(
     """
     if not areas:
         return lacking(f"Printed: {printed.printed}. Needed: runs on the data set.")
-    means = [sum(seed[i] for seed in areas) / len(areas) for i in range(len(areas[0]))]
+    means = [sum(of_class) / len(areas) for of_class in zip(*areas, strict=True)]
     low, high = min(means), max(means)
     slack = 0.0005
     fits = printed.low - slack <= low and high <= printed.high + slack
-    verdict = budget.judged(REPRODUCED if fits else NOT_REPRODUCED, epochs)
-    return Outcome(
-        verdict=verdict,
+    return budget.outcome(
+        REPRODUCED if fits else NOT_REPRODUCED,
+        epochs,
         evidence=f"Ours: {low:.3f} to {high:.3f} over {len(means)} classes, mean of {len(areas)} "
         f"seed(s) after {budget.length(epochs)}; printed: {printed.printed}.",
-        limits=budget.limits(verdict, epochs, OPEN_CHOICE),
         runs=("run store",),
-    )
-
-
-@checks("B51", "B54", measured=lambda claim: {"found": stored.curves_at(claim, LOSSES)})
-def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | None) -> Outcome:
-    """Judge where training curves end, after as many epochs as the paper trained.
-
-    Rule: "not run" without runs of that length; "reproduced" where each of our final values is
-    within a tenth of the printed one (which are "approximate") or in its range, else "not
-    reproduced".
-
-    `found`: curve -> ours at the end, mean over seeds; None without such runs.
-    """
-    listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
-    if not found:
-        return lacking(
-            f"Printed: {listed}. Needed: runs of {epochs.printed} epochs on the data set."
-        )
-    off = [
-        name
-        for name, value in printed.items()
-        if not 0.9 * value.low <= found[name] <= 1.1 * value.high
-    ]
-    return Outcome(
-        verdict=NOT_REPRODUCED if off else REPRODUCED,
-        evidence=f"Printed: {listed}; ours: "
-        + ", ".join(f"{name} {found[name]:.2f}" for name in printed)
-        + ".",
-        limits=(OPEN_CHOICE,),
-        runs=("run store",),
-    )
-
-
-@checks("B56")
-def above(*, higher: Published, lower: Published) -> Outcome:
-    """Judge that one printed number exceeds another.
-
-    Rule: "reproduced" where it does, else "contradicted".
-    """
-    return Outcome(
-        verdict=REPRODUCED if higher.low > lower.high else CONTRADICTED,
-        evidence=f"{higher.printed} against {lower.printed}.",
-    )
-
-
-# Of two shares of misranked pairs, how many times the smaller the larger may be: a small variation.
-FEW_TIMES = 2
-
-
-@checks("B146", measured=lambda claim: {"size": load_rules().size["auc"]})
-def varies_little(*, band: Published, size: float) -> Outcome:
-    """Judge "a small variation between the classes" of areas under ROC curves.
-
-    Rule: small is read as less than the difference that `params/verdicts.yaml` asks power for; and
-    since areas near 1 differ little whatever they say, as less than twice the share of pairs that
-    are ranked wrongly, 1 less the area. "Reproduced" where the printed range is small in both ways,
-    "not reproduced" where in neither, else "underspecified".
-
-    `size`: of that difference.
-    """
-    width, times = band.high - band.low, (1 - band.low) / (1 - band.high)
-    return Outcome(
-        verdict=verdict_of_readings((width < size, times < FEW_TIMES)),
-        evidence=f"The classes' AUCs are {band.printed}: {width:.3f} apart, and the share of pairs "
-        f"that are ranked wrongly is {times:.0f} times as large in the last class as in the first. "
-        "By which of both the variation is small is not said.",
-    )
-
-
-@checks("B147")
-def only_exception(*, exception: TotalByRow, others: TotalByRow) -> Outcome:
-    """Judge "consistent over most classes except for one", by the errors that the text quotes.
-
-    Rule: "underspecified" where the text quotes more errors for another class than for the
-    exception: "consistent" names no measure, and "most" may leave that class out as well; else
-    "reproduced".
-
-    `exception`: the class -> errors quoted for it; `others`: likewise.
-    """
-    ((name, errors),) = exception.items()
-    more = {other: count for other, count in others.items() if count > errors}
-    listed = ", ".join(f"{other} {count:.0f}" for other, count in others.items())
-    return Outcome(
-        verdict=UNDERSPECIFIED if more else REPRODUCED,
-        evidence=f"Errors that the text quotes: {name}, the exception, {errors:.0f}; {listed}. "
-        "Those of the other classes have no numbers, and by which measure the classes are "
-        "consistent is not said.",
     )

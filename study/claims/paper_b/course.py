@@ -2,45 +2,135 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 import numpy as np
 
-from study.claims.check import checks
+from study.claims.check import Items, checks
 from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, lacking
-from study.claims.paper_b import stored
+from study.claims.paper_b.stored import groups, network_groups
+from study.epoch_choice import curve_rows
 from study.published import Published
+from study.sizes import matches
 from study.verdicts import (
     NOT_REPRODUCED,
     OTHER_IMAGES,
     REPRODUCED,
     REVIEWERS_QUESTION,
+    UNDERSPECIFIED,
 )
 
+# Curves by the names of three sentences -> figure of the history. Our test curve is that of the
+# validation split.
+LOSSES = {"training loss": "train_loss", "held-out loss": "val_loss"}
+PRINTED_LOSSES = {"train loss": "train_loss", "test loss": "val_loss"}
+ACCURACIES = {"train accuracy": "train_accuracy", "test accuracy": "val_accuracy"}
 # Epochs over which a curve is averaged where it is read.
 WINDOW = 5
 # Share of its whole fall that a curve must have done early, and may still do late.
 RAPID, STEADY = 0.75, 0.1
 
-
-# Curve, as the paper calls it -> figure of the history.
-LOSSES = {"training loss": "train_loss", "held-out loss": "val_loss"}
-ACCURACIES = {"train accuracy": "train_accuracy", "test accuracy": "val_accuracy"}
+# Curve -> its values by epoch, of each seed.
+Courses = Mapping[str, Sequence[Sequence[float]]]
 
 
-def _long(claim: Claim) -> dict[str, Any]:
-    return {"courses": stored.long_courses(claim.ours, LOSSES, epochs=claim.value("epochs"))}
+def _by_curve(items: Items) -> dict[str, Published]:
+    return {key.column.partition("/")[2].replace("_", " "): value for key, value in items}
 
 
-@checks("B128", dataset="BreastMNIST", same=False, measured=_long)
+ByCurve = Annotated[Mapping[str, Published], _by_curve]
+
+
+def _courses(dataset: str, figures: Mapping[str, str], *, epochs: Published) -> Courses:
+    """Return curves of the runs that are as long as the paper's; no seeds without such runs."""
+    long = [g for g in network_groups(dataset) if g.config["epochs"] >= epochs.value]
+    return {
+        title: [[row[figure] for row in run.record["history"]] for g in long for run in g.runs]
+        for title, figure in figures.items()
+    }
+
+
+def _means(
+    claim: Claim, figures: Mapping[str, str], *, epoch: int, scale: float = 1
+) -> dict[str, float] | None:
+    """Return curves in one epoch, counted as a list's places, mean over seeds; None without any."""
+    found = _courses(claim.dataset, figures, epochs=claim.value("epochs"))
+    if not all(found.values()):
+        return None
+    return {
+        title: scale * statistics.fmean(course[epoch] for course in courses)
+        for title, courses in found.items()
+    }
+
+
+@checks("B51", "B54", measured=lambda claim: {"found": _means(claim, PRINTED_LOSSES, epoch=-1)})
+def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | None) -> Outcome:
+    """Judge where training curves end, after as many epochs as the paper trained.
+
+    Rule: "not run" without runs of that length; "reproduced" where each of our final values is
+    within a tenth of the printed one (which are "approximate") or in its range, else "not
+    reproduced".
+
+    `found`: curve -> ours at the end, mean over seeds; None without such runs.
+    """
+    listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
+    if not found:
+        return lacking(
+            f"Printed: {listed}. Needed: runs of {epochs.printed} epochs on the data set."
+        )
+    near = [0.9 * v.low <= found[name] <= 1.1 * v.high for name, v in printed.items()]
+    ours = ", ".join(f"{name} {found[name]:.2f}" for name in printed)
+    return Outcome(
+        verdict=REPRODUCED if all(near) else NOT_REPRODUCED,
+        evidence=f"Printed: {listed}; ours: {ours}.",
+        limits=(OPEN_CHOICE,),
+        runs=("run store",),
+    )
+
+
+def _early(claim: Claim) -> dict[str, Any]:
+    epoch = round(claim.value("epoch").value)
+    return {"found": _means(claim, ACCURACIES, epoch=epoch - 1, scale=100)}
+
+
+@checks("B129", "B130", measured=_early)
+def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] | None) -> Outcome:
+    """Judge where training curves are after a number of epochs.
+
+    Rule: "not run" without runs of the printed length on the data set; "reproduced" where each of
+    ours is in the printed range, or on the printed side of the bound, a point more or less;
+    else "not reproduced".
+
+    `found`: curve -> ours in %, mean over seeds; None without such runs.
+    """
+    listed = ", ".join(f"{name} {printed.printed} %" for name in ACCURACIES)
+    said = f"Printed for epoch {epoch.printed}: {listed}"
+    if not found:
+        return lacking(f"{said}. Needed: runs of the printed length on the data set.")
+    off = [
+        value
+        for value in found.values()
+        if (printed.low is not None and value < printed.low - 1)
+        or (printed.high is not None and value > printed.high + 1)
+    ]
+    ours = ", ".join(f"{name} {value:.1f} %" for name, value in found.items())
+    return Outcome(
+        verdict=NOT_REPRODUCED if off else REPRODUCED,
+        evidence=f"{said}; ours: {ours}.",
+        limits=(OPEN_CHOICE,),
+        runs=("paper_b",),
+    )
+
+
+def _settling(claim: Claim) -> dict[str, Any]:
+    return {"courses": _courses(claim.ours, LOSSES, epochs=claim.value("epochs"))}
+
+
+@checks("B128", dataset="BreastMNIST", same=False, measured=_settling)
 def settles(
-    *,
-    courses: Mapping[str, Sequence[Sequence[float]]],
-    rapid: Published,
-    steady: Published,
-    dataset: str,
-    same: bool,
+    *, courses: Courses, rapid: Published, steady: Published, dataset: str, same: bool
 ) -> Outcome:
     """Judge "both losses fall rapidly in the first epochs and are stable from a later one on".
 
@@ -49,10 +139,10 @@ def settles(
     of its fall by the first of the two epochs, and does less than a tenth of it after the second,
     "not reproduced" otherwise.
 
-    `courses`: curve -> its values by epoch, of each seed; `same`: whether it is one that the paper
-    speaks of.
+    `same`: whether the data set is one that the paper speaks of.
     """
-    if min(len(runs) for runs in courses.values()) < 2:
+    seeds = min(len(runs) for runs in courses.values())
+    if seeds < 2:
         return lacking("Needed: two runs of the printed length.")
     done, after = {}, {}
     for name, runs in courses.items():
@@ -67,8 +157,7 @@ def settles(
     verdict = REPRODUCED if early >= RAPID and late < STEADY else NOT_REPRODUCED
     return Outcome(
         verdict=verdict if same else OTHER_IMAGES,
-        evidence=f"On {dataset}, {min(map(len, courses.values()))} seeds at the printed length: "
-        f"{listed}.",
+        evidence=f"On {dataset}, {seeds} seeds at the printed length: {listed}.",
         limits=(OPEN_CHOICE,) if same else (STAND_IN, OPEN_CHOICE),
         runs=("paper_b",),
     )
@@ -86,44 +175,34 @@ def _shares(course: np.ndarray, rapid: int, steady: int) -> tuple[float, float]:
     return (first - around(rapid)) / (first - last), (around(steady) - last) / (first - last)
 
 
-def _early(claim: Claim) -> dict[str, Any]:
-    epoch = round(claim.value("epoch").value)
-    return {"found": stored.curves_at(claim, ACCURACIES, epoch=epoch, scale=100)}
+@checks("B52", "B55")
+def plateau(*, printed: Published, accuracy: Published) -> Outcome:
+    """Judge a plateau of the test curve, "around" a value or a range, against the table.
 
-
-@checks("B129", "B130", measured=_early)
-def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] | None) -> Outcome:
-    """Judge where training curves are after a number of epochs.
-
-    Rule: "not run" without runs of the printed length on the data set; "reproduced" where each of
-    ours is in the printed range, or on the printed side of the bound, a point more or less;
-    else "not reproduced".
-
-    `found`: curve -> ours in %, mean over seeds; None without such runs.
+    Rule: "reproduced" where the table's accuracy is the plateau's within its printed digits, or in
+    its range, else "underspecified": how far "around" reaches is not said, and the table may show a
+    better epoch than those of the plateau. No tolerance of ours decides.
     """
-    listed = ", ".join(f"{name} {printed.printed} %" for name in ACCURACIES)
-    if not found:
-        return lacking(
-            f"Printed for epoch {epoch.printed}: {listed}. Needed: runs of the printed "
-            "length on the data set."
-        )
-    off = [
-        value
-        for value in found.values()
-        if (printed.low is not None and value < printed.low - 1)
-        or (printed.high is not None and value > printed.high + 1)
-    ]
+    off = max(printed.low - accuracy.value, accuracy.value - printed.high)
+    where = f"{off:.1f} points off" if off > 0 else "which is within it"
     return Outcome(
-        verdict=NOT_REPRODUCED if off else REPRODUCED,
-        evidence=f"Printed for epoch {epoch.printed}: {listed}; ours: "
-        + ", ".join(f"{name} {value:.1f} %" for name, value in found.items())
-        + ".",
-        limits=(OPEN_CHOICE,),
-        runs=("paper_b",),
+        verdict=REPRODUCED if matches(accuracy.value, printed) else UNDERSPECIFIED,
+        evidence=f"The curve levels off around {printed.printed} %, the table prints "
+        f"{accuracy.printed} %, {where}. How far 'around' reaches, and of which epoch the table's "
+        "number is, is not said.",
     )
 
 
-@checks("B132", measured=lambda claim: {"gains": stored.chosen_epochs()})
+def _gains(claim: Claim) -> dict[str, Any]:
+    found = {}
+    for group in groups():
+        if group.config["recipe"] == "paper_b":
+            rows = curve_rows([replace(group, runs=(run,)) for run in group.runs])
+            found[f"{group.config['model']} on {group.dataset}"] = [row["gain"] for row in rows]
+    return {"gains": found}
+
+
+@checks("B132", measured=_gains)
 def chosen_on_test(*, gains: Mapping[str, Sequence[float]]) -> Outcome:
     """Ask what choosing the epoch on the test curve would add, which the paper does not exclude.
 

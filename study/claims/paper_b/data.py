@@ -4,28 +4,24 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Annotated
 
+from medmnist import INFO
+
 from helpers.data.transforms import NORMALISE
 from study.claims.check import ByColumn, ByDataset, ByRow, Items, Total, TotalByRow, checks
+from study.claims.ledger import Claim
 from study.claims.outcome import Outcome
-from study.claims.paper_b import counting, stored
-from study.published import NOT_GIVEN, Published
+from study.claims.paper_b.stored import SIX, class_supports
+from study.published import NOT_GIVEN, Published, load_published
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
 # Where an organ lies, for "adjacent" in the most generous sense: the same part of the trunk.
-REGIONS = {
-    "bladder": "pelvis",
-    "femur-left": "pelvis",
-    "femur-right": "pelvis",
-    "heart": "chest",
-    "lung-left": "chest",
-    "lung-right": "chest",
-    "kidney-left": "upper abdomen",
-    "kidney-right": "upper abdomen",
-    "liver": "upper abdomen",
-    "pancreas": "upper abdomen",
-    "spleen": "upper abdomen",
+ORGANS = {
+    "chest": ("heart", "lung-left", "lung-right"),
+    "upper abdomen": ("kidney-left", "kidney-right", "liver", "pancreas", "spleen"),
+    "pelvis": ("bladder", "femur-left", "femur-right"),
 }
+REGIONS = {organ: region for region, organs in ORGANS.items() for organ in organs}
 
 
 def _by_classes(items: Items) -> dict[tuple[int, ...], Published]:
@@ -78,20 +74,45 @@ def classes_agree(*, printed: Published, elsewhere: Published, released: Publish
     return same_number(printed=printed, released=released.value)
 
 
-@checks("B41", measured=lambda claim: {"released": counting.class_names(claim.ours)})
-def class_meaning(*, quoted: ByClasses, released: Mapping[str, str]) -> Outcome:
+def _class_names(claim: Claim) -> dict[str, Mapping[str, str]]:
+    return {"names": INFO[claim.ours]["label"]}
+
+
+@checks("B41", measured=_class_names)
+def class_meaning(*, quoted: ByClasses, names: Mapping[str, str]) -> Outcome:
     """Judge which class is which.
 
-    Rule: "reproduced" where every quoted class begins with what the released one is called
-    ("normal" of "normal, benign"), else "not reproduced".
+    Rule: "reproduced" where the name of every released class begins with the quoted one ("normal"
+    of "normal, benign"), else "not reproduced".
+
+    `names`: class -> name, of the released set.
     """
-    names = {label: (name.printed, released[str(label)]) for (label,), name in quoted.items()}
-    same = all(there.startswith(said) for said, there in names.values())
+    same = all(names[str(label)].startswith(said.printed) for (label,), said in quoted.items())
     listed = "; ".join(
-        f"class {label}: printed {said!r}, released {there!r}"
-        for label, (said, there) in names.items()
+        f"class {label}: printed {said.printed!r}, released {names[str(label)]!r}"
+        for (label,), said in quoted.items()
     )
     return Outcome(verdict=REPRODUCED if same else NOT_REPRODUCED, evidence=f"{listed}.")
+
+
+@checks("B64", "B65", measured=_class_names)
+def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
+    """Judge "these confused classes are anatomical neighbours".
+
+    Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
+    all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
+    necessary condition holds.
+
+    `names`: class -> organ, of the released set.
+    """
+    organs = {label: names[str(label)] for label in sorted({c for pair in confused for c in pair})}
+    apart = [(a, b) for a, b in confused if REGIONS[organs[a]] != REGIONS[organs[b]]]
+    listed = ", ".join(f"{c} is {organ} ({REGIONS[organ]})" for c, organ in organs.items())
+    return Outcome(
+        verdict=NOT_REPRODUCED if apart else UNDERSPECIFIED,
+        evidence=f"In the released set class {listed}. To lie in the same part is necessary, not "
+        "enough.",
+    )
 
 
 @checks("B46", measured=lambda claim: {"named": claim.beside.keys()})
@@ -122,7 +143,13 @@ def all_reported(*, stated: Published, accuracies: ByDataset) -> Outcome:
     )
 
 
-@checks("B47", measured=lambda claim: {"shares": stored.rarest_shares()})
+def _rarest_shares(claim: Claim) -> dict[str, Mapping[str, float | None]]:
+    supports = {dataset: class_supports(dataset) for dataset in SIX}
+    shares = {d: min(n.values()) / sum(n.values()) if n else None for d, n in supports.items()}
+    return {"shares": shares}
+
+
+@checks("B47", measured=_rarest_shares)
 def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) -> Outcome:
     """Judge "moderate class imbalance", severe being a class below the bound, in percent.
 
@@ -132,10 +159,9 @@ def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) 
     `shares`: data set -> share of the rarest class, None without a stored run.
     """
     known = {d: 100 * share for d, share in shares.items() if share is not None}
-    severe = [d for d, share in known.items() if share < bound.high]
     missing = [d for d in shares if d not in known]
     verdict = NOT_RUN if missing else REPRODUCED
-    if severe:
+    if any(share < bound.high for share in known.values()):
         verdict = NOT_REPRODUCED
     listed = ", ".join(f"{d} {share:.1f} %" for d, share in known.items())
     needs = f" Needed: the labels of {', '.join(missing)}." if missing else ""
@@ -152,15 +178,14 @@ def same_constants(*, printed: ByColumn, ours: Mapping[str, tuple]) -> Outcome:
 
     Rule: "reproduced" where all are equal, else "not reproduced".
     """
-    wrong = [
-        name
+    same = sum(
+        tuple(map(float, value.printed.split(","))) == tuple(ours[name])
         for name, value in printed.items()
-        if tuple(float(part) for part in value.printed.split(",")) != tuple(ours[name])
-    ]
+    )
+    listed = "; ".join(f"{name} printed {value.printed}" for name, value in printed.items())
     return Outcome(
-        verdict=NOT_REPRODUCED if wrong else REPRODUCED,
-        evidence="; ".join(f"{name} printed {value.printed}" for name, value in printed.items())
-        + f"; {len(printed) - len(wrong)} of {len(printed)} are those of the ImageNet weights.",
+        verdict=REPRODUCED if same == len(printed) else NOT_REPRODUCED,
+        evidence=f"{listed}; {same} of {len(printed)} are those of the ImageNet weights.",
     )
 
 
@@ -178,27 +203,12 @@ def settings_given(*, settings: ByColumn) -> Outcome:
     )
 
 
-@checks("B64", "B65", measured=lambda claim: {"names": counting.class_names(claim.ours)})
-def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
-    """Judge "these confused classes are anatomical neighbours".
-
-    Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
-    all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
-    necessary condition holds.
-
-    `names`: class -> organ, of the released set.
-    """
-    organs = {label: names[str(label)] for label in sorted({c for pair in confused for c in pair})}
-    apart = [(a, b) for a, b in confused if REGIONS[organs[a]] != REGIONS[organs[b]]]
-    listed = ", ".join(f"{c} is {organ} ({REGIONS[organ]})" for c, organ in organs.items())
-    return Outcome(
-        verdict=NOT_REPRODUCED if apart else UNDERSPECIFIED,
-        evidence=f"In the released set class {listed}. To lie in the same part is necessary, not "
-        "enough.",
-    )
+def _timed(claim: Claim) -> dict[str, int]:
+    table = load_published()
+    return {"timed": int(((table["paper"] == "B") & table["unit"].isin(["s", "min"])).sum())}
 
 
-@checks("B37", measured=lambda claim: {"timed": counting.timed()})
+@checks("B37", measured=_timed)
 def times_printed(*, timed: int) -> Outcome:
     """Judge "a comprehensive analysis of FLOPs and inference performance".
 
@@ -211,12 +221,11 @@ def times_printed(*, timed: int) -> Outcome:
     )
 
 
-@checks(
-    "B136",
-    measured=lambda claim: {
-        "released": {key.row: counting.description(key.row) for key in claim.given["stated"]}
-    },
-)
+def _descriptions(claim: Claim) -> dict[str, Mapping[str, str]]:
+    return {"released": {key.row: INFO[key.row]["description"] for key in claim.given["stated"]}}
+
+
+@checks("B136", measured=_descriptions)
 def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
     """Judge what the paper says the images of each data set are.
 
@@ -225,17 +234,15 @@ def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
 
     `stated`: data set -> words, separated by commas.
     """
-    missing = {
-        dataset: [
-            w for w in value.printed.split(", ") if w.lower() not in released[dataset].lower()
-        ]
-        for dataset, value in stated.items()
-    }
-    wrong = {dataset: words for dataset, words in missing.items() if words}
+    wrong = []
+    for dataset, value in stated.items():
+        description = released[dataset].lower()
+        missing = [w for w in value.printed.split(", ") if w.lower() not in description]
+        if missing:
+            wrong.append(f"{dataset} {', '.join(missing)}")
     listed = "; ".join(f"{dataset}: {value.printed}" for dataset, value in stated.items())
     return Outcome(
         verdict=NOT_REPRODUCED if wrong else REPRODUCED,
         evidence=f"Looked for in the released descriptions: {listed}; missing: "
-        + ("; ".join(f"{d} {', '.join(w)}" for d, w in wrong.items()) or "nothing")
-        + ".",
+        f"{'; '.join(wrong) or 'nothing'}.",
     )

@@ -1,28 +1,99 @@
-"""Paper B's statements on speed and memory, none of which it measures, against ours."""
+"""Paper B's statements on speed and memory, none of which it measures, against ours.
+
+"Underspecified" where ours agree: the paper names no device, and the other network's scan is ours,
+compiled for a CPU, where its authors' is a kernel for GPUs. Of all that follows: `quiet` says
+whether others took no notable share of the processor while the times were measured.
+"""
 
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
+from study.claims.ledger import Claim
+from study.claims.measured import store
 from study.claims.outcome import OPEN_CHOICE, Outcome, lacking
-from study.claims.paper_b import stored
+from study.costs.store import Store
+from study.plans.costs import EAGER, Candidate, load_plan
 from study.verdicts import NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 # Most that an exported network may differ, as a share of the scale of its logits.
 EXPORT_SHARE = 1e-3
+# Networks with a selective scan: it is ours, compiled for the CPU, and not their authors'.
+SCANS = ("medmamba_", "vmamba_")
+DEVICES = {"cpu": "a CPU", "cuda": "a GPU"}
 
 
-@checks("B111", "B112", measured=lambda claim: stored.time_ratios(claim.ours))
-def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
+def _outcome(verdict: str, evidence: str) -> Outcome:
+    return Outcome(
+        verdict=verdict, evidence=evidence, limits=(OPEN_CHOICE,), runs=("results/efficiency",)
+    )
+
+
+# --- what is stored -------------------------------------------------------------------------------
+
+
+def _batches() -> dict[str, int]:
+    """Return how many images at a time were timed: "1 image" -> 1, and many."""
+    plan = load_plan()
+    return {
+        f"{n} image{'s' if n > 1 else ''}": n for n in (plan.latency_batch, plan.throughput_batch)
+    }
+
+
+def _ratio(found: Store | None, model: str, other: str, batch_size: int) -> Estimate | None:
+    """Return a network's time in that of another, None if not timed."""
+    pair, size = (Candidate(model, EAGER), Candidate(other, EAGER)), load_plan().image_size
+    return found and found.ratio(*pair, image_size=size, batch_size=batch_size)
+
+
+def _ratios(claim: Claim) -> dict[str, Any]:
+    found, (ours, theirs) = store(claim.ours), load_plan().claimed
+    ratios = {images: _ratio(found, ours, theirs, n) for images, n in _batches().items()}
+    return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
+
+
+def _times_by_macs(claim: Claim) -> dict[str, Any]:
+    # Networks were timed in groups, and each group holds the reference: times are in its.
+    found, reference = store(claim.ours), load_plan().reference
+    sizes = found.rows("sizes") if found else []
+    macs = {row["model"]: row["macs"] for row in sizes if not row["model"].startswith(SCANS)}
+    times = {}
+    for images, n in _batches().items():
+        ratios = {model: _ratio(found, model, reference, n) for model in macs}
+        times[images] = {model: ratio for model, ratio in ratios.items() if ratio}
+    return {"macs": macs, "times": times, "quiet": bool(found and found.is_quiet)}
+
+
+def _peaks(claim: Claim) -> dict[str, Any]:
+    found = store(claim.ours)
+
+    def peak(model: str) -> int | None:
+        row = found and found.row("memory", model=model, step="forward")
+        return row["bytes"] if row else None
+
+    peaks = {"ours": peak("medspectralnet"), "theirs": peak("medmamba_t")}
+    return peaks | {"device": DEVICES[claim.ours]}
+
+
+def _export(claim: Claim) -> dict[str, Any]:
+    found = store("cpu")
+    return {"row": found and found.row("exports", model="medspectralnet")}
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+@checks("B111", "B112", measured=_ratios)
+def faster(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "faster inference than the other network".
 
-    Rule: "not reproduced" where the 95 % interval of our time over theirs lies above 1 for one
-    image or for many at a time, "not run" as long as one was not timed on a quiet machine, else
-    "underspecified": the paper names no device, and the other's scan is ours, not its authors'.
+    Rule: "not run" as long as one was not timed on a quiet machine; "not reproduced" where the 95 %
+    interval of our time over theirs lies above 1 for one image or for many at a time; else
+    "underspecified".
 
-    `ratios`: "1 image" and so on -> ratio of the times, None if not timed; `quiet`: whether others
-    took no notable share of the processor.
+    `ratios`: "1 image" and so on -> ratio of the times, None if not timed.
     """
     known = {name: r for name, r in ratios.items() if r is not None and r.low is not None}
     if len(known) < len(ratios) or not ratios or not quiet:
@@ -34,46 +105,41 @@ def faster(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
     listed = "; ".join(
         f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f})" for name, r in known.items()
     )
-    return Outcome(
-        verdict=NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
-        evidence=f"The network's time over the other's, on a CPU: {listed}. The other's scan is "
-        "ours, compiled for it; its authors' is a kernel for GPUs. No device is named.",
-        limits=(OPEN_CHOICE,),
-        runs=("results/efficiency",),
+    return _outcome(
+        NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
+        f"The network's time over the other's, on a CPU: {listed}. The other's scan is ours, "
+        "compiled for it; its authors' is a kernel for GPUs. No device is named.",
     )
 
 
-@checks("B113", device="a GPU", measured=lambda claim: stored.peaks(claim.ours))
-@checks("B139", device="a CPU", measured=lambda claim: stored.peaks(claim.ours))
+@checks("B113", "B139", measured=_peaks)
 def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome:
     """Judge "reduced memory" beside the other network.
 
     Rule: "not run" where one was not measured on the device, "not reproduced" where our peak is not
-    lower; else "reproduced" on a GPU, "underspecified" on a CPU: there the other's scan is ours,
-    not its authors', and keeps what theirs does not.
+    lower; else "reproduced" on a GPU, "underspecified" on a CPU, where the other's scan keeps what
+    its authors' does not.
 
-    `ours`: bytes; `theirs`: bytes; `device`: "a GPU" or "a CPU".
+    `ours`, `theirs`: bytes; `device`: one of `DEVICES`.
     """
     if ours is None or theirs is None:
         return lacking(f"Needed: the phase `memory` of `python -m study costs` on {device}.")
-    lower = UNDERSPECIFIED if device == "a CPU" else REPRODUCED
-    return Outcome(
-        verdict=lower if ours < theirs else NOT_REPRODUCED,
-        evidence=f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
-        f"{theirs / 2**20:.0f} MiB"
-        + (", the other's scan compiled by us." if device == "a CPU" else "."),
-        limits=(OPEN_CHOICE,),
-        runs=("results/efficiency",),
+    on_cpu = device == DEVICES["cpu"]
+    lower = UNDERSPECIFIED if on_cpu else REPRODUCED
+    return _outcome(
+        lower if ours < theirs else NOT_REPRODUCED,
+        f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
+        f"{theirs / 2**20:.0f} MiB" + (", the other's scan compiled by us." if on_cpu else "."),
     )
 
 
-@checks("B114", measured=lambda claim: {"row": stored.export_row()})
-def exports(*, row: dict | None, at_most: float = EXPORT_SHARE) -> Outcome:
+@checks("B114", measured=_export)
+def exports(*, row: Mapping[str, Any] | None) -> Outcome:
     """Judge "can be deployed" in the part that can be tried: export to a portable format.
 
-    Rule: "not reproduced" where the exported network does not give the same logits within `at_most`
-    of their scale, "not run" without an export, else "underspecified": no device is named, and
-    speed and power on it are not in the check.
+    Rule: "not run" without an export; "not reproduced" where the exported network does not give the
+    same logits within `EXPORT_SHARE` of their scale; else "underspecified": speed and power on a
+    device are not in the check.
 
     `row`: the network's row of the phase `exports`.
     """
@@ -82,26 +148,23 @@ def exports(*, row: dict | None, at_most: float = EXPORT_SHARE) -> Outcome:
     if row["difference"] is None:
         return Outcome(verdict=NOT_REPRODUCED, evidence=f"No export: {row['reason']}.")
     share = row["difference"] / row["scale"]
-    return Outcome(
-        verdict=UNDERSPECIFIED if share <= at_most else NOT_REPRODUCED,
-        evidence=f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their "
-        "scale; that it runs fast or with little power on a small device is measured neither there "
-        "nor here.",
-        limits=(OPEN_CHOICE,),
-        runs=("results/efficiency",),
+    return _outcome(
+        UNDERSPECIFIED if share <= EXPORT_SHARE else NOT_REPRODUCED,
+        f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their scale; "
+        "that it runs fast or with little power on a small device is measured neither there nor "
+        "here.",
     )
 
 
-@checks("B138", measured=lambda claim: stored.time_ratios(claim.ours))
-def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcome:
+@checks("B138", measured=_ratios)
+def batches_better(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Outcome:
     """Judge "more efficient batch processing, and so enhanced throughput" beside the other network.
 
     Rule: "not run" as long as one was not timed on a quiet machine; "not reproduced" where our time
-    over theirs is longer for many images at a time than for one, beyond both 95 % intervals;
-    else "underspecified": no device is named, and the other's scan is ours, not its authors'.
+    over theirs is longer for many images at a time than for one, beyond both 95 % intervals; else
+    "underspecified".
 
-    `ratios`: of one image, then of many: our time over theirs; `quiet`: whether others took no
-    notable share of the processor.
+    `ratios`: of one image, then of many: our time over theirs.
     """
     known = [r for r in ratios.values() if r is not None and r.low is not None]
     if len(known) < 2 or not quiet:
@@ -111,16 +174,14 @@ def batches_better(*, ratios: dict[str, Estimate | None], quiet: bool) -> Outcom
         f"{name} {1 / r.value:.1f} times ({1 / r.high:.1f} to {1 / r.low:.1f})"
         for name, r in ratios.items()
     )
-    return Outcome(
-        verdict=NOT_REPRODUCED if many.low > one.high else UNDERSPECIFIED,
-        evidence=f"As many images in the same time as the other, on a CPU: {listed}. The other's "
-        "scan is ours, compiled; a GPU, which section 4.7.2 speaks of, was not at hand.",
-        limits=(OPEN_CHOICE,),
-        runs=("results/efficiency",),
+    return _outcome(
+        NOT_REPRODUCED if many.low > one.high else UNDERSPECIFIED,
+        f"As many images in the same time as the other, on a CPU: {listed}. The other's scan is "
+        "ours, compiled; a GPU, which section 4.7.2 speaks of, was not at hand.",
     )
 
 
-@checks("B145", measured=lambda claim: stored.times_by_macs(claim.ours))
+@checks("B145", measured=_times_by_macs)
 def cheaper_is_faster(
     *, macs: Mapping[str, int], times: Mapping[str, Mapping[str, Estimate]], quiet: bool
 ) -> Outcome:
@@ -132,38 +193,35 @@ def cheaper_is_faster(
     else "underspecified": it holds of most, and neither device nor networks are named.
 
     `macs`: network -> multiply-accumulates of an image; `times`: "1 image" and so on -> network ->
-    its time, in those of one reference; `quiet`: whether others took no notable share of the
-    processor.
+    its time, in those of one reference.
     """
-    pairs = {name: _told_apart(macs, of_batch) for name, of_batch in times.items()}
+    pairs = {images: _told_apart(macs, of_models) for images, of_models in times.items()}
     known = [right for found in pairs.values() for right in found.values()]
     if not known or not quiet:
         return lacking("Needed: the phase `times` of `python -m study costs`.")
     listed = "; ".join(
-        f"{name}: {sum(found.values())} of {len(found)}" for name, found in pairs.items()
+        f"{images}: {sum(found.values())} of {len(found)}" for images, found in pairs.items()
     )
     wrong = [
-        (macs[cheap] / macs[dear], name, cheap, dear)
-        for name, found in pairs.items()
+        (macs[cheap] / macs[dear], images, cheap, dear)
+        for images, found in pairs.items()
         for (cheap, dear), right in found.items()
         if not right
     ]
     example = ""
     if wrong:
-        share, name, cheap, dear = min(wrong)
-        longer = times[name][cheap].value / times[name][dear].value
+        share, images, cheap, dear = min(wrong)
+        longer = times[images][cheap].value / times[images][dear].value
         example = (
             f" {cheap} needs {share:.2f} times the multiply-accumulates of {dear} and {longer:.1f} "
-            f"times its time ({name})."
+            f"times its time ({images})."
         )
     verdict = UNDERSPECIFIED if 2 * sum(known) > len(known) else NOT_REPRODUCED
-    return Outcome(
-        verdict=REPRODUCED if all(known) else verdict,
-        evidence=f"On a CPU, {len(macs)} networks (those with a scan are left out: theirs is ours, "
-        "compiled for the CPU). Pairs that are told apart in which the one with fewer "
-        f"multiply-accumulates is faster: {listed}.{example}",
-        limits=(OPEN_CHOICE,),
-        runs=("results/efficiency",),
+    return _outcome(
+        REPRODUCED if all(known) else verdict,
+        f"On a CPU, {len(macs)} networks (those with a scan are left out: theirs is ours, compiled "
+        "for the CPU). Pairs that are told apart in which the one with fewer multiply-accumulates "
+        f"is faster: {listed}.{example}",
     )
 
 

@@ -1,9 +1,22 @@
-"""Paper B's reading of its Grad-CAM pictures against maps measured on boxes."""
+"""Paper B's reading of its Grad-CAM pictures against maps measured on boxes.
+
+"Not run" stands where no maps are measured, "not run at its budget" where the network was trained
+for too few epochs (`params/verdicts.yaml`); what its maps show is told all the same. The rules
+below are for the rest. `epochs` are those of the runs whose maps these are.
+"""
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from helpers.paths import results_root
+from helpers.runs.store import RunError
 from study.claims.check import checks
+from study.claims.ledger import Claim
 from study.claims.outcome import (
     OPEN_CHOICE,
     STAND_IN,
@@ -12,101 +25,168 @@ from study.claims.outcome import (
     lacking,
     verdict_of_measures,
 )
-from study.claims.paper_b import budget, stored
+from study.claims.paper_b import budget
 from study.claims.seeds import mean_over_seeds
-from study.maps.findings import FocusFinding, LayerFinding, SignFinding
+from study.maps import findings as maps
+from study.maps.scores import WHOLE
+from study.plans.maps import load_plan
 from study.verdicts import IN_PART, UNDERSPECIFIED, on_all
 from study.words import p_text
 
 _STUDY = "results/localisation"
 _NEEDS = "Needed: the measured maps of `params/localisation.yaml`."
+_OTHER_IMAGES = (STAND_IN, OPEN_CHOICE)
 
 
-# Of all that follows: maps of networks that were trained for fewer epochs than the budget asks for
-# have no verdict, and what they show is told.
+# --- what is stored, read once for each results tree ----------------------------------------------
 
 
-@checks("B106", "B107", measured=lambda claim: stored.layer(claim.ours))
-def focused(*, finding: LayerFinding | None, level: float, epochs: float | None) -> Outcome:
+@cache
+def _angiograms(root: Path) -> tuple[maps.Measured | None, int | None]:
+    """Return the maps measured on angiogram patches with their epochs; None without their runs."""
+    study = load_plan().study("arcade")
+    measured = maps.load_measured(study) if maps.is_measured(study) else None
+    epochs = budget.of_maps(measured) if measured else None
+    return (measured, epochs) if epochs is not None else (None, None)
+
+
+@cache
+def _layers(root: Path) -> dict[str, maps.LayerFinding]:
+    measured, _ = _angiograms(root)
+    found = maps.layer_findings(measured, load_plan()) if measured else []
+    return {finding.layer: finding for finding in found}
+
+
+@cache
+def _spread(root: Path) -> tuple[list[maps.FocusFinding], dict[str, int]]:
+    """Return the findings on data sets without boxes, and the epochs of each set's runs."""
+    plan = load_plan()
+    try:
+        return maps.focus_findings(plan), budget.of_focus(plan)
+    except RunError:
+        return [], {}
+
+
+def _layer(claim: Claim) -> dict[str, Any]:
+    root = results_root()
+    finding, (_, epochs) = _layers(root).get(claim.ours), _angiograms(root)
+    return {"finding": finding, "level": load_plan().level, "epochs": epochs}
+
+
+def _progression(claim: Claim) -> dict[str, Any]:
+    measured, epochs = _angiograms(results_root())
+    return {
+        "findings": maps.progression(measured, load_plan()) if measured else [],
+        "epochs": epochs,
+    }
+
+
+def _of_classes(claim: Claim, *, breast: bool) -> dict[str, Any]:
+    findings, epochs = _spread(results_root())
+    chosen = [f for f in findings if f.layer in claim.beside and _is_breast(f) == breast]
+    return {"findings": chosen, "epochs": {f.dataset: epochs[f.dataset] for f in chosen}}
+
+
+def _is_breast(finding: maps.FocusFinding) -> bool:
+    return finding.dataset.startswith("breastmnist")
+
+
+def _scatter(claim: Claim) -> dict[str, Any]:
+    measured, epochs = _angiograms(results_root())
+
+    def over_images(network: str) -> list[float]:
+        areas = measured.cell(
+            network, claim.ours, view=WHOLE, method=maps.METHOD, measure="half_area"
+        )
+        return np.nanstd(areas, axis=1, ddof=1).tolist()
+
+    return {
+        "trained": over_images(maps.TRAINED) if measured else [],
+        "untaught": {name: over_images(name) for name in maps.UNTAUGHT if measured},
+        "epochs": epochs,
+    }
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+@checks("B106", "B107", measured=_layer)
+def focused(*, finding: maps.LayerFinding | None, level: float, epochs: float | None) -> Outcome:
     """Judge "this layer's maps concentrate on the lesion".
 
     Rule: `params/localisation.yaml`: energy in the lesion's box above that of chance and of every
     control. "Shown" where that holds, "underspecified" where it holds against some of them
-    ("concentrates" names no yardstick), else "inconclusive"; "not run" without maps, "not run at
-    its budget" where the network was trained for too few epochs (`params/verdicts.yaml`).
+    ("concentrates" names no yardstick), else "inconclusive".
     """
     if finding is None:
         return lacking(_NEEDS)
     chance = next(iter(finding.against.values()))
     missed = finding.not_beaten(level)
-    found = UNDERSPECIFIED if finding.verdict == IN_PART else in_ledger(finding.verdict)
-    verdict = budget.judged(found, epochs)
-    return Outcome(
-        verdict=verdict,
+    return budget.outcome(
+        UNDERSPECIFIED if finding.verdict == IN_PART else in_ledger(finding.verdict),
+        epochs,
         evidence="On angiograms with lesion boxes, which BreastMNIST has not, after "
         f"{budget.length(epochs)}: {finding.title}, {chance.value:+.3f} of the map's energy more "
         f"in the box than chance; not shown to be better than {len(missed)} of "
         f"{len(finding.against)} controls ({', '.join(missed) or 'none'}).",
-        limits=budget.limits(verdict, epochs, STAND_IN, OPEN_CHOICE),
+        others=_OTHER_IMAGES,
         runs=(_STUDY,),
     )
 
 
-@checks("B108", measured=lambda claim: stored.map_progression())
-def progresses(*, findings: Sequence[SignFinding], epochs: float | None) -> Outcome:
+@checks("B108", measured=_progression)
+def progresses(*, findings: Sequence[maps.SignFinding], epochs: float | None) -> Outcome:
     """Judge "from emerging localisation (ContextGate) to precise focusing (SpectralFlow)".
 
-    Rule: "shown" where each difference is shown to have the claimed sign (Holm), "not run" without
-    maps, "not run at its budget" where the network was trained for too few epochs, else
-    `verdicts.on_all`.
+    Rule: `verdicts.on_all` over the differences: "shown" where each is shown to have the claimed
+    sign (Holm).
     """
     if not findings:
         return lacking(_NEEDS)
-    verdict = budget.judged(in_ledger(on_all([f.verdict for f in findings])), epochs)
     listed = "; ".join(
         f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)})" for f in findings
     )
-    return Outcome(
-        verdict=verdict,
+    return budget.outcome(
+        in_ledger(on_all([f.verdict for f in findings])),
+        epochs,
         evidence=f"On angiograms with lesion boxes, after {budget.length(epochs)}: {listed}.",
-        limits=budget.limits(verdict, epochs, STAND_IN, OPEN_CHOICE),
+        others=_OTHER_IMAGES,
         runs=(_STUDY,),
     )
 
 
-@checks("B109", measured=lambda claim: stored.spread(claim, breast=True))
-@checks("B110", measured=lambda claim: stored.spread(claim, breast=False))
-def spread_by_class(*, findings: Sequence[FocusFinding], epochs: Mapping[str, float]) -> Outcome:
-    """Judge "distributed for normal, focused for abnormal".
+@checks("B109", measured=lambda claim: _of_classes(claim, breast=True))
+@checks("B110", measured=lambda claim: _of_classes(claim, breast=False))
+def spread_by_class(
+    *, findings: Sequence[maps.FocusFinding], epochs: Mapping[str, float]
+) -> Outcome:
+    """Judge "distributed for normal, focused for abnormal", on the paper's data set or on others.
 
     Rule: half-energy area of the normal class less that of the other (Holm over all layers and data
-    sets). "Shown" where it is shown to be above 0 in each of the findings, "not run" without maps,
-    "not run at its budget" where the network of one data set was trained for too few epochs, else
-    `verdicts.on_all`.
+    sets), `verdicts.on_all` over the findings: "shown" where it is shown to be above 0 in each. The
+    shortest training has to meet the budget.
 
-    `epochs`: data set -> epochs of the runs whose maps these are.
+    `epochs`: by data set.
     """
     if not findings:
         return lacking(_NEEDS)
-    least = min(epochs.values())
-    verdict = budget.judged(in_ledger(on_all([f.sign.verdict for f in findings])), least)
     listed = "; ".join(
         f"{f.dataset}, {f.title}: {f.normal.value:.3f} and {f.lesion.value:.3f} "
         f"({p_text(f.sign.p_value)})"
         for f in findings
     )
     trained = ", ".join(f"{budget.length(n)} ({dataset})" for dataset, n in epochs.items())
-    own = all(f.dataset.startswith("breastmnist") for f in findings)
-    return Outcome(
-        verdict=verdict,
+    return budget.outcome(
+        in_ledger(on_all([f.sign.verdict for f in findings])),
+        min(epochs.values()),
         evidence="Share of the image that holds half of the map, in images of the released class "
         f"without disease and of the other: {listed}. Trained for {trained}.",
-        limits=budget.limits(verdict, least, *(() if own else (STAND_IN,)), OPEN_CHOICE),
+        others=(OPEN_CHOICE,) if all(map(_is_breast, findings)) else _OTHER_IMAGES,
         runs=("common", "common_224"),
     )
 
 
-@checks("B121", measured=lambda claim: stored.gate_scatter(claim.ours))
+@checks("B121", measured=_scatter)
 def varies_within_class(
     *,
     trained: Sequence[float],
@@ -118,11 +198,9 @@ def varies_within_class(
     Any network's maps differ from image to image. Rule: "shown" where the half-energy area of the
     gate's maps scatters more over the images of a class in the trained network than in the same
     layer of each network that was not taught the task (95 %, t over the seeds), "inconclusive"
-    where than in none of them, else "underspecified"; "not run" with fewer than five seeds, "not
-    run at its budget" where the network was trained for too few epochs.
+    where than in none of them, else "underspecified"; "not run" with fewer than five seeds.
 
-    `trained`: standard deviation over the images, by seed; `untaught`: network -> likewise;
-    `epochs`: of the trained network.
+    `trained`: standard deviation over the images, by seed; `untaught`: network -> likewise.
     """
     if not untaught or min(len(trained), *(len(v) for v in untaught.values())) < 5:
         return lacking(_NEEDS)
@@ -130,14 +208,14 @@ def varies_within_class(
         name: mean_over_seeds([a - b for a, b in zip(trained, values, strict=True)])
         for name, values in untaught.items()
     }
-    verdict = budget.judged(verdict_of_measures(m.low > 0 for m in more.values()), epochs)
     listed = "; ".join(f"{name} {m.text(digits=3)}" for name, m in more.items())
-    return Outcome(
-        verdict=verdict,
+    return budget.outcome(
+        verdict_of_measures(m.low > 0 for m in more.values()),
+        epochs,
         evidence="On angiograms, all of one class, after "
         f"{budget.length(epochs)}: the share of the image that holds half of the gate's map "
         f"scatters by {statistics.fmean(trained):.3f} over the images; more than in the same "
         f"layer untaught by: {listed}.",
-        limits=budget.limits(verdict, epochs, STAND_IN, OPEN_CHOICE),
+        others=_OTHER_IMAGES,
         runs=(_STUDY,),
     )

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from helpers.metrics.scores import Estimate
+from helpers.runs.groups import Group
 from study.claims.check import checks
+from study.claims.ledger import Claim
 from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger, lacking
 from study.claims.paper_b import budget, stored
 from study.claims.seeds import with_interval
@@ -17,6 +20,7 @@ from study.tied import Free
 from study.verdicts import (
     EXCLUDED,
     INCONCLUSIVE,
+    NO_BEST,
     NOT_REPRODUCED,
     NOT_RUN,
     OPEN,
@@ -45,17 +49,17 @@ def table3(
     `free`: the accuracy of the same runs on the images that nothing ties to training, which judges
     nothing; None where none is known to be tied.
     """
-    ours, here = level.one_more, level.here
+    ours, group = level.one_more, level.group
     if ours is None or ours.low is None:
         return lacking(f"Printed: {printed.printed} %. {level.verdict}.")
-    config, group = level.group.config, level.group
+    config = group.config
     verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
     without = ""
     if free:
         without = f"; {100 * free.mean:.1f} % on the {free.images:,} images not tied to training"
     return Outcome(
         verdict=verdict,
-        evidence=f"Ours: {100 * ours.value:.1f} % (mean {_percent(here)}; one more run "
+        evidence=f"Ours: {100 * ours.value:.1f} % (mean {_percent(level.here)}; one more run "
         f"{_percent(ours)}; {ours.seeds} seeds, {config['image_size']} px from "
         f"{group.source_size} px files, {config['epochs']} epochs{without}); printed: "
         f"{printed.printed} % after {epochs.printed}: {level.verdict}.",
@@ -87,17 +91,15 @@ def in_words(
     `scratch`: both sides from scratch; `published`: as the paper compares; `missing`: data sets
     without a run; `same_start`: data set -> comparisons at the paper's own length.
     """
-    sides = (published, scratch)
     longest = [c for family in same_start.values() for c in family]
-    verdict = in_ledger(on_all([side.verdict for side in sides] + [c.verdict for c in longest]))
+    verdict = in_ledger(on_all([published.verdict, scratch.verdict] + [c.verdict for c in longest]))
     if verdict not in (SHOWN_REVERSED, EXCLUDED, *budget.NO_ANSWER):
         verdict = SHOWN if published.verdict == SHOWN else INCONCLUSIVE
     if missing and verdict in (SHOWN, INCONCLUSIVE):
         verdict = NOT_RUN
-    named = ("as the paper compares", "both from scratch")
-    said = "; ".join(
-        f"{name}: {judged.verdict}, {_counted(judged)}"
-        for name, judged in zip(named, sides, strict=True)
+    said = (
+        f"as the paper compares: {published.verdict}, {_counted(published)}; "
+        f"both from scratch: {scratch.verdict}, {_counted(scratch)}"
     )
     if longest:
         said += f"; both from the same ImageNet weights: {_by_data_set(same_start)}"
@@ -106,7 +108,7 @@ def in_words(
         verdict=verdict,
         evidence=f"{said}.{needs}",
         limits=() if verdict in budget.NO_ANSWER else (BUDGET,),
-        runs=("ranking", *(("paper_b",) if longest else ())),
+        runs=("ranking", "paper_b") if longest else ("ranking",),
     )
 
 
@@ -122,26 +124,28 @@ def _counted(judged: JudgedClaim) -> str:
 
 def _by_data_set(found: Mapping[str, Sequence[Compared]]) -> str:
     """Say of each data set by how many points of accuracy the network is above each other."""
-    return "; ".join(
-        f"{title}: "
-        + ", ".join(
-            f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points "
-            f"({len(c.seeds)} seeds, {c.epochs:g} epoch{'' if c.epochs == 1 else 's'}): {c.verdict}"
-            for c in family
-            if c.accuracy
-        )
-        for title, family in found.items()
-        if any(c.accuracy for c in family)
+    listed = []
+    for title, family in found.items():
+        said = [_points(c) for c in family if c.accuracy]
+        if said:
+            listed.append(f"{title}: {', '.join(said)}")
+    return "; ".join(listed)
+
+
+def _points(c: Compared) -> str:
+    return (
+        f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points ({len(c.seeds)} seeds, "
+        f"{c.epochs:g} epoch{'' if c.epochs == 1 else 's'}): {c.verdict}"
     )
 
 
-@checks(
-    "B79",
-    measured=lambda claim: {
-        "against": stored.against("as published", claim.beside),
-        "missing": stored.missing(),
-    },
-)
+def _others_ahead(claim: Claim) -> dict[str, Any]:
+    others = claim.beside.values()
+    found = [c for c in stored.against("as published") if c.other in others]
+    return {"against": found, "missing": stored.missing()}
+
+
+@checks("B79", measured=_others_ahead)
 def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
     """Judge "our model is below these on some data sets".
 
@@ -149,19 +153,18 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
     are missing, "not run at its budget" while the runs are too short; else "inconclusive".
     """
     verdicts = [c.verdict for c in against]
-    verdict = NOT_RUN if missing or not verdicts else INCONCLUSIVE
-    if SHORT in verdicts:
+    waiting = [v for v in verdicts if v in OPEN]
+    verdict = NOT_RUN if missing or waiting or not verdicts else INCONCLUSIVE
+    if SHORT in waiting:
         verdict = SHORT
-    elif any(v in OPEN for v in verdicts):
-        verdict = NOT_RUN
     if SHOWN_REVERSED in verdicts:
         verdict = SHOWN
-    counted, waiting = [v for v in verdicts if v not in OPEN], [v for v in verdicts if v in OPEN]
+    counted = len(verdicts) - len(waiting)
     said = "none is counted"
     if counted:
         said = (
-            f"the other is shown to be better in {counted.count(SHOWN_REVERSED)}, ours in "
-            f"{counted.count(SHOWN)} of the {len(counted)} that are counted"
+            f"the other is shown to be better in {verdicts.count(SHOWN_REVERSED)}, ours in "
+            f"{verdicts.count(SHOWN)} of the {counted} that are counted"
         )
     rest = f" (open: {', '.join(dict.fromkeys(waiting))})" if waiting else ""
     return Outcome(
@@ -188,17 +191,17 @@ def plain_as_good(*, against: Mapping[str, Sequence[Compared]], missing: Sequenc
     verdict = in_ledger(on_all([c.verdict for c in found]))
     if missing and verdict == SHOWN:
         verdict = NOT_RUN
+    needs = f" Not run: {', '.join(missing)}." if missing else ""
     return Outcome(
         verdict=verdict,
-        evidence=f"Ours less theirs, from the same ImageNet weights. "
-        f"{_by_data_set(against) or 'Nothing is stored'}."
-        + (f" Not run: {', '.join(missing)}." if missing else ""),
+        evidence="Ours less theirs, from the same ImageNet weights. "
+        f"{_by_data_set(against) or 'Nothing is stored'}.{needs}",
         limits=budget.limits(verdict, _least_epochs(found), OPEN_CHOICE),
         runs=tuple(dict.fromkeys(c.a.config["recipe"] for c in found if c.a)),
     )
 
 
-@checks(*("B100", "B102", "B103", "B104", "B105"), measured=stored.compared_beside)
+@checks("B100", "B102", "B103", "B104", "B105", measured=stored.compared_beside)
 def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = ()) -> Outcome:
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
@@ -210,14 +213,14 @@ def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = 
     """
     deciding = at_length or compared
     verdict = in_ledger(on_all([c.verdict for c in deciding]))
-    evidence = f"{_listed(deciding)}."
+    evidence = f"{_changes(deciding)}."
     if at_length:
-        evidence += f" Shorter runs, which do not judge: {_listed(compared)}."
+        evidence += f" Shorter runs, which do not judge: {_changes(compared)}."
     return Outcome(
         verdict=verdict,
         evidence=evidence,
         limits=budget.limits(verdict, _least_epochs(deciding), OPEN_CHOICE),
-        runs=("table2", *(("paper_b",) if at_length else ())),
+        runs=("table2", "paper_b") if at_length else ("table2",),
     )
 
 
@@ -226,28 +229,29 @@ def _least_epochs(compared: Sequence[Compared]) -> float:
     return min((c.epochs for c in compared if c.epochs is not None), default=0)
 
 
-def _listed(compared: Sequence[Compared]) -> str:
-    return "; ".join(map(_said, compared))
-
-
-def _said(c: Compared) -> str:
-    if c.auc is None or c.auc.low is None:
-        return f"{c.pair.title}: {c.verdict}"
-    p = f", {p_text(c.p['auc'])}" if c.p.get("auc") is not None else ""
-    found = with_interval(c.auc, note=f"{c.auc.seeds} seed(s){p}")
-    return f"{c.pair.title} changes the AUC by {found}: {c.verdict}"
+def _changes(compared: Sequence[Compared]) -> str:
+    """Say by how much each part changes the AUC."""
+    listed = []
+    for c in compared:
+        change = ""
+        if c.auc is not None and c.auc.low is not None:
+            p = f", {p_text(c.p['auc'])}" if c.p.get("auc") is not None else ""
+            found = with_interval(c.auc, note=f"{c.auc.seeds} seed(s){p}")
+            change = f" changes the AUC by {found}"
+        listed.append(f"{c.pair.title}{change}: {c.verdict}")
+    return "; ".join(listed)
 
 
 @checks("B101", measured=lambda claim: {"best": best_optimizers(stored.compared("optimizer"))})
-def best_optimizer(*, best: dict[str, str]) -> Outcome:
+def best_optimizer(*, best: Mapping[str, str]) -> Outcome:
     """Judge whether the choice of the optimizer makes a difference.
 
     Rule: `compare.best_optimizers`: "shown" where one optimizer is shown to be best with each
     augmentation, what is open as long as runs are missing or too short, else "inconclusive".
     """
-    open_ = [v for v in best.values() if v in OPEN]
-    shown = all(v.endswith("best") and not v.startswith("none") for v in best.values())
-    verdict = in_ledger(open_[0]) if open_ else SHOWN if shown else INCONCLUSIVE
+    verdict = INCONCLUSIVE if NO_BEST in best.values() else SHOWN
+    if waiting := [v for v in best.values() if v in OPEN]:
+        verdict = in_ledger(waiting[0])
     return Outcome(
         verdict=verdict,
         evidence="; ".join(f"{name}: {v}" for name, v in best.items()) + ".",
@@ -256,19 +260,33 @@ def best_optimizer(*, best: dict[str, str]) -> Outcome:
     )
 
 
+def _gaps(figure: str, *, sign: int) -> dict[str, Any]:
+    """Return by how much held-out images are better than training images in the last epoch.
+
+    Of the two protocols with Adam; `sign` is -1 where less of the figure is better.
+    """
+    (pair,) = stored.compared("cutmix", "adam")
+
+    def gaps(group: Group | None) -> list[float]:
+        last = [run.record["history"][-1] for run in group.runs] if group else []
+        return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
+
+    return {"with_it": gaps(pair.a), "without": gaps(pair.b), "epochs": pair.epochs}
+
+
 @checks(
     "B131",
     what="training less validation loss",
     scale=1,
     spec="+.2f",
-    measured=lambda claim: stored.train_gaps("loss"),
+    measured=lambda claim: _gaps("loss", sign=-1),
 )
 @checks(
     "B53",
     what="validation less training accuracy, in points,",
     scale=100,
     spec="+.1f",
-    measured=lambda claim: stored.train_gaps("accuracy"),
+    measured=lambda claim: _gaps("accuracy", sign=1),
 )
 def augmentation_lowers(
     *,
@@ -294,13 +312,13 @@ def augmentation_lowers(
     if min(len(with_it), len(without)) < 2:
         return lacking("Needed: two seeds with CutMix and two without it.")
     a, b = (scale * sum(values) / len(values) for values in (with_it, without))
-    verdict = budget.judged(REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED, epochs)
-    return Outcome(
-        verdict=verdict,
+    return budget.outcome(
+        REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED,
+        epochs,
         evidence=f"On BreastMNIST, after {budget.length(epochs)}, {what} in the last one: "
         f"{a:{spec}} with CutMix ({len(with_it)} seeds), {b:{spec}} without ({len(without)} "
         "seeds), same network and data. Images that are mixed and erased are harder than those of "
         "the test; where the sign turns with them, it says nothing of generalisation.",
-        limits=budget.limits(verdict, epochs, STAND_IN, OPEN_CHOICE),
+        others=(STAND_IN, OPEN_CHOICE),
         runs=("table2",),
     )

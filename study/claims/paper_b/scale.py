@@ -1,19 +1,47 @@
 """How a cost grows with the image, and what that tells of an image size that is not given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
+import torch
+
+from helpers.models.counting import count_macs, count_parameters
+from helpers.models.self_attention import SelfAttention
+from helpers.models.spectralflow import SpectralFlow
 from study.claims.check import Whole, checks
 from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.claims.paper_b import counting
-from study.claims.paper_b.sizes import COUNTED, RELEASED, patch_sides
+from study.claims.paper_b.sizes import RELEASED, patch_sides
 from study.published import NOT_GIVEN, Published
 from study.sizes import matches
 from study.verdicts import NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 MAPS = (7, 14, 28)  # sides of the backbone's map
+REDUCTIONS = (1, 2, 4, 8, 16)  # by which SpectralFlow may reduce its channels; not given
+
+
+def reduction() -> int:
+    """Return by how much our SpectralFlow reduces its channels."""
+    return signature(SpectralFlow).parameters["reduction"].default
+
+
+def _macs(claim: Claim, reduction: int) -> tuple[dict[int, int], dict[int, int]]:
+    """Return what SpectralFlow takes by side of the map, and self-attention of as many parameters.
+
+    In multiply-accumulates, for the channels beside a claim.
+    """
+    channels = round(claim.value("channels").value)
+    with torch.device("meta"):
+        flow = SpectralFlow(channels=channels, reduction=reduction)
+        attention = SelfAttention.with_parameters(count_parameters(flow))
+    width = attention.attention.embed_dim
+    return (
+        {side: count_macs(flow, image_size=side, in_channels=channels) for side in MAPS},
+        {side: count_macs(attention, image_size=side, in_channels=width) for side in MAPS},
+    )
 
 
 @checks(
@@ -39,23 +67,20 @@ def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome
         return max(abs(value / per_pixel[-1] - 1) for value in per_pixel)
 
     ours = spread(macs)
-    return Outcome(
-        verdict=REPRODUCED if ours <= 0.02 else NOT_REPRODUCED,
-        evidence=f"Multiply-accumulates per pixel at {', '.join(map(str, sides))} px differ by "
+    return counting.outcome(
+        REPRODUCED if ours <= 0.02 else NOT_REPRODUCED,
+        f"Multiply-accumulates per pixel at {', '.join(map(str, sides))} px differ by "
         f"{100 * ours:.1f} % from those at {sides[-1]} px; a plain ResNet-18's differ by "
         f"{100 * spread(plain):.1f} %: any convolutional network is linear.",
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
     )
 
 
 def _ratios(claim: Claim) -> dict[str, Any]:
-    channels, ratios = round(claim.value("channels").value), {}
-    for r in counting.REDUCTIONS:
-        attention = counting.self_attention(channels, MAPS, reduction=r)
-        _, own = counting.spectralflow(channels, MAPS, reduction=r)
-        ratios[r] = {side: attention[side] / own[side] for side in MAPS}
-    return {"ratios": ratios, "ours": counting.reduction()}
+    ratios = {}
+    for r in REDUCTIONS:
+        flow, attention = _macs(claim, r)
+        ratios[r] = {side: attention[side] / flow[side] for side in MAPS}
+    return {"ratios": ratios, "ours": reduction()}
 
 
 @checks("B16", measured=_ratios)
@@ -77,28 +102,19 @@ def attention_cost(
         if (by_r := {r: of_map[side] for r, of_map in ratios.items()})
     )
     own = next(iter(ratios[ours].values()))
-    return Outcome(
-        verdict=verdict_of_readings(
+    return counting.outcome(
+        verdict_of_readings(
             matches(value, printed) for of_map in ratios.values() for value in of_map.values()
         ),
-        evidence="Self-attention of as many parameters takes these times the "
+        "Self-attention of as many parameters takes these times the "
         f"multiply-accumulates of SpectralFlow, for r = {max(ratios)} to {min(ratios)}, by which "
         f"that reduces its channels: {listed}; printed: about {printed.printed}. Neither r nor the "
         f"map is given; the network's own map at 224 px is the first, and with our r = {ours} it "
         f"is {own:.2f} there.",
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
     )
 
 
-@checks(
-    "B137",
-    measured=lambda claim: {
-        "macs": counting.self_attention(
-            round(claim.value("channels").value), MAPS, reduction=counting.reduction()
-        )
-    },
-)
+@checks("B137", measured=lambda claim: {"macs": _macs(claim, reduction())[1]})
 def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
     """Judge "the cost of self-attention is quadratic in the number of pixels".
 
@@ -115,7 +131,7 @@ def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
         verdict=REPRODUCED if quadratic else NOT_REPRODUCED,
         evidence=f"Million multiply-accumulates of self-attention by map: {listed}. Per place "
         f"they grow by {min(slopes):.0f} to {max(slopes):.0f} for each further place.",
-        runs=(COUNTED,),
+        runs=(counting.COUNTED,),
     )
 
 
@@ -133,7 +149,6 @@ def file_size(
     record: Published,
     patches: Published,
     stride: Whole,
-    files: Sequence[int] = RELEASED,
 ) -> Outcome:
     """Judge whether the size of the images can be told: of the files, and as the network sees them.
 
@@ -141,17 +156,17 @@ def file_size(
     enlarged to any size; what is printed is compared with each.
 
     `costs`: side of the network's input -> its multiply-accumulates, 10^9; `stride`: pixels a
-    place; `files`: sides of the files that are released, in pixels.
+    place.
     """
     sides = patch_sides(patches)
     nearest = min(costs, key=lambda side: abs(costs[side] - printed.value))
     least = min(sides) * stride
     listed = ", ".join(f"{side} px {cost:.2f}" for side, cost in costs.items())
-    small = [side for side in files if side < least]
+    small = [side for side in RELEASED if side < least]
     return Outcome(
         verdict=UNDERSPECIFIED if given.printed == NOT_GIVEN else REPRODUCED,
         evidence=f"Size of the files: {given.printed}; the record is {record.printed}, and there "
-        f"are files of {', '.join(map(str, files))} px. A map with one patch of {min(sides)} "
+        f"are files of {', '.join(map(str, RELEASED))} px. A map with one patch of {min(sides)} "
         f"places takes {least} px: files of {' and '.join(map(str, small))} px must have been "
         f"enlarged ('standard resizing', section 4.5). The network takes {listed} (10^9); printed: "
         f"{printed.printed}, nearest at {nearest} px, to which files of any of these sizes can "

@@ -1,18 +1,18 @@
 """Paper B's sizes: what is printed against what its text describes, counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from study.claims.arithmetic import percent_saved, saved_range
 from study.claims.check import ByRow, Whole, checks
 from study.claims.ledger import Claim
 from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.claims.paper_b import counting
-from study.published import Published
+from study.published import Published, lookup
 from study.sizes import IMAGE_SIZE, NUM_CLASSES, matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, SLIP, UNDERSPECIFIED
 
-COUNTED = "study.sizes"
 # Up to this share of the other's, a number is substantially less.
 SUBSTANTIALLY = 0.9
 MPARAMS, GMACS = "million parameters", "10^9 multiply-accumulates"
@@ -40,7 +40,7 @@ def stated_size(
         evidence=f"Printed: {printed.printed} {printed.unit}; counted {WITH_CLASSES}: "
         f"{counted:.2f} {printed.unit}{normed}.",
         limits=(OPEN_CHOICE,) if open_choice else (),
-        runs=(COUNTED,),
+        runs=(counting.COUNTED,),
     )
 
 
@@ -67,7 +67,7 @@ def stated_total(*, printed: Published, trunk: float, built: float, light: float
         evidence=f"The named backbone alone has {trunk:.2f} M without its classifier, the network "
         f"of the text {built:.2f} M {WITH_CLASSES}; printed: {printed.printed} M. With a "
         f"shortened backbone {light:.2f} M can be had.",
-        runs=(COUNTED,),
+        runs=(counting.COUNTED,),
     )
 
 
@@ -97,12 +97,12 @@ def saving_range(*, printed: Published, ours: Published, others: ByRow) -> Outco
     "slip" where those that do not lie above it, to the paper's own disadvantage; else
     "contradicted".
     """
-    saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
-    outside = [share for share in saved.values() if not matches(round(share), printed)]
+    saved, listed = _savings(ours, others)
+    outside = [share for share in saved if not matches(round(share), printed)]
     wrong = SLIP if all(share > printed.high for share in outside) else CONTRADICTED
     return Outcome(
         verdict=wrong if outside else REPRODUCED,
-        evidence=f"Saved against {_shares(saved)}; printed: {printed.printed} %.",
+        evidence=f"Saved against {listed}; printed: {printed.printed} %.",
     )
 
 
@@ -113,38 +113,42 @@ def saving_over_unnamed(*, printed: Published, ours: Published, others: ByRow) -
     Rule: "reproduced" where it is reached against every system whose size the paper prints,
     "contradicted" where against none, else "underspecified".
     """
-    saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
-    reached = [round(share) >= printed.value for share in saved.values()]
+    saved, listed = _savings(ours, others)
+    reached = [round(share) >= printed.value for share in saved]
     some = UNDERSPECIFIED if any(reached) else CONTRADICTED
     return Outcome(
         verdict=REPRODUCED if all(reached) else some,
-        evidence=f"Which models are meant is not said; saved against {_shares(saved)}; printed: "
+        evidence=f"Which models are meant is not said; saved against {listed}; printed: "
         f"{printed.printed} %.",
     )
 
 
-def _shares(saved: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {share:.1f} %" for name, share in saved.items())
+def _savings(ours: Published, others: ByRow) -> tuple[list[float], str]:
+    """Return what is saved against each of the others, in percent, and the same in words."""
+    saved = {name: percent_saved(ours.value, size.value) for name, size in others.items()}
+    return list(saved.values()), ", ".join(f"{name} {s:.1f} %" for name, s in saved.items())
 
 
-def _counted(count):
-    def measured(claim: Claim) -> dict:
+def _counted(count: Callable[[str], float]) -> Callable[[Claim], dict[str, Any]]:
+    def measured(claim: Claim) -> dict[str, Any]:
         others = {title: count(model) for title, model in claim.beside.items()}
         return {"ours": count("medspectralnet"), "others": others}
 
     return measured
 
 
+def _counted_beside_medvit(claim: Claim) -> dict[str, Any]:
+    printed = {
+        system: lookup(paper="medvit", table="sizes", row=system, column="params")
+        for system in claim.beside
+    }
+    return _counted(counting.millions)(claim) | {"printed": printed}
+
+
 @checks("B28", unit=GMACS, times=2.0, measured=_counted(counting.gmacs))
 @checks("B134", unit=GMACS, measured=_counted(counting.gmacs))
 @checks("B35", unit=MPARAMS, measured=_counted(counting.millions))
-@checks(
-    "B36",
-    unit=MPARAMS,
-    measured=lambda claim: (
-        _counted(counting.millions)(claim) | {"printed": counting.medvit_sizes(claim.beside)}
-    ),
-)
+@checks("B36", unit=MPARAMS, measured=_counted_beside_medvit)
 def smaller_than(
     *,
     ours: float,
@@ -173,12 +177,10 @@ def smaller_than(
     )
     verified = any(p.may_carry_verdict for p in otherwise.values())
     verdict = UNDERSPECIFIED if verified else REPRODUCED
-    return Outcome(
-        verdict=NOT_REPRODUCED if below else verdict,
-        evidence=f"Counted in {unit}, {WITH_CLASSES}: MedSpectralNet as the text builds it "
+    return counting.outcome(
+        NOT_REPRODUCED if below else verdict,
+        f"Counted in {unit}, {WITH_CLASSES}: MedSpectralNet as the text builds it "
         f"{ours:.2f}, {listed}." + said,
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
     )
 
 
@@ -237,22 +239,21 @@ def whole_patches(
 
 
 @checks("B17", measured=lambda claim: {"shape": counting.backbone()[1]})
-def backbone_map(
-    *, channels: Whole, stride: Whole, shape: Sequence[int], image_size: int = IMAGE_SIZE
-) -> Outcome:
+def backbone_map(*, channels: Whole, stride: Whole, shape: Sequence[int]) -> Outcome:
     """Judge the shape of the backbone's map.
 
     Rule: "reproduced" where the network that is named gives the printed channels at the printed
     stride, else "not reproduced".
 
-    `shape`: (C, H, W) of the map for an image of `image_size`.
+    `shape`: (C, H, W) of the map for an image of `IMAGE_SIZE`.
     """
-    wanted = (channels, *[image_size // stride] * 2)
+    side = IMAGE_SIZE // stride
+    wanted = (channels, side, side)
     return Outcome(
         verdict=REPRODUCED if tuple(shape) == wanted else NOT_REPRODUCED,
-        evidence=f"A ResNet-18 maps {image_size} px to {' x '.join(map(str, shape))}; printed: "
+        evidence=f"A ResNet-18 maps {IMAGE_SIZE} px to {' x '.join(map(str, shape))}; printed: "
         f"{' x '.join(map(str, wanted))}.",
-        runs=(COUNTED,),
+        runs=(counting.COUNTED,),
     )
 
 
@@ -290,7 +291,7 @@ def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) ->
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence=f"Printed FLOPs are, in times our multiply-accumulates: {listed}; counted "
         "operation by operation they would be 2.",
-        runs=(COUNTED,),
+        runs=(counting.COUNTED,),
     )
 
 
@@ -306,13 +307,11 @@ def needs_less(
     """
     pairs = ((ours.value, theirs.value), (counted_ours, counted_theirs))
     lower = [a <= SUBSTANTIALLY * b for a, b in pairs]
-    return Outcome(
-        verdict=verdict_of_readings(lower),
-        evidence=f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
+    return counting.outcome(
+        verdict_of_readings(lower),
+        f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
         f"one tool, {WITH_CLASSES}: {counted_ours:.2f} against {counted_theirs:.2f} G, the other's "
         "released sizes.",
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
     )
 
 
@@ -330,11 +329,9 @@ def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -
     printed total (`shortened`, in the unit of `printed`) costs no less than the printed number;
     else "not reproduced", with what each alone would take.
     """
-    return Outcome(
-        verdict=REPRODUCED if matches(shortened, printed) else NOT_REPRODUCED,
-        evidence="The build of the described network that keeps to the printed parameters, on a "
+    return counting.outcome(
+        REPRODUCED if matches(shortened, printed) else NOT_REPRODUCED,
+        "The build of the described network that keeps to the printed parameters, on a "
         f"shortened backbone, costs {shortened:.2f} {printed.unit} at 224 px, {WITH_CLASSES}; "
         f"printed: {printed.printed}. The full backbone alone costs {trunk:.2f}.",
-        limits=(OPEN_CHOICE,),
-        runs=(COUNTED,),
     )

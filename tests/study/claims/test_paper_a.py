@@ -15,20 +15,18 @@ from helpers.metrics.paired import holm
 from helpers.metrics.power import best_mcnemar
 from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
-from study.claims.confusion import Confusion, matrices, other_sets
+from study.claims.confusion import matrices, other_sets, score_of
 from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
 from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
-from study.claims.outcome import LIMITS
+from study.claims.outcome import LIMITS, verdict_of_measures
 from study.claims.paper_a import planned
 from study.claims.paper_a.comparisons import told
 from study.claims.paper_a.data import auc_splits
-from study.claims.paper_a.dynamics import lead
-from study.claims.paper_a.families import judge_family, verdict_of_signs
-from study.claims.paper_a.readings import is_linear, said
-from study.claims.paper_a.scores import difference, leaning, sensitivity
+from study.claims.paper_a.differences import difference, judge_family, leaning, sensitivity
+from study.claims.paper_a.results import Level
 from study.claims.paper_a.sizes import Backbone, count_backbone, step_memory
-from study.claims.paper_a.stored import Early, Level, Scattered
+from study.claims.paper_a.stages import Early, Scattered
 from study.claims.paper_a.table4 import auc_p, most_lost, needed_correlation
 from study.claims.paper_a.training import focal_gradient, reading_losses
 from study.claims.seeds import mean_over_seeds
@@ -64,19 +62,16 @@ def rates_printed(*texts):
     return [printed(text, "") for text in texts]
 
 
-def gain(compared):
-    """Return comparisons that all came out in favour of A."""
+def gain(c):
+    """Return a comparison that came out in favour of A."""
     better = Estimate(0.1, 0.08, 0.12, 120, "made up", seeds=5, p=1e-6)
-    # None of the pairs keeps a printed gain: the sentence would judge it anew.
-    pairs = [c.pair.model_copy(update={"published": None}) for c in compared]
-    return [
-        replace(c, pair=pair, auc=better, p={"auc": 1e-5}, shown={"auc": 1}, verdict=SHOWN)
-        for c, pair in zip(compared, pairs, strict=True)
-    ]
+    return replace(c, auc=better, p={"auc": 1e-5}, shown={"auc": 1}, verdict=SHOWN)
 
 
 def all_better(inputs):
-    return {"compared": gain(inputs["compared"])}
+    planned = inputs["planned"]
+    better = {name: gain(c) for name, c in planned.deciding.items()}
+    return {"planned": replace(planned, deciding=better)}
 
 
 def apart(value, p=1e-6):
@@ -105,10 +100,7 @@ def scattered(a, b):
 # For each claim: other inputs (or a function of the real ones that returns them), and the verdict.
 OTHERWISE = {
     "A01": ({"positive": 100, "negative": 20}, REPRODUCED),
-    "A02": (
-        lambda i: {"parts": gain(i["parts"]), "whole": gain([i["whole"]])[0]},
-        SHOWN,
-    ),
+    "A02": (all_better, SHOWN),
     "A03": ({"seconds": {"a network": 0.2}}, NOT_REPRODUCED),
     "A04": ({"heads": {"wide": (50.0, HALF)}}, NOT_REPRODUCED),
     "A05": ({"backbones": {"small": HALF}}, NOT_REPRODUCED),
@@ -133,7 +125,7 @@ OTHERWISE = {
     "A24": ({"printed": RISING}, CONTRADICTED),
     "A25": ({"source": printed("ARCADE", "text")}, NOT_REPRODUCED),
     "A26": (lambda i: {"train": i["val"], "val": i["train"]}, CONTRADICTED),
-    "A27": (lambda i: {"train": i["val"], "val": i["train"]} | KNOWN, REPRODUCED),
+    "A27": (lambda i: {"accuracies": i["accuracies"][::-1]} | KNOWN, REPRODUCED),
     "A28": ({"total": 119}, CONTRADICTED),
     "A29": (
         {"source": printed("ARCADE", "text"), "by_patient": printed("yes", "text")},
@@ -142,10 +134,7 @@ OTHERWISE = {
     **{f"A{n}": (WRONG_MATRIX, CONTRADICTED) for n in (30, 31, 32, 33, 34, 35, 37)},
     "A36": ({"auc": fraction("0.9950")}, CONTRADICTED),
     "A38": ({"tn": 58, "fp": 2, "fn": 16, "tp": 44}, CONTRADICTED),
-    "A39": (
-        lambda i: {"sensitivity": i["specificity"], "specificity": i["sensitivity"]} | KNOWN,
-        REPRODUCED,
-    ),
+    "A39": (lambda i: {"scores": i["scores"][::-1]} | KNOWN, REPRODUCED),
     "A40": ({"source": printed("ARCADE", "text")}, NOT_REPRODUCED),
     "A41": (lambda i: {"ours": i["others"]["ResNet34"]}, CONTRADICTED),
     "A42": ({"n": 121}, CONTRADICTED),
@@ -176,7 +165,7 @@ OTHERWISE = {
     "A67": ({"stated": printed("5e-3", "")}, CONTRADICTED),
     "A68": (
         lambda i: {
-            "early_a": [v + 0.2 + k / 100 for k, v in enumerate(i["early_b"])],
+            "early": (SPREAD, [value + 0.2 + k / 100 for k, value in enumerate(SPREAD)]),
             "final": replace(i["final"], low=0.01),
             "others": printed("step", "text"),
         },
@@ -200,8 +189,11 @@ OTHERWISE = {
         {"steps": {"x": {"warm-up": 3, "selective fine-tuning": 1, "all layers": 2}}},
         NOT_REPRODUCED,
     ),
-    "A86": (ENDED | {"first": STEADY, "second": STEADY[::-1]}, REPRODUCED),
-    "A87": (lambda i: {"early": replace(i["early"], a=[v + 0.2 for v in i["early"].b])}, SHOWN),
+    "A86": (ENDED | {"epochs": (STEADY, STEADY[::-1])}, REPRODUCED),
+    "A87": (
+        lambda i: {"early": replace(i["early"], staged=[v + 0.2 for v in i["early"].all_layers])},
+        SHOWN,
+    ),
     "A88": ({"values": {"x": LESS}}, SHOWN),
     "A89": ({"differences": {"x": apart(-0.1)}}, SHOWN),
     "A90": ({"besides": [], "linear": False}, SHOWN),
@@ -267,8 +259,10 @@ def test_values_from_memory_carry_no_verdict():
 
 @pytest.mark.parametrize("name", ["A14", "A55", "A74"])
 def test_a_comparison_that_is_not_run_gets_no_verdict(name, inputs):
-    missing = [replace(c, verdict=NOT_RUN) for c in inputs[name]["compared"]]
-    outcome = CHECKS[name].function(**inputs[name] | {"compared": missing})
+    planned = inputs[name]["planned"]
+    missing = {title: replace(c, verdict=NOT_RUN) for title, c in planned.deciding.items()}
+    given = inputs[name] | {"planned": replace(planned, deciding=missing)}
+    outcome = CHECKS[name].function(**given)
     assert outcome.verdict == NOT_RUN and not outcome.runs
 
 
@@ -278,22 +272,22 @@ def test_a_comparison_that_is_not_run_gets_no_verdict(name, inputs):
         ("A03", {"seconds": {"a network": None}}),
         ("A19", {"values": {"AUC": scattered([], [])}}),
         ("A20", {"values": {"x": ([], [])}}),
-        ("A86", {"first": [], "second": []}),
+        ("A86", {"epochs": ([], [])}),
         ("A74", {"kept": {"1 : 4": None}}),
         ("A87", {"early": Early([], [], 0.0)}),
-        ("A89", {"differences": None}),
+        ("A89", {"differences": {}}),
         ("A90", {"difference": None}),
-        ("A98", {"warm": [], "tuned": []}),
+        ("A98", {"ends": ([], [])}),
         ("A99", {"all_layers": (0, 0)}),
         ("A100", {"differences": {}}),
-        ("A94", {"compared": []}),
+        ("A94", {"planned": planned.Planned({}, [], "r")}),
         ("A25", {"val": []}),
-        ("A27", {"train": [], "val": []}),
+        ("A27", {"accuracies": ([], [])}),
         ("A58", {"added": None}),
-        ("A39", {"sensitivity": [], "specificity": []}),
+        ("A39", {"scores": ([], [])}),
         ("A40", {"accuracy": None, "auc": None}),
         ("A66", {"seconds": []}),
-        ("A68", {"early_a": [], "early_b": [], "final": None}),
+        ("A68", {"early": ([], []), "final": None}),
         ("A71", {"seconds": []}),
         ("A75", {"differences": {}}),
     ],
@@ -302,11 +296,21 @@ def test_without_runs_nothing_is_judged(name, empty, inputs):
     assert CHECKS[name].function(**inputs[name] | empty).verdict == NOT_RUN
 
 
+def test_where_no_run_is_stored_no_claim_on_runs_is_judged(inputs, tmp_path, monkeypatch):
+    on_runs = [name for name, c in CHECKS.items() if c.function(**inputs[name]).runs]
+    monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
+    for name in on_runs:
+        outcome = CHECKS[name](CLAIMS[name])
+        # The paper gives no seeds, whatever is stored.
+        expected = UNDERSPECIFIED if name == "A78" else NOT_RUN
+        assert (outcome.verdict, outcome.runs) == (expected, ()), name
+
+
 def test_one_of_two_comparisons_is_not_enough(inputs):
-    first, second = inputs["A74"]["compared"]
+    first, second = inputs["A74"]["planned"].deciding.values()
     assert second.verdict == INCONCLUSIVE
-    mixed = {"compared": [*gain([first]), second], "runs": "r"}
-    assert CHECKS["A55"].function(**mixed).verdict == INCONCLUSIVE
+    mixed = planned.Planned({"first": gain(first), "second": second}, [], "r")
+    assert CHECKS["A55"].function(planned=mixed).verdict == INCONCLUSIVE
 
 
 # --- the searches --------------------------------------------------------------------------------
@@ -351,24 +355,32 @@ def test_class_sizes_are_found_from_aucs():
     assert auc_splits(aucs, n=n).smaller == (positive,)
 
 
+def optimizer(lr):
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def rates_of_torch(schedule, *, epochs, steps):
+    """Return the rate after each epoch."""
+    theirs = []
+    for _ in range(epochs):
+        for _ in range(steps):
+            schedule.optimizer.step()
+            schedule.step()
+        theirs += schedule.get_last_lr()
+    return theirs
+
+
 @pytest.mark.parametrize(("max_lr", "div", "rise", "steps"), [(5e-3, 25, 6, 35), (0.01, 10, 9, 20)])
 def test_rates_are_those_of_torch(max_lr, div, rise, steps):
-    epochs, pct_start = 30, rise / 30
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=max_lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
+        optimizer(max_lr),
         max_lr=max_lr,
-        total_steps=epochs * steps,
-        pct_start=pct_start,
+        total_steps=30 * steps,
+        pct_start=rise / 30,
         div_factor=div,
         cycle_momentum=False,
     )
-    theirs = []
-    for step in range(1, 4 * steps + 1):
-        optimizer.step()
-        schedule.step()
-        if step % steps == 0:
-            theirs.append(schedule.get_last_lr()[0])
+    theirs = rates_of_torch(schedule, epochs=4, steps=steps)
     assert rates(max_lr, div, rise, steps, epochs=4) == pytest.approx(theirs, rel=1e-9)
     shown = rates_printed(*(f"{rate:.2e}" for rate in theirs))
     small = Grid(max_lr=(max_lr / 2, max_lr, 2 * max_lr), steps=(steps,))
@@ -390,15 +402,10 @@ def test_the_printed_rates_have_one_schedule_on_the_grid(inputs):
 def test_the_cycles_are_those_of_torch():
     batches, first, epochs = 7, 9, 4
     for factor in FACTORS:
-        weight = torch.nn.Parameter(torch.zeros(1))
-        optimizer = torch.optim.SGD([weight], lr=1.0)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, first, factor)
-        theirs = []
-        for step in range(1, epochs * batches + 1):
-            optimizer.step()
-            schedule.step()
-            if step % batches == 0:
-                theirs.append(schedule.get_last_lr()[0])
+        schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
+            optimizer(1.0), first, factor
+        )
+        theirs = rates_of_torch(schedule, epochs=epochs, steps=batches)
         cycles = all_cycles(most_batches=batches, longest=1, epochs=epochs)
         wanted = (cycles.batches == batches) & (cycles.first == first) & (cycles.factor == factor)
         assert cycles.heights[wanted][0] == pytest.approx(theirs, abs=1e-12)
@@ -459,11 +466,10 @@ def test_the_images_that_a_count_may_lose_are_those_of_the_corrected_test(inputs
 
 
 def test_a_course_shown_reversed_and_one_measure_alone(inputs):
-    check = CHECKS["A20"].function
-    less, more = LESS
-    assert check(values={"x": (more, less)}, what="A, B", runs="r").verdict == SHOWN_REVERSED
+    check, given = CHECKS["A20"].function, inputs["A20"]
     mixed = {"x": LESS, "y": (STEADY, STEADY[::-1])}
-    assert check(values=mixed, what="A, B", runs="r").verdict == UNDERSPECIFIED
+    assert check(**given | {"values": {"x": LESS[::-1]}}).verdict == SHOWN_REVERSED
+    assert check(**given | {"values": mixed}).verdict == UNDERSPECIFIED
 
 
 # --- formulas ------------------------------------------------------------------------------------
@@ -471,7 +477,6 @@ def test_a_course_shown_reversed_and_one_measure_alone(inputs):
 
 def test_all_matrices_of_an_accuracy_are_tried():
     found = matrices(printed("85.00"), positive=60, negative=60)
-    assert found.errors == 18
     assert found.true_positives.min() == 42 and found.true_positives.max() == 60
     assert len(found.true_positives) == 19
     assert not len(matrices(printed("85.01"), positive=60, negative=60).true_positives)
@@ -479,7 +484,7 @@ def test_all_matrices_of_an_accuracy_are_tried():
 
 def test_an_unknown_score_is_named():
     with pytest.raises(ValueError, match="unknown score 'kappa'; known: f1, accuracy"):
-        Confusion(1, 1, 1, 1).score("kappa")
+        score_of("kappa", tn=1, fp=1, fn=1, tp=1)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
@@ -518,7 +523,7 @@ def test_backbones_are_counted_as_torchvision_states():
         ("resnet50", torchvision.models.ResNet50_Weights.DEFAULT),
     ):
         backbone = count_backbone(name)
-        assert backbone.total(backbone.linear(1000)) == weights.meta["num_params"]
+        assert backbone.with_linear(1000) == weights.meta["num_params"]
         assert backbone.last_block < backbone.last_stage < backbone.trunk
 
 
@@ -538,10 +543,9 @@ def test_prevalence_decides_how_much_a_negative_result_reassures(inputs):
 
 
 def test_one_measure_of_stability_for_and_one_against_leave_it_open(inputs):
-    check = CHECKS["A19"].function
     both = {"AUC": scattered(STEADY, SPREAD), "accuracy": scattered(SPREAD, SPREAD)}
-    assert check(values=both, runs="r").verdict == UNDERSPECIFIED
-    assert check(values={"AUC": scattered(SPREAD, STEADY)}, runs="r").verdict == SHOWN_REVERSED
+    assert stability(**both) == UNDERSPECIFIED
+    assert stability(AUC=scattered(SPREAD, STEADY)) == SHOWN_REVERSED
     given = inputs["A74"]
     mixed = given | {"kept": {"1 : 4": KEPT}}
     assert CHECKS["A74"].function(**mixed).verdict == UNDERSPECIFIED
@@ -550,27 +554,34 @@ def test_one_measure_of_stability_for_and_one_against_leave_it_open(inputs):
 # --- what decides, and what is shown beside it ---------------------------------------------------
 
 
+def stability(**values):
+    """Return the verdict of A19 on made-up results."""
+    return CHECKS["A19"].function(values=values, fewer={}, runs="r").verdict
+
+
 def test_draws_of_one_seed_do_not_add_to_the_degrees_of_freedom():
     """Two draws of each seed, as alike as can be, tell no more than one."""
     doubled = Scattered([*STEADY, *STEADY], SPREAD, (5, 5))
     alone = scattered(STEADY, [0.85, 0.8475, 0.855, 0.8525, 0.845])
-    assert CHECKS["A19"].function(values={"x": doubled}, runs="r").verdict == SHOWN
-    assert CHECKS["A19"].function(values={"x": alone}, runs="r").verdict == INCONCLUSIVE
+    assert stability(x=doubled) == SHOWN
+    assert stability(x=alone) == INCONCLUSIVE
     many = replace(alone, a=STEADY * 4, b=alone.b * 4)
-    assert CHECKS["A19"].function(values={"x": many}, runs="r").verdict == INCONCLUSIVE
+    assert stability(x=many) == INCONCLUSIVE
 
 
 def test_runs_made_again_elsewhere_enter_and_more_images_decide(inputs):
     given = inputs["A19"]
     assert {len(v.a) for v in given["values"].values()} == {10}
-    (fewer,) = given["fewer"]
+    (fewer,) = given["fewer"].values()
     assert fewer["accuracy"].seeds == (5, 5) and len(fewer["accuracy"].a) > 5
     for name in ("A55", "A61"):
-        (decides,), (shown,) = inputs[name]["compared"], inputs[name]["fewer"]
-        assert decides.auc.n > shown.auc.n and decides.auc.seeds > shown.auc.seeds
-        outcome = CHECKS[name].function(**inputs[name] | {"fewer": gain([shown])})
+        beside = inputs[name]["planned"]
+        (shown,) = beside.fewer
+        assert beside.one.auc.n > shown.auc.n and beside.one.auc.seeds > shown.auc.seeds
+        outcome = CHECKS[name].function(planned=replace(beside, fewer=[gain(shown)]))
         assert outcome.verdict == INCONCLUSIVE
-    assert inputs["A02"]["whole"].auc.n == inputs["A55"]["compared"][0].auc.n
+    whole = inputs["A02"]["planned"].deciding["whole"]
+    assert whole.auc.n == inputs["A55"]["planned"].one.auc.n
 
 
 @pytest.mark.parametrize("measure", [("auc", auc_scores), ("accuracy", accuracy_scores)])
@@ -593,23 +604,24 @@ def test_sensitivity_and_leaning_are_those_of_the_answers():
     assert leaning(labels, probabilities).values == pytest.approx([0.75 - 0.5])
 
 
-def test_differences_of_a_claim_are_corrected_together_and_may_go_either_way():
+def test_differences_of_a_claim_are_corrected_together_and_may_go_either_way(inputs):
     for p, verdict in ((0.02, SHOWN_REVERSED), (0.03, INCONCLUSIVE)):
         found = judge_family({"x": apart(-0.1, p), "y": apart(0.1, 0.9)})
         assert found["x"].verdict == verdict
         assert found["x"].p == pytest.approx(2 * p)
     few = replace(apart(0.1), seeds=4)
     assert judge_family({"x": few})["x"].verdict == TOO_FEW_SEEDS
-    assert verdict_of_signs([1, 0]) == UNDERSPECIFIED
-    check, given = CHECKS["A75"].function, {"means": {"x": (0.5, 0.5)}, "runs": "r"}
+    assert verdict_of_measures([1, 0]) == UNDERSPECIFIED
+    given = inputs["A75"] | {"means": {"x": (0.5, 0.5)}}
     for value, verdict in ((0.1, SHOWN), (-0.1, SHOWN_REVERSED)):
-        assert check(**given, differences={"x": apart(value)}).verdict == verdict
+        changed = given | {"differences": {"x": apart(value)}}
+        assert CHECKS["A75"].function(**changed).verdict == verdict
 
 
 def test_a_lead_over_the_seeds_alone_is_not_one_over_images():
-    ahead = Early([0.80, 0.81, 0.82, 0.81, 0.80], [0.78, 0.79, 0.79, 0.79, 0.78], 0.0)
-    assert lead(ahead).low > 0
-    assert lead(replace(ahead, by_images=0.02**2)).low < 0
+    ahead = Early([0.78, 0.79, 0.79, 0.79, 0.78], [0.80, 0.81, 0.82, 0.81, 0.80], 0.0)
+    assert ahead.lead.low > 0
+    assert replace(ahead, by_images=0.02**2).lead.low < 0
 
 
 ON_THE_LOSS = [f"A{n}" for n in (14, 15, 55, 56, 57, 58, 60, 61, 73, 74, 75, 76, 89, 90)]
@@ -624,19 +636,19 @@ def test_claims_on_the_loss_say_which_reading_their_runs_have(name, inputs):
 
 def test_a_reading_matters_where_labels_are_smoothed_and_the_focal_factor_is_there():
     c = planned.pair("ablation", "focal")
-    assert is_linear(c.pair.a) and not is_linear(c.pair.b)
-    assert not is_linear(replace(c.pair.a, focal_reading="hard_pt"))
-    assert not is_linear(planned.pair("ablation", "smoothing").pair.b)
-    assert said(None) == "" and "was not run" in said({})
-    under = said({"A part": {"hard_pt": apart(0.1)}})
+    assert planned.is_linear(c.pair.a) and not planned.is_linear(c.pair.b)
+    assert not planned.is_linear(replace(c.pair.a, focal_reading="hard_pt"))
+    assert not planned.is_linear(planned.pair("ablation", "smoothing").pair.b)
+    assert planned.Planned({}, [], "r").reading == ""
+    assert "was not run" in planned.linear_said({})
+    under = planned.linear_said({"A part": {"hard_pt": apart(0.1)}})
     assert "A part, hard_pt +0.100 (+0.080 to +0.120)" in under and "exp_ce" in under
 
 
 def test_an_interval_that_would_have_shown_more_without_the_correction_is_said(inputs):
-    (c,) = inputs["A73"]["compared"]
+    c = inputs["A73"]["planned"].one
     assert c.auc.high < 0 and not c.shown["auc"] and "leaves 0 out" in told(c)
-    (wide,) = inputs["A60"]["compared"]
-    assert "leaves 0 out" not in told(wide)
+    assert "leaves 0 out" not in told(inputs["A60"]["planned"].one)
 
 
 def test_other_test_sets_are_found_by_how_f1_is_taken(inputs):

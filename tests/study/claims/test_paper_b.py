@@ -9,7 +9,7 @@ from helpers.metrics.scores import Estimate
 from study.claims.judge import CHECKS
 from study.claims.ledger import Key, load_claims
 from study.claims.outcome import BUDGET, OPEN_CHOICE
-from study.claims.paper_b import budget, counting, stored
+from study.claims.paper_b import budget, scale, stored, streams
 from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.plans.form import PlanError
@@ -56,9 +56,8 @@ def put(**changes):
     return alter
 
 
-def like_the_first(inputs):
-    """Let both matrices have the same quoted cells."""
-    return inputs | {"second": inputs["first"]}
+def halved(counts):
+    return {name: (plain / 2, normed / 2) for name, (plain, normed) in counts.items()}
 
 
 def half_as_many(cells):
@@ -86,6 +85,8 @@ TABLE3 = [
     (put(level=ours(COMPATIBLE)), COMPATIBLE),
     (put(level=lambda level: replace(level, one_more=None, verdict=NOT_RUN)), NOT_RUN),
 ]
+NEXT = [(put(other=1000.0), CONTRADICTED)]
+GAINS = [f"B{i}" for i in (*range(74, 77), *range(81, 85), *range(88, 94))]
 GAIN = [(put(gain=to("0.1", "points")), NOT_REPRODUCED)]
 SIZE = [(put(counted=lambda old: old * 1.2), NOT_REPRODUCED)]
 OURS = [(put(counted=2.0, up_to=None), REPRODUCED)]
@@ -93,7 +94,7 @@ NUMBER = [(put(released=1), NOT_REPRODUCED)]
 FEWER = [(put(ours=lambda old: 100 * old), NOT_REPRODUCED)]
 GIVEN = [(put(settings={"seeds": printed("5", "seeds")}), REPRODUCED)]
 KEY = Key("a source", "a table", "a system", "a set/accuracy")
-RIVAL = {"a set": {("a source", "a system"): printed("90.0")}}
+RIVAL = {KEY: printed("90.0")}
 
 
 def of_files(side, accuracy):
@@ -102,9 +103,10 @@ def of_files(side, accuracy):
 
 
 HIGH, LOW = {"a set": printed("90.0")}, {"a set": printed("80.0")}
-UP, DOWN = {"ours": HIGH, "theirs": LOW}, {"ours": LOW, "theirs": HIGH}
+UP = {"ours": HIGH, "theirs": {KEY: printed("80.0")}}
+DOWN = {"ours": LOW, "theirs": RIVAL}
 LOW_QUOTED, HIGH_QUOTED = {"a set": [printed("80.0")]}, {"a set": [printed("95.0")]}
-REVERSE = [(put(ours=LOW, theirs={KEY: printed("90.0")}), CONTRADICTED)]
+REVERSE = [(put(**DOWN), CONTRADICTED)]
 SIDES = {f"class {c}": 10_000 for c in range(11)}
 CELLS = [
     (put(supports=SIDES), REPRODUCED),
@@ -255,7 +257,6 @@ def timed(**seconds):
 
 ALTERED = {
     **dict.fromkeys(("B01", "B02", "B03", "B04", "B05", "B06"), TABLE3),
-    "B07": GIVEN,
     "B08": [
         (put(**UP, printed=to("10-15"), quoted=LOW_QUOTED), REPRODUCED),
         (put(**UP, printed=to("10-15"), quoted=HIGH_QUOTED), UNDERSPECIFIED),
@@ -265,7 +266,6 @@ ALTERED = {
         (put(trunk=8.0), NOT_REPRODUCED),
     ],
     "B10": [(put(printed=to("41")), REPRODUCED)],
-    "B11": SIZE,
     "B12": [(put(value=to("0.9995", "fraction")), CONTRADICTED)],
     "B13": [
         (put(quoted={}, public={}), REPRODUCED),
@@ -286,23 +286,18 @@ ALTERED = {
     "B20": [(put(sizes=(96,)), REPRODUCED)],
     "B21": OURS,
     "B22": [(put(shortened=2.0), REPRODUCED)],
-    **dict.fromkeys(("B23", "B24", "B31", "B32"), SIZE),
+    **dict.fromkeys(("B11", "B23", "B24", "B31", "B32"), SIZE),
     "B25": [(put(counted=3.0, up_to=3.1), NOT_REPRODUCED)],
     "B26": [(put(printed=to("55.3")), REPRODUCED)],
     "B27": [(put(printed=to("55.6")), REPRODUCED)],
-    **dict.fromkeys(("B28", "B35"), FEWER),
+    **dict.fromkeys(("B28", "B35", "B134"), FEWER),
     "B36": [
         *FEWER,
         (put(printed={"MedViT-T": printed("10.8", "M", mark="S")}), UNDERSPECIFIED),
         (put(printed={"MedViT-T": printed("10.8", "M", mark="M")}), REPRODUCED),
     ],
     "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
-    "B30": [
-        (
-            put(counted=lambda old: {k: (a / 2, b / 2) for k, (a, b) in old.items()}),
-            REPRODUCED,
-        )
-    ],
+    "B30": [(put(counted=halved), REPRODUCED)],
     "B33": [(put(printed=to("40-70")), REPRODUCED)],
     "B34": [
         (put(printed=to("40")), REPRODUCED),
@@ -315,7 +310,7 @@ ALTERED = {
         (put(elsewhere=to("3", "classes")), NOT_REPRODUCED),
         (put(elsewhere=to("4", "classes")), UNDERSPECIFIED),
     ],
-    "B41": [(put(released={"0": "normal", "1": "abnormal"}), REPRODUCED)],
+    "B41": [(put(names={"0": "normal", "1": "abnormal"}), REPRODUCED)],
     "B43": [(put(released=to("RGB", "text")), REPRODUCED)],
     "B46": [(put(totals=lambda old: old | {"bloodmnist": 10**6}), NOT_REPRODUCED)],
     "B47": [
@@ -324,30 +319,30 @@ ALTERED = {
         (put(shares=lambda old: dict.fromkeys(old)), NOT_RUN),
     ],
     "B48": [(put(ours=lambda old: old | {"mean": (0.5, 0.5, 0.5)}), NOT_REPRODUCED)],
-    **dict.fromkeys(("B49", "B50"), GIVEN),
+    **dict.fromkeys(("B07", "B49", "B50"), GIVEN),
     **dict.fromkeys(("B51", "B54"), COURSE),
     "B52": [(put(accuracy=to("93.4")), REPRODUCED), (put(accuracy=to("93.6")), UNDERSPECIFIED)],
-    "B53": GAP,
     "B55": [(put(accuracy=to("81.1")), REPRODUCED), (put(accuracy=to("82.1")), UNDERSPECIFIED)],
     "B56": [(put(higher=to("81-83")), CONTRADICTED)],
     **dict.fromkeys(("B57", "B66"), CELLS),
-    "B58": [(put(other=1000.0), CONTRADICTED)],
     "B59": [(put(back=to("4", "images")), CONTRADICTED)],
     "B60": [(put(n=10**6), CONTRADICTED), (put(n=43_000), UNDERSPECIFIED)],
     **dict.fromkeys(("B61", "B62", "B70", "B71"), AREAS),
     "B63": [(put(value=to("0.950", "fraction")), CONTRADICTED)],
     "B64": [(put(confused={(4, 5): None, (0, 10): None}), NOT_REPRODUCED)],
     "B65": [(put(confused={(0, 1): None}), UNDERSPECIFIED)],
-    "B67": [(put(other=1000.0), CONTRADICTED)],
+    **dict.fromkeys(("B58", "B67"), NEXT),
     "B68": [
         (put(back=to("30", "images")), CONTRADICTED),
         (put(back=to("70", "images")), REPRODUCED),
     ],
-    "B69": [(like_the_first, UNDERSPECIFIED), (put(second=half_as_many), REPRODUCED)],
+    "B69": [
+        (lambda i: i | {"second": i["first"]}, UNDERSPECIFIED),
+        (put(second=half_as_many), REPRODUCED),
+    ],
     "B72": [(put(called=to("98.7")), REPRODUCED)],
-    "B73": REVERSE,
-    "B80": REVERSE,
-    **dict.fromkeys(("B74", "B75", "B76", "B81", "B82", "B83", "B84"), GAIN),
+    **dict.fromkeys(("B73", "B80"), REVERSE),
+    **dict.fromkeys(GAINS, GAIN),
     "B77": [
         (put(**UP, n={"a set": 1000}), REPRODUCED),
         (put(**DOWN, n={"a set": 1000}), CONTRADICTED),
@@ -368,15 +363,9 @@ ALTERED = {
         (put(ours=LOW, plain=of_files(28, "80.5"), n={"a set": 1000}), UNDERSPECIFIED),
         (put(ours=LOW, plain=of_files(224, "90.0"), n={"a set": 1000}), UNDERSPECIFIED),
     ],
-    **dict.fromkeys(("B88", "B89", "B90", "B91", "B92", "B93"), GAIN),
     "B94": [(put(yardstick=to("0.3", "points")), NOT_REPRODUCED)],
     "B95": [(put(yardstick=to("3.0", "points")), REPRODUCED)],
-    "B96": [
-        (
-            lambda i: i | {"ours": i["ours"] | LOW, "others": {"a set": [printed("80.1")]}},
-            REPRODUCED,
-        )
-    ],
+    "B96": [(put(ours=lambda old: old | LOW, others={"a set": [printed("80.1")]}), REPRODUCED)],
     "B97": [(put(yardstick=to("4.0", "points")), REPRODUCED)],
     "B98": [
         (put(ours=to("90.0")), CONTRADICTED),
@@ -422,10 +411,10 @@ ALTERED = {
         (put(counted_ours=2.0, counted_theirs=2.0), NOT_REPRODUCED),
     ],
     "B125": [
-        (put(ours=HIGH, theirs={KEY: printed("80.0")}), REPRODUCED),
-        (put(ours=LOW, theirs={KEY: printed("80.0")}), NOT_REPRODUCED),
+        (put(**UP), REPRODUCED),
+        (put(**UP | {"ours": LOW}), NOT_REPRODUCED),
         (
-            put(ours=HIGH, theirs={KEY: printed("80.0")}, yardstick=to("20.0", "points")),
+            put(**UP, yardstick=to("20.0", "points")),
             UNDERSPECIFIED,
         ),
     ],
@@ -434,7 +423,7 @@ ALTERED = {
         (put(ours=HIGH, quoted=HIGH_QUOTED), CONTRADICTED),
     ],
     "B127": [
-        (put(ours={"a set": printed("80.5")}, theirs=LOW), REPRODUCED),
+        (put(**UP | {"ours": {"a set": printed("80.5")}}), REPRODUCED),
         (put(**DOWN), CONTRADICTED),
     ],
     "B128": [
@@ -443,13 +432,12 @@ ALTERED = {
         (put(courses={"loss": []}), NOT_RUN),
     ],
     **dict.fromkeys(("B129", "B130"), EARLY),
-    "B131": GAP,
+    **dict.fromkeys(("B53", "B131"), GAP),
     "B132": [
         (put(gains={"a network on a set": [0.0, 0.0]}), REVIEWERS_QUESTION),
         (put(gains={"a network on a set": [0.03]}), NOT_RUN),
     ],
     "B133": [(put(given=to("28", "pixels")), REPRODUCED)],
-    "B134": FEWER,
     "B135": [(put(value=to("0.995", "fraction")), CONTRADICTED)],
     "B136": [(put(released=lambda old: dict.fromkeys(old, "images")), NOT_REPRODUCED)],
     "B137": [(put(macs={side: 100 * side**2 for side in (7, 14, 28)}), NOT_REPRODUCED)],
@@ -628,8 +616,8 @@ def test_right_and_wrong_are_whole_counts_that_round_to_the_accuracy(name, right
 
 
 def test_streams_hold_what_the_equations_say():
-    shares = counting.stream_shares(32)
-    kept = 32 // counting.reduction()
+    shares = streams.stream_shares(32)
+    kept = 32 // scale.reduction()
     few = f"patches averaged, a map in the {kept} channels that pass"
     every = "patches averaged, a map in all 32 channels"
     assert shares[few] == pytest.approx((0, 1 / 81), abs=1e-6)
@@ -639,7 +627,7 @@ def test_streams_hold_what_the_equations_say():
 
 
 def test_the_pathways_are_independent_and_the_streams_are_not():
-    assert counting.waiting() == {
+    assert streams.waiting() == {
         "SpectralFlow beside ContextGate": False,
         "the second SpectralFlow after ContextGate": True,
         "the high stream of a SpectralFlow after its low one": True,
