@@ -38,45 +38,32 @@ from study.verdicts import (
 class Compared:
     """A comparison with its numbers; they are None, or empty, where no pair of runs is stored.
 
-    Attributes:
-        name: once in its family; of one system against others the other's.
-        title: what A has and B lacks, or the other's title.
-        a: A's runs, all of them.
-        b: B's runs.
-        pair: what was planned, None where one system is compared with others.
-        seeds: those that both sides have; the numbers rest on them alone.
-        auc: the AUC of A less that of B, over images and seeds.
-        accuracy: the same of the accuracy.
-        one_more: measure -> the difference of one more pair of single runs on these images.
-        means: measure -> A's and B's mean over the seeds.
-        p: measure -> p value corrected for the family; None without a verdict.
-        shown: measure -> sign of the difference that is shown, 0 for none; None likewise.
-        family_size: comparisons in the family.
-        size: the printed difference in what the verdict is on, None where none is printed.
-        chance: power for that size, else for the one that the rules fix; None where the sign is
-            shown, or nothing is measured.
-        verdict: on "A is better"; see `verdicts.on_comparison`, and `NO_COMPETITOR`.
+    A measure is "auc" or "accuracy".
     """
 
-    name: str
-    title: str
-    a: Group | None
+    name: str  # once in its family; of one system against others the other's
+    title: str  # what A has and B lacks, or the other's title
+    a: Group | None  # all runs of A
     b: Group | None
-    pair: Pair | None = None
-    seeds: tuple[int, ...] = ()
-    auc: Estimate | None = None
+    pair: Pair | None = None  # what was planned, None where one system is compared with others
+    seeds: tuple[int, ...] = ()  # those that both sides have; the numbers rest on them alone
+    auc: Estimate | None = None  # A less B, over images and seeds
     accuracy: Estimate | None = None
+    # By measure: the difference of one more pair of single runs on these images.
     one_more: Mapping[str, Estimate] = field(default_factory=dict)
-    means: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    means: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of A and B over seeds
+    # By measure: p corrected for the family, and the sign that is shown, 0 for none. Both are None
+    # where no test is due or possible.
     p: Mapping[str, float | None] = field(default_factory=dict)
     shown: Mapping[str, int | None] = field(default_factory=dict)
     family_size: int = 1
-    size: float | None = None
+    size: float | None = None  # the printed difference in what the verdict is on
+    # Power for that size, else for the one that the rules fix; None where the sign is shown.
     chance: float | None = None
-    verdict: str = NOT_RUN
+    verdict: str = NOT_RUN  # on "A is better": as `on_comparison`, or `NO_COMPETITOR`
 
     def difference(self, measure: str) -> Estimate | None:
-        """Return the difference in "auc" or "accuracy"."""
+        """Return the difference in a measure."""
         return getattr(self, measure)
 
     @property
@@ -105,24 +92,29 @@ class Compared:
         return any(group is not None and group.is_constant for group in (self.a, self.b))
 
 
-class Tested(Protocol):
-    """A difference and the p value of its test, whatever it is a difference of."""
-
-    value: float
-    p: float | None
+# --- measuring -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Corrected:
-    """A difference as a member of its family.
+def measure(
+    a: Group | None, b: Group | None, *, floor: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """Compare the runs of two systems in accuracy and AUC.
 
-    Attributes:
-        p_value: after Holm's correction, None where no test is possible or due.
-        shown: 1 where the difference is shown to be above 0, -1 where below, else 0.
+    `floor` is that of `intervals.mean`, for the accuracy. Returns `seeds`, `auc`, `accuracy`,
+    `one_more` and `means` of `Compared`; {} without a common seed, as where the two sides saw
+    different images.
     """
-
-    p_value: float | None
-    shown: int
+    if a is None or b is None or not (seeds := common_seeds(a, b)):
+        return {}
+    found: dict[str, Any] = {"seeds": seeds, "one_more": {}, "means": {}}
+    for name in MEASURES:
+        *sides, of_seed = paired_scores(a, b, name)
+        apart = less(*sides)
+        own_floor = floor if name == "accuracy" else None
+        found[name] = mean(apart, groups=of_seed, floor=own_floor)
+        found["one_more"][name] = one_more_run(apart, groups=of_seed)
+        found["means"][name] = tuple(mean_here(side, groups=of_seed).value for side in sides)
+    return found
 
 
 def power_for(difference: Estimate | None, size: float) -> float | None:
@@ -132,30 +124,22 @@ def power_for(difference: Estimate | None, size: float) -> float | None:
     return power(size, se=difference.se, df=difference.df)
 
 
-def measure(a: Group | None, b: Group | None, **options: Any) -> dict[str, Any]:
-    """Compare the runs of two systems in accuracy and AUC.
+# --- families ------------------------------------------------------------------------------------
 
-    Args:
-        a: A's runs, None if there are none.
-        b: B's.
-        options: `floor` of `intervals.mean`, for the accuracy.
 
-    Returns:
-        `seeds`, `auc`, `accuracy`, `one_more` and `means` of `Compared`; {} without a common seed,
-        as where the two sides saw different images.
-    """
-    if a is None or b is None:
-        return {}
-    if not (seeds := common_seeds(a, b)):
-        return {}
-    found = {"seeds": seeds, "one_more": {}, "means": {}}
-    for name in MEASURES:
-        *sides, of_seed = paired_scores(a, b, name)
-        apart = less(*sides)
-        found[name] = mean(apart, groups=of_seed, **(options if name == "accuracy" else {}))
-        found["one_more"][name] = one_more_run(apart, groups=of_seed)
-        found["means"][name] = tuple(mean_here(side, groups=of_seed).value for side in sides)
-    return found
+class Tested(Protocol):
+    """A difference and the p value of its test, whatever it is a difference of."""
+
+    value: float
+    p: float | None
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A difference as a member of its family."""
+
+    p_value: float | None  # after Holm's correction, None where no test is possible or due
+    shown: int  # 1 where the difference is shown to be above 0, -1 where below, else 0
 
 
 def correct(
@@ -163,30 +147,26 @@ def correct(
 ) -> list[Corrected]:
     """Correct the tests of a family for their number (Holm), and say what they show.
 
-    The one place where anything is corrected: planned pairs, all pairs of a ranking, one system
-    against all others, and the controls of a map are families.
+    The one place where anything is corrected.
 
     Args:
         family: differences; None for one that may not be judged. It keeps its place in the
             correction, as does one without a p value.
         level: below which a corrected p value shows a difference.
-        planned: how many there will be, by default as many as are given.
-
-    Raises:
-        ValueError: more members than planned.
+        planned: how many there will be, by default as many as are given; fewer is a `ValueError`.
     """
     planned = len(family) if planned is None else planned
     if planned < len(family):
         raise ValueError(f"a family of {len(family)} members, {planned} were planned.")
-    p_values = [None if d is None else d.p for d in family]
+    p_values = [None if difference is None else difference.p for difference in family]
     places = [1.0 if p is None else p for p in p_values]
     places += [1.0] * (planned - len(family))
     found = []
-    for d, raw, p in zip(family, p_values, holm(places), strict=False):
+    for difference, raw, p in zip(family, p_values, holm(places), strict=False):
         if raw is None:
             found.append(Corrected(None, 0))
         else:
-            found.append(Corrected(float(p), int(np.sign(d.value)) if p < level else 0))
+            found.append(Corrected(float(p), int(np.sign(difference.value)) if p < level else 0))
     return found
 
 
@@ -205,8 +185,8 @@ def judge(
 
     Args:
         family: measured comparisons, run or not.
-        on: what the verdict is on, "auc" or "accuracy"; both are corrected, each by itself.
-        rules: see `plans.verdicts.load_rules`.
+        on: the measure that the verdict is on; both are corrected, each by itself.
+        rules: of the verdicts.
         level: of the corrected p values.
         paper: whose claim it is.
         min_seeds: for a verdict; by default what the rules ask for on so many images.
@@ -214,7 +194,6 @@ def judge(
         planned: members of the family, by default as many as are given.
     """
     planned = planned or len(family)
-    rule = {"rules": rules, "paper": paper, "min_seeds": min_seeds, "same_images": same_images}
 
     def is_due(c: Compared) -> bool:
         if not c.seeds or c.no_competitor:
@@ -222,30 +201,32 @@ def judge(
         needed = rules.min_seeds(c.difference(on).n) if min_seeds is None else min_seeds
         return len(c.seeds) >= needed
 
-    due = [is_due(c) for c in family]
-    corrected = {
-        name: correct(
-            [c.difference(name) if ok else None for c, ok in zip(family, due, strict=True)],
-            **{"level": level, "planned": planned},
-        )
-        for name in MEASURES
-    }
+    corrected = {}
+    for name in MEASURES:
+        due = [c.difference(name) if is_due(c) else None for c in family]
+        corrected[name] = correct(due, level=level, planned=planned)
     judged = []
     for i, c in enumerate(family):
-        p = {name: found[i].p_value for name, found in corrected.items()}
-        shown = {n: None if p[n] is None else found[i].shown for n, found in corrected.items()}
+        p, shown = {}, {}
+        for name, members in corrected.items():
+            p[name] = members[i].p_value
+            shown[name] = None if p[name] is None else members[i].shown
         verdict = on_comparison(
-            *(c.difference(on), shown[on]),
-            **{"epochs": c.epochs, "size": c.size, "one_more": c.one_more.get(on)} | rule,
+            c.difference(on),
+            shown[on],
+            rules=rules,
+            paper=paper,
+            epochs=c.epochs,
+            size=c.size,
+            one_more=c.one_more.get(on),
+            same_images=same_images,
+            min_seeds=min_seeds,
         )
+        if c.no_competitor and verdict not in OPEN:
+            verdict = NO_COMPETITOR
+        chance = None if shown[on] else power_for(c.difference(on), c.size or rules.size[on])
         judged.append(
-            replace(
-                c,
-                **{"p": p, "shown": shown},
-                family_size=planned,
-                chance=None if shown[on] else power_for(c.difference(on), c.size or rules.size[on]),
-                verdict=NO_COMPETITOR if c.no_competitor and verdict not in OPEN else verdict,
-            )
+            replace(c, p=p, shown=shown, family_size=planned, chance=chance, verdict=verdict)
         )
     return judged
 
@@ -253,14 +234,7 @@ def judge(
 def compare_family(
     family: Family, groups: Sequence[Group], *, plan: ComparisonPlan, rules: Rules
 ) -> list[Compared]:
-    """Compare all pairs of a family; the verdict on each is on the AUC.
-
-    Args:
-        family: one of `plan.families`.
-        groups: real runs (`groups.is_real`).
-        plan: see `load_plan`.
-        rules: see `plans.verdicts.load_rules`.
-    """
+    """Compare all pairs of a plan's family by real runs; the verdict on each is on the AUC."""
     compared = []
     for pair in family.pairs:
         a, b = (find_group(groups, side) for side in (pair.a, pair.b))
@@ -269,34 +243,22 @@ def compare_family(
     return judge(compared, on="auc", rules=rules, **dict(plan.rule))
 
 
+# --- printed gains -------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Gain:
-    """A printed gain beside the measured difference.
+    """A printed gain beside the measured difference."""
 
-    Attributes:
-        metric: "accuracy" or "auc".
-        published: what the paper prints.
-        measured: ours, None if not run.
-        verdict: see `verdicts.on_gain`.
-        sign: on the sign alone, see `verdicts.on_comparison`.
-        power: for the printed size, None where nothing is measured, or the size is unverified.
-    """
-
-    metric: str
+    metric: str  # "accuracy" or "auc"
     published: Published
-    measured: Estimate | None
-    verdict: str
-    sign: str
-    power: float | None
+    measured: Estimate | None  # None if not run
+    verdict: str  # as `on_gain`
+    sign: str  # on the sign alone, as `on_comparison`
+    power: float | None  # for the printed size, None if unverified, or nothing is measured
 
 
-def judge_gain(
-    compared: Compared,
-    published: Published,
-    *,
-    metric: str,
-    **rule: Any,
-) -> Gain:
+def judge_gain(compared: Compared, published: Published, *, metric: str, **rule: Any) -> Gain:
     """Judge a printed gain in "accuracy" or "auc"; `rule` as for `verdicts.on_gain`."""
     measured, shown = compared.difference(metric), compared.shown.get(metric)
     given = {"epochs": compared.epochs, "one_more": compared.one_more.get(metric)} | rule
@@ -316,95 +278,17 @@ def judge_gains(compared: Compared, *, plan: ComparisonPlan, rules: Rules) -> li
     return [judge_gain(compared, row.at(metric), metric=metric, **rule) for metric in GAINS]
 
 
-OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """A cell beside our runs.
-
-    Attributes:
-        cell: what was planned.
-        group: its runs, None if there are none.
-        one_more: where one more run falls on these images, None without runs.
-        verdict: on the cell's own number, see `verdicts.on_number`.
-    """
-
-    cell: Cell
-    group: Group | None
-    one_more: Estimate | None
-    verdict: str
-
-
-def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[CellResult]:
-    """Put the cells beside our runs.
-
-    Args:
-        groups: real runs (`groups.is_real`), of whatever data set.
-        table: see `plans.table2.load_table2`.
-        rules: see `plans.verdicts.load_rules`.
-    """
-    judged = []
-    for cell in table.cells:
-        group = find_group(groups, cell.config)
-        one_more = group.estimate("accuracy", one_more_run) if group else None
-        verdict = on_number(
-            *(cell.published, one_more),
-            **{"rules": rules, "paper": table.plan.rule.paper, "epochs": cell.config.epochs},
-        )
-        judged.append(CellResult(cell, group, one_more, verdict))
-    return judged
-
-
-def best_optimizers(compared: Sequence[Compared]) -> dict[str, str]:
-    """Say which optimizer is best, for each augmentation: shown better than each of the others.
-
-    Args:
-        compared: the family "optimizer".
-
-    Returns:
-        "normal" or "normal + CutMix" -> verdict: "Adam is shown to be best", `NO_BEST`,
-        or one of `OPEN` (as long as one comparison lacks what the others have).
-    """
-    found = {}
-    for augmentation in dict.fromkeys(_augmentation(c) for c in compared):
-        chosen = [c for c in compared if _augmentation(c) == augmentation]
-        found[augmentation] = _best(chosen)
-    return found
-
-
-def _augmentation(compared: Compared) -> str:
-    a = compared.pair.a
-    return a.augmentation + (" + CutMix" if a.cutmix else "")
-
-
-def _best(compared: Sequence[Compared]) -> str:
-    verdicts = {c.verdict for c in compared}
-    for missing in OPEN:
-        if missing in verdicts:
-            return missing
-    sides = [(c.pair.a.optimizer, c.pair.b.optimizer, c.verdict) for c in compared]
-    wins = [a if v == SHOWN else b for a, b, v in sides if v in (SHOWN, SHOWN_REVERSED)]
-    others = len({name for a, b, _ in sides for name in (a, b)}) - 1
-    best = [name for name in dict.fromkeys(wins) if wins.count(name) == others]
-    return f"{OPTIMIZERS[best[0]]} is {BEST}" if best else NO_BEST
+# --- all comparisons of a plan -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that the tables show, compared once.
-
-    Attributes:
-        plan: see `load_plan`.
-        rules: see `plans.verdicts.load_rules`.
-        groups: real runs on the plan's data set.
-        compared: comparisons by the name of their family.
-    """
+    """Everything that the tables of a plan show, compared once."""
 
     plan: ComparisonPlan
     rules: Rules
-    groups: tuple[Group, ...]
-    compared: dict[str, list[Compared]]
+    groups: tuple[Group, ...]  # real runs on the plan's data sets
+    compared: dict[str, list[Compared]]  # by the name of their family
 
     def gains(self, compared: Compared) -> list[Gain]:
         """Return the printed gains of a comparison, judged."""
@@ -424,16 +308,62 @@ class Results:
 def compare_all(
     groups: Sequence[Group], plan: ComparisonPlan, rules: Rules | None = None
 ) -> Results:
-    """Compare what the plan asks for.
-
-    Args:
-        groups: real runs (`groups.is_real`), of whatever data set.
-        plan: see `load_plan`.
-        rules: see `plans.verdicts.load_rules`, which reads them by default.
-    """
+    """Compare what a plan asks for, by real runs of whatever data set."""
     rules = rules or load_rules()
     sides = [side for f in plan.families for pair in f.pairs for side in (pair.a, pair.b)]
     datasets = {plan.dataset, *(side.dataset for side in sides)}
     chosen = tuple(group for group in groups if group.config["dataset"] in datasets)
     compared = {f.name: compare_family(f, chosen, plan=plan, rules=rules) for f in plan.families}
     return Results(plan, rules, chosen, compared)
+
+
+# --- paper B's Table 2 ---------------------------------------------------------------------------
+
+OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell of Table 2 beside our runs."""
+
+    cell: Cell
+    group: Group | None
+    verdict: str  # on the cell's own number, as `on_number`
+
+
+def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[CellResult]:
+    """Put the cells beside our real runs, of whatever data set."""
+    judged = []
+    for cell in table.cells:
+        group = find_group(groups, cell.config)
+        one_more = group.estimate("accuracy", one_more_run) if group else None
+        paper, epochs = table.plan.rule.paper, cell.config.epochs
+        verdict = on_number(cell.published, one_more, rules=rules, paper=paper, epochs=epochs)
+        judged.append(CellResult(cell, group, verdict))
+    return judged
+
+
+def best_optimizers(compared: Sequence[Compared]) -> dict[str, str]:
+    """Say which optimizer is best, for each augmentation: shown better than each of the others.
+
+    Of the comparisons of the family "optimizer". Returns "normal" or "normal + CutMix" -> "Adam is
+    shown to be best", `NO_BEST`, or one of `OPEN` (as long as one comparison lacks what the others
+    have).
+    """
+    chosen: dict[str, list[Compared]] = {}
+    for c in compared:
+        augmentation = c.pair.a.augmentation + (" + CutMix" if c.pair.a.cutmix else "")
+        chosen.setdefault(augmentation, []).append(c)
+    return {augmentation: _best(members) for augmentation, members in chosen.items()}
+
+
+def _best(compared: Sequence[Compared]) -> str:
+    verdicts = {c.verdict for c in compared}
+    for missing in OPEN:
+        if missing in verdicts:
+            return missing
+    sides = [(c.pair.a.optimizer, c.pair.b.optimizer, c.verdict) for c in compared]
+    wins = [a if v == SHOWN else b for a, b, v in sides if v in (SHOWN, SHOWN_REVERSED)]
+    others = len({name for a, b, _ in sides for name in (a, b)}) - 1
+    best = [name for name in dict.fromkeys(wins) if wins.count(name) == others]
+    return f"{OPTIMIZERS[best[0]]} is {BEST}" if best else NO_BEST

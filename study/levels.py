@@ -17,23 +17,14 @@ from study.verdicts import nearest, on_number
 
 @dataclass(frozen=True)
 class Level:
-    """A printed number beside the runs that judge it.
+    """A printed number beside the runs that judge it, None without runs."""
 
-    Attributes:
-        key: paper, table, row and column of the number.
-        published: the number.
-        group: the runs that judge it, None without runs.
-        here: our mean on these images, with its interval over seeds; None likewise.
-        one_more: where one more single run falls on these images, None likewise.
-        verdict: see `verdicts.on_number`.
-    """
-
-    key: tuple[str, str, str, str]
+    key: tuple[str, str, str, str]  # paper, table, row and column of the number
     published: Published
     group: Group | None
-    here: Estimate | None
-    one_more: Estimate | None
-    verdict: str
+    here: Estimate | None  # our mean on these images, with its interval over seeds
+    one_more: Estimate | None  # where one more single run falls on these images
+    verdict: str  # as `on_number`
 
 
 def stands_beside(comparison: Comparison, group: Group) -> bool:
@@ -64,17 +55,9 @@ def judge_level(
 ) -> Level | None:
     """Judge a printed number of a MedMNIST test split by the nearest of our protocols.
 
-    Args:
-        groups: all stored real runs (`groups.is_real`).
-        paper: key of the published number, as the next two.
-        table: see `paper`.
-        row: see `paper`.
-        dataset: name without a size.
-        rules: see `plans.verdicts.load_rules`.
-        measure: "accuracy" or "auc".
-
-    Returns:
-        None where no comparison of the rules speaks of the number, or none is printed.
+    Of all stored real runs, on a data set (name without a size), in "accuracy" or "auc"; paper,
+    table and row are those of the print. None where no comparison of the rules speaks of the
+    number, or none is printed.
     """
     asked = (paper, table, row)
     comparisons = [c for c in rules.comparisons if c.judged and c.published == asked]
@@ -83,13 +66,22 @@ def judge_level(
     there = [
         g for g in groups if g.dataset == dataset and any(stands_beside(c, g) for c in comparisons)
     ]
-    group, here, one_more, epochs, same = nearest(there, rules=rules), None, None, None, True
-    if group:
-        here, one_more = (group.estimate(measure, how) for how in (mean_here, one_more_run))
-        epochs, same = group.config["epochs"], group.rebuilt is None
     key = (*asked, f"{dataset}/{measure}")
-    rule = {"rules": rules, "paper": paper, "epochs": epochs, "same_images": same}
-    return Level(key, printed, group, here, one_more, on_number(printed, one_more, **rule))
+    group = nearest(there, rules=rules)
+    if group is None:
+        return Level(
+            key, printed, None, None, None, on_number(printed, None, rules=rules, paper=paper)
+        )
+    here, one_more = (group.estimate(measure, how) for how in (mean_here, one_more_run))
+    verdict = on_number(
+        printed,
+        one_more,
+        rules=rules,
+        paper=paper,
+        epochs=group.config["epochs"],
+        same_images=group.rebuilt is None,
+    )
+    return Level(key, printed, group, here, one_more, verdict)
 
 
 def judge_levels(groups: Sequence[Group], *, datasets: Iterable[str], rules: Rules) -> list[Level]:

@@ -28,13 +28,10 @@ def html_table(
     caption: str = "",
     tracks: tuple[str, str, Sequence[str]] | None = None,
 ) -> str:
-    """Write lines of cells as a table; the first cell of each names it.
+    """Write lines of cells, names of the code in backticks, as a table; the first names its line.
 
-    Args:
-        head: titles of the columns.
-        cells: text, with names of the code in backticks.
-        caption: for those who hear the page.
-        tracks: a head, and the HTML of the scale and of what is drawn beside each line's name.
+    The caption is for those who hear the page. Tracks are a head, and the HTML of the scale and of
+    what is drawn beside each line's name.
     """
     label = f' aria-label="{escape(caption)}"' if caption else ""
     heads, lines = [_inline(title) for title in head], []
@@ -96,12 +93,10 @@ class _Prose(mistune.HTMLRenderer):
 
 
 def to_html(markdown: str, *, depth: int = 0) -> str:
-    """Write a generated page as HTML.
+    """Write a generated page as HTML, its headings lowered by `depth`.
 
-    Args:
-        markdown: with tables; comments are left out. Raw HTML is shown as text, a link that does
-            not lead outside as its words, a picture as its description.
-        depth: by how much headings are lowered.
+    Comments are left out. Raw HTML is shown as text, a link that does not lead outside as its
+    words, a picture as its description.
     """
     markdown = re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL)
     prose = mistune.create_markdown(renderer=_Prose(depth=depth))

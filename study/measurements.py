@@ -26,10 +26,7 @@ MOST_BYTES = 64 * 2**20
 def open_measured(path: Path, error: type[Exception], advice: str = "") -> Iterator[None]:
     """Check a file's size, and turn whatever is wrong in the block into one error that names it.
 
-    Args:
-        path: the file that the block reads and takes apart.
-        error: what is raised.
-        advice: what to do, after the reason.
+    The block reads the file and takes it apart; the advice, what to do, comes after the reason.
     """
     with reading(path, error, advice):
         if path.stat().st_size > MOST_BYTES:
@@ -41,10 +38,7 @@ def open_measured(path: Path, error: type[Exception], advice: str = "") -> Itera
 def open_record(
     path: Path, error: type[Exception], advice: str = "", *, schema: int
 ) -> Iterator[dict[str, Any]]:
-    """Open what `save_record` wrote, without its schema, which must be the one that is read here.
-
-    Arguments as for `open_measured`.
-    """
+    """Open what `save_record` wrote, without its schema, which must be the one asked for."""
     with open_measured(path, error, advice):
         content = read_json(path)
         if not isinstance(content, dict):

@@ -16,34 +16,22 @@ _DRAWN = 9_999
 
 @dataclass(frozen=True)
 class Agreement:
-    """The measured order of a ranking against the published one.
+    """The measured order of a ranking against the published one."""
 
-    Attributes:
-        models: those with both a published value and runs.
-        tau: Kendall's tau-b of the means and the published values, None if undefined.
-        p_value: share of orders of the published values that agree or disagree at least as much
-            (two-sided), None with tau.
-        smallest_p: the least p value that so many models could give.
-        same: pairs in the published order that are shown to be so.
-        reversed: pairs shown to be the other way round.
-        undecided: pairs with different published values and no difference shown.
-    """
-
-    models: tuple[str, ...]
-    tau: float | None = None
-    p_value: float | None = None
-    smallest_p: float | None = None
-    same: int = 0
-    reversed: int = 0
-    undecided: int = 0
+    models: tuple[str, ...]  # those with both a published value and runs
+    tau: float | None  # Kendall's tau-b of the means and the published values, None if undefined
+    # Share of orders of the published values that agree or disagree at least as much (two-sided).
+    p_value: float | None
+    smallest_p: float | None  # that so many models could give
+    same: int  # pairs in the published order that are shown to be so
+    reversed: int  # pairs shown to be the other way round
+    undecided: int  # pairs with different published values and no difference shown
 
 
 def order_agreement(ranking: Ranking, *, verified_only: bool = True) -> Agreement:
     """Compare the measured order of a ranking with the published one.
 
-    Args:
-        ranking: see `rank_models`.
-        verified_only: whether values marked M stay out; they may be shown, never judged.
+    Values marked M may be shown, never judged: they stay out unless asked for.
     """
     values = {}
     for place in ranking.ranked:
@@ -56,30 +44,20 @@ def order_agreement(ranking: Ranking, *, verified_only: bool = True) -> Agreemen
         for (a, b), c in ranking.pairs.items()
         if a in values and b in values and values[a] != values[b]
     ]
-    counts = {
-        "same": told_apart.count(1),
-        "reversed": told_apart.count(-1),
-        "undecided": told_apart.count(0),
-    }
     measured = [ranking.place(model).accuracy.value for model in models]
-    return Agreement(models, *kendall(measured, list(values.values())), **counts)
+    tau, p_value, smallest_p = kendall(measured, list(values.values()))
+    counts = (told_apart.count(sign) for sign in (1, -1, 0))
+    return Agreement(models, tau, p_value, smallest_p, *counts)
 
 
 def kendall(
-    measured: Sequence[float], published: Sequence[float], *, seed: int = 0
+    measured: Sequence[float], published: Sequence[float]
 ) -> tuple[float | None, float | None, float | None]:
     """Return Kendall's tau-b of two lists, its permutation p value, and the least possible one.
 
     Every order of the published values is tried up to seven models; above that 9,999 are drawn,
-    and the observed one is counted in, so that p is never 0 (Phipson & Smyth 2010).
-
-    Args:
-        measured: float (n,).
-        published: float (n,), of the same models.
-        seed: of the drawn orders.
-
-    Returns:
-        Three times None for fewer than three models or where all values of a list are equal.
+    and the observed one is counted in, so that p is never 0 (Phipson & Smyth 2010). Three times
+    None for fewer than three models or where all values of a list are equal.
     """
     measured, published = np.asarray(measured, float), np.asarray(published, float)
     # Means of equal counts may differ in the last digit: that is no order.
@@ -98,7 +76,7 @@ def kendall(
     if n <= _EXACT_UP_TO:
         taus = tau(np.array(list(itertools.permutations(published))))
     else:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         drawn = rng.permuted(np.tile(published, (_DRAWN, 1)), axis=1)
         taus = np.append(tau(drawn), observed)
     extreme = np.abs(taus) >= abs(observed) - 1e-9

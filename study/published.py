@@ -31,10 +31,10 @@ MARKS = {
     "S": "read in a public source",
     "M": "unverified, quoted from memory",
 }
-UNITS = (
-    *("", "%", "fraction", "points", "times", "M", "G", "s", "min", "text"),
-    *("images", "epochs", "classes", "channels", "pixels", "seeds", "steps"),
-)
+SHARES = ("%", "fraction", "points")
+AMOUNTS = ("times", "M", "G", "s", "min")
+COUNTS = ("images", "epochs", "classes", "channels", "pixels", "seeds", "steps")
+UNITS = ("", "text", *SHARES, *AMOUNTS, *COUNTS)
 NOT_GIVEN = "not given"
 PRINTED_EPOCHS = 4  # of paper A's Table 1
 # The (paper, table) pairs that hold results; the other rows with such columns are claims,
@@ -72,7 +72,7 @@ class Published:
     @property
     def fraction(self) -> float | None:
         """The value, a share, on the scale 0 to 1, None where there is no single number."""
-        if self.unit not in ("%", "points", "fraction"):
+        if self.unit not in SHARES:
             raise PublishedError(f"{self.printed!r} has the unit {self.unit!r}, which is no share.")
         if self.value is None:
             return None
@@ -126,13 +126,9 @@ def rounding(printed: Published) -> tuple[float, float]:
 def load_published(folder: Path | None = None) -> pd.DataFrame:
     """Load every published value of a folder's CSV files, by default `results/published`.
 
-    Returns:
-        One row per value: the columns of the files (strings), `file` (its name), and `number`,
-        `low`, `high` (float64, NaN where undefined; see `parse_printed`).
-
-    Raises:
-        PublishedError: no files, wrong columns, an unknown mark or unit, an empty field, a value
-            that cannot be read, or the same key twice (in whichever files).
+    One row per value: the columns of the files (strings), `file` (its name), and `number`, `low`,
+    `high` (float64, NaN where undefined; see `parse_printed`). A `PublishedError` where there are
+    no files, or one is out of order, or holds a key that stands in another, too.
     """
     return _load(folder or published_dir()).copy()
 
@@ -187,11 +183,8 @@ def _key_text(row) -> str:
 def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
     """Return one published value, or a `PublishedError` that lists the nearest keys.
 
-    Args:
-        paper: "A", "B" or the name of another source ("medmnist_v2", "doerrich2025", ...).
-        table: its table, figure or section ("Table 4").
-        row: the row as in the files ("MedSpectralNet").
-        column: the column ("params", "breastmnist/accuracy").
+    The paper is "A", "B" or the name of another source ("medmnist_v2"), the table its table, figure
+    or section, the column as in the files ("params", "breastmnist/accuracy").
     """
     index = _index(published_dir())
     key = (paper, table, row, column)
@@ -254,18 +247,11 @@ def _listing(names: Iterable[str]) -> str:
 def comparators(dataset: str, metric: str) -> pd.DataFrame:
     """Return every published result on one dataset, for a comparison table.
 
-    Args:
-        dataset: "breastmnist" and so on without a size suffix, or "cag": the private angiograms
-            of paper A and its sister papers.
-        metric: "accuracy" or "auc"; for "cag" also "f1".
-
-    Returns:
-        One row per system, highest first: paper, table, row, column, printed, unit, `value`
-        (float, 0 to 1, NaN where not given), mark, source, note, `pretrained` ("imagenet", "none"
-        or "not given"). Derived values, claims and quotations are left out.
-
-    Raises:
-        PublishedError: nothing is published for this dataset and metric.
+    The dataset is "breastmnist" and so on without a size suffix, or "cag": the private angiograms
+    of paper A and its sister papers; the metric "accuracy" or "auc", of "cag" also "f1". One row
+    per system, highest first: paper, table, row, column, printed, unit, `value` (float, 0 to 1, NaN
+    where not given), mark, source, note, `pretrained` ("imagenet", "none" or "not given"). Derived
+    values, claims and quotations are left out; where nothing is left, a `PublishedError`.
     """
     published = _load(published_dir())
     tables = pd.Series(list(zip(published["paper"], published["table"], strict=True)))

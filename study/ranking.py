@@ -81,11 +81,8 @@ def pooled_scatter(groups: Iterable[Group | None]) -> tuple[float, float] | None
 
     Two or three seeds that lie close together by luck would else pass for no scatter at all; among
     hundreds of pairs some always do. A model with a seed that answers one class for every image
-    stays out: its seeds do not scatter, or scatter between learning and not.
-
-    Returns:
-        The variance, and its degrees of freedom, as `intervals.mean` takes them; None where no
-        model has two seeds.
+    stays out: its seeds do not scatter, or scatter between learning and not. Returns the variance
+    and its degrees of freedom, as `intervals.mean` takes them; None where no model has two seeds.
     """
     chosen = [group for group in groups if group and not group.constant]
     several = [np.asarray(group.values("accuracy"), float) for group in chosen]
@@ -110,74 +107,58 @@ def rank_models(
         for model in plan.starts[start]
     }
     pairs = compare_pairs(found, plan=plan, rules=rules)
-    places = _places(found, pairs, plan)
     others = {model: group for model, group in found.items() if model != plan.focus}
     against = compare_focus(found[plan.focus], others, plan=plan, rules=rules)
-    title = plan.datasets[dataset]
-    return Ranking(dataset, title, start, tuple(places), pairs, tuple(against))
-
-
-def rank_all(groups: Sequence[Group], *, plan: RankingPlan, rules: Rules) -> list[Ranking]:
-    """Return all planned rankings: start by start, the data sets in the plan's order."""
-    return [
-        rank_models(groups, dataset=dataset, start=start, plan=plan, rules=rules)
-        for start in plan.starts
-        for dataset in plan.datasets
-    ]
+    places = _places(found, pairs, plan)
+    return Ranking(dataset, plan.datasets[dataset], start, places, pairs, tuple(against))
 
 
 def compare_pairs(
     found: Mapping[str, Group | None], *, plan: RankingPlan, rules: Rules
 ) -> dict[tuple[str, str], Compared]:
     """Compare every pair of models with runs, but constant ones; correct over all planned pairs."""
-    there = {model: group for model, group in found.items() if group and not group.is_constant}
+    there = _competitors(found)
     floor = pooled_scatter(found.values())
-    names = list(itertools.combinations(there, 2))
+    pairs = list(itertools.combinations(there, 2))
+    family = []
+    for a, b in pairs:
+        name, sides = f"{a} - {b}", (there[a], there[b])
+        family.append(Compared(name, name, *sides, **measure(*sides, floor=floor)))
     compared = judge(
-        [_compared(f"{a} - {b}", there[a], there[b], floor=floor) for a, b in names],
-        **{"on": "accuracy", "rules": rules, "level": plan.level, "paper": plan.paper},
-        **{"min_seeds": plan.rank_seeds, "planned": math.comb(len(found), 2)},
+        family,
+        on="accuracy",
+        rules=rules,
+        level=plan.level,
+        paper=plan.paper,
+        min_seeds=plan.rank_seeds,
+        planned=math.comb(len(found), 2),
     )
-    return dict(zip(names, compared, strict=True))
+    return dict(zip(pairs, compared, strict=True))
 
 
-def _compared(
-    name: str,
-    a: Group | None,
-    b: Group | None,
-    *,
-    floor: tuple[float, float] | None,
-    title: str = "",
-    size: float | None = None,
-) -> Compared:
-    return Compared(name, title or name, a, b, **measure(a, b, floor=floor), size=size)
+def _competitors(found: Mapping[str, Group | None]) -> dict[str, Group]:
+    return {model: group for model, group in found.items() if group and not group.is_constant}
 
 
 def _places(
     found: Mapping[str, Group | None], pairs: Mapping[tuple[str, str], Compared], plan: RankingPlan
-) -> list[Place]:
-    ranked = {m: group for m, group in found.items() if group and not group.is_constant}
-    means = {model: group.accuracy for model, group in ranked.items()}
+) -> tuple[Place, ...]:
+    # Equal means share a rank; a mean of equal values must not differ in its last digit.
+    means = {m: round(group.accuracy.value, 12) for m, group in _competitors(found).items()}
     places = []
     for model, group in found.items():
-        system = plan.systems[model]
-        if group is None:
-            places.append(Place(system, None))
-            continue
-        if model not in ranked:
-            places.append(Place(system, group, group.accuracy, group.auc))
-            continue
-        # Equal means share a rank; a mean of equal values must not differ in its last digit.
-        mean = round(means[model].value, 12)
-        rank = 1 + sum(round(other.value, 12) > mean for other in means.values())
-        # All seeds of a model make its mean, the common ones its tests.
-        best, worst = rank_range(model, pairs, len(means))
-        ranks = (rank, min(best, rank), max(worst, rank))
-        places.append(Place(system, group, means[model], group.auc, *ranks))
+        place = Place(plan.systems[model], group)
+        if group is not None:
+            place = replace(place, accuracy=group.accuracy, auc=group.auc)
+        if model in means:
+            rank = 1 + sum(other > means[model] for other in means.values())
+            # All seeds of a model make its mean, the common ones its tests.
+            best, worst = rank_range(model, pairs, len(means))
+            place = replace(place, rank=rank, best=min(best, rank), worst=max(worst, rank))
+        places.append(place)
     # Python's sort is stable: models without runs stay in the plan's order.
-    return sorted(
-        places, key=lambda p: (p.group is None, p.rank is None, p.group and -p.accuracy.value)
-    )
+    places.sort(key=lambda p: (p.group is None, p.rank is None, p.group and -p.accuracy.value))
+    return tuple(places)
 
 
 def rank_range(
@@ -208,11 +189,11 @@ def compare_focus(
     """
     titles = {model: system.title for model, system in plan.systems.items()} | dict(titles or {})
     printed, floor = printed or {}, pooled_scatter((focus, *others.values()))
-    compared = [
-        _compared(name, focus, group, floor=floor, title=titles[name], size=printed.get(name))
-        for name, group in others.items()
-    ]
-    return judge(compared, on="accuracy", rules=rules, level=plan.level, paper=plan.paper)
+    family = []
+    for name, group in others.items():
+        found = measure(focus, group, floor=floor)
+        family.append(Compared(name, titles[name], focus, group, **found, size=printed.get(name)))
+    return judge(family, on="accuracy", rules=rules, level=plan.level, paper=plan.paper)
 
 
 def compare_as_published(
@@ -225,12 +206,11 @@ def compare_as_published(
         model: find_group(groups, plan.config(dataset, model, "none"))
         for model in plan.as_published
     }
-    sizes = {model: printed_difference(model, dataset=dataset, plan=plan) for model in others}
-    printed = {
-        model: size.published.value
-        for model, size in sizes.items()
-        if size and size.published.may_carry_verdict
-    }
+    printed = {}
+    for model in others:
+        size = printed_difference(model, dataset=dataset, plan=plan)
+        if size and size.published.may_carry_verdict:
+            printed[model] = size.published.value
     return compare_focus(focus, others, plan=plan, rules=rules, printed=printed)
 
 
@@ -243,8 +223,7 @@ def primary(system: Comparator, dataset: str, start: str) -> PublishedAccuracy |
     The first row of the plan that may stand in this ranking; failing that, the first one.
     """
     found = plans.published_accuracies(system.rows, dataset)
-    fitting = [accuracy for accuracy in found if accuracy.fits(start)]
-    return next(iter((*fitting, *found)), None)
+    return next((one for one in found if one.fits(start)), found[0] if found else None)
 
 
 @dataclass(frozen=True)
@@ -264,9 +243,9 @@ def printed_difference(model: str, *, dataset: str, plan: RankingPlan) -> Printe
         return None
     a, b = focus.published, other.published
     value = round(a.fraction - b.fraction, 6)  # of at most four printed decimals each
-    found = {"value": value, "printed": f"{value:g}", "unit": "fraction"}
     mark = "M" if "M" in (a.mark, b.mark) else a.mark
-    return PrintedDifference(focus, other, replace(a, **found, mark=mark))
+    published = replace(a, value=value, printed=f"{value:g}", unit="fraction", mark=mark)
+    return PrintedDifference(focus, other, published)
 
 
 def outside_plan(groups: Sequence[Group], plan: RankingPlan) -> list[Group]:
@@ -347,31 +326,34 @@ class Table3:
         run = {ranking.dataset for ranking in self.rankings if ranking.ranked}
         return [title for name, title in self.plan.datasets.items() if name not in run]
 
-    def automl_of(self, dataset: str, start: str) -> list[tuple[AutoMLRow, Group]]:
-        """Return the open AutoML systems of a start run on a data set, best mean first."""
-        found = [(row, row.measured.get(dataset)) for row in self.automl]
-        chosen = [(row, g) for row, g in found if g and g.config["pretrained"] == start]
-        return sorted(chosen, key=lambda pair: (-pair[1].accuracy.value, pair[0].name))
-
     def gains(self, dataset: str) -> list[tuple[Compared, PrintedDifference, Gain]]:
         """Return the paper's comparisons that published numbers exist for, judged."""
-        found, rule = [], {"rules": self.rules, "paper": self.plan.paper}
+        found, plan = [], self.plan
         for c in self.as_published[dataset]:
-            if printed := printed_difference(c.name, dataset=dataset, plan=self.plan):
-                gain = judge_gain(c, printed.published, metric="accuracy", **rule)
+            if printed := printed_difference(c.name, dataset=dataset, plan=plan):
+                gain = judge_gain(
+                    c, printed.published, metric="accuracy", rules=self.rules, paper=plan.paper
+                )
                 found.append((c, printed, gain))
         return found
 
     def against_automl(self, dataset: str) -> list[tuple[AutoMLRow, Compared]]:
-        """Compare the focus with the open AutoML systems of its start, corrected together."""
+        """Compare the focus with the open AutoML systems of its start, corrected together.
+
+        Start by start, the best mean first.
+        """
+        run = [(row, row.measured[dataset]) for row in self.automl if row.measured.get(dataset)]
+        run.sort(key=lambda pair: (-pair[1].accuracy.value, pair[0].name))
         found = []
         for start in self.plan.starts:
-            systems = self.automl_of(dataset, start)
-            others = {row.system: group for row, group in systems}
-            titles = {row.system: row.name for row, _ in systems}
-            focus = self.ranking(dataset, start).place(self.plan.focus).group
-            rule = {"plan": self.plan, "rules": self.rules, "titles": titles}
-            compared = compare_focus(focus, others, **rule)
+            systems = [(row, g) for row, g in run if g.config["pretrained"] == start]
+            compared = compare_focus(
+                self.ranking(dataset, start).place(self.plan.focus).group,
+                {row.system: group for row, group in systems},
+                plan=self.plan,
+                rules=self.rules,
+                titles={row.system: row.name for row, _ in systems},
+            )
             found += [(row, c) for (row, _), c in zip(systems, compared, strict=True)]
         return found
 
@@ -379,11 +361,18 @@ class Table3:
 def rank_everything(
     groups: Sequence[Group], *, plan: RankingPlan, rules: Rules, automl: Sequence[AutoMLRow] = ()
 ) -> Table3:
-    """Make all rankings and comparisons of the plan, by real runs of any protocol and data set."""
-    rule = {"plan": plan, "rules": rules}
+    """Make all rankings and comparisons of the plan, by real runs of any protocol and data set.
+
+    The rankings come start by start, the data sets in the plan's order.
+    """
+    rankings = tuple(
+        rank_models(groups, dataset=dataset, start=start, plan=plan, rules=rules)
+        for start in plan.starts
+        for dataset in plan.datasets
+    )
     published = {
-        dataset: tuple(compare_as_published(groups, dataset=dataset, **rule))
+        dataset: tuple(compare_as_published(groups, dataset=dataset, plan=plan, rules=rules))
         for dataset in plan.datasets
     }
-    rankings, outside = tuple(rank_all(groups, **rule)), tuple(outside_plan(groups, plan))
+    outside = tuple(outside_plan(groups, plan))
     return Table3(plan, rules, rankings, published, tuple(automl), outside)

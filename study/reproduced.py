@@ -34,13 +34,9 @@ PIXELS = 1e-4  # share of the pixels that may differ by more
 def compare(files: Mapping[Path, str | bytes], *, root: Path) -> dict[str, Any]:
     """Compare generated files with those on disk: text letter by letter, pictures by their pixels.
 
-    Args:
-        files: path -> what it should hold, see `study.tables.__main__.generate`; bytes of a PNG.
-        root: the repository; files are named as seen from it.
-
-    Returns:
-        `equal` and `different`, names of files, and `verdicts`, a pair: how many claims have the
-        verdict that is committed, of how many.
+    Of each path below `root` there is what it should hold, text or the bytes of a PNG. Returns
+    `equal` and `different`, names of files, and `verdicts`, a pair: how many claims have the
+    verdict that is committed, of how many.
     """
     names = {path: path.relative_to(root).as_posix() for path in files}
     same = {path for path, made in files.items() if path.exists() and _is_equal(path, made)}
@@ -98,9 +94,7 @@ def _is_drawn(name: str) -> bool:
 def main_figures(root: Path) -> tuple[dict[Path, bytes], list[str]]:
     """Draw the figures that are kept for print: those of `helpers.plots.figures.main_runs`.
 
-    Returns:
-        Path below `root`, a folder -> PNG; and the names of those that need images that cannot be
-        had here.
+    Path below `root`, a folder -> PNG; and the names of those whose images cannot be had here.
     """
     made: dict[Path, bytes] = {}
     missing = []

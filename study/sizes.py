@@ -87,15 +87,6 @@ def printed_sizes(path: Path | None = None) -> tuple[PrintedSize, ...]:
     return read_plan(_PrintedSizes, path or params_file("sizes.yaml")).rows
 
 
-_ATEN = torch.ops.aten
-_BATCH_NORMS = (
-    *(_ATEN.native_batch_norm, _ATEN._native_batch_norm_legit),
-    *(_ATEN._native_batch_norm_legit_no_training, _ATEN.cudnn_batch_norm),
-)
-_MIXING = ("aten.bmm", "aten.baddbmm", "helpers.selective_scan")
-_OTHER_NORMS = (_ATEN.native_layer_norm, _ATEN.native_group_norm)
-
-
 # --- counting ------------------------------------------------------------------------------------
 
 
@@ -115,8 +106,16 @@ def _per_value(macs: int) -> Callable[..., int]:
     return lambda shape, *_, **__: 2 * macs * prod(shape)
 
 
-_NORM_FLOPS = dict.fromkeys(_BATCH_NORMS, _per_value(2))
-_NORM_FLOPS |= dict.fromkeys(_OTHER_NORMS, _per_value(5))
+_ATEN = torch.ops.aten
+_NORM_FLOPS = {
+    _ATEN.native_batch_norm: _per_value(2),
+    _ATEN._native_batch_norm_legit: _per_value(2),
+    _ATEN._native_batch_norm_legit_no_training: _per_value(2),
+    _ATEN.cudnn_batch_norm: _per_value(2),
+    _ATEN.native_layer_norm: _per_value(5),
+    _ATEN.native_group_norm: _per_value(5),
+}
+_MIXING = ("aten.bmm", "aten.baddbmm", "helpers.selective_scan")
 
 
 @cache
@@ -126,9 +125,10 @@ def count_sizes(model: str, *, num_classes: int, image_size: int, merged: bool =
     With `merged`, parallel branches are merged first, as timm does for inference. A `ValueError`
     for an unknown model, or a size in pixels that it cannot take.
     """
-    size = {"num_classes": num_classes, "image_size": image_size}
     with torch.device("meta"):
-        network = build_model(model, **size, pretrained="none").eval()
+        network = build_model(
+            model, num_classes=num_classes, image_size=image_size, pretrained="none"
+        ).eval()
         if merged:
             from timm.utils.model import reparameterize_model
 

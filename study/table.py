@@ -147,10 +147,17 @@ def column(
     return Column(title, sources or (title,), partial(write, **options), missing, reason)
 
 
-def estimate(title: str, name: str, note: str | None = None, **options: Any) -> Column:
+def estimate(
+    title: str,
+    name: str,
+    note: str | None = None,
+    *,
+    write: Callable[..., str] = interval,
+    **options: Any,
+) -> Column:
     """Return a column of values with their intervals, `name`, `name_low` and `name_high`."""
     sources = (name, f"{name}_low", f"{name}_high", *([note] if note else []))
-    return column(title, *sources, write=interval, **options)
+    return column(title, *sources, write=write, **options)
 
 
 class HasInterval(Protocol):
@@ -172,11 +179,13 @@ class Table:
     """A result that can be shown."""
 
     frame: pd.DataFrame  # numbers in the units of computation, NaN or None where undefined
-    columns: Sequence[Column]  # what is shown of it, the first one names the row
+    # What is shown of it, the first one names the row; a name alone shows that column as it is.
+    columns: Sequence[Column | str]
     caption: str = ""  # what it is, for those who hear the page, "" if a heading says it
     empty: str = ""  # what is written where there are no rows
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", _as_columns(self.columns))
         known = set(self.frame.columns)
         for shown in self.columns:
             if unknown := [name for name in shown.names if name not in known]:
@@ -187,13 +196,18 @@ class Table:
 
     @classmethod
     def of(
-        cls, rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *texts: str, **named: str
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        columns: Sequence[Column | str],
+        caption: str = "",
+        empty: str = "",
     ) -> "Table":
         """Return a table of rows; what a row lacks is missing, and no number changes its kind."""
-        rows = list(rows)
-        names = [name for row in rows for name in row] + [n for c in columns for n in c.names]
+        rows, columns = list(rows), _as_columns(columns)
+        names = [name for row in rows for name in row]
+        names += [name for shown in columns for name in shown.names]
         frame = pd.DataFrame(rows, columns=list(dict.fromkeys(names)), dtype=object)
-        return cls(frame, columns, *texts, **named)
+        return cls(frame, columns, caption, empty)
 
     @property
     def head(self) -> list[str]:
@@ -240,6 +254,10 @@ class Table:
     __repr__ = markdown
     _repr_markdown_ = markdown
     _repr_html_ = html
+
+
+def _as_columns(columns: Iterable[Column | str]) -> tuple[Column, ...]:
+    return tuple(column(one) if isinstance(one, str) else one for one in columns)
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -18,13 +18,18 @@ from helpers.runs.groups import Group
 from helpers.runs.store import Run
 from study.measurements import open_csv
 
-COLUMNS = dict.fromkeys(
-    (
-        *("source", "md5", "n_test", "index", "label"),
-        *("group_shared", "copy_in", "copy_index", "correlation", "same_label"),
-    ),
-    str,
-) | dict.fromkeys(("n_test", "index", "label"), int)
+COLUMNS = {
+    "source": str,
+    "md5": str,
+    "n_test": int,
+    "index": int,
+    "label": int,
+    "group_shared": str,
+    "copy_in": str,
+    "copy_index": str,
+    "correlation": str,
+    "same_label": str,
+}
 
 
 class LeakageError(ValueError):
@@ -33,21 +38,13 @@ class LeakageError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Tied:
-    """The test images of a data set that something ties to its train or val split.
+    """The test images of a data set that something ties to its train or val split."""
 
-    Attributes:
-        source: file that they were found in.
-        n_test: test images of the set.
-        index: int64 (N,), ascending.
-        label: int64 (N,), their labels.
-        of_groups: whether it is groups that tie them, not copies alone.
-    """
-
-    source: str
-    n_test: int
-    index: np.ndarray
-    label: np.ndarray
-    of_groups: bool
+    source: str  # file that they were found in
+    n_test: int  # test images of the set
+    index: np.ndarray  # int64 (N,), ascending
+    label: np.ndarray  # int64 (N,)
+    of_groups: bool  # whether it is groups that tie them, not copies alone
 
     @property
     def free(self) -> np.ndarray:
@@ -61,11 +58,7 @@ class Tied:
 
 
 def read_tied(path: Path) -> Tied | None:
-    """Read what is stored for a data set, None if nothing is.
-
-    Raises:
-        LeakageError: the file is not of the form.
-    """
+    """Read what is stored for a data set, None if nothing is; a `LeakageError` if out of order."""
     if not path.is_file():
         return None
     advice = f"; write it anew (`python -m study leakage {path.stem}`)"

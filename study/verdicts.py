@@ -102,26 +102,24 @@ MEANING = {
 OPEN = (NOT_RUN, SHORT, TOO_FEW_SEEDS)
 # Verdicts that answer: what is open, or cannot be asked of our images, does not.
 DECIDED = (
-    *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
-    *(SHOWN, SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE, CONTRADICTED, SLIP),
+    REPRODUCED,
+    COMPATIBLE,
+    NOT_REPRODUCED,
+    SHOWN,
+    SHOWN_REVERSED,
+    EXCLUDED,
+    INCONCLUSIVE,
+    CONTRADICTED,
+    SLIP,
 )
 # What the check of a claim may say, in the order of its tables.
-OF_CLAIMS = (
-    *(REPRODUCED, COMPATIBLE, NOT_REPRODUCED),
-    *(SHOWN, SHOWN_REVERSED, EXCLUDED, INCONCLUSIVE),
-    *(CONTRADICTED, SLIP, UNDERSPECIFIED),
-    *(OTHER_IMAGES, SHORT, NOT_RUN, REVIEWERS_QUESTION),
-)
+OF_CLAIMS = (*DECIDED, UNDERSPECIFIED, OTHER_IMAGES, SHORT, NOT_RUN, REVIEWERS_QUESTION)
 
 
 def nearest(groups: Iterable[Group], *, rules: Rules) -> Group | None:
     """Return the runs that judge a printed number, of all protocols that stand beside it.
 
     Those with enough seeds before others, then most epochs, then the largest image files.
-
-    Args:
-        groups: the runs that may judge it; None comes of none.
-        rules: see `load_rules`.
     """
 
     def rank(group: Group) -> tuple:
@@ -146,7 +144,7 @@ def on_number(
         printed: the printed value.
         one_more: where one more single run of ours falls on the same test images, 0 to 1
             (`intervals.one_more_run`); None without runs.
-        rules: see `load_rules`.
+        rules: of `params/verdicts.yaml`.
         paper: key of the paper in the published values, for its budget.
         epochs: of our runs; None where no training is meant.
         same_images: whether ours were scored on the very images that the paper names.
@@ -192,7 +190,7 @@ def on_comparison(
         difference: A less B, over images and seeds (`intervals.mean`); None without runs.
         shown: the sign that its test shows after correction for the family, 0 for none, None where
             no test is possible (`compare.correct`).
-        rules: see `load_rules`.
+        rules: of `params/verdicts.yaml`.
         paper: whose claim it is, for its budget; "" where no paper's.
         epochs: of the side that has fewer; None where no training is meant.
         size: the printed difference, 0 to 1; None where none is printed.
@@ -240,8 +238,13 @@ def on_gain(
         return OTHER_IMAGES
     size = printed.fraction
     verdict = on_comparison(
-        *(difference, shown),
-        **{"rules": rules, "paper": paper, "epochs": epochs, "size": size, "one_more": one_more},
+        difference,
+        shown,
+        rules=rules,
+        paper=paper,
+        epochs=epochs,
+        size=size,
+        one_more=one_more,
         min_seeds=min_seeds,
     )
     return EXCLUDED if verdict == SHOWN and excludes(one_more, size) else verdict

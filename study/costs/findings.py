@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import pandas as pd
 
@@ -23,13 +22,11 @@ DATASETS = {"breastmnist": "BreastMNIST", "pneumoniamnist": "PneumoniaMNIST"}
 RECIPES = ("ranking", "common")
 
 # Rows of paper B's Table 4 and Fig. 14, and the network that stands for each here.
-TABLE4 = (
+PRINTED = (
     ("Table 4", "MedSpectralNet", "flops", "medspectralnet"),
     ("Table 4", "ConvNeXt-T", "flops", "convnext_tiny"),
     ("Table 4", "Swin-T", "flops", "swin_tiny"),
     ("section 4.7", "ResNet-50", "flops", "resnet50"),
-)
-FIG14 = (
     ("Fig. 14", "MedSpectralNet", "params", "medspectralnet"),
     ("Fig. 14", "MedMamba-T", "params", "medmamba_t"),
     ("Fig. 14", "VMamba-T", "params", "vmamba_t"),
@@ -88,17 +85,25 @@ class Size(Counted):
 def published_sizes(store: Store, plan: CostPlan) -> list[Size]:
     """Return the rows of Table 4 and Fig. 14 beside our counts."""
     found = []
-    for table, row, quantity, model in (*TABLE4, *FIG14):
-        about = {"table": table, "row": row, "quantity": quantity, "model": model}
-        about["published"] = lookup(paper="B", table=table, row=row, column=quantity)
+    for table, row, quantity, model in PRINTED:
         counts, count, up_to = store.row("sizes", model=model), None, None
         if counts and quantity == "params":
             count = counts["params"] / 1e6
         elif counts:
-            size = {"num_classes": plan.num_classes, "image_size": plan.image_size}
             count = counts["macs"] / 1e9
-            up_to = (counts["macs"] + count_sizes(model, **size).norm_macs) / 1e9
-        found.append(Size(**about, count=count, up_to=up_to))
+            ours = count_sizes(model, num_classes=plan.num_classes, image_size=plan.image_size)
+            up_to = (counts["macs"] + ours.norm_macs) / 1e9
+        found.append(
+            Size(
+                table=table,
+                row=row,
+                quantity=quantity,
+                model=model,
+                published=lookup(paper="B", table=table, row=row, column=quantity),
+                count=count,
+                up_to=up_to,
+            )
+        )
     return found
 
 
@@ -235,13 +240,22 @@ def int8_findings(store: Store) -> list[Int8]:
         protocols.setdefault(protocol, []).append(row)
     found = []
     for rows in protocols.values():
-        about = {key: rows[0][key] for key in ("dataset", "model", "image_size", "n")}
+        first = rows[0]
         total, eager, int8, lost, gained = (
             sum(row[name] for row in rows) for name in ("n", "eager", "int8", "lost", "gained")
         )
-        shares = {"eager": eager / total, "int8": int8 / total}
-        changed = proportion(lost + gained, total)
-        found.append(Int8(**about, seeds=len(rows), **shares, changed=changed))
+        found.append(
+            Int8(
+                dataset=first["dataset"],
+                model=first["model"],
+                image_size=first["image_size"],
+                n=first["n"],
+                seeds=len(rows),
+                eager=eager / total,
+                int8=int8 / total,
+                changed=proportion(lost + gained, total),
+            )
+        )
     return found
 
 
@@ -250,30 +264,29 @@ def times_frame(stores: Sequence[Store], plan: CostPlan) -> pd.DataFrame:
     reference = Candidate(plan.reference, EAGER)
     candidates = [Candidate(model, form) for model in plan.models for form in BACKENDS]
     places = (plan.latency, plan.throughput, plan.small_latency)
-    cells = itertools.product(stores, candidates, places)
-    return pd.DataFrame([_timed_row(*c, reference) for c in cells if c[0].times(c[1], **c[2])])
-
-
-def _timed_row(
-    store: Store, candidate: Candidate, place: dict[str, int], reference: Candidate
-) -> dict[str, Any]:
-    times = store.times(candidate, **place)
-    counts = store.row("sizes", model=candidate.model) or {}
-    ratio = store.ratio(candidate, reference, **place)
-    low, high = times.quartiles
-    return {
-        "device": store.path.stem,
-        "model": candidate.model,
-        "form": candidate.backend,
-        **place,
-        "params": counts.get("params"),
-        "macs_224": counts.get("macs"),
-        "rounds": times.n,
-        "median_ms": 1000 * times.median,
-        "q1_ms": 1000 * low,
-        "q3_ms": 1000 * high,
-        "images_per_second": place["batch_size"] / times.median,
-        "ratio_to_reference": ratio and ratio.value,
-        "ratio_low": ratio and ratio.low,
-        "ratio_high": ratio and ratio.high,
-    }
+    rows = []
+    for store, candidate, place in itertools.product(stores, candidates, places):
+        if (times := store.times(candidate, **place)) is None:
+            continue
+        counts = store.row("sizes", model=candidate.model) or {}
+        ratio = store.ratio(candidate, reference, **place)
+        low, high = times.quartiles
+        rows.append(
+            {
+                "device": store.path.stem,
+                "model": candidate.model,
+                "form": candidate.backend,
+                **place,
+                "params": counts.get("params"),
+                "macs_224": counts.get("macs"),
+                "rounds": times.n,
+                "median_ms": 1000 * times.median,
+                "q1_ms": 1000 * low,
+                "q3_ms": 1000 * high,
+                "images_per_second": place["batch_size"] / times.median,
+                "ratio_to_reference": ratio and ratio.value,
+                "ratio_low": ratio and ratio.low,
+                "ratio_high": ratio and ratio.high,
+            }
+        )
+    return pd.DataFrame(rows)

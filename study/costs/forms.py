@@ -4,6 +4,9 @@ A form is a `Runner`, a function from images to logits. Every form but the last 
 network's logits within 1e-4, or it is refused; what 8-bit integers change is measured on images
 (`study.costs.measure`). ONNX, ONNX Runtime and a C++ compiler are asked for only by the forms
 that need them.
+
+Whatever keeps a network from a form is a `DeploymentError` that says why: `BackendUnavailable`
+where a program or package is missing, `Mismatch` where the logits are others.
 """
 
 import importlib
@@ -30,6 +33,7 @@ TOLERANCE = 1e-4
 # difference must also be small beside the largest logit.
 RELATIVE_TOLERANCE = 1e-3
 INPUT, OUTPUT = "images", "logits"
+_BATCH = 32  # images at a time in a calibration
 
 Runner = Callable[[Tensor], Tensor]
 
@@ -95,9 +99,8 @@ def settle_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
 def check_logits(reference: Tensor, logits: Tensor, *, what: str) -> tuple[float, float]:
     """Return the largest difference of logits (n, K) to the eager network's, and their largest.
 
-    Raises:
-        Mismatch: a difference above 1e-4, or above a thousandth of the largest logit; or another
-            shape, or logits that are not finite. It says of `what`.
+    A difference above 1e-4, or above a thousandth of the largest logit, is a `Mismatch` of `what`,
+    as are another shape and logits that are not finite.
     """
     reference, logits = reference.detach().double().cpu(), logits.detach().double().cpu()
     if reference.shape != logits.shape:
@@ -132,13 +135,7 @@ def eager_runner(model: nn.Module) -> Runner:
 
 
 def compiled_runner(model: nn.Module, *, example: Tensor) -> Runner:
-    """Compile a network for images of the shape of `example` (B, C, S, S) alone, and check it.
-
-    Raises:
-        BackendUnavailable: there is no C++ compiler.
-        DeploymentError: the network cannot be compiled as a whole.
-        Mismatch: see `check_logits`.
-    """
+    """Compile a network for images of the shape of `example` (B, C, S, S) alone, and check it."""
     run_eager = eager_runner(model)
     run = eager_runner(torch.compile(model, fullgraph=True, dynamic=False))
     try:
@@ -160,22 +157,25 @@ def export_onnx(model: nn.Module, path: Path, *, image_size: int, in_channels: i
     """Export a network on the CPU to ONNX, for any number of images at a time, and check the graph.
 
     The file is written only if the graph is right.
-
-    Raises:
-        BackendUnavailable: onnx, onnxscript or onnxruntime is not installed.
-        DeploymentError: the network cannot be exported; or not with this operator set.
-        Mismatch: see `check_logits`.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         _need(package)
     model.eval()
     images = random_images(2, image_size=image_size, in_channels=in_channels)
-    options = {"dynamo": True, "opset_version": OPSET, "external_data": False, "verbose": False}
-    options |= {"input_names": [INPUT], "output_names": [OUTPUT]}
-    options["dynamic_shapes"] = ({0: torch.export.Dim("batch")},)
     with write_atomically(path) as temporary:
         with _answering("ONNX export"), _quiet():
-            torch.onnx.export(model, (images,), **options).save(temporary)
+            program = torch.onnx.export(
+                model,
+                (images,),
+                dynamo=True,
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+            program.save(temporary)
         checked = check_export(temporary, model, image_size=image_size, in_channels=in_channels)
         if checked.opset != OPSET:
             raise DeploymentError(
@@ -185,13 +185,7 @@ def export_onnx(model: nn.Module, path: Path, *, image_size: int, in_channels: i
 
 
 def check_export(path: Path, model: nn.Module, *, image_size: int, in_channels: int = 3) -> Export:
-    """Compare an exported graph with its network, on one and on three random images.
-
-    Raises:
-        BackendUnavailable: onnx or onnxruntime is not installed.
-        DeploymentError: the file is no such graph.
-        Mismatch: see `check_logits`.
-    """
+    """Compare an exported graph with its network, on one and on three random images."""
     onnx = _need("onnx")
     run, run_eager = onnx_runner(path, threads=1), eager_runner(model)
     images = random_images(3, image_size=image_size, in_channels=in_channels)
@@ -207,10 +201,6 @@ def onnx_runner(path: Path, *, threads: int) -> Runner:
     """Open an ONNX graph with ONNX Runtime on the CPU; its input is "images", its output "logits".
 
     The threads work within an operator; operators run one after the other.
-
-    Raises:
-        BackendUnavailable: onnxruntime is not installed.
-        DeploymentError: the file is no such graph.
     """
     runtime = _need("onnxruntime")
     options = runtime.SessionOptions()
@@ -229,17 +219,13 @@ def onnx_runner(path: Path, *, threads: int) -> Runner:
     return run
 
 
-def quantise(source: Path, target: Path, *, images: np.ndarray, batch_size: int = 32) -> Path:
+def quantise(source: Path, target: Path, *, images: np.ndarray) -> Path:
     """Turn an exported graph into 8-bit integers: static quantisation by ONNX Runtime.
 
     Weights are signed and have a scale for each output channel; activations are unsigned, their
     range is the smallest and largest value that `images` give (MinMax): float32 (n, C, S, S),
     prepared as for the network; take validation images. The graph holds pairs of QuantizeLinear and
     DequantizeLinear (QDQ), which the runtime fuses with what lies between.
-
-    Raises:
-        BackendUnavailable: onnx or onnxruntime is not installed.
-        DeploymentError: the graph cannot be quantised.
     """
     if not len(images):
         raise ValueError("quantisation needs images for its calibration, got none.")
@@ -247,20 +233,27 @@ def quantise(source: Path, target: Path, *, images: np.ndarray, batch_size: int 
         _need(package)
     tools = _need("onnxruntime.quantization")
     shapes = _need("onnxruntime.quantization.shape_inference")
-    batches = iter([{INPUT: images[i : i + batch_size]} for i in range(0, len(images), batch_size)])
+    starts = range(0, len(images), _BATCH)
+    batches = iter([{INPUT: images[start : start + _BATCH]} for start in starts])
 
     class Reader(tools.CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(batches, None)
 
-    kinds = {"activation_type": tools.QuantType.QUInt8, "weight_type": tools.QuantType.QInt8}
-    how = {"quant_format": tools.QuantFormat.QDQ, "per_channel": True}
-    how["calibrate_method"] = tools.CalibrationMethod.MinMax
     atomically = write_atomically(target)
     with _answering("int8"), tempfile.TemporaryDirectory() as folder, atomically as whole, _quiet():
         prepared = Path(folder) / "prepared.onnx"
         shapes.quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        tools.quantize_static(prepared, whole, Reader(), **kinds, **how)
+        tools.quantize_static(
+            prepared,
+            whole,
+            Reader(),
+            quant_format=tools.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=tools.QuantType.QUInt8,
+            weight_type=tools.QuantType.QInt8,
+            calibrate_method=tools.CalibrationMethod.MinMax,
+        )
     return target
 
 

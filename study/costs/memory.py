@@ -39,14 +39,9 @@ def peak_memory(
 ) -> int:
     """Return the peak memory in bytes that a network of the registry adds to a process.
 
-    Args:
-        name: model of the registry; random weights.
-        image_size: side of the images in pixels.
-        batch_size: images at a time.
-        step: "forward" (no gradients), or "training step" (forward, backward and a step of AdamW).
-        threads: of torch on the CPU; each has work space of its own.
-        device: "cpu" or "cuda".
-        num_classes: logits.
+    The step is "forward" (no gradients) or "training step" (forward, backward and a step of AdamW)
+    on so many images of a side in pixels, on "cpu" or "cuda". Each of torch's threads on the CPU
+    has work space of its own.
 
     Raises:
         ValueError: unknown step; or the network cannot be built so.
@@ -77,7 +72,7 @@ def _prepared(
     """Build network and images, and return the step as a function."""
     torch.manual_seed(0)
     model = build_model(name, **size, pretrained="none").to(device)
-    images = torch.randn(batch_size, 3, *2 * (size["image_size"],), device=device)
+    images = torch.randn(batch_size, 3, size["image_size"], size["image_size"], device=device)
     labels = torch.zeros(batch_size, dtype=torch.int64, device=device)
 
     def forward() -> None:

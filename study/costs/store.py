@@ -99,10 +99,10 @@ class Store:
         """Return the rows of a phase, none if it was not measured."""
         return self.content["phases"].get(phase, {"rows": []})["rows"]
 
-    def missing(self, phase: str, names: Iterable[str], key: str) -> list[str]:
-        """Return the names that no row of a phase has under a key."""
-        there = {row[key] for row in self.rows(phase)}
-        return [name for name in names if name not in there]
+    def missing(self, phase: str, models: Iterable[str]) -> list[str]:
+        """Return the models that no row of a phase has."""
+        there = {row["model"] for row in self.rows(phase)}
+        return [model for model in models if model not in there]
 
     def add(self, phase: str, **row: Any) -> None:
         """Add a row and write the file."""

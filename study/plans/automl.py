@@ -146,19 +146,21 @@ class AutoMLPlan(Form):
         time_budget_seconds: float | None = None,
         max_trials: int | None = None,
     ) -> AutoMLConfig:
-        """Return a search by the plan's protocol, with another budget if one is given.
-
-        Raises:
-            PlanError: unknown system, a value of the wrong type or out of its range.
-        """
+        """Return a search by the plan's protocol, with another budget if one is given."""
         _known_system(system)
         if time_budget_seconds is None and max_trials is None:
             time_budget_seconds, max_trials = self.time_budget_seconds, self.max_trials
-        named = {"dataset": dataset, "model": system, "seed": seed, "profile": profile}
-        named["image_size"] = self.systems[system].image_size
-        named["estimators"] = ",".join(self.estimators)
-        budget = {"time_budget_seconds": time_budget_seconds, "max_trials": max_trials}
-        return checked(AutoMLConfig, named | budget)
+        content = {
+            "dataset": dataset,
+            "model": system,
+            "seed": seed,
+            "profile": profile,
+            "image_size": self.systems[system].image_size,
+            "estimators": ",".join(self.estimators),
+            "time_budget_seconds": time_budget_seconds,
+            "max_trials": max_trials,
+        }
+        return checked(AutoMLConfig, content)
 
     def configs(
         self,

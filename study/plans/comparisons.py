@@ -112,11 +112,7 @@ class ComparisonPlan(Form):
         return self
 
     def family(self, name: str) -> Family:
-        """Return a family.
-
-        Raises:
-            PlanError: there is none of that name.
-        """
+        """Return a family; a `PlanError` where there is none of that name."""
         known = {family.name: family for family in self.families}
         check_known(name, known, "family")
         return known[name]

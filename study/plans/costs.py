@@ -15,9 +15,13 @@ BACKENDS = (EAGER, COMPILED, ONNX, INT8)
 # Fewer rounds than this are never taken, however slow a candidate is.
 FEWEST_ROUNDS = 3
 GROUPS = (
-    *("main_latency", "main_throughput", "small_latency"),
-    *("claimed_latency", "claimed_throughput"),
-    *("others_latency", "others_throughput"),
+    "main_latency",
+    "main_throughput",
+    "small_latency",
+    "claimed_latency",
+    "claimed_throughput",
+    "others_latency",
+    "others_throughput",
 )
 
 

@@ -51,11 +51,7 @@ class Form(BaseModel):
 
 
 def read_plan(form: type[F], path: Path) -> F:
-    """Read a file of `params`.
-
-    Raises:
-        PlanError: it is not of the form.
-    """
+    """Read a file of `params`; a `PlanError` where it is not of the form."""
     with reading(path, PlanError):
         return _parsed(form, path, yaml_text(path))
 
@@ -67,11 +63,7 @@ def _parsed(form: type[F], path: Path, text: str) -> F:
 
 
 def checked(form: type[F], content: Any, *, where: str = "") -> F:
-    """Return content as a form.
-
-    Raises:
-        PlanError: it is not; the message names `where` and the place in it.
-    """
+    """Return content as a form; a `PlanError` names `where` and the place in it that is not."""
     try:
         return form.model_validate(content)
     except ValidationError as found:

@@ -82,11 +82,7 @@ class MapPlan(Form):
     focus: Several[Focus]
 
     def study(self, name: str) -> Study:
-        """Return a study by its name.
-
-        Raises:
-            PlanError: an unknown name.
-        """
+        """Return a study; a `PlanError` where there is none of that name."""
         known = {study.name: study for study in self.studies}
         check_known(name, known, "study")
         return known[name]

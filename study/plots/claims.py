@@ -4,6 +4,7 @@ As in `helpers.plots.run`, functions draw into the axes they are given, within `
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,18 +41,24 @@ _FILLS = {
     "not checkable": ("#FFFFFF", "////"),
     "no claim": ("#FFFFFF", ""),
 }
-_PRINTED = {"colour": COLOURS[1], "marker": "D", "label": "published, 95 % for its test images"}
-_ONE_MORE = "ours, paper B: mean, and where one more run falls in 95 %"
+# What a number of each kind looks like; its values come from a row.
+_PRINTED = Mark(
+    0, label="published, 95 % for its test images", colour=COLOURS[1], marker="D", shift=-0.15
+)
 _OURS = {
-    "A": {"colour": COLOURS[0], "label": "ours, paper A: mean, 95 % for images and seeds"},
-    "B": {"colour": COLOURS[0], "marker": "s", "label": _ONE_MORE},
+    "A": Mark(0, label="ours, paper A: mean, 95 % for images and seeds", shift=0.15),
+    "B": Mark(
+        0,
+        label="ours, paper B: mean, and where one more run falls in 95 %",
+        marker="s",
+        shift=0.15,
+    ),
 }
 
 
 def draw_counts(judged: Sequence[Judged]) -> Figure:
     """Draw how the claims of each paper come out, beside each other on one scale."""
-    size = (FULL_WIDTH, 3.4)
-    figure, axes = plt.subplots(1, len(PAPERS), figsize=size, sharex=True, sharey=True)
+    figure, axes = plt.subplots(1, len(PAPERS), figsize=(FULL_WIDTH, 3.4), sharex=True, sharey=True)
     for one, paper in zip(axes, PAPERS, strict=True):
         mine = [found for found in judged if found.claim.paper == paper]
         plot_counts(mine, axes=one).set_title(f"Paper {paper}, {len(mine)} claims")
@@ -66,9 +73,16 @@ def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
         kinds = [one.claim.kind for one in judged if one.state in states]
         widths = np.array([kinds.count(kind) for kind in KINDS])
         colour, hatch = _FILLS[group]
-        looks = {"color": colour, "hatch": hatch, "edgecolor": GREY, "linewidth": 0.4}
-        label = f"{group}: {', '.join(map(short, states))}"
-        axes.barh(KINDS, widths, left=left, **looks, label=label)
+        axes.barh(
+            KINDS,
+            widths,
+            left=left,
+            color=colour,
+            hatch=hatch,
+            edgecolor=GREY,
+            linewidth=0.4,
+            label=f"{group}: {', '.join(map(short, states))}",
+        )
         left += widths
     right = max(axes.get_xlim()[1], 1.05 * left.max())  # of axes that share their scale
     axes.set(xlabel="claims", xlim=(0, right), ylim=(len(KINDS) - 0.5, -0.5))
@@ -82,12 +96,11 @@ def plot_side_by_side(rows: Sequence[SideBySide], *, axes: Axes) -> Axes:
     """
     lines = []
     for row in rows:
-        sides = ((row.published, -0.15, _PRINTED), (row.ours, 0.15, _OURS[row.label[0]]))
-        marks = [
-            Mark(*(100 * end for end in share), shift=shift, **looks)
-            for share, shift, looks in sides
-            if share
-        ]
+        marks = []
+        for share, kind in ((row.published, _PRINTED), (row.ours, _OURS[row.label[0]])):
+            if share:
+                value, low, high = (100 * end for end in share)
+                marks.append(replace(kind, value=value, low=low, high=high))
         lines.append(ForestLine(row.label, marks, note=short(row.state)))
     plot_forest(lines, axes=axes, xlabel="test accuracy, sensitivity or specificity, %")
     legend_below(axes, at=0.5, drop=0.15, ncols=1)
@@ -104,8 +117,8 @@ def plot_size_search(misfit: np.ndarray, fitting: Sequence[int], *, axes: Axes) 
     axes.axhline(1, color="black", linewidth=0.6, linestyle=":")
     axes.plot(fitting, misfit[np.array(fitting, dtype=int) - 1], "o", color=COLOURS[1])
     for size in fitting[:1]:  # the others are its multiples, or crowd the line
-        at, above = (size, misfit[size - 1]), (-6, 6)
-        axes.annotate(str(size), at, xytext=above, textcoords="offset points")
+        at = (size, misfit[size - 1])
+        axes.annotate(str(size), at, xytext=(-6, 6), textcoords="offset points")
     axes.set(yscale="log", xlabel="images in the set", ylabel="misfit, half digits")
     return axes
 
@@ -116,8 +129,9 @@ def plot_schedule_search(misfit: np.ndarray, *, grid: Grid, axes: Axes) -> QuadM
     The misfit is that of `one_cycle.misfit` on the grid. Returns the colours, for a colour bar.
     """
     peaks, rises = np.array(grid.max_lr), np.array(grid.rise_epochs)
-    looks = {"norm": LogNorm(), "cmap": "viridis_r", "shading": "nearest"}
-    mesh = axes.pcolormesh(rises, 1000 * peaks, misfit, **looks)
+    mesh = axes.pcolormesh(
+        rises, 1000 * peaks, misfit, norm=LogNorm(), cmap="viridis_r", shading="nearest"
+    )
     for i, j in np.argwhere(misfit <= 1 + 1e-6):
         axes.plot(rises[j], 1000 * peaks[i], "o", color=COLOURS[1], fillstyle="none", markersize=9)
     axes.set(xlabel="rise, epochs", ylabel="peak learning rate, thousandths")
@@ -138,9 +152,15 @@ def plot_possible_f1(
         colour = COLOURS[2] if fits else COLOURS[1]
         axes.plot(values, np.full(len(values), y), "|", color="black", markersize=9)
         axes.plot(f1.value, y - 0.3, "v", color=colour)
-        text = "possible" if fits else "impossible"
-        place = axes.get_yaxis_transform()
-        axes.text(1.02, y, text, transform=place, va="center", color=colour, fontsize=6)
+        axes.text(
+            1.02,
+            y,
+            "possible" if fits else "impossible",
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            color=colour,
+            fontsize=6,
+        )
     shown = [f1.value for f1 in printed.values()]
     axes.set(
         yticks=range(len(possible)),

@@ -45,14 +45,26 @@ def plot_pareto(
         _scatter(own, axes, marker=marker, colour=colour, label=title)
     for point, marker in zip(printed, cycle(_PRINTED_MARKERS), strict=False):
         label = f"{point.title.removesuffix(' (paper)')} (printed, another protocol)"
-        looks = {"marker": marker, "colour": COLOURS[1], "label": label}
-        _scatter([point], axes, **looks, markerfacecolor="none", markersize=7)
-    steps = [p.cost for p in front], [100 * p.accuracy for p in front]
-    axes.step(*steps, where="post", color=COLOURS[0], linewidth=0.8, linestyle=":")
+        _scatter([point], axes, marker=marker, colour=COLOURS[1], label=label, hollow=True)
+    axes.step(
+        [p.cost for p in front],
+        [100 * p.accuracy for p in front],
+        where="post",
+        color=COLOURS[0],
+        linewidth=0.8,
+        linestyle=":",
+    )
     for p in named:
-        words = {"rotation": _SLOPE, "rotation_mode": "anchor", "fontsize": SMALL}
-        words |= {"color": COLOURS[0], "in_layout": False}
-        axes.text(p.cost, 100 * (p.high or p.accuracy), p.title, **words)
+        axes.text(
+            p.cost,
+            100 * (p.high or p.accuracy),
+            p.title,
+            rotation=_SLOPE,
+            rotation_mode="anchor",
+            fontsize=SMALL,
+            color=COLOURS[0],
+            in_layout=False,
+        )
     if not (ours or printed):
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     axes.set_xscale("log")
@@ -64,16 +76,32 @@ def plot_pareto(
     return axes
 
 
-def _scatter(points: Sequence[Point], axes: Axes, *, colour: str, label: str, **looks) -> None:
+def _scatter(
+    points: Sequence[Point],
+    axes: Axes,
+    *,
+    marker: str,
+    colour: str,
+    label: str,
+    hollow: bool = False,
+) -> None:
     """Draw points, each with its interval where it has one, under one label."""
     if not points:
         return
-    place = [p.cost for p in points], [100 * p.accuracy for p in points]
-    looks = {"linestyle": "none", "markersize": 4.5} | looks
-    axes.plot(*place, color=colour, label=label, **looks)
-    for p in (p for p in points if p.low is not None):
-        ends = (100 * p.low, 100 * p.high)
-        axes.vlines(p.cost, *ends, color=colour, alpha=0.35, linewidth=1, zorder=1)
+    axes.plot(
+        [p.cost for p in points],
+        [100 * p.accuracy for p in points],
+        color=colour,
+        label=label,
+        linestyle="none",
+        marker=marker,
+        markersize=7 if hollow else 4.5,
+        markerfacecolor="none" if hollow else colour,
+    )
+    for p in points:
+        if p.low is not None:
+            low, high = 100 * p.low, 100 * p.high
+            axes.vlines(p.cost, low, high, color=colour, alpha=0.35, linewidth=1, zorder=1)
 
 
 def spread_names(figure: Figure) -> None:
@@ -113,9 +141,15 @@ def _spread(axes: Axes, *, at: float) -> None:
     places = axes.transData.inverted().transform([(x, axes.bbox.y0) for x in along])[:, 0]
     for text, x, (cost, top) in zip(texts, places, ends, strict=True):
         text.set_position((x, at))
-        bend = at - 0.1 * (at - axes.get_ylim()[0])
-        looks = {"color": COLOURS[0], "linewidth": 0.4, "linestyle": "-", "zorder": 0}
-        axes.plot([cost, cost, x], [top, max(top, bend), at], **looks)
+        bend = max(top, at - 0.1 * (at - axes.get_ylim()[0]))
+        axes.plot(
+            [cost, cost, x],
+            [top, bend, at],
+            color=COLOURS[0],
+            linewidth=0.4,
+            linestyle="-",
+            zorder=0,
+        )
 
 
 def apart(places: Sequence[float], *, step: float, low: float, high: float) -> np.ndarray:
@@ -136,13 +170,23 @@ def plot_forms(store: Store, plan: CostPlan, *, batch_size: int, axes: Axes) -> 
     place = {"image_size": plan.image_size, "batch_size": batch_size}
     width, scale = 0.8 / len(FORMS), 1000 / batch_size
     for k, (form, title) in enumerate(FORMS.items()):
-        timed = {x: store.times(Candidate(m, form), **place) for x, m in enumerate(plan.main)}
-        timed = {x + (k - 1.5) * width: times for x, times in timed.items() if times}
+        timed = {}
+        for x, model in enumerate(plan.main):
+            if times := store.times(Candidate(model, form), **place):
+                timed[x + (k - 1.5) * width] = times
+        if not timed:
+            continue
         middles = scale * np.array([times.median for times in timed.values()])
-        ends = scale * np.array([times.quartiles for times in timed.values()]).reshape(-1, 2).T
-        looks = {"color": COLOURS[k], "error_kw": {"linewidth": 1}, "label": title}
-        if timed:
-            axes.bar(list(timed), middles, width, yerr=abs(ends - middles), **looks)
+        ends = scale * np.array([times.quartiles for times in timed.values()]).T
+        axes.bar(
+            list(timed),
+            middles,
+            width,
+            yerr=abs(ends - middles),
+            color=COLOURS[k],
+            error_kw={"linewidth": 1},
+            label=title,
+        )
     reference = store.times(Candidate(plan.reference, "eager"), **place)
     if reference is not None:
         axes.axhline(scale * reference.median, color=GREY, linestyle=":", linewidth=1)

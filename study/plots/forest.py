@@ -64,9 +64,15 @@ def plot_forest(
     for y, line in enumerate(lines):
         if line.note:
             # Outside the axes, whatever their limits become.
-            place = axes.get_yaxis_transform()
-            words = {"va": "center", "color": line.colour, "fontsize": 6}
-            axes.text(1.02, y, line.note, transform=place, **words)
+            axes.text(
+                1.02,
+                y,
+                line.note,
+                transform=axes.get_yaxis_transform(),
+                va="center",
+                color=line.colour,
+                fontsize=6,
+            )
         for mark in line.marks:
             _draw(mark, y + mark.shift, axes)
     if zero:
@@ -79,9 +85,15 @@ def plot_forest(
 def _draw(mark: Mark, y: float, axes: Axes) -> None:
     if mark.low is not None and mark.high is not None:
         axes.hlines(y, mark.low, mark.high, color=mark.colour, linewidth=1.5)
-    face = "none" if mark.hollow else mark.colour
-    looks = {"color": mark.colour, "markerfacecolor": face, "markersize": 5}
-    axes.plot(mark.value, y, mark.marker, **looks, label=_new(mark.label, axes))
+    axes.plot(
+        mark.value,
+        y,
+        mark.marker,
+        color=mark.colour,
+        markerfacecolor="none" if mark.hollow else mark.colour,
+        markersize=5,
+        label=_new(mark.label, axes),
+    )
     if len(mark.seeds):
         strokes = [y + 0.2] * len(mark.seeds)
         axes.plot(mark.seeds, strokes, "|", color=GREY, label=_new("ours, each seed", axes))
@@ -103,7 +115,7 @@ def once(lines: Sequence[ForestLine]) -> tuple[Sequence[ForestLine], str]:
 def mean_mark(mean: Estimate, seeds: Sequence[float] = (), *, scale: float = 1, **looks) -> Mark:
     """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
     strokes = [scale * v for v in seeds]
-    return Mark(*_ends(mean, scale), strokes, **{"label": "ours, mean"} | looks)
+    return replace(Mark(*_ends(mean, scale), strokes, label="ours, mean"), **looks)
 
 
 def difference_marks(
@@ -122,8 +134,8 @@ def _ends(found: Estimate, scale: float) -> list[float | None]:
 
 def legend_below(axes: Axes, *, at: float = 0.4, drop: float = 0.2, ncols: int = 3) -> None:
     """Explain the marks under the axes."""
-    place = {"loc": "upper center", "bbox_to_anchor": (at, -drop)}
-    axes.legend(*axes.get_legend_handles_labels(), **place, ncols=ncols)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(at, -drop), ncols=ncols)
 
 
 def share_legend(axes: Sequence[Axes], *, ncols: int = 2) -> None:
@@ -170,12 +182,18 @@ def plot_cells(cells: Sequence[CellResult], network: Published, *, axes: Axes) -
     """
     lines = []
     for judged in cells:
-        printed = judged.cell.published.fraction
-        looks = {"scale": 100, "label": "paper, Table 2"}
-        lines.append(beside_printed(judged.cell.title, judged.group, "accuracy", printed, **looks))
-    across = {"color": COLOURS[1], "linestyle": "--", "linewidth": 1}
+        title, printed = judged.cell.title, judged.cell.published.fraction
+        lines.append(
+            beside_printed(title, judged.group, "accuracy", printed, "paper, Table 2", scale=100)
+        )
     plot_forest(lines, axes=axes, xlabel="test accuracy, % (95 % interval: images and seeds)")
-    axes.axvline(100 * network.fraction, **across, label="paper, the network (section 4.6)")
+    axes.axvline(
+        100 * network.fraction,
+        color=COLOURS[1],
+        linestyle="--",
+        linewidth=1,
+        label="paper, the network (section 4.6)",
+    )
     legend_below(axes)
     return axes
 
@@ -217,8 +235,10 @@ def plot_damage(compared: Sequence[Compared], names: Sequence[str], *, axes: Axe
         marks, missing = [], []
         for k, (side, (label, marker)) in enumerate(sides.items()):
             if group := getattr(c, side):
-                looks = {"colour": COLOURS[k], "marker": marker, "shift": 0.2 * k - 0.1}
-                marks.append(mean_mark(group.auc, label=label, **looks))
+                shift = 0.2 * k - 0.1
+                marks.append(
+                    mean_mark(group.auc, label=label, colour=COLOURS[k], marker=marker, shift=shift)
+                )
             else:
                 missing.append(label)
         note = f"{', '.join(missing)} {NOT_RUN}" if len(missing) == 1 else NOT_RUN

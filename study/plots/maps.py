@@ -23,7 +23,6 @@ from study.plans.maps import MapPlan
 from study.plots.forest import ForestLine, mean_mark, plot_forest, share_legend
 from study.tables.accuracy import MEDMNIST
 
-_BOX = {"fill": False, "edgecolor": "white", "linewidth": 1.0}
 _NETWORK_COLOURS = {
     TRAINED: COLOURS[0],
     "shuffled": COLOURS[1],
@@ -41,7 +40,8 @@ _SHORT = {
 def draw_boxes(axes: Axes, box: np.ndarray) -> None:
     """Draw a lesion box (x, y, width, height) into a picture; NaN draws nothing."""
     if np.isfinite(box).all():
-        axes.add_patch(Rectangle(box[:2], box[2], box[3], **_BOX))
+        frame = Rectangle(box[:2], box[2], box[3], fill=False, edgecolor="white", linewidth=1.0)
+        axes.add_patch(frame)
 
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
@@ -123,25 +123,32 @@ def plot_layers(measured: Measured, plan: MapPlan, *, view: str, measure: str, a
 
     The view is "whole" or "crops".
     """
-    of = {"view": view, "measure": measure}
     lines = []
     for layer, title in measured.layers.items():
         marks = []
         for place, network in enumerate((TRAINED, *UNTAUGHT)):
-            looks = {"colour": _NETWORK_COLOURS[network], "label": _SHORT[network]}
-            looks |= {"marker": "o" if network == TRAINED else "s", "shift": 0.17 * (place - 1.5)}
-            marks.append(mean_mark(measured.mean(network, layer, **of), **looks))
+            marks.append(
+                mean_mark(
+                    measured.mean(network, layer, view=view, measure=measure),
+                    label=_SHORT[network],
+                    colour=_NETWORK_COLOURS[network],
+                    marker="o" if network == TRAINED else "s",
+                    shift=0.17 * (place - 1.5),
+                )
+            )
         lines.append(ForestLine(title, marks))
-    looks = {"colour": "black", "marker": "D", "label": "trained, plain ResNet-18"}
-    plain_mean = measured.mean(PLAIN, measured.last_plain, **of)
-    lines.append(ForestLine("ResNet-18, last map", [mean_mark(plain_mean, **looks)]))
-    controls = {row: measured.control_mean(row, **of) for row in (CHANCE, *plan.input_controls)}
-    looks = {"colour": GREY, "marker": "^", "label": "control that knows no network"}
-    for row, mean in controls.items():
-        lines.append(ForestLine(CONTROL_TITLES[row], [mean_mark(mean, **looks)]))
+    mean = measured.mean(PLAIN, measured.last_plain, view=view, measure=measure)
+    mark = mean_mark(mean, label="trained, plain ResNet-18", colour="black", marker="D")
+    lines.append(ForestLine("ResNet-18, last map", [mark]))
+    for row in (CHANCE, *plan.input_controls):
+        mean = measured.control_mean(row, view=view, measure=measure)
+        mark = mean_mark(mean, label="control that knows no network", colour=GREY, marker="^")
+        lines.append(ForestLine(CONTROL_TITLES[row], [mark]))
     plot_forest(lines, axes=axes, xlabel="")
-    chance = {"color": GREY, "linewidth": 0.8, "linestyle": ":", "label": CONTROL_TITLES[CHANCE]}
-    axes.axvline(controls[CHANCE].value, **chance)
+    chance = measured.control_mean(CHANCE, view=view, measure=measure)
+    axes.axvline(
+        chance.value, color=GREY, linewidth=0.8, linestyle=":", label=CONTROL_TITLES[CHANCE]
+    )
     return axes
 
 
@@ -171,8 +178,8 @@ def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
     for finding in findings:
         marks = []
         for place, (name, label, colour) in enumerate(sides):
-            looks = {"colour": colour, "shift": 0.2 * (place - 0.5), "label": label}
-            marks.append(mean_mark(getattr(finding, name), **looks))
+            area, shift = getattr(finding, name), 0.2 * (place - 0.5)
+            marks.append(mean_mark(area, label=label, colour=colour, shift=shift))
         lines.append(ForestLine(finding.title, marks))
     plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.6)
     return axes

@@ -53,20 +53,27 @@ def _ranked_line(
 ) -> ForestLine:
     marks, note = [], NOT_RUN
     if place.group:
-        looks = {"colour": "black", "label": "ours, mean and 95 %"}
+        colour, label = "black", "ours, mean and 95 %"
         if place.system.model.startswith(plan.focus):
-            title = plan.systems[plan.focus].title
-            looks = {"colour": COLOURS[0], "label": f"{title} and its variants, likewise"}
+            colour = COLOURS[0]
+            label = f"{plan.systems[plan.focus].title} and its variants, likewise"
         seeds = place.group.values("accuracy")
-        marks.append(mean_mark(place.accuracy, seeds, scale=100, **looks))
+        marks.append(mean_mark(place.accuracy, seeds, scale=100, colour=colour, label=label))
         note = constant_text(len(place.group.constant), len(place.group.seeds))
         if place.rank:
             note = f"{place.best}-{place.worst}, n = {place.accuracy.seeds}"
     if published:
         full = published.published.mark != "M" and published.fits(start)
-        label = "published" if full else "published, unverified or of another start"
-        looks = {"colour": COLOURS[1], "marker": "D", "hollow": not full, "label": label}
-        marks.append(Mark(100 * published.published.fraction, shift=_ABOVE, **looks))
+        marks.append(
+            Mark(
+                100 * published.published.fraction,
+                label="published" if full else "published, unverified or of another start",
+                colour=COLOURS[1],
+                marker="D",
+                hollow=not full,
+                shift=_ABOVE,
+            )
+        )
     return ForestLine(place.system.title, marks, note=note)
 
 
@@ -83,8 +90,8 @@ def plot_against(
     for c in order:
         marks = [*difference_marks(c.accuracy, c.verdict, scale=100)]
         if printed and c.name in printed:
-            looks = {"colour": COLOURS[4], "marker": "D", "label": "published"}
-            marks.append(Mark(100 * printed[c.name], **looks))
+            value = 100 * printed[c.name]
+            marks.append(Mark(value, label="published", colour=COLOURS[4], marker="D"))
         lines.append(ForestLine(c.title, marks, note=c.verdict))
     lines, shared = once(lines)
     xlabel = f"accuracy of {focus} less the other's, points{shared}"
@@ -99,8 +106,12 @@ def pair_matrix(ranking: Ranking) -> np.ndarray:
     """
     order = {place.system.model: i for i, place in enumerate(ranking.ranked)}
     matrix = np.full((len(order), len(order)), NOT_TESTED)
-    cells = {1: (BETTER, WORSE), -1: (WORSE, BETTER), 0: (LEVEL_WITH, LEVEL_WITH)}
-    cells[None] = (NOT_TESTED, NOT_TESTED)
+    cells = {
+        1: (BETTER, WORSE),
+        -1: (WORSE, BETTER),
+        0: (LEVEL_WITH, LEVEL_WITH),
+        None: (NOT_TESTED, NOT_TESTED),
+    }
     for (a, b), c in ranking.pairs.items():
         i, j = order[a], order[b]
         matrix[i, j], matrix[j, i] = cells[c.shown["accuracy"]]

@@ -27,7 +27,7 @@ from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
 
 FOLDER = "docs/pictures"
-_LOOKS = {"label": "printed", "ours": "ours, mean over seeds and 95 % interval", "seeds": False}
+_OURS = "ours, mean over seeds and 95 % interval"
 _COLUMNS = 3  # of the contact sheet
 _TILE = (660, 495)  # pixels
 # What the sheet shows: notebook, number of its picture, the panel in pixels (None: all of it).
@@ -56,18 +56,33 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
     figure, (of_b, of_a) = plt.subplots(1, 2, figsize=(FULL_WIDTH, 2.5), width_ratios=(1, 1))
     lines = []
     for row in answer_rows(groups, load_rules()):
-        looks = {"scale": 100, "how": one_more_run} | _LOOKS
-        title, printed = MEDMNIST[row.dataset], row.published.fraction
+        title = MEDMNIST[row.dataset]
         if row.group and row.group.rebuilt:
             title += ", rebuilt"
-        lines.append(beside_printed(title, row.group, "accuracy", printed, **looks))
-    line = "test accuracy, %; line: one more run"
-    _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel=line)
+        lines.append(
+            beside_printed(
+                title,
+                row.group,
+                "accuracy",
+                row.published.fraction,
+                "printed",
+                scale=100,
+                seeds=False,
+                ours=_OURS,
+                how=one_more_run,
+            )
+        )
+    xlabel = "test accuracy, %; line: one more run"
+    _draw(of_b, lines, title="Paper B: MedSpectralNet", xlabel=xlabel)
     lines = []
     for system in load_plan().systems["imagenet"]:
         if system.published is not None:
             group, printed = find_group(groups, system.config), system.published.at("auc").value
-            lines.append(beside_printed(system.title, group, "auc", printed, **_LOOKS))
+            lines.append(
+                beside_printed(
+                    system.title, group, "auc", printed, "printed", seeds=False, ours=_OURS
+                )
+            )
     _draw(of_a, lines, title="Paper A: other images, no verdict", xlabel="test AUC; line: mean")
     share_legend([of_b])
     return figure
@@ -97,7 +112,9 @@ def blocks_picture() -> Figure:
     for x, y, width, height, text, kind in boxes.values():
         axes.add_patch(
             FancyBboxPatch(
-                *((x, y), width, height),
+                (x, y),
+                width,
+                height,
                 boxstyle="round,pad=0.15,rounding_size=1",
                 facecolor=_FACE[kind],
                 edgecolor="black",
@@ -110,9 +127,18 @@ def blocks_picture() -> Figure:
         x, y, width, height, *_ = boxes[name]
         return (x + width if right else x), y + height / 2
 
-    links = [("image", "backbone"), ("backbone", "flow"), ("backbone", "gate"), ("backbone", "sum")]
-    links += [("flow", "sum"), ("gate", "sum"), ("sum", "depthwise"), ("depthwise", "flow2")]
-    for start, end in [*links, ("flow2", "head")]:
+    links = (
+        ("image", "backbone"),
+        ("backbone", "flow"),
+        ("backbone", "gate"),
+        ("backbone", "sum"),
+        ("flow", "sum"),
+        ("gate", "sum"),
+        ("sum", "depthwise"),
+        ("depthwise", "flow2"),
+        ("flow2", "head"),
+    )
+    for start, end in links:
         arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.8, "shrinkA": 1}
         axes.annotate("", side(end, False), side(start, True), arrowprops=arrow)
     axes.text(30.5, 14, "$f_b$", fontsize=8, ha="center")
@@ -120,13 +146,9 @@ def blocks_picture() -> Figure:
 
 
 def notebooks_picture(folder: Path) -> Figure:
-    """Draw a contact sheet: a panel of each notebook, in tiles of one size.
+    """Draw a contact sheet: a panel of each executed notebook of a folder, in tiles of one size.
 
-    Args:
-        folder: holds executed notebooks; one that is missing, or has no picture, is left out.
-
-    Raises:
-        ValueError: no notebook there has a picture.
+    One that is missing, or has no picture, is left out; a `ValueError` where none has one.
     """
     shown = [(name, _panel(folder / f"{name}.ipynb", *where)) for name, *where in PANELS]
     shown = [(name, panel) for name, panel in shown if panel is not None]

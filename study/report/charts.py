@@ -16,13 +16,13 @@ from study.markup import to_html
 from study.plans.comparisons import ComparisonPlan, load_plan
 from study.plans.table2 import load_table2
 from study.report.forest import Track, forest
-from study.table import COMMAND, Column, Table, column, deviation, interval, number, seeds, span
+from study.table import COMMAND, Column, Table, column, interval, number
 from study.tables.accuracy import MEDMNIST, STARTS
 from study.tables.comparisons import POWER
 from study.tables.leakage import FREE
+from study.tables.scores import PERCENT, SEEDS, metric_column, range_column
 from study.verdicts import NOT_RUN
 
-PERCENT = {"spec": ".1f", "scale": 100}
 ACCURACY = Track("accuracy, %", "accuracy_mean", "accuracy_low", "accuracy_high", scale=100)
 BESIDE = ACCURACY._replace(printed="published_accuracy")
 AUC = Track("AUC", "auc_mean", "auc_low", "auc_high", printed="published_auc")
@@ -31,9 +31,8 @@ AS_PRINTED = dict.fromkeys(("published_printed", "printed_accuracy", "printed_au
 DIFFERENCE = Track("AUC with less AUC without", "auc_difference", "auc_low", "auc_high", zero=True)
 PRINTED = column("printed, %", "published_printed")
 OURS = column("accuracy, % (95 %)", *ACCURACY.ends, write=interval, **PERCENT)
-MEAN_AUC = column("AUC", "auc_mean", "auc_sd", write=deviation)
+MEAN_AUC = metric_column("AUC", "auc")
 PROTOCOL = column("protocol", "protocol", "n_seeds", write="{}, n = {}".format)
-SEEDS = column("seeds", "n_seeds", write=seeds)
 
 
 class Chart(NamedTuple):
@@ -121,12 +120,14 @@ def _accuracies(tables: Path) -> Iterator[Chart]:
     """Yield the accuracies that paper B itself states (mark T), by the runs that judge them."""
     frame = read(tables, "medmnist_accuracy", "published_mark == 'T' and verdict.notna()")
     track = BESIDE._replace(low="one_more_low", high="one_more_high")
-    ours = {"write": interval, "missing": NOT_RUN} | PERCENT
+    ours = "ours (one more run, 95 %)"
     columns = [
-        *(column("data set", "dataset", write=MEDMNIST.get), PRINTED),
-        column("ours (one more run, 95 %)", *track.ends, **ours),
-        column("mean, these images, 95 %", "here_low", "here_high", write=span, **PERCENT),
-        *(FREE, column("verdict")),
+        column("data set", "dataset", write=MEDMNIST.get),
+        PRINTED,
+        column(ours, *track.ends, write=interval, missing=NOT_RUN, **PERCENT),
+        range_column("mean, these images, 95 %", "here"),
+        FREE,
+        "verdict",
         PROTOCOL,
     ]
     yield from chart("Paper B: accuracy of MedSpectralNet", frame, columns, track)
@@ -163,7 +164,9 @@ def _families(
         column("what A has and B lacks", "title"),
         column("AUC, A - B (95 %)", *DIFFERENCE.ends, write=interval, spec="+.3f"),
         column("accuracy, points", "accuracy_difference", write=number, spec="+.1f", scale=100),
-        *(column("verdict"), POWER, SEEDS),
+        "verdict",
+        POWER,
+        SEEDS,
     ]
     for (name,), part in each(frame, "family"):
         yield from chart(plan.family(name).title, part, columns, DIFFERENCE, name not in opened)
@@ -176,10 +179,11 @@ def _systems(tables: Path, start: str, *, folded: bool = False) -> Iterator[Char
     """Yield paper A's Table 4 beside ours, of one start."""
     frame = read(tables, "cag_table4", f"pretrained == '{start}'")
     columns = [
-        *(column("system"), column("printed AUC", "printed_auc")),
+        "system",
+        column("printed AUC", "printed_auc"),
         column("ours (95 %)", *AUC.ends, write=interval, missing=NOT_RUN),
         column("printed, %", "printed_accuracy"),
-        column("ours, %", "accuracy_mean", "accuracy_sd", write=deviation, **PERCENT),
+        metric_column("ours, %", "accuracy", **PERCENT),
     ]
     title = start_title("Paper A: AUC on other images", start)
     yield from chart(title, frame, columns, AUC, folded)
@@ -193,8 +197,11 @@ def _maps(tables: Path) -> Iterator[Chart]:
         last = frame["map"] == FIRST_LAYERS["last"]
         frame = frame[last | ~frame["network"].str.contains(",")]
     track = Track("share of the map", "mean", "low", "high")
-    columns = [column("map", "network", "map", write=_map)]
-    columns += [column("in the box (95 %)", *track.ends, write=interval), column("images")]
+    columns = [
+        column("map", "network", "map", write=_map),
+        column("in the box (95 %)", *track.ends, write=interval),
+        "images",
+    ]
     yield from chart("Energy in the box", frame, columns, track)
 
 

@@ -12,9 +12,10 @@ from helpers.metrics.seeds import aggregate_seeds
 from helpers.plots import figures, style
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
-from study.report.charts import ACCURACY, PERCENT, PROTOCOL, Chart, chart, each, start_title
+from study.report.charts import ACCURACY, PROTOCOL, Chart, chart, each, start_title
 from study.table import code, column, ends, interval, number
 from study.tables.accuracy import protocol_labels
+from study.tables.scores import PERCENT
 
 PICTURES = {
     "roc": "ROC on the test images",
@@ -28,8 +29,7 @@ METRICS = {"auc": "AUC", "f1": "F1", "ece": "calibration error"}
 def charts(groups: Sequence[Group]) -> Iterator[tuple[bool, Chart]]:
     """Yield a chart for each data set and start, the best network first.
 
-    Yields:
-        Whether its images are phantom ones, which never share a chart with real ones; the chart.
+    Before it whether its images are phantom ones, which never share a chart with real ones.
     """
     track = ACCURACY._replace(value="accuracy")
     columns = [
@@ -47,18 +47,20 @@ def charts(groups: Sequence[Group]) -> Iterator[tuple[bool, Chart]]:
 
 
 def _row(group: Group, protocol: str) -> dict[str, Any]:
-    names = {"model": group.config["model"], "start": group.config["pretrained"]}
-    names |= {"dataset": group.dataset, "phantom": group.is_phantom, "protocol": protocol}
-    metrics = {name: aggregate_seeds(group.values(name))["mean"] for name in METRICS}
-    return names | {"n_seeds": len(group.seeds)} | metrics | ends("accuracy", group.accuracy)
+    return {
+        "model": group.config["model"],
+        "start": group.config["pretrained"],
+        "dataset": group.dataset,
+        "phantom": group.is_phantom,
+        "protocol": protocol,
+        "n_seeds": len(group.seeds),
+        **{name: aggregate_seeds(group.values(name))["mean"] for name in METRICS},
+        **ends("accuracy", group.accuracy),
+    }
 
 
 def pictures(run: Run) -> Iterator[tuple[str, str]]:
-    """Draw a run: its answers, how calibrated they are, and the course of its training.
-
-    Yields:
-        What a picture shows, in words, and the picture, a PNG as a data URI.
-    """
+    """Yield pictures of a run: what one shows, in words, and a PNG as a data URI."""
     phantom = ", phantom data" if run.record["data"]["phantom"] else ""
     for name, words in PICTURES.items():
         figure, png = figures.draw(name, run), io.BytesIO()

@@ -38,8 +38,15 @@ from study.tables.table2 import table2_pages
 PAGES = {
     "README.md": ("answer",),
     "results/README.md": (
-        *("claims", "status", "ranking", "table2", "cag", "localisation"),
-        *("model_sizes", "efficiency", "speed"),
+        "claims",
+        "status",
+        "ranking",
+        "table2",
+        "cag",
+        "localisation",
+        "model_sizes",
+        "efficiency",
+        "speed",
     ),
 }
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)\s]+)\)")
@@ -51,22 +58,13 @@ def markers(name: str) -> tuple[str, str]:
 
 
 def linked_from(page: str, block: str) -> str:
-    """Return a block whose links, written as from the repository's root, fit a page elsewhere.
-
-    Args:
-        page: the page's path from the root, with slashes.
-        block: markdown.
-    """
+    """Return a markdown block whose links, written as from the repository's root, fit a page."""
     folder = posixpath.dirname(page)
     return _LINK.sub(lambda m: f"]({posixpath.relpath(m[1], folder or '.')})", block)
 
 
 def with_block(readme: str, block: str, *, name: str) -> str:
-    """Return a page's text with the block between the markers of its name.
-
-    Raises:
-        TablesError: the markers are missing, doubled or the wrong way round.
-    """
+    """Return a page's text with the block between the markers of its name, which must be there."""
     begin, end = markers(name)
     if readme.count(begin) != 1 or readme.count(end) != 1:
         raise TablesError(f"The page needs {begin} and {end}, each once.")
@@ -78,22 +76,17 @@ def with_block(readme: str, block: str, *, name: str) -> str:
 
 
 def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
-    """Return what all generated files should hold.
+    """Return what all generated files should hold, path -> content; nothing is written.
 
-    Args:
-        root: a results tree; its `runs/` are read.
-        pages: a folder with the pages of `PAGES` and markers for all their blocks, None to leave
-            them out.
-
-    Returns:
-        Path -> content. Nothing is written.
+    The runs of a results tree are read. `pages` is a folder with the pages of `PAGES` and markers
+    for all their blocks, None to leave them out.
     """
     rules, maps, judged = load_rules(), load_maps_plan(), judge_claims()
     groups = group_runs(filter(is_real, list_runs(root)))
-    rule = {"plan": load_ranking(), "rules": rules, "automl": automl_rows()}
+    ranking = ranking_pages(groups, plan=load_ranking(), rules=rules, automl=automl_rows())
     made = {
         "status": medmnist_pages(groups, rules),
-        "ranking": ranking_pages(groups, **rule),
+        "ranking": ranking,
         "table2": table2_pages(groups, load_table2(), rules),
         "cag": angiogram_pages(groups, load_plan()),
         "model_sizes": size_pages(),

@@ -92,29 +92,17 @@ class TablesError(ValueError):
 
 @dataclass(frozen=True)
 class AccuracyLine:
-    """A line of a ranking: a published value, our runs, or both.
+    """A line of a ranking: a published accuracy, our runs, or both."""
 
-    Attributes:
-        dataset: name without a size suffix.
-        start: "imagenet" or "none".
-        model: name in the registry.
-        protocol: what tells this row from others of the same model, in words.
-        group: our runs, None if there are none.
-        published: the published accuracy, None if there is none for this row.
-        system: the published row's name, "" if none.
-        verdict: on the published accuracy, where these are the runs that judge it; see `levels`.
-        departures: settings in which we depart from what the paper states.
-    """
-
-    dataset: str
-    start: str
+    dataset: str  # name without a size suffix
+    start: str  # "imagenet" or "none"
     model: str
-    protocol: str
+    protocol: str  # what tells this row from others of the same model, in words
     group: Group | None
     published: Published | None = None
-    system: str = ""
-    verdict: str = NO_VERDICT
-    departures: tuple[str, ...] = ()
+    system: str = ""  # the published row's name
+    verdict: str = NO_VERDICT  # where these are the runs that judge the number; see `levels`
+    departures: tuple[str, ...] = ()  # from what the paper states
 
 
 def build_rows(
@@ -126,14 +114,9 @@ def build_rows(
 ) -> list[AccuracyLine]:
     """Pair our groups with published values; add a "not run" row for each judged one without any.
 
-    Args:
-        groups: real runs, a row each.
-        datasets: whose rows are wanted.
-        rules: see `plans.verdicts.load_rules`.
-        among: all stored real runs, of which the nearest judges a number; by default `groups`.
-
-    Returns:
-        Rows by data set and start, highest mean accuracy first, rows without runs last.
+    A group has a row each; `among` are all stored real runs, of which the nearest judges a number,
+    by default the same. Rows come by data set and start, highest mean accuracy first, those without
+    runs last.
     """
     protocols = protocol_labels(groups)
     levels = judge_levels(groups if among is None else among, datasets=datasets, rules=rules)
@@ -143,13 +126,12 @@ def build_rows(
         if group.dataset in datasets
     ]
     rows += [_missing(level, rules) for level in levels if level.group is None]
-    order = {name: i for i, name in enumerate(datasets)}
-    starts = list(STARTS)
+    datasets, starts = list(datasets), list(STARTS)
 
     def rank(row: AccuracyLine) -> tuple:
         mean = -row.group.accuracy.value if row.group else math.inf
-        place = (order[row.dataset], starts.index(row.start))
-        return (*place, mean, row.model, row.protocol)
+        dataset, start = datasets.index(row.dataset), starts.index(row.start)
+        return dataset, start, mean, row.model, row.protocol
 
     return sorted(rows, key=rank)
 
@@ -236,10 +218,11 @@ def _published_text(printed: str, system: str, mark: str) -> str:
 
 
 MODEL = column("model", write=code)
-PROTOCOL = column("protocol")
 PUBLISHED = column(
     "published",
-    *("published_printed", "published_system", "published_mark"),
+    "published_printed",
+    "published_system",
+    "published_mark",
     write=_published_text,
 )
 OURS = accuracy_column("ours, mean ± sd")
@@ -252,27 +235,27 @@ LEVEL = (
 AUC = metric_column("AUC", "auc")
 VERDICT = column("verdict", "verdict", "departures")
 
-FULL = (MODEL, PROTOCOL, PUBLISHED, OURS, *LEVEL, SEEDS, AUC, VERDICT)
-SHORT = (
-    column("data set", "dataset_title"),
-    *(MODEL, PROTOCOL, PUBLISHED, OURS, *LEVEL, SEEDS, VERDICT),
-)
+DATASET = column("data set", "dataset_title")
+
+FULL = (MODEL, "protocol", PUBLISHED, OURS, *LEVEL, SEEDS, AUC, VERDICT)
+SHORT = (DATASET, MODEL, "protocol", PUBLISHED, OURS, *LEVEL, SEEDS, VERDICT)
 CAG = (
-    *(MODEL, PROTOCOL, OURS, range_column("95 %, other images"), SEEDS),
+    MODEL,
+    "protocol",
+    OURS,
+    range_column("95 %, other images"),
+    SEEDS,
     *(metric_column(title, name) for name, title in CAG_METRICS.items()),
 )
 
 
 def accuracy_table(
-    rows: Sequence[AccuracyLine], columns: Sequence[Column], *, metrics: Sequence[str] = ("auc",)
+    rows: Sequence[AccuracyLine],
+    columns: Sequence[Column | str],
+    *,
+    metrics: Sequence[str] = ("auc",),
 ) -> Table:
-    """Return rows as a table, shares from 0 to 1.
-
-    Args:
-        rows: see `build_rows`.
-        columns: what is shown, `FULL`, `SHORT` or `CAG`.
-        metrics: further test metrics, each as mean and sd over the seeds.
-    """
+    """Return rows as a table, shares from 0 to 1, with further test metrics as mean and sd."""
     cells = [_cells(row, ("accuracy", *metrics)) for row in rows]
     return Table.of(cells, columns, empty="Not run.")
 
@@ -307,10 +290,8 @@ def published_table(dataset: str, start: str) -> Table | None:
     columns = [
         column("published system", "row"),
         column("accuracy, %", "printed", "unit", write=percent_as_printed),
-        *(
-            column("source"),
-            column("mark", write=lambda mark: "M (unverified)" if mark == "M" else mark),
-        ),
+        "source",
+        column("mark", write=lambda mark: "M (unverified)" if mark == "M" else mark),
     ]
     return None if found.empty else Table(found, columns)
 
@@ -348,12 +329,8 @@ def medmnist_pages(groups: Sequence[Group], rules: Rules) -> Pages:
     for dataset in names:
         sections += [f"## {MEDMNIST.get(dataset, dataset)}", *_rankings(dataset, table)]
         sections += _published(dataset, "not given", "### Published, start not given")
-    files = {
-        "medmnist_accuracy.md": page(
-            "Accuracy on MedMNIST", f"{LEGEND} {TIED}", *sections, of=chosen
-        ),
-        "medmnist_accuracy.csv": table.csv(),
-    }
+    text = page("Accuracy on MedMNIST", f"{LEGEND} {TIED}", *sections, of=chosen)
+    files = {"medmnist_accuracy.md": text, "medmnist_accuracy.csv": table.csv()}
     there = (table.frame["n_seeds"] > 0) | (table.frame["pretrained"] == "imagenet")
     brief, parts = replace(table.keep(there), columns=SHORT), [f"{NOTE} {TIED}"]
     for start, heading in STARTS.items():

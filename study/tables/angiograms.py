@@ -20,8 +20,8 @@ from study.table import (
     csv_text,
     deviation,
     ends,
+    estimate,
     folded,
-    interval,
     joined,
     origin,
     page,
@@ -61,19 +61,14 @@ def angiogram_pages(groups: Sequence[Group], plan: PaperA) -> Pages:
     """
     results = compare_all(groups, plan)
     systems = system_table(results)
-    files = ablation_files(results) | table4_files(results, systems)
-    files |= table1_files(results) | robustness_files(results)
-    return Pages(files, _block(results, replace(systems, columns=_SYSTEM_BRIEF)))
-
-
-def ablation_files(results: Results) -> dict[str, str]:
-    """Return the ablation's tables."""
-    intro = (
+    question = (
         "Is each part of paper A's framework needed, and does it matter how its loss is read? The "
         f"paper has no ablation. {RULE}"
     )
-    families = ("ablation", "full_set", "readings")
-    return family_files(results, "cag_ablation", "Paper A: each part taken away", intro, *families)
+    title, families = "Paper A: each part taken away", ("ablation", "full_set", "readings")
+    files = family_files(results, "cag_ablation", title, question, *families)
+    files |= table4_files(results, systems) | table1_files(results) | robustness_files(results)
+    return Pages(files, _block(results, replace(systems, columns=_SYSTEM_BRIEF)))
 
 
 # --- Table 1 -------------------------------------------------------------------------------------
@@ -125,19 +120,15 @@ def _epoch_values(group: Group | None, epoch: int, name: str) -> list[float]:
 def reached(
     history: Sequence[dict[str, Any]], target: float
 ) -> tuple[int, float] | tuple[None, None]:
-    """Return the first epoch whose validation accuracy is at least `target`, 0 to 1.
-
-    Returns:
-        The epoch, from 1, and the seconds of training up to its end; None where none is.
-    """
+    """Return the first epoch (from 1) that reached an accuracy (0 to 1), and seconds to its end."""
     for i, entry in enumerate(history, start=1):
         if entry["val_accuracy"] >= target:
             return i, sum(e["seconds"] for e in history[:i])
     return None, None
 
 
-def _training(column: str) -> Published:
-    return lookup(paper="A", table="section 3.5", row="training", column=column)
+def _training(column: str) -> float:
+    return lookup(paper="A", table="section 3.5", row="training", column=column).value
 
 
 def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
@@ -163,40 +154,38 @@ def table1_frame(stoppings: Sequence[Compared]) -> pd.DataFrame:
             add(row, name, _epoch_values(stopping.b, epoch, name), value)
     histories = [run.record["history"] for run in stopping.a.runs] if stopping.a else []
     seconds = [sum(e["seconds"] for e in history) / len(history) for history in histories]
-    add("training", "seconds_per_epoch", seconds, _training("seconds_per_epoch").value)
+    add("training", "seconds_per_epoch", seconds, _training("seconds_per_epoch"))
     for compared in stoppings:
         target = compared.pair.a.stop_at_accuracy
         suffix = "" if compared is stopping else f", target {target:g}"
-        b = compared.b
+        a, b = compared.a, compared.b
         without = dict(zip(b.seeds, b.values("accuracy"), strict=True)) if b else {}
-        for run in compared.a.runs if compared.a else ():
+        for run in a.runs if a else ():
             epochs, seconds = reached(run.record["history"], target)
-            found = {"epochs_to_target": epochs, "seconds_to_target": seconds}
-            found["test_accuracy"] = run.record["metrics"]["test"]["accuracy"]["value"]
-            found["test_accuracy_without_stop"] = without.get(run.config["seed"])
-            for name, value in found.items():
-                add(f"seed {run.config['seed']}{suffix}", name, [value])
+            seed = run.config["seed"]
+            row = f"seed {seed}{suffix}"
+            add(row, "epochs_to_target", [epochs])
+            add(row, "seconds_to_target", [seconds])
+            add(row, "test_accuracy", [run.record["metrics"]["test"]["accuracy"]["value"]])
+            add(row, "test_accuracy_without_stop", [without.get(seed)])
     columns = ["cycle_momentum", "row", "quantity", "published", "mean", "sd", "n_seeds"]
     return pd.DataFrame(rows, columns=columns).astype(
-        dict.fromkeys(("published", *columns[4:6]), float)
+        {"published": float, "mean": float, "sd": float}
     )
 
 
 def _wide(frame: pd.DataFrame, start: str) -> list[dict[str, Any]]:
     """Return the rows of `table1_frame` whose name begins so, each with all its quantities."""
-    chosen = frame[frame["row"].str.startswith(start)]
-    return [
-        {"row": row, "n_seeds": int(part["n_seeds"].max())}
-        | {
-            f"{line.quantity}{end}": getattr(line, source)
-            for line in part.itertuples()
-            for end, source in (("_mean", "mean"), ("_sd", "sd"))
-        }
-        for row, part in chosen.groupby("row", sort=False)
-    ]
+    rows = []
+    for name, part in frame[frame["row"].str.startswith(start)].groupby("row", sort=False):
+        row = {"row": name, "n_seeds": int(part["n_seeds"].max())}
+        for line in part.itertuples():
+            row[f"{line.quantity}_mean"], row[f"{line.quantity}_sd"] = line.mean, line.sd
+        rows.append(row)
+    return rows
 
 
-def _rate(value: float, _: float | None = None) -> str:
+def _rate(value: float) -> str:
     """Write a rate as the paper prints it: 5.25e-4."""
     return f"{value:.2e}".replace("e-0", "e-")
 
@@ -205,10 +194,12 @@ def course_table(frame: pd.DataFrame) -> Table:
     """Return the first epochs, the paper's beside ours."""
     columns = [column("epoch", "row", write=lambda row: row.removeprefix("epoch ")), SEEDS]
     for name, title in COURSE.items():
-        form = PERCENT if title.endswith("%") else {}
-        write = {"write": _rate} if name == "learning_rate" else {"write": deviation} | form
-        columns.append(column(f"{title}, paper", f"{name}_printed"))
-        columns.append(column(title, f"{name}_mean", f"{name}_sd", missing=NOT_RUN, **write))
+        if name == "learning_rate":
+            ours = column(title, f"{name}_mean", write=_rate, missing=NOT_RUN)
+        else:
+            form = PERCENT if title.endswith("%") else {}
+            ours = metric_column(title, name, missing=NOT_RUN, **form)
+        columns += [column(f"{title}, paper", f"{name}_printed"), ours]
     rows = _wide(frame, "epoch")
     for row in rows:  # with the paper's digits
         for name in COURSE:
@@ -230,13 +221,12 @@ def time_table(frame: pd.DataFrame) -> Table:
 
 def stop_table(frame: pd.DataFrame) -> Table:
     """Return when each seed reached its target, after the paper's one run."""
+    printed = lookup(paper="A", table="Table 2", row="test", column="accuracy")
     paper = {
         "row": "paper",
-        "epochs_to_target_mean": _training("epochs").value,
-        "seconds_to_target_mean": 60 * _training("total_time").value,
-        "test_accuracy_mean": lookup(
-            paper="A", table="Table 2", row="test", column="accuracy"
-        ).fraction,
+        "epochs_to_target_mean": _training("epochs"),
+        "seconds_to_target_mean": 60 * _training("total_time"),
+        "test_accuracy_mean": printed.fraction,
     }
     columns = [
         column("seed", "row", write=lambda row: row.removeprefix("seed ")),
@@ -250,22 +240,17 @@ def stop_table(frame: pd.DataFrame) -> Table:
 
 # --- Table 4 -------------------------------------------------------------------------------------
 
-METRICS = {
-    "accuracy": "accuracy, %",
-    "auc": "AUC",
-    "f1": "F1",
-    "sensitivity": "sensitivity, %",
-    "specificity": "specificity, %",
-}
+METRICS = ("accuracy", "auc", "f1", "sensitivity", "specificity")
 
 
 def table4_files(results: Results, table: Table) -> dict[str, str]:
     """Return Table 4 beside ours, and the printed gains beside the measured differences."""
     sections: list[str | Table] = []
     for start, heading in STARTS.items():
+        family = TABLE4_FAMILIES[start]
         sections += [f"## {heading}", table.where(pretrained=start)]
-        sections += [comparison_table(results, TABLE4_FAMILIES[start])]
-        sections += ["Printed gains beside ours:", gain_table(results, TABLE4_FAMILIES[start])]
+        sections += [comparison_table(results, family)]
+        sections += ["Printed gains beside ours:", gain_table(results, family)]
     intro = (
         f"{OTHER_IMAGES} Values are means ± sd over seeds, with 95 % intervals for other images "
         f"and other seeds; in brackets what the paper prints. {RULE} Of a printed gain the sign is "
@@ -292,17 +277,26 @@ def _beside(title: str, name: str, *sources: str, **form: Any) -> Column:
 
 
 _SYSTEM = (
-    *(column("system"), column("protocol"), SEEDS_OR_NOT_RUN),
+    "system",
+    "protocol",
+    SEEDS_OR_NOT_RUN,
     column("answers one class", "n_constant", "n_seeds", write=constant_text),
     _beside("parameters, M", "params", "params", spec=".1f", scale=1e-6),
-    *(_beside("accuracy, %", "accuracy", **PERCENT), range_column("95 %")),
-    *(_beside("AUC", "auc"), range_column("95 %", "auc", spec=".3f")),
+    _beside("accuracy, %", "accuracy", **PERCENT),
+    range_column("95 %"),
+    _beside("AUC", "auc"),
+    range_column("95 %", "auc", spec=".3f"),
     _beside("F1", "f1"),
-    *(_beside(METRICS[name], name, **PERCENT) for name in ("sensitivity", "specificity")),
+    _beside("sensitivity, %", "sensitivity", **PERCENT),
+    _beside("specificity, %", "specificity", **PERCENT),
 )
 _SYSTEM_BRIEF = (
-    *(column("system"), accuracy_column(), metric_column("AUC", "auc"), SEEDS),
-    *(column(f"paper: {METRICS[name]}", f"printed_{name}") for name in ("accuracy", "auc")),
+    "system",
+    accuracy_column(),
+    metric_column("AUC", "auc"),
+    SEEDS,
+    column("paper: accuracy, %", "printed_accuracy"),
+    column("paper: AUC", "printed_auc"),
 )
 
 
@@ -311,19 +305,19 @@ def system_table(results: Results) -> Table:
     rows = []
     for start, systems in results.plan.systems.items():
         for system in systems:
-            group = find_group(results.groups, system.config)
+            row = {
+                "pretrained": start,
+                "system": system.title,
+                "protocol": protocol_text(system.config),
+                **score_cells(find_group(results.groups, system.config), METRICS),
+            }
             printed = {name: _published(system, name) for name in ("params", *METRICS)}
-            rows.append(
-                {"pretrained": start, "system": system.title}
-                | {"protocol": protocol_text(system.config)}
-                | score_cells(group, tuple(METRICS))
-                | {"published_params_M": printed["params"] and printed["params"].value}
-                | {
-                    f"published_{name}": printed[name] and printed[name].fraction
-                    for name in METRICS
-                }
-                | {f"printed_{name}": value and value.printed for name, value in printed.items()}
-            )
+            row["published_params_M"] = printed["params"] and printed["params"].value
+            for name in METRICS:
+                row[f"published_{name}"] = printed[name] and printed[name].fraction
+            for name, value in printed.items():
+                row[f"printed_{name}"] = value and value.printed
+            rows.append(row)
     return Table.of(rows, _SYSTEM, "Table 4")
 
 
@@ -340,8 +334,6 @@ def _published(system: Table4Row, column: str) -> Published | None:
 
 # --- robustness ----------------------------------------------------------------------------------
 
-UNDAMAGED = "undamaged"
-
 
 def robustness_files(results: Results) -> dict[str, str]:
     """Return the comparisons on damaged training data, and what the damage costs each side."""
@@ -357,23 +349,18 @@ def robustness_files(results: Results) -> dict[str, str]:
 
 def cost_table(compared: Sequence[Compared]) -> Table:
     """Return what each damage costs both sides, in AUC."""
-    (whole,) = (c for c in compared if c.name == UNDAMAGED)
+    (whole,) = (c for c in compared if c.name == "undamaged")
     rows = [
         {"damage": c.name.replace("_", " ")} | _cost("a", c.a, whole.a) | _cost("b", c.b, whole.b)
         for c in compared
         if c is not whole
     ]
-    sides = {"a": "A: focal, smoothing, balanced", "b": "B: cross-entropy"}
     columns = [
-        column(
-            *(title, side, f"{side}_low", f"{side}_high", f"{side}_seeds"),
-            write=interval,
-            missing=NOT_RUN,
-            **SIGNED,
-        )
-        for side, title in sides.items()
+        "damage",
+        estimate("A: focal, smoothing, balanced", "a", "a_seeds", missing=NOT_RUN, **SIGNED),
+        estimate("B: cross-entropy", "b", "b_seeds", missing=NOT_RUN, **SIGNED),
     ]
-    return Table.of(rows, [column("damage"), *columns], "What the damage costs")
+    return Table.of(rows, columns, "What the damage costs")
 
 
 def _cost(side: str, damaged: Group | None, whole: Group | None) -> dict[str, Any]:
@@ -399,15 +386,13 @@ def _block(results: Results, systems: Table) -> str:
     others: list[str | Table] = []
     for family in results.plan.families:
         if family.name != "ablation":
-            others += [f"**{family.title}**"]
-            others += [comparison_table(results, family.name, columns=BRIEF)]
+            table = comparison_table(results, family.name, columns=BRIEF)
+            others += [f"**{family.title}**", table]
     parts.append(folded("Every other comparison", joined(*others)))
-    links = {
-        "Table 4": "cag_table4",
-        "ablation": "cag_ablation",
-        "Table 1": "cag_table1",
-        "damaged training data": "cag_robustness",
-    }
-    listed = ", ".join(f"[{name}](results/tables/{file}.md)" for name, file in links.items())
-    parts.append(f"In full: {listed}. Made by `{COMMAND}`; {origin(results.groups)}.")
+    parts.append(
+        "In full: [Table 4](results/tables/cag_table4.md), "
+        "[ablation](results/tables/cag_ablation.md), [Table 1](results/tables/cag_table1.md), "
+        "[damaged training data](results/tables/cag_robustness.md). "
+        f"Made by `{COMMAND}`; {origin(results.groups)}."
+    )
     return joined(*parts)

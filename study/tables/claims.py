@@ -22,8 +22,18 @@ RULES = (
     "told in our words; *printed* is what the paper prints."
 )
 COLUMNS = (
-    *("id", "paper", "place", "kind", "claim", "printed", "verdict", "evidence"),
-    *("check", "limits", "runs", "sources"),
+    "id",
+    "paper",
+    "place",
+    "kind",
+    "claim",
+    "printed",
+    "verdict",
+    "evidence",
+    "check",
+    "limits",
+    "runs",
+    "sources",
 )
 HANGS_ON = {
     STAND_IN: "paper A's angiograms are not public; these verdicts come from ARCADE patches",
@@ -37,12 +47,14 @@ def claims_files(judged: Sequence[Judged]) -> dict[str, str]:
         MADE,
         "# The claims of both papers",
         f"{len(judged)} claims, each with a verdict or the reason why there is none. {RULES}",
-        *("## How many", count_table(judged)),
+        "## How many",
+        count_table(judged),
         meaning_list(judged),
         consistency_sentence(judged),
         kind_table(judged),
-        *(part for paper in PAPERS for part in _paper_sections(judged, paper)),
-        *("## What the verdicts hang on", limits_text(judged)),
+        *_paper_sections(judged),
+        "## What the verdicts hang on",
+        limits_text(judged),
     )
     return {"claims.md": text + "\n", "claims.csv": claim_table(judged, columns=COLUMNS).csv()}
 
@@ -72,19 +84,16 @@ def count_table(judged: Sequence[Judged]) -> Table:
     """Return how many claims of each paper have which verdict, and how many runs decide."""
     counts = count_states(judged)
     measured = Counter(one.state for one in judged if one.outcome and is_measured(one.outcome))
-    rows = [
-        {paper: counts[paper][state] for paper in PAPERS}
-        | {"verdict": state, "measured": measured[state]}
-        for state in there(judged)
-    ]
-    rows.append(
-        {name: sum(row[name] for row in rows) for name in (*PAPERS, "measured")}
-        | {"verdict": "all"}
-    )
-    both = [row | {"both": sum(row[paper] for paper in PAPERS)} for row in rows]
+    rows = []
+    for state in there(judged):
+        of_papers = {paper: counts[paper][state] for paper in PAPERS}
+        both = sum(of_papers.values())
+        rows.append({"verdict": state, **of_papers, "both": both, "measured": measured[state]})
+    totals = {name: sum(row[name] for row in rows) for name in (*PAPERS, "both", "measured")}
+    rows.append({"verdict": "all", **totals})
     of_papers = [column(f"paper {paper}", paper) for paper in PAPERS]
-    head = (column("verdict"), *of_papers, column("both"), column("of them measured", "measured"))
-    return Table.of(both, head)
+    columns = ("verdict", *of_papers, "both", column("of them measured", "measured"))
+    return Table.of(rows, columns)
 
 
 def there(judged: Sequence[Judged]) -> list[str]:
@@ -100,7 +109,7 @@ def kind_table(judged: Sequence[Judged]) -> Table:
         states = [one.state for one in judged if one.claim.kind == kind]
         rows.append(Counter(states) | {"kind": kind, "all": len(states)})
     shown = [column(short(state), state, missing="0") for state in there(judged)]
-    return Table.of(rows, (column("kind"), *shown, column("all")))
+    return Table.of(rows, ("kind", *shown, "all"))
 
 
 def meaning_list(judged: Sequence[Judged]) -> str:
@@ -108,9 +117,10 @@ def meaning_list(judged: Sequence[Judged]) -> str:
     return "\n".join(f"- *{state}*: {MEANING[state]}." for state in there(judged))
 
 
-def _paper_sections(judged: Sequence[Judged], paper: str) -> Iterator[str | Table]:
-    yield f"## Paper {paper}"
-    yield claim_table([one for one in judged if one.claim.paper == paper])
+def _paper_sections(judged: Sequence[Judged]) -> Iterator[str | Table]:
+    for paper in PAPERS:
+        yield f"## Paper {paper}"
+        yield claim_table([one for one in judged if one.claim.paper == paper])
 
 
 def claim_table(
@@ -118,13 +128,8 @@ def claim_table(
     *,
     columns: Sequence[str] = ("id", "place", "claim", "printed", "verdict", "evidence"),
 ) -> Table:
-    """Return claims as a table.
-
-    Args:
-        judged: the claims, in the order of the table.
-        columns: some of `COLUMNS`.
-    """
-    return Table.of(map(_cells, judged), [column(name) for name in columns])
+    """Return claims as a table, in their order, with some of `COLUMNS`."""
+    return Table.of(map(_cells, judged), columns)
 
 
 def _cells(one: Judged) -> dict[str, str]:
@@ -157,12 +162,7 @@ def consistency_sentence(judged: Sequence[Judged]) -> str:
 
 
 def limits_text(judged: Sequence[Judged], *, named: bool = True) -> str:
-    """Say how many verdicts hang on more than the papers' own numbers, and on what.
-
-    Args:
-        judged: all claims.
-        named: list the claims themselves.
-    """
+    """Say on what verdicts hang beside the papers' own numbers, how many, and (`named`) which."""
     return "\n".join(f"- {line}" for line in _limit_lines(judged, named))
 
 

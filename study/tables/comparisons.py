@@ -5,7 +5,7 @@ from typing import Any
 
 from study.compare import Compared, Results
 from study.plans.comparisons import GAINS
-from study.table import Column, Table, column, ends, interval, number, p_value, page
+from study.table import Column, Table, column, ends, estimate, interval, number, p_value, page
 from study.tables.scores import SEEDS
 from study.words import protocol_text
 
@@ -38,20 +38,19 @@ def compared_cells(c: Compared) -> dict[str, Any]:
         "planned": c.family_size,
     }
     for name in GAINS:
-        difference, (a, b) = c.difference(name), c.means.get(name, (None, None))
-        value, low, high = ends("", difference).values()
-        _, one_more_low, one_more_high = ends("", c.one_more.get(name)).values()
+        difference, one_more = c.difference(name), c.one_more.get(name)
+        a, b = c.means.get(name, (None, None))
         cells |= {
             f"{name}_a": a,
             f"{name}_b": b,
-            f"{name}_difference": value,
-            f"{name}_low": low,
-            f"{name}_high": high,
+            f"{name}_difference": difference and difference.value,
+            f"{name}_low": difference and difference.low,
+            f"{name}_high": difference and difference.high,
             f"p_{name}": difference and difference.p,
             f"p_{name}_holm": c.p.get(name),
             f"{name}_shown": c.shown.get(name),
-            f"{name}_one_more_low": one_more_low,
-            f"{name}_one_more_high": one_more_high,
+            f"{name}_one_more_low": one_more and one_more.low,
+            f"{name}_one_more_high": one_more and one_more.high,
         }
     return cells | {"verdict": c.verdict, "power": c.chance}
 
@@ -70,18 +69,27 @@ def p_column(measure: str) -> Column:
 TITLE = column("what A has and B lacks", "title")
 AUC = difference_column("AUC, A - B (95 %)", "auc", **SIGNED)
 ACCURACY = difference_column("accuracy, A - B, points (95 %)", "accuracy", **POINTS)
-VERDICT = column("verdict")
 POWER = column("power", write=number, spec=".0f", scale=100, unit=" %")
 FULL = (
-    *(TITLE, column("the claim", "claim"), column("A", "a"), column("B", "b"), SEEDS),
-    *(column(f"AUC of {s.upper()}", f"auc_{s}", write=number) for s in "ab"),
-    *(AUC, p_column("auc"), ACCURACY, p_column("accuracy"), VERDICT, POWER),
+    TITLE,
+    column("the claim", "claim"),
+    column("A", "a"),
+    column("B", "b"),
+    SEEDS,
+    column("AUC of A", "auc_a", write=number),
+    column("AUC of B", "auc_b", write=number),
+    AUC,
+    p_column("auc"),
+    ACCURACY,
+    p_column("accuracy"),
+    "verdict",
+    POWER,
 )
-BRIEF = (TITLE, AUC, ACCURACY, SEEDS, VERDICT, POWER)
+BRIEF = (TITLE, AUC, ACCURACY, SEEDS, "verdict", POWER)
 
 
 def comparison_table(
-    results: Results, *families: str, columns: Sequence[Column] = FULL, caption: str = ""
+    results: Results, *families: str, columns: Sequence[Column | str] = FULL, caption: str = ""
 ) -> Table:
     """Return the comparisons of some families, shares from 0 to 1."""
     rows = [
@@ -92,8 +100,8 @@ def comparison_table(
             "claim": c.pair.claim,
             "a": protocol_text(c.pair.a),
             "b": protocol_text(c.pair.b),
+            **compared_cells(c),
         }
-        | compared_cells(c)
         for name in families
         for c in results.compared[name]
     ]
@@ -126,26 +134,30 @@ def gain_table(results: Results, *families: str) -> Table:
     rows = []
     for compared in (c for name in families for c in results.compared[name]):
         for gain in results.gains(compared):
-            scale = 100 if gain.published.unit == "points" else 1
-            measured = {
-                name: None if value is None else scale * value
-                for name, value in ends("measured", gain.measured).items()
-            }
+            in_points = gain.published.unit == "points"
             rows.append(
                 {
                     "gain of": compared.title,
-                    "in": GAINS[gain.metric] + (", points" if scale == 100 else ""),
-                    "digits": "+.1f" if scale == 100 else "+.3f",
+                    "in": GAINS[gain.metric] + (", points" if in_points else ""),
                     "printed": gain.published.printed,
+                    **ends("measured", gain.measured),
+                    "in_points": in_points,
                     "sign": gain.sign,
                     "power": gain.power,
                     "size": gain.verdict,
                 }
-                | measured
             )
-    ours = column(
-        *("ours, A - B (95 %)", "measured", "measured_low", "measured_high", "digits"),
-        write=lambda value, low, high, spec: interval(value, low, high, spec=spec),
-    )
-    columns = [*map(column, ("gain of", "in")), column("printed", write="+{}".format), ours]
-    return Table.of(rows, [*columns, column("sign"), POWER, column("size")], "Printed gains")
+    columns = [
+        "gain of",
+        "in",
+        column("printed", write="+{}".format),
+        estimate("ours, A - B (95 %)", "measured", "in_points", write=_in_unit),
+        "sign",
+        POWER,
+        "size",
+    ]
+    return Table.of(rows, columns, "Printed gains")
+
+
+def _in_unit(value: float, low: float, high: float, in_points: bool) -> str:
+    return interval(value, low, high, **(POINTS if in_points else SIGNED))

@@ -34,6 +34,7 @@ from study.table import (
     number,
     page,
     percent,
+    text,
 )
 from study.tables.comparisons import POINTS
 from study.tables.scores import PERCENT
@@ -97,15 +98,24 @@ def _throughput_column(plan: CostPlan, *, missing: str = NOT_MEASURED) -> Column
     return estimate(title, "throughput", "throughput_rounds", spec=".3g", missing=missing)
 
 
-_PARAMS, _MACS = (
-    column(title, name, write=number, spec=".2f", scale=scale, missing=NOT_MEASURED)
-    for title, name, scale in (("parameters, M", "params", 1e-6), ("MACs, G", "macs", 1e-9))
-)
+def _count_column(title: str, name: str, scale: float) -> Column:
+    return column(title, name, write=number, spec=".2f", scale=scale, missing=NOT_MEASURED)
+
+
+_PARAMS = _count_column("parameters, M", "params", 1e-6)
+_MACS = _count_column("MACs, G", "macs", 1e-9)
 
 
 def _memory_column(title: str, name: str) -> Column:
-    shown = {"missing": NOT_MEASURED, "reason": f"{name}_reason"}
-    return column(title, f"{name}_bytes", write=number, spec=".0f", scale=2**-20, **shown)
+    return column(
+        title,
+        f"{name}_bytes",
+        write=number,
+        spec=".0f",
+        scale=2**-20,
+        missing=NOT_MEASURED,
+        reason=f"{name}_reason",
+    )
 
 
 def _accuracy_columns() -> Iterator[Column]:
@@ -114,7 +124,9 @@ def _accuracy_columns() -> Iterator[Column]:
             name = f"{dataset}_{start}"
             yield column(
                 f"{title}, {START_WORDS[start]}, %",
-                *(name, f"{name}_sd", f"{name}_note"),
+                name,
+                f"{name}_sd",
+                f"{name}_note",
                 write=deviation,
                 missing=NOT_RUN,
                 **PERCENT,
@@ -132,15 +144,16 @@ def target_table(store: Store, plan: CostPlan) -> Table:
             "images at a time": judged.batch_size,
             "ratio at most": judged.target.at_most,
             "verdict": judged.verdict,
+            **_ratio("ratio", judged.ratio),
         }
-        | _ratio("ratio", judged.ratio)
         for judged in judge_targets(store, plan)
     ]
     columns = [
-        *(column("target"), column("images at a time")),
+        "target",
+        "images at a time",
         column("ratio at most", write=number, spec="g"),
         _ratio_column("ours (95 %)", "ratio"),
-        column("verdict"),
+        "verdict",
     ]
     return Table.of(rows, columns, "Targets")
 
@@ -166,16 +179,20 @@ def size_table(store: Store, plan: CostPlan) -> Table:
             }
         )
     columns = [
-        *map(column, ("paper B", "system", "quantity", "published")),
+        "paper B",
+        "system",
+        "quantity",
+        "published",
         column(
             "counted (with normalisation)",
-            *("counted", "counted", "with_norms"),
-            write=lambda value, _, note: deviation(value, None, note, spec=".2f"),
+            "counted",
+            "with_norms",
+            write=lambda value, note: text(f"{value:.2f}", note),
             missing=NOT_MEASURED,
         ),
         column("difference", write=number, spec="+.0%"),
         column("model", write=code),
-        column("verdict"),
+        "verdict",
     ]
     return Table.of(rows, columns, "Published sizes beside counted ones")
 
@@ -216,7 +233,9 @@ def _accuracy(name: str, group: Group | None) -> dict[str, Any]:
 def model_table(store: Store, plan: CostPlan, groups: Sequence[Group]) -> Table:
     """Return all networks: size, memory, times, and accuracy from scratch and pretrained."""
     columns = [
-        *(column("network"), _PARAMS, _MACS),
+        "network",
+        _PARAMS,
+        _MACS,
         _memory_column("memory of a forward pass, MiB", FORWARD),
         _memory_column(f"of a training step of {plan.training_batch}, MiB", TRAINING),
         _ms("latency, ms", EAGER),
@@ -232,7 +251,7 @@ def model_table(store: Store, plan: CostPlan, groups: Sequence[Group]) -> Table:
 def main_table(networks: Table, plan: CostPlan) -> Table:
     """Return the main networks of a `model_table` in short: size, latencies, accuracy."""
     latencies = (_ms(f"{title}, ms", form) for form, title in FORMS.items())
-    columns = [column("network"), _PARAMS, _MACS, *latencies, *_accuracy_columns()]
+    columns = ["network", _PARAMS, _MACS, *latencies, *_accuracy_columns()]
     main = networks.keep(networks.frame["model"].isin(plan.main))
     return replace(main, columns=columns, caption="The main networks")
 
@@ -253,7 +272,8 @@ def form_table(store: Store, plan: CostPlan) -> Table:
             row |= _seconds("small", store.times(candidate, **plan.small_latency))
             rows.append(row | _throughput("throughput", many, plan.throughput_batch))
     columns = [
-        *(column("network"), column("form")),
+        "network",
+        "form",
         _ms(f"latency at {plan.image_size} px, ms", "latency", reason="reason"),
         _ratio_column("latency / own eager", "ratio", missing=""),
         estimate(f"latency at {plan.small_size} px, ms", "small", spec=".1f", scale=1000),
@@ -270,11 +290,12 @@ def export_table(store: Store, plan: CostPlan) -> Table:
         exports = "no" if found.get("reason") else f"yes, opset {found['opset']}" if found else None
         rows.append({"network": plan.titles[model], "exports": exports} | found)
     columns = [
-        column("network"),
+        "network",
         column("exports", missing=NOT_MEASURED),
         column(
             "largest difference of a logit, of the largest logit",
-            *("difference", "scale"),
+            "difference",
+            "scale",
             write=lambda difference, scale: f"{difference:.0e} of {scale:.1g}",
         ),
         column("why not", "reason"),
@@ -293,13 +314,16 @@ def int8_table(store: Store, plan: CostPlan) -> Table:
             "float32, %": found.eager,
             "int8, %": found.int8,
             "change, points": -found.drop,
+            **ends("changed", found.changed),
         }
-        | ends("changed", found.changed)
         for found in int8_findings(store)
     ]
     columns = [
-        *(column("network"), column("data set"), column("size", write="{} px".format)),
-        *(column("seeds x test images"), column("float32, %", write=percent)),
+        "network",
+        "data set",
+        column("size", write="{} px".format),
+        "seeds x test images",
+        column("float32, %", write=percent),
         column("int8, %", write=percent),
         column("change, points", write=number, **POINTS),
         estimate("decisions changed, %", "changed", **PERCENT),
@@ -332,8 +356,7 @@ def _sections(
 def cost_pages(groups: Sequence[Group]) -> Pages:
     """Return all measured costs; the block has targets, printed sizes, the main networks.
 
-    Args:
-        groups: real runs, for the accuracies.
+    The accuracies are those of the groups, real runs.
     """
     plan, stores = load_plan(), load_stores()
     if not stores:

@@ -73,7 +73,7 @@ _NETWORK = (column("data", "dataset"), column("network", "model"), column("start
 def curve_table(groups: Iterable[Group]) -> Table:
     """Return what choosing the epoch on the test split is worth, see `curve_rows`."""
     gain = estimate("best test epoch less selected one, points", "gain", **POINTS)
-    columns = [*_NETWORK, column("epochs"), column("seeds"), gain]
+    columns = [*_NETWORK, "epochs", "seeds", gain]
     return Table.of(curve_rows(groups), columns, empty="No run with a test curve is stored yet.")
 
 
@@ -85,16 +85,14 @@ def evidence_files(groups: Sequence[Group]) -> dict[str, str]:
     total = f"{stored} of {planned} runs are stored."
     if None not in left:
         total += f" The others would take {sum(left):.0f} hours of one core."
-    matrix = Table.of(
-        rows,
-        [
-            column("recipe"),
-            *_NETWORK,
-            column("epochs"),
-            column("seeds stored", "stored", "planned", write="{} of {}".format),
-            column("hours missing", "hours", write=number, spec=".1f", missing="not measured"),
-        ],
-    )
+    columns = [
+        "recipe",
+        *_NETWORK,
+        "epochs",
+        column("seeds stored", "stored", "planned", write="{} of {}".format),
+        column("hours missing", "hours", write=number, spec=".1f", missing="not measured"),
+    ]
+    matrix = Table.of(rows, columns)
     curves = curve_table(groups)
     heading = "## What choosing the epoch on the test split is worth"
     sections = (INTRO, f"{total} {HOURS}", matrix, heading, CURVES, curves)

@@ -39,16 +39,15 @@ def _free_text(mean: float, sd: float | None, images: int) -> str:
 
 
 FREE = column(
-    *("on images not tied to training", "free_mean", "free_sd", "free_images"), write=_free_text
+    "on images not tied to training", "free_mean", "free_sd", "free_images", write=_free_text
 )
 
 
 def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str, str]:
     """Return the tables of second scores: file name -> content.
 
-    Args:
-        groups: all groups; those of data sets with stored ties enter, if an image is free.
-        protocols: of each group, in words.
+    Of all groups those of data sets with stored ties enter, if an image is free; the protocols are
+    theirs, in words.
     """
     labelled: dict[str, list[tuple[Group, str]]] = {}
     for group, protocol in zip(groups, protocols, strict=True):
@@ -92,9 +91,10 @@ def _parts(tied: Tied) -> tuple[np.ndarray, ...]:
 
 
 PART_COLUMNS = (
-    *(column("test images", "part"), column("how many", "images")),
+    column("test images", "part"),
+    column("how many", "images"),
     column("most frequent class as a constant answer, %", "constant", write=percent),
-    column("found in"),
+    "found in",
 )
 
 
@@ -131,7 +131,9 @@ def _row(group: Group, protocol: str, tied: Tied) -> dict:
 
 COLUMNS_SHOWN = (
     column("start", "pretrained", write={"imagenet": "ImageNet", "none": "scratch"}.get),
-    *(column("model", write=code), column("protocol"), SEEDS),
+    column("model", write=code),
+    "protocol",
+    SEEDS,
     *(metric_column(part, f"accuracy_{part}", **PERCENT) for part in ("all", "free")),
     range_column("95 % interval", "accuracy_free"),
     column("tied", "accuracy_tied_mean", write=percent),
@@ -143,16 +145,10 @@ COLUMNS_SHOWN = (
 
 
 def find_tied(name: str) -> tuple[str, str]:
-    """Look for the tied test images of a data set, which must be on this machine.
+    """Look for the tied test images of a data set of `load_dataset`, which must be here.
 
-    Args:
-        name: as for `load_dataset`.
-
-    Returns:
-        The name without a size (of a rebuilt set: the official one), and the content of its file.
-
-    Raises:
-        DataError: the data set cannot be had, or nothing ties its test images.
+    Returns its name without a size (of a rebuilt set: the official one), and the content of its
+    file; a `DataError` where the set cannot be had, or nothing ties its test images.
     """
     from helpers.data.datasets import load_dataset
     from helpers.data.leakage import leakage_report

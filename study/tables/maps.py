@@ -78,7 +78,7 @@ def mean_table(measured: Measured, plan: MapPlan, *, view: str) -> Table:
         means = (measured.control_mean(row, view=view, measure=m) for m in plan.measures)
         rows.append({"map": CONTROL_TITLES[row]} | _means(plan, means))
     columns = (estimate(MEASURES[name], name) for name in plan.measures)
-    return Table.of(rows, [column("map"), *columns], VIEW_TITLES[view])
+    return Table.of(rows, ["map", *columns], VIEW_TITLES[view])
 
 
 def _means(plan: MapPlan, means: Iterable[Estimate]) -> dict[str, Any]:
@@ -107,18 +107,21 @@ def verdict_table(findings: Sequence[LayerFinding], measured: Measured, plan: Ma
     chance = measured.control_mean(CHANCE, view=CROPS, measure=plan.primary)
     rows = []
     for finding in findings:
-        where = {"view": CROPS, "measure": plan.primary}
+        energy = measured.mean(TRAINED, finding.layer, view=CROPS, measure=plan.primary)
+        hit = measured.mean(TRAINED, finding.layer, view=CROPS, measure="pointing")
         missed = [CONTROL_TITLES[name] for name in finding.not_beaten(plan.level)]
         rows.append(
-            {"layer": finding.title}
-            | ends("energy", measured.mean(TRAINED, finding.layer, **where))
-            | ends("more", finding.against[CHANCE])
-            | ends("hit", measured.mean(TRAINED, finding.layer, view=CROPS, measure="pointing"))
-            | {"not_better_than": "; ".join(missed) or "none"}
-            | {"verdict": verdict_on(finding.verdict, measured)}
+            {
+                "layer": finding.title,
+                **ends("energy", energy),
+                **ends("more", finding.against[CHANCE]),
+                **ends("hit", hit),
+                "not_better_than": "; ".join(missed) or "none",
+                "verdict": verdict_on(finding.verdict, measured),
+            }
         )
     columns = [
-        column("layer"),
+        "layer",
         estimate(f"energy in the box (chance {chance.value:.3f})", "energy"),
         estimate("more than chance", "more", **SIGNED),
         estimate("pointing game", "hit"),
@@ -148,28 +151,28 @@ def method_table(measured: Measured, plan: MapPlan) -> Table:
         for layer, title in measured.layers.items():
             row = {"method": METHODS[method], "layer": title}
             for name in names:
-                where = {"view": CROPS, "measure": name, "method": method}
-                row |= ends(name, measured.mean(TRAINED, layer, **where))
-            where["measure"] = "energy"
-            rows.append(row | ends("random", measured.mean("random", layer, **where)))
-    columns = [column("method"), column("layer")]
-    columns += [estimate(MEASURES[name], name) for name in names]
-    columns.append(estimate("energy in the box, random weights", "random"))
+                found = measured.mean(TRAINED, layer, view=CROPS, measure=name, method=method)
+                row |= ends(name, found)
+            random = measured.mean("random", layer, view=CROPS, measure="energy", method=method)
+            rows.append(row | ends("random", random))
+    columns = [
+        "method",
+        "layer",
+        *(estimate(MEASURES[name], name) for name in names),
+        estimate("energy in the box, random weights", "random"),
+    ]
     return Table.of(rows, columns, "Other methods")
 
 
-_P, _VERDICT = column("p (Holm)", "p", write=p_value), column("verdict")
+_P = column("p (Holm)", "p", write=p_value)
 
 
 def sign_table(
     findings: Sequence[SignFinding], measured: Measured, plain: Estimate | None = None
 ) -> Table:
-    """Return differences whose sign is claimed.
+    """Return differences whose sign is claimed, see `findings.progression`.
 
-    Args:
-        findings: see `findings.progression`.
-        measured: what they were found in.
-        plain: see `findings.beside_plain`, of which nothing is claimed; None leaves it out.
+    With them the one to a plain network (`findings.beside_plain`), of which nothing is claimed.
     """
     rows = [
         {"title": f.title, "p": f.p_value, "verdict": verdict_on(f.verdict, measured)}
@@ -179,24 +182,39 @@ def sign_table(
     if plain is not None:
         title = "energy in the box: second SpectralFlow - last map of a plain ResNet-18"
         rows.append({"title": title} | ends("ours", plain))
-    columns = [column("difference (95 %)", "title"), estimate("ours", "ours", **SIGNED)]
-    return Table.of(rows, [*columns, _P, _VERDICT], "From ContextGate to SpectralFlow")
+    columns = [
+        column("difference (95 %)", "title"),
+        estimate("ours", "ours", **SIGNED),
+        _P,
+        "verdict",
+    ]
+    return Table.of(rows, columns, "From ContextGate to SpectralFlow")
 
 
 def focus_table(findings: Sequence[FocusFinding], plan: MapPlan) -> Table:
     """Return the half-energy areas of normal and lesion classes."""
     epochs = budget.of_focus(plan)
     rows = [
-        {"data set": f.dataset, "layer": f.title}
-        | {"p": f.sign.p_value, "verdict": budget.judged(f.sign.verdict, epochs[f.dataset])}
-        | ends("normal", f.normal)
-        | ends("abnormal", f.lesion)
-        | ends("difference", f.sign.difference)
+        {
+            "data set": f.dataset,
+            "layer": f.title,
+            "p": f.sign.p_value,
+            "verdict": budget.judged(f.sign.verdict, epochs[f.dataset]),
+            **ends("normal", f.normal),
+            **ends("abnormal", f.lesion),
+            **ends("difference", f.sign.difference),
+        }
         for f in findings
     ]
-    columns = [column("data set"), column("layer")]
-    columns += [estimate(name, name) for name in ("normal", "abnormal")]
-    columns += [estimate("difference", "difference", **SIGNED), _P, _VERDICT]
+    columns = [
+        "data set",
+        "layer",
+        estimate("normal", "normal"),
+        estimate("abnormal", "abnormal"),
+        estimate("difference", "difference", **SIGNED),
+        _P,
+        "verdict",
+    ]
     return Table.of(rows, columns, "Half-energy areas")
 
 
@@ -257,9 +275,18 @@ def localisation_table(measured: Measured, plan: MapPlan) -> Table:
             cell = scores.of(view=view, row=row, method=method or "input", measure=measure)
             images = int((~np.isnan(cell[0])).sum())
             rows.append(
-                {"network": network, "view": view, "map": row, "method": method}
-                | {"measure": measure, "mean": found.value, "low": found.low, "high": found.high}
-                | {"images": images, "seeds": len(cell) if method else None}
+                {
+                    "network": network,
+                    "view": view,
+                    "map": row,
+                    "method": method,
+                    "measure": measure,
+                    "mean": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                    "images": images,
+                    "seeds": len(cell) if method else None,
+                }
             )
 
     for network in measured.study.networks:

@@ -9,9 +9,8 @@ from study.compare import Compared
 from study.orders import order_agreement
 from study.plans.ranking import START_WORDS, STARTS, RankingPlan, published_accuracies
 from study.plans.verdicts import Rules
-from study.ranking import JudgedClaim, Ranking, Table3, primary, rank_everything
+from study.ranking import JudgedClaim, Table3, rank_everything
 from study.table import (
-    Column,
     Pages,
     Table,
     as_percent,
@@ -19,13 +18,13 @@ from study.table import (
     ends,
     estimate,
     folded,
-    interval,
     joined,
     made_from,
     number,
     p_value,
     page,
 )
+from study.tables.accuracy import DATASET
 from study.tables.comparisons import (
     POINTS,
     POWER,
@@ -34,11 +33,18 @@ from study.tables.comparisons import (
     difference_column,
     p_column,
 )
+from study.tables.places import (
+    NOT_RUN_TEXT,
+    OURS,
+    RANK,
+    RANKS,
+    coverage_table,
+    heads,
+    ranking_table,
+    shown,
+)
 from study.tables.scores import (
     SEEDS,
-    accuracy_column,
-    count_column,
-    metric_column,
     range_column,
     score_cells,
 )
@@ -59,117 +65,6 @@ OTHER_PROTOCOL = (
     "[the table of accuracies](medmnist_accuracy.md). Marks: T stated in paper B, S read in a "
     "public source, M quoted from memory, unverified, and therefore without a verdict."
 )
-TOP = 3
-NOT_RUN_TEXT = f"{NOT_RUN.capitalize()}."
-
-
-# --- the rankings --------------------------------------------------------------------------------
-
-
-def _published_text(
-    printed: str, row: str, title: str, of_start: str, start: str, mark: str
-) -> str:
-    """Write a published accuracy in percent, with what sets its row apart from the system."""
-    notes = [] if row == title else [row]
-    if of_start not in (start, "not given"):
-        notes.append(START_WORDS[of_start])
-    if mark == "M":
-        notes.append("unverified")
-    return f"{printed} ({', '.join(notes)})" if notes else printed
-
-
-OURS = (
-    *(accuracy_column("ours, mean ± sd"), range_column("95 %")),
-    *(metric_column("AUC", "auc"), SEEDS),
-)
-_RANKS = column(
-    *("range", "rank_best", "rank_worst"),
-    write=lambda best, worst: f"{best}" if best == worst else f"{best} to {worst}",
-)
-_PUBLISHED = column(
-    *("published", "published_printed", "published_row", "title", "published_start"),
-    *("pretrained", "published_mark"),
-    write=_published_text,
-)
-_SIZE = count_column("parameters, M", "params")
-PLACES = (
-    *(column("rank"), _RANKS, column("model", "title"), *OURS),
-    *(_SIZE, count_column("MACs, M", "macs"), _PUBLISHED),
-)
-HEADS = (
-    column("data set", "dataset_title"),
-    column("rank", "rank", "n_ranked", write="{} of {}".format),
-    *(_RANKS, column("model", "title"), *OURS, _SIZE, _PUBLISHED),
-)
-
-
-def ranking_table(rankings: Sequence[Ranking], columns: Sequence[Column] = PLACES) -> Table:
-    """Return the places of rankings, shares from 0 to 1; see `shown`."""
-    rows = []
-    for ranking in rankings:
-        for place in ranking.places:
-            accuracy = primary(place.system, ranking.dataset, ranking.start)
-            printed = accuracy and accuracy.published
-            rows.append(
-                {
-                    "dataset": ranking.dataset,
-                    "dataset_title": ranking.title,
-                    "pretrained": ranking.start,
-                    "model": place.system.model,
-                    "title": place.system.title,
-                    "rank": place.rank,
-                    "rank_best": place.best,
-                    "rank_worst": place.worst,
-                    "n_ranked": len(ranking.ranked),
-                    **score_cells(place.group),
-                    "published_row": accuracy and accuracy.row,
-                    "published_accuracy": printed and printed.fraction,
-                    "published_printed": printed and as_percent(printed),
-                    "published_mark": printed and printed.mark,
-                    "published_start": accuracy and accuracy.start,
-                    "published_source": printed and printed.source,
-                }
-            )
-    return Table.of(rows, columns, empty=NOT_RUN_TEXT)
-
-
-def shown(table: Table) -> Table:
-    """Leave out the models that are neither run nor published."""
-    return table.keep((table.frame["n_seeds"] > 0) | table.frame["published_row"].notna())
-
-
-def heads(rankings: Sequence[Ranking], focus: str) -> Table:
-    """Return the first places, and those of the focus and its variants."""
-    table = ranking_table(rankings, HEADS)
-    if table.frame.empty:
-        return table
-    # The places come in order of rank.
-    top = table.frame.groupby("dataset").cumcount() < TOP
-    own = table.frame["model"].str.startswith(focus)
-    return table.keep((top | own) & table.frame["rank"].notna())
-
-
-def coverage_table(results: Table3) -> Table:
-    """Return how much of the plan is run, by data set and start, and for how many epochs."""
-    rows = [
-        {
-            "data set": ranking.title,
-            "start": START_WORDS[ranking.start],
-            "epochs": results.plan.config(
-                ranking.dataset, results.plan.focus, ranking.start
-            ).epochs,
-            "models run": len(ranking.groups) or NOT_RUN,
-            "planned": len(ranking.places),
-            "fewest": min((len(g.seeds) for g in ranking.groups), default=None),
-            "most": max((len(g.seeds) for g in ranking.groups), default=None),
-            "runs": sum(len(g.seeds) for g in ranking.groups),
-        }
-        for ranking in results.rankings
-    ]
-    columns = [*map(column, ("data set", "start", "epochs", "models run", "planned"))]
-    spread = column("seeds", "fewest", "most", write="{} to {}".format)
-    return Table.of(rows, [*columns, spread, column("runs")], "What is run")
-
 
 # --- comparisons ---------------------------------------------------------------------------------
 
@@ -181,14 +76,21 @@ def focus_table(results: Table3) -> Table:
         place = ranking.place(results.plan.focus)
         shown = [c.shown.get("accuracy") for c in ranking.against]
         rows.append(
-            {"dataset_title": ranking.title, "start": START_WORDS[ranking.start]}
-            | {"rank": place.rank, "n_ranked": len(ranking.ranked)}
-            | {"rank_best": place.best, "rank_worst": place.worst}
-            | {"better than": shown.count(1), "worse than": shown.count(-1)}
-            | {"not told apart": shown.count(0), "no test": shown.count(None)}
+            {
+                "dataset_title": ranking.title,
+                "start": START_WORDS[ranking.start],
+                "rank": place.rank,
+                "n_ranked": len(ranking.ranked),
+                "rank_best": place.best,
+                "rank_worst": place.worst,
+                "better than": shown.count(1),
+                "worse than": shown.count(-1),
+                "not told apart": shown.count(0),
+                "no test": shown.count(None),
+            }
         )
     counts = ("better than", "worse than", "not told apart", "no test")
-    columns = [HEADS[0], column("start"), HEADS[1], _RANKS, *map(column, counts)]
+    columns = (DATASET, "start", RANK, RANKS, *counts)
     return Table.of(rows, columns, f"Where {results.focus} stands", NOT_RUN_TEXT)
 
 
@@ -202,7 +104,10 @@ def order_table(results: Table3) -> Table:
             values = "verified" if verified else "all, for orientation"
             rows.append(row | {"values": values} | vars(found) | {"models": len(found.models)})
     columns = [
-        *(HEADS[0], *map(column, ("start", "values", "models"))),
+        DATASET,
+        "start",
+        "values",
+        "models",
         column("Kendall's tau", "tau", write=number, spec="+.2f"),
         column("p", "p_value", write=p_value),
         column("least possible p", "smallest_p", write="{:.2g}".format),
@@ -219,15 +124,20 @@ def _against_row(c: Compared) -> dict[str, Any]:
 
 def against_table(against: Sequence[Compared], *, focus: str) -> Table:
     """Return the focus against others; differences are the focus less the other."""
-    better = column(
-        *("shown better", "accuracy_shown", "other"),
-        write=lambda sign, other: {1: focus, -1: other, 0: "neither"}[sign],
-    )
     columns = [
-        *(column("other"), SEEDS),
-        *(difference_column("accuracy, points (95 %)", "accuracy", **POINTS), p_column("accuracy")),
-        *(better, column(f"{focus} outperforms it", "verdict")),
-        *(difference_column("AUC (95 %)", "auc", **SIGNED), p_column("auc")),
+        "other",
+        SEEDS,
+        difference_column("accuracy, points (95 %)", "accuracy", **POINTS),
+        p_column("accuracy"),
+        column(
+            "shown better",
+            "accuracy_shown",
+            "other",
+            write=lambda sign, other: {1: focus, -1: other, 0: "neither"}[sign],
+        ),
+        column(f"{focus} outperforms it", "verdict"),
+        difference_column("AUC (95 %)", "auc", **SIGNED),
+        p_column("auc"),
     ]
     return Table.of([_against_row(c) for c in against], columns, empty=NOT_RUN_TEXT)
 
@@ -257,24 +167,22 @@ def gain_table(results: Table3, dataset: str) -> Table:
     """Return the published differences beside the measured ones."""
     columns = [
         column(
-            *("other", "other", "published_row"),
+            "other",
+            "other",
+            "published_row",
             write=lambda title, row: title if row == title else f"{title} ({row})",
         ),
         column(
-            *("published, points", "published_difference", "published_printed"),
+            "published, points",
+            "published_difference",
+            "published_printed",
             "published_verified",
-            write=lambda value, printed, verified: (
-                f"{number(value, **POINTS)} ({printed}{'' if verified else ', unverified'})"
-            ),
+            write=_published_difference,
         ),
-        column(
-            *("ours, points (95 %)", "accuracy_difference", "accuracy_low", "accuracy_high"),
-            write=interval,
-            missing=NOT_RUN,
-            **POINTS,
-        ),
+        difference_column("ours, points (95 %)", "accuracy", missing=NOT_RUN, **POINTS),
         range_column("one more pair of runs (95 %)", "accuracy_one_more"),
-        *(SEEDS, p_column("accuracy")),
+        SEEDS,
+        p_column("accuracy"),
         column("power", "published_power", write=POWER.write),
         column("verdict", "published_verdict"),
     ]
@@ -282,16 +190,24 @@ def gain_table(results: Table3, dataset: str) -> Table:
     return Table.of(rows, columns, results.plan.datasets[dataset])
 
 
+def _published_difference(value: float, printed: str, verified: bool) -> str:
+    return f"{number(value, **POINTS)} ({printed}{'' if verified else ', unverified'})"
+
+
 def claim_table(results: Table3) -> Table:
     """Return the paper's claims in words with their verdicts."""
-    sides = ("both from scratch", "as the paper compares")
     rows = [
-        {"the paper says": f'"{both[0].claim.text}"', "section": both[0].claim.section}
-        | dict(zip(sides, both, strict=True))
-        for both in results.claims()
+        {
+            "the paper says": f'"{scratch.claim.text}"',
+            "section": scratch.claim.section,
+            "both from scratch": _claim_text(scratch),
+            "as the paper compares": _claim_text(mixed),
+        }
+        for scratch, mixed in results.claims()
     ]
-    columns = [column(title, write=_claim_text) for title in sides]
-    return Table.of(rows, [column("the paper says"), column("section"), *columns])
+    return Table.of(
+        rows, ("the paper says", "section", "both from scratch", "as the paper compares")
+    )
 
 
 def _claim_text(found: JudgedClaim) -> str:
@@ -322,9 +238,9 @@ def not_run_table(results: Table3) -> Table:
         about = {"source": known[0].source, "mark": known[0].mark} if known else {}
         printed = {d: as_percent(value) for d, value in values.items() if value}
         rows.append({"system": title, "reason": reason} | printed | about)
-    columns = [column("system"), column(f"why it is {NOT_RUN}", "reason")]
-    columns += [column(title, dataset) for dataset, title in plan.datasets.items()]
-    return Table.of(rows, [*columns, column("source"), column("mark")], "Published, not run")
+    of_sets = (column(title, dataset) for dataset, title in plan.datasets.items())
+    columns = ("system", column(f"why it is {NOT_RUN}", "reason"), *of_sets, "source", "mark")
+    return Table.of(rows, columns, "Published, not run")
 
 
 def automl_table(results: Table3) -> Table:
@@ -332,18 +248,23 @@ def automl_table(results: Table3) -> Table:
     rows = [
         {
             "dataset_title": title,
-            "name": row.name,
+            "system": row.name,
             "budget": row.budget,
             "start": START_WORDS[c.b.config["pretrained"]],
+            **score_cells(c.b),
+            **ends("less", c.accuracy),
+            "p": c.p.get("accuracy"),
+            "verdict": c.verdict,
         }
-        | score_cells(c.b)
-        | ends("less", c.accuracy)
-        | {"p": c.p.get("accuracy"), "verdict": c.verdict}
         for dataset, title in results.plan.datasets.items()
         for row, c in results.against_automl(dataset)
     ]
     columns = [
-        *(HEADS[0], column("system", "name"), column("budget"), column("start"), *OURS),
+        DATASET,
+        "system",
+        "budget",
+        "start",
+        *OURS,
         estimate(f"{results.focus} less it, points (95 %)", "less", **POINTS),
         column("p, corrected", "p", write=p_value),
         column(f"{results.focus} outperforms it", "verdict"),
@@ -405,13 +326,13 @@ def pair_table(results: Table3) -> Table:
         rows.append(where | {"a": results.plan.focus} | row)
 
     for ranking in results.rankings:
-        where = (ranking.dataset, ranking.start)
         for (a, b), c in ranking.pairs.items():
             if c.accuracy is not None:
                 cells = compared_cells(c)
-                add("all pairs", *where, {"a": a, "b": b} | {k: cells[k] for k in _OF_PAIRS})
+                row = {"a": a, "b": b} | {name: cells[name] for name in _OF_PAIRS}
+                add("all pairs", ranking.dataset, ranking.start, row)
         for c in ranking.against:
-            add("focus", *where, _against_row(c))
+            add("focus", ranking.dataset, ranking.start, _against_row(c))
     for dataset in results.plan.datasets:
         for row in _gain_rows(results, dataset):
             add("as published", dataset, "imagenet and none", row)
@@ -421,8 +342,16 @@ def pair_table(results: Table3) -> Table:
 
 
 _OF_PAIRS = (
-    *("planned", "seeds", "n_seeds", "accuracy_difference", "accuracy_low", "accuracy_high"),
-    *("p_accuracy", "p_accuracy_holm", "accuracy_shown", "n_test_images"),
+    "planned",
+    "seeds",
+    "n_seeds",
+    "accuracy_difference",
+    "accuracy_low",
+    "accuracy_high",
+    "p_accuracy",
+    "p_accuracy_holm",
+    "accuracy_shown",
+    "n_test_images",
 )
 
 
@@ -447,7 +376,9 @@ def ranking_pages(
         parts += [f"**{heading}**", heads(results.of_start(start), plan.focus)]
     more = joined(order_table(results), automl_table(results))
     block = joined(
-        *(*parts, focus_table(results), claim_table(results)),
+        *parts,
+        focus_table(results),
+        claim_table(results),
         folded("Published order, and open AutoML", more),
         "All models, every pair, AutoML and what is published: "
         f"[Table 3, measured](results/tables/medmnist_ranking.md). {made_from(results.groups)}",

@@ -1,14 +1,14 @@
 """How far runs of one seed on other processors lie apart, beside runs of other seeds."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from helpers.runs.groups import Group
 from helpers.runs.replicas import METRICS, NOTE, Scatter, made_on, metric_of, pairs_of, scatter
-from helpers.runs.store import Run, run_id
+from helpers.runs.store import run_id
 from study.table import Table, column, number, page
 from study.tables.scores import PERCENT
 
@@ -24,53 +24,48 @@ def scatter_table(groups: Iterable[Group]) -> pd.DataFrame:
         if len({run.path for run, _ in pairs}) < 2:
             continue
         for name in METRICS:
-            stored, replicas = ([metric_of(run, name) for run in side] for side in _sides(pairs))
+            stored = [metric_of(run, name) for run, _ in pairs]
+            replicas = [metric_of(replica, name) for _, replica in pairs]
             found = scatter(stored, replicas)
             if found.by_seeds is not None:
-                rows.append({"protocol": run_id(group.runs[0]).rsplit("_s", 1)[0], "metric": name})
-                rows[-1] |= vars(found)
+                protocol = run_id(group.runs[0]).rsplit("_s", 1)[0]
+                rows.append({"protocol": protocol, "metric": name} | vars(found))
     table = pd.DataFrame(rows, columns=["protocol", "metric", *Scatter.__dataclass_fields__])
     return pd.concat([table, _pooled(table)]) if table["protocol"].nunique() > 1 else table
-
-
-def _sides(pairs: Sequence[tuple[Run, Run]]) -> tuple[list[Run], list[Run]]:
-    return [stored for stored, _ in pairs], [replica for _, replica in pairs]
 
 
 def _pooled(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, part in table.groupby("metric", sort=False):
         weights = part["n_pairs"] - 1
-        row = {"protocol": "all", "metric": name, "n_pairs": int(part["n_pairs"].sum())}
-        for name in ("by_seeds", "by_processors"):
-            row[name] = math.sqrt(np.average(part[name] ** 2, weights=weights))
-        row["shift"] = np.average(part["shift"], weights=part["n_pairs"])
-        row["largest"] = part["largest"].max()
-        rows.append(row)
+        rows.append(
+            {
+                "protocol": "all",
+                "metric": name,
+                "n_pairs": int(part["n_pairs"].sum()),
+                "by_seeds": math.sqrt(np.average(part["by_seeds"] ** 2, weights=weights)),
+                "by_processors": math.sqrt(np.average(part["by_processors"] ** 2, weights=weights)),
+                "shift": np.average(part["shift"], weights=part["n_pairs"]),
+                "largest": part["largest"].max(),
+            }
+        )
     return pd.DataFrame(rows, columns=table.columns)
 
 
 def replica_files(groups: Iterable[Group]) -> dict[str, str]:
-    """Return the generated page and its CSV: name -> content; none while there are no replicas.
-
-    Args:
-        groups: protocols of stored runs.
-    """
+    """Return the generated page and its CSV: name -> content; none while there are no replicas."""
     groups = list(groups)
     table = scatter_table(groups)
     if table.empty:
         return {}
     columns = [
-        *(column("protocol"), column("metric", write=METRICS.get), column("pairs", "n_pairs")),
-        *(
-            column(title, name, "metric", write=_in_unit)
-            for name, title in {
-                "by_seeds": "sd, seeds",
-                "by_processors": "sd, processors",
-                "shift": "mean shift",
-                "largest": "largest",
-            }.items()
-        ),
+        "protocol",
+        column("metric", write=METRICS.get),
+        column("pairs", "n_pairs"),
+        column("sd, seeds", "by_seeds", "metric", write=_in_unit),
+        column("sd, processors", "by_processors", "metric", write=_in_unit),
+        column("mean shift", "shift", "metric", write=_in_unit),
+        column("largest", "largest", "metric", write=_in_unit),
     ]
     shown = Table(table, columns)
     processors = sorted({made_on(r) for g in groups for pair in pairs_of(g.runs) for r in pair})

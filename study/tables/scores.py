@@ -1,6 +1,7 @@
 """What the runs of a protocol reached: the cells of a row, and the columns that show them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from helpers.metrics.intervals import mean_here, one_more_run
@@ -15,32 +16,31 @@ PERCENT = {"spec": ".1f", "scale": 100}
 def score_cells(
     group: Group | None, metrics: Sequence[str] = ("accuracy", "auc")
 ) -> dict[str, Any]:
-    """Return what is measured of a protocol, shares from 0 to 1.
+    """Return what is measured of a protocol, shares from 0 to 1; without runs all is missing.
 
-    Args:
-        group: its runs; without any `n_seeds` is 0 and all else missing.
-        metrics: test metrics, each with `_mean` over the seeds and `_sd` over all draws.
-
-    Returns:
-        Beside them `accuracy` and `auc`, `_low` and `_high`: of the mean on other images; `here`:
-        of the mean accuracy on these, `one_more`: where the accuracy of one more run falls.
+    Of each test metric there is `_mean` over the seeds and `_sd` over all draws. `_low` and `_high`
+    are, of `accuracy` and `auc`, those of the mean on other images; of `here` those of the mean
+    accuracy on these, of `one_more` where the accuracy of one more run falls.
     """
-    cells = {"seeds": None, "n_seeds": 0}
-    cells |= dict.fromkeys(("n_test_images", "n_constant", "params", "macs"))
-    cells |= {f"{metric}_{part}": None for metric in metrics for part in ("mean", "sd")}
-    ends = {"accuracy": None, "auc": None, "here": None, "one_more": None}
-    if group:
-        model = group.record["model"]
-        cells |= {"seeds": " ".join(map(str, group.seeds)), "n_seeds": len(group.seeds)}
-        cells |= {"n_test_images": group.n_test, "n_constant": len(group.constant)}
-        cells |= {"params": model["params"], "macs": model["macs"]}
-        for metric in metrics:
-            found = group.mean_and_sd(lambda run, name=metric: metric_of(run, name))
-            cells[f"{metric}_mean"], cells[f"{metric}_sd"] = found
-        ends = {"accuracy": group.accuracy, "auc": group.auc}
-        ends["here"] = group.estimate("accuracy", mean_here)
-        ends["one_more"] = group.estimate("accuracy", one_more_run)
-    for name, found in ends.items():
+    model = group.record["model"] if group else {}
+    cells = {
+        "seeds": group and " ".join(map(str, group.seeds)),
+        "n_seeds": len(group.seeds) if group else 0,
+        "n_test_images": group and group.n_test,
+        "n_constant": group and len(group.constant),
+        "params": model.get("params"),
+        "macs": model.get("macs"),
+    }
+    for metric in metrics:
+        mean, sd = group.mean_and_sd(partial(metric_of, name=metric)) if group else (None, None)
+        cells |= {f"{metric}_mean": mean, f"{metric}_sd": sd}
+    intervals = {
+        "accuracy": group and group.accuracy,
+        "auc": group and group.auc,
+        "here": group and group.estimate("accuracy", mean_here),
+        "one_more": group and group.estimate("accuracy", one_more_run),
+    }
+    for name, found in intervals.items():
         cells |= {f"{name}_low": found and found.low, f"{name}_high": found and found.high}
     return cells
 

@@ -62,10 +62,16 @@ def _row(model: str, size: PrintedSize | None) -> dict[str, Any]:
     notes.append("branches merged, as for inference" if source.merged else "")
     if macs.published and not matches(macs.count, macs.published):
         notes.append(_other_ways(counts, norms=bool(source.norms)))
-    row = {"model": model, "source": source.title, "classes": source.num_classes}
-    row |= {"image_size": image_size, "norms_counted": bool(source.norms)}
-    row |= _cells("parameters", params) | _cells("macs", macs)
-    return row | {"note": "; ".join(filter(None, notes))}
+    return {
+        "model": model,
+        "source": source.title,
+        "classes": source.num_classes,
+        "image_size": image_size,
+        "norms_counted": bool(source.norms),
+        **_cells("parameters", params),
+        **_cells("macs", macs),
+        "note": "; ".join(filter(None, notes)),
+    }
 
 
 def _printed(size: PrintedSize | None, column: str) -> Published | None:
@@ -86,26 +92,30 @@ def _other_ways(counts: Counts, *, norms: bool) -> str:
 
 
 COLUMNS = (
-    *(column("model"), column("source"), column("classes"), column("px", "image_size")),
+    "model",
+    "source",
+    "classes",
+    column("px", "image_size"),
     column("parameters (M): we see", "parameters", write=number, spec=".2f"),
-    *(column("expected", "parameters_expected"), column("verdict", "parameters_verdict")),
+    column("expected", "parameters_expected"),
+    column("verdict", "parameters_verdict"),
     column(
-        *("MACs (G): we see", "macs", "norms_counted"),
+        "MACs (G): we see",
+        "macs",
+        "norms_counted",
         write=lambda macs, norms: f"{macs:.2f}{'*' if norms else ''}",
     ),
-    *(column("expected", "macs_expected"), column("verdict", "macs_verdict"), column("note")),
+    column("expected", "macs_expected"),
+    column("verdict", "macs_verdict"),
+    "note",
 )
 
 
 def size_table(models: Iterable[str] | None = None) -> Table:
-    """Count models beside everything that is published about their size.
+    """Count models, by default all, beside everything that is published about their size.
 
-    Args:
-        models: names in the registry, by default all.
-
-    Returns:
-        Millions of parameters and 10^9 MACs: the rows of `params/sizes.yaml` by model in the
-        registry's order; one row with our counts alone for a model of which nothing is published.
+    Millions of parameters and 10^9 MACs: the rows of `params/sizes.yaml` by model in the registry's
+    order; one row with our counts alone for a model of which nothing is published.
     """
     rows = []
     for model in list_models() if models is None else models:
@@ -118,10 +128,9 @@ def count_table(table: Table) -> Table:
     """Return how many printed numbers of a `size_table` have which verdict."""
     frame = table.frame
     found = Counter([*frame["parameters_verdict"], *frame["macs_verdict"]])
-    words = (MATCH, NO_MATCH, UNVERIFIED)
-    row = {"models": frame["model"].nunique(), "printed numbers": sum(found[w] for w in words)}
-    row |= {word: found[word] for word in words}
-    return Table.of([row], [column(name) for name in row], "Printed sizes")
+    words = {word: found[word] for word in (MATCH, NO_MATCH, UNVERIFIED)}
+    row = {"models": frame["model"].nunique(), "printed numbers": sum(words.values()), **words}
+    return Table.of([row], list(row), "Printed sizes")
 
 
 def mismatches(table: Table) -> Table:

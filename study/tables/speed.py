@@ -22,7 +22,13 @@ from study.verdicts import MET, MISSED, NO_VERDICT
 SCHEMA = 1
 # Every benchmark, in the order in which they run and stand in tables.
 BENCHMARKS = (
-    *("training", "scan", "augmentation", "stages", "heads", "prediction", "metrics"),
+    "training",
+    "scan",
+    "augmentation",
+    "stages",
+    "heads",
+    "prediction",
+    "metrics",
     "evidence",
 )
 RATIO = "x"
@@ -35,21 +41,13 @@ class SpeedError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """One measured figure, with all its rounds.
+    """One measured figure, with all its rounds."""
 
-    Attributes:
-        name: What was measured, for tables.
-        unit: "x" for a ratio, else "images/s", "ms" or "s".
-        values: One a round, at least one, positive.
-        target: The least median that is wanted, None for none.
-        headline: Whether the README shows it.
-    """
-
-    name: str
-    unit: str
-    values: tuple[float, ...]
-    target: float | None = None
-    headline: bool = False
+    name: str  # what was measured, for tables
+    unit: str  # "x" for a ratio, else "images/s", "ms" or "s"
+    values: tuple[float, ...]  # one a round, at least one, positive
+    target: float | None = None  # the least median that is wanted
+    headline: bool = False  # whether the README shows it
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(float(value) for value in self.values))
@@ -72,31 +70,18 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """All figures of one benchmark, and where they were measured.
+    """All figures of one benchmark, and where they were measured."""
 
-    Attributes:
-        benchmark: One of `BENCHMARKS`.
-        date: Day of the measurement, ISO 8601.
-        settings: The benchmark's options.
-        env: `reproducibility.environment`, and the processors that the process may use.
-        git: `reproducibility.git_state`.
-        speeds: The figures.
-    """
-
-    benchmark: str
-    date: str
-    settings: dict[str, Any]
-    env: dict[str, Any]
-    git: dict[str, Any]
+    benchmark: str  # one of `BENCHMARKS`
+    date: str  # ISO 8601
+    settings: dict[str, Any]  # the benchmark's options
+    env: dict[str, Any]  # of `environment`, and the processors that the process may use
+    git: dict[str, Any]  # of `git_state`
     speeds: tuple[Speed, ...]
 
 
 def record_path(benchmark: str, *, root: Path | None = None) -> Path:
-    """Return the file of a benchmark's record.
-
-    Raises:
-        SpeedError: unknown benchmark.
-    """
+    """Return the file of a benchmark's record; a `SpeedError` for an unknown one."""
     if benchmark not in BENCHMARKS:
         raise SpeedError(f"unknown benchmark {benchmark!r}; known: {', '.join(BENCHMARKS)}.")
     return (root or results_root()) / "benchmarks" / f"{benchmark}.json"
@@ -110,11 +95,7 @@ def save_record(record: Record, *, root: Path | None = None) -> Path:
 
 
 def load_records(*, root: Path | None = None) -> list[Record]:
-    """Read what is stored, in the order of `BENCHMARKS`.
-
-    Raises:
-        SpeedError: a file of another schema, or not a record.
-    """
+    """Read what is stored, in the order of `BENCHMARKS`; a `SpeedError` if out of order."""
     paths = [record_path(name, root=root) for name in BENCHMARKS]
     return [_read(path) for path in paths if path.exists()]
 
@@ -124,9 +105,6 @@ def _read(path: Path) -> Record:
     with open_record(path, SpeedError, f"; {advice}", schema=SCHEMA) as values:
         speeds = tuple(Speed(**speed) for speed in values.pop("speeds"))
         record = Record(speeds=speeds, **values)
-        for speed in speeds:
-            if not all(isinstance(v, int | float) and v > 0 for v in [*speed.values, speed.median]):
-                raise SpeedError(f"{path.name}: {speed.name} has no numbers; {advice}")
     if record.benchmark != path.stem:
         raise SpeedError(f"{path.name} holds the record of {record.benchmark!r}; {advice}")
     return record
@@ -135,11 +113,11 @@ def _read(path: Path) -> Record:
 # --- tables --------------------------------------------------------------------------------------
 
 _SHOWN = (
-    column("measured"),
+    "measured",
     column("median", "median", "unit", write=measured),
     column("range", "least", "most", write=lambda *ends: " to ".join(map(measured, ends))),
     column("target", write="at least {:g}".format),
-    column("verdict"),
+    "verdict",
 )
 
 
@@ -173,16 +151,18 @@ def _machine(records: Sequence[Record]) -> str:
         return ", ".join(sorted({str(value) for value in values}))
 
     # What `make` tells glibc; benchmarks that are run by themselves may do without.
-    kept = {
+    kept = (
         "kept by glibc" if "MALLOC_TRIM_THRESHOLD_" in r.env.get("malloc", {}) else "not kept"
         for r in records
+    )
+    env = {
+        name: all_of(record.env[name] for record in records)
+        for name in ("device", "processors", "python", "torch")
     }
     return (
-        f"Measured by `make bench FLAGS=--save` on {all_of(r.env['device'] for r in records)}, "
-        f"{all_of(r.env['processors'] for r in records)} processors, Python "
-        f"{all_of(r.env['python'] for r in records)}, torch "
-        f"{all_of(r.env['torch'] for r in records)}, a step's memory {all_of(kept)}, on "
-        f"{all_of(r.date for r in records)}; code: "
+        f"Measured by `make bench FLAGS=--save` on {env['device']}, {env['processors']} "
+        f"processors, Python {env['python']}, torch {env['torch']}, a step's memory "
+        f"{all_of(kept)}, on {all_of(r.date for r in records)}; code: "
         f"{all_of(commit_text(r.git) for r in records)}. Medians and ranges over interleaved "
         "rounds."
     )

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from helpers.config import RunConfig
 from helpers.runs.groups import Group, find_group
 from study.compare import CellResult, Results, best_optimizers, compare_all, judge_cells
 from study.plans.comparisons import planned_configs
@@ -39,7 +38,9 @@ RULE = (
 def table2_pages(groups: Sequence[Group], table: Table2, rules: Rules) -> Pages:
     """Return the cells, and each question with its answer; `groups` are real runs of any set."""
     results = compare_all(groups, table.plan, rules)
-    used, cells = _used(results, table), cell_table(judge_cells(groups, table, rules=rules))
+    planned = planned_configs([0], plan=table.plan)
+    used = results.used({*planned, *(cell.config for cell in table.cells)})
+    cells = cell_table(judge_cells(groups, table, rules=rules))
     intro = (
         "Does the optimizer, CutMix or a block of the network change anything? Paper B answers in "
         f"part (section 4.5) and without repetitions. {TEXT} {RULE}"
@@ -74,16 +75,11 @@ def table2_pages(groups: Sequence[Group], table: Table2, rules: Rules) -> Pages:
     return Pages(files, block)
 
 
-def _used(results: Results, table: Table2) -> list[Group]:
-    planned = planned_configs([0], plan=table.plan)
-    return results.used({*planned, *(cell.config for cell in table.cells)})
-
-
 def best_table(results: Results) -> Table:
     """Return which optimizer is shown better than each of the others, for each augmentation."""
     best = best_optimizers(results.compared["optimizer"])
     rows = [{"augmentation": name, "best": verdict} for name, verdict in best.items()]
-    columns = [column("augmentation"), column("best of the three optimizers", "best")]
+    columns = ["augmentation", column("best of the three optimizers", "best")]
     return Table.of(rows, columns, "The best optimizer")
 
 
@@ -95,9 +91,14 @@ _RESULT = (
 )
 SHORT_CELLS = (_CELL, *_ACCURACY, *LEVEL, metric_column("AUC", "auc"), *_RESULT)
 CELLS = (
-    *(_CELL, column("learning rate", "learning_rate"), *_ACCURACY),
-    *(range_column("95 %, other images"), *LEVEL),
-    *(metric_column("AUC", "auc"), range_column("AUC, 95 %", "auc", spec=".3f"), *_RESULT),
+    _CELL,
+    column("learning rate", "learning_rate"),
+    *_ACCURACY,
+    range_column("95 %, other images"),
+    *LEVEL,
+    metric_column("AUC", "auc"),
+    range_column("AUC, 95 %", "auc", spec=".3f"),
+    *_RESULT,
 )
 
 
@@ -110,10 +111,8 @@ def cell_table(cells: Sequence[CellResult], *, columns: Sequence = CELLS) -> Tab
             "optimizer": judged.cell.config.optimizer,
             "learning_rate": f"{judged.cell.config.learning_rate:g}",
             "cutmix": judged.cell.config.cutmix,
-        }
-        | score_cells(judged.group)
-        | free_cells(judged.group)
-        | {
+            **score_cells(judged.group),
+            **free_cells(judged.group),
             "published_accuracy": judged.cell.published.fraction,
             "printed": judged.cell.published.printed,
             "verdict": judged.verdict,
@@ -131,11 +130,11 @@ def network_table(results: Results) -> Table:
         column("network", write=code),
         count_column("parameters, M", "params", spec=".2f"),
         count_column("GMACs", "macs", scale=1e-9, spec=".3f"),
-        *(*_ACCURACY, metric_column("AUC", "auc")),
+        *_ACCURACY,
+        metric_column("AUC", "auc"),
     ]
-    rows = [_network_row(results, config) for config in configs]
+    rows = [
+        {"network": config.model} | score_cells(find_group(results.groups, config))
+        for config in configs
+    ]
     return Table.of(rows, columns, "The networks of the ablation")
-
-
-def _network_row(results: Results, config: RunConfig) -> dict:
-    return {"network": config.model} | score_cells(find_group(results.groups, config))

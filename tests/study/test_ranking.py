@@ -7,9 +7,6 @@ from dataclasses import replace
 from io import StringIO
 from types import SimpleNamespace
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

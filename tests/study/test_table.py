@@ -144,5 +144,6 @@ def test_the_ends_of_what_was_not_estimated_are_missing():
 
 def test_numbers_of_a_row_keep_their_kind():
     """A whole number beside a missing one must not be shown as 5.0."""
-    table = Table.of([{"n": 5}, {}], [column("n")])
-    assert table.cells == [["5"], [""]]
+    table = Table.of([{"n": 5}, {}], [column("n"), "n"])
+    assert table.cells == [["5", "5"], ["", ""]]
+    assert table.head == ["n", "n"], "a name alone shows the column as it is"

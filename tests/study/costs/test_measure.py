@@ -9,13 +9,13 @@ from torch import nn
 
 from helpers.config import IMAGENET_RGB
 from helpers.paths import repo_root
-from study.costs import measure, memory
+from study.costs import integers, measure, memory
 from study.costs.forms import DeploymentError, random_images
+from study.costs.integers import int8_accuracy
 from study.costs.measure import (
     about,
     exported,
     fresh_model,
-    int8_accuracy,
     main,
     measure_exports,
     measure_sizes,
@@ -127,7 +127,7 @@ def test_rows_come_back_and_the_file_is_whole(store):
     again = Store.read(store.path)
     assert again.row("sizes", model="resnet34")["params"] == 2
     assert again.row("sizes", model="resnet50") is None
-    assert again.missing("sizes", ["resnet34", "resnet50"], "model") == ["resnet50"]
+    assert again.missing("sizes", ["resnet34", "resnet50"]) == ["resnet50"]
     assert again.about_phase("sizes")["env"]["torch"] == torch.__version__
     assert again.about_phase("times") is None
 
@@ -289,9 +289,9 @@ def test_integers_are_judged_on_the_test_split(toy_splits, monkeypatch):
         }
         form = IMAGENET_RGB
 
-    monkeypatch.setattr(measure, "load_dataset", lambda name: toy_splits)
-    monkeypatch.setattr(measure, "check_data", lambda run, splits: None)
-    monkeypatch.setattr(measure, "load_model", lambda run: model.eval())
+    monkeypatch.setattr(integers, "load_dataset", lambda name: toy_splits)
+    monkeypatch.setattr(integers, "check_data", lambda run, splits: None)
+    monkeypatch.setattr(integers, "load_model", lambda run: model.eval())
     row = int8_accuracy(Stored(), PLAN.model_copy(update={"calibration_images": 10}), threads=1)
     assert (row["n"], row["calibration_images"]) == (24, 10)
     assert row[EAGER] == row[INT8] == 24 and row["lost"] == row["gained"] == 0

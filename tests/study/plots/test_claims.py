@@ -3,9 +3,6 @@
 from collections import Counter
 from types import SimpleNamespace
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from helpers.plots import style

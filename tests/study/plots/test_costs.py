@@ -1,8 +1,5 @@
 """Accuracy against cost: what is drawn, and that the names can be read."""
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
 import pytest
 

@@ -4,9 +4,6 @@ import base64
 import io
 import json
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 from PIL import Image

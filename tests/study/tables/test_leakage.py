@@ -70,9 +70,7 @@ def test_all_recipes_models_and_starts_have_a_line(results_tree, tied_images):
     fabricate_run("breastmnist_64", recipe="ranking", source_size=64)
     fabricate_run("pneumoniamnist")  # nothing is stored for it
     text, table = second_scores(results_tree)
-    assert (
-        sorted(table["protocol"]) == ["protocol 0", "protocol 1", "protocol 2"] or len(table) == 3
-    )
+    assert len(table) == 3
     assert set(table["dataset"]) == {"breastmnist"} and "pneumonia" not in text
 
 
