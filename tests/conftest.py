@@ -3,21 +3,59 @@
 import ipaddress
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from helpers.data.splits import Split, Splits
 
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 # Before any test module is read: some ask at import what data there is.
 os.environ["REPRO_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+
+# What takes longest is begun first, so that no worker is left with it at the end.
+LONGEST = (
+    "study/tables/test_tables.py",
+    "test_damaged_files.py",
+    "test_memory.py",
+    "test_own_data.py",
+    "test_sweep.py",
+    "helpers/training/test_loop.py",
+    "helpers/runs/test_store.py",
+    "study/costs/test_measure.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give files to workers whole, in that order; those that judge all stored runs to one of them.
+
+    A process reads the runs and counts the networks but once.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            judges = nodeid.startswith(("tests/study/claims/", "tests/study/tables/"))
+            return "tests/study" if judges else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False  # by the number of tests, which says little of time
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_and_no_window():
+    """Both are imported here: the process that starts the workers needs neither."""
+    import matplotlib
+    import torch
+
+    torch.set_num_threads(1)
+    matplotlib.use("agg")  # by MPLBACKEND the kernels that tests start would draw nothing
 
 
 @pytest.fixture(autouse=True, scope="session")

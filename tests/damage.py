@@ -40,7 +40,7 @@ ODD = (
 WRAPPED = (
     *(b"\xef\xbb\xbf@", b"@\0", b"@\x80", b"\t@", b"@\t\tx: 1\n", b"---\n@", b"@\n---\n@", b"@@"),
     *(b"%YAML 9.9\n---\n@", b"- @", b"[@", b"{@}", b'"@"', b"!!python/object:os.system @"),
-    *(b"&a [*a]", b"a: &a\n  b: *a\n@", b"[" * 10**5, b"{" * 10**5, b"- " * 10**5),
+    *(b"&a [*a]", b"a: &a\n  b: *a\n@", b"[" * 10**4, b"{" * 10**4, b"- " * 10**4),
     *(b"@\nodd: !!timestamp x\n", b"@\nodd: 2001-99-99\n", b"@\n? [a, b]\n: 1\n", b"@\n<<: 1\n"),
     *(
         b"@\nodd: !!binary x\n",

@@ -6,11 +6,8 @@ import subprocess
 import sys
 
 import matplotlib.pyplot as plt
-import nbformat
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
 
 from helpers.config import RunConfig
 from helpers.data.datasets import load_if_there
@@ -170,54 +167,3 @@ def test_phantom_runs_go_to_their_own_tree(results_tree):
     }
     config = config_from_parameters(values)
     assert config.profile == "phantom" and run_dir(config).is_relative_to(results_tree / "phantom")
-
-
-# --- notebooks on data that are not ours --------------------------------------------------------
-
-
-def folder_of(tmp_path, num_classes, channels, n=120):
-    """Make an image folder with `labels.csv`; return the environment that has it and no network."""
-    root = tmp_path / "cag" / "own"
-    root.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    shape = (32, 32, 3) if channels == 3 else (32, 32)
-    rows = []
-    for k in range(n):
-        Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(root / f"{k:03d}.png")
-        rows.append({"file": f"{k:03d}.png", "label": k % num_classes})
-    pd.DataFrame(rows).to_csv(root / "labels.csv", index=False)
-    return {"REPRO_DATA": str(tmp_path), "REPRO_RESULTS": str(tmp_path / "results")}
-
-
-def execute(monkeypatch, tmp_path, name, environment, **parameters):
-    import papermill
-
-    for key, value in environment.items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setenv("PYTHONPATH", str(repo_root()))
-    out = tmp_path / f"{name}.ipynb"
-    papermill.execute_notebook(
-        repo_root() / "notebooks" / f"{name}.ipynb", out, parameters, progress_bar=False
-    )
-    cells = nbformat.read(out, 4).cells
-    return "\n".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
-
-
-def test_04_says_what_a_validation_split_of_one_class_cannot_give(monkeypatch, tmp_path):
-    environment = folder_of(tmp_path, 2, 1, n=12)
-    split = ["val" if i in (0, 2) else "test" if i in (4, 5) else "train" for i in range(12)]
-    file = tmp_path / "cag" / "own" / "labels.csv"
-    pd.read_csv(file).assign(split=split).to_csv(file, index=False)
-    text = execute(
-        monkeypatch,
-        tmp_path,
-        "04_train",
-        environment,
-        dataset="cag:own",
-        model="mobilenet_v2",
-        epochs=1,
-        pretrained="none",
-        image_size=32,
-    )
-    assert "val holds one class only, so its AUC is undefined" in text
-    assert "validation AUC undefined (one class)" in text

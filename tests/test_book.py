@@ -43,7 +43,6 @@ def test_a_claim_leads_to_its_runs_by_name(page):
         "d: e",
         "d: f",
     ]
-    page = claims_page()
     led = set(re.findall(r"\]\(#(runs-[^)]+)\)", page))
     listed = dict(re.findall(r"^\((runs-.+)\)=\n.+\n\n((?:- .+\n)+)", page, re.MULTILINE))
     assert led == set(listed)

@@ -19,7 +19,15 @@ from helpers.data.image_folder import load_image_folder
 from helpers.data.medmnist import read_npz
 from helpers.data.splits import DataError
 from helpers.explain.run_maps import RunMaps, load_maps, save_maps
-from helpers.files import DamagedFile, guarded, open_arrays, read_csv, text_cell
+from helpers.files import (
+    DamagedFile,
+    guarded,
+    open_arrays,
+    read_csv,
+    read_json,
+    read_yaml,
+    text_cell,
+)
 from helpers.paths import repo_root
 from helpers.predict.output import PREDICTIONS, SKIPPED, write_output
 from helpers.runs import matrix, portable, progress, ship, store, tuning, weights
@@ -337,6 +345,16 @@ def test_parameters_to_the_full(tmp_path, recipes_again, name):
     damage_parameters(tmp_path, name, n=N_CHANGES)
 
 
+@pytest.mark.parametrize("begun", ["[", "{", "- "])
+def test_nesting_however_deep_ends_no_process(tmp_path, begun):
+    """YAML of such depth takes a second; every kind of file gets a tenth of it, see `damaged`."""
+    path = tmp_path / "deep.txt"
+    path.write_text(begun * 10**5)
+    for read in (read_yaml, read_json):
+        with pytest.raises(DamagedFile, match=r"deep\.txt"):
+            read(path)
+
+
 # --- headers that lie ---------------------------------------------------------------------------
 
 
@@ -405,10 +423,12 @@ def test_weights_of_other_tensors(run, network, odd):
 
 
 @pytest.mark.parametrize(
-    "text", ["=cmd|calc.png", "@SUM(1+1).png", "+1+1.txt", "-2+3", "\tx", "\rx", "\n=x", "\x01x"]
+    "text",
+    ["=cmd|calc.png", "@SUM(1+1).png", "+1+1.txt", "-2+3", "\tx", "\rx", "\n=x", "\x01x", "'=x"],
 )
 def test_a_text_that_a_spreadsheet_would_run_is_quoted(text):
     assert text_cell(text) == f"'{text}"
+    assert len({text_cell("'" * quotes + text) for quotes in range(4)}) == 4
 
 
 def test_other_text_and_numbers_stay(tmp_path):

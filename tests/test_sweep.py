@@ -31,6 +31,7 @@ ROW = {
     "pretrained": "none",
     "image_size": 28,
     "epochs": 1,
+    "n_train": 32,
 }
 GOOD, OLD = 0, 1  # seeds: a run that trains, and one that an older version has stored
 OLD_RECORD = '{"schema": 0}'
