@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from helpers.config import RunConfig
+from helpers.metrics.holm import holm
 from helpers.metrics.intervals import less, mean, mean_here, one_more_run, power
-from helpers.metrics.paired import holm
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import MEASURES, Group, common_seeds, find_group, paired_scores
 from study.plans.comparisons import GAINS, ComparisonPlan, Family, Pair
@@ -65,11 +65,6 @@ class Compared:
     def difference(self, measure: str) -> Estimate | None:
         """Return the difference in a measure."""
         return getattr(self, measure)
-
-    @property
-    def other(self) -> str:
-        """The other's name, where one system is compared with others."""
-        return self.name
 
     def sign(self, measure: str) -> int:
         """Return 1 where A is shown to be better in a measure, -1 where B is, else 0."""

@@ -158,16 +158,3 @@ def _judged(value: float | None, expected: tuple[float, float] | None, n: int) -
     low, high = expected
     place = "within" if low <= value <= high else "outside"
     return f"{place} what one more seed gives ({low:.3f} to {high:.3f}, from {n} seeds)"
-
-
-# --- the table ------------------------------------------------------------------------------------
-
-
-NOTE = (
-    "Stored runs made again on another kind of processor, with the same configuration and seed. "
-    "*Seeds*: standard deviation over seeds, pooled over both processors. *Processors*: standard "
-    "deviation of the paired differences over the root of two, that of a run whose seed is kept. "
-    "Where a seed fixes nothing across processors the two are equal but for chance; where it fixes "
-    "all the second is 0. Processors that give the same answers to the bit count once; a protocol "
-    "with one seed has no row. Test split."
-)

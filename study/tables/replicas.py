@@ -7,10 +7,19 @@ import numpy as np
 import pandas as pd
 
 from helpers.runs.groups import Group
-from helpers.runs.replicas import METRICS, NOTE, Scatter, made_on, metric_of, pairs_of, scatter
+from helpers.runs.replicas import METRICS, Scatter, made_on, metric_of, pairs_of, scatter
 from helpers.runs.store import run_id
 from study.table import Table, column, number, page
 from study.tables.scores import PERCENT
+
+NOTE = (
+    "Stored runs made again on another kind of processor, with the same configuration and seed. "
+    "*Seeds*: standard deviation over seeds, pooled over both processors. *Processors*: standard "
+    "deviation of the paired differences over the root of two, that of a run whose seed is kept. "
+    "Where a seed fixes nothing across processors the two are equal but for chance; where it fixes "
+    "all the second is 0. Processors that give the same answers to the bit count once; a protocol "
+    "with one seed has no row. Test split."
+)
 
 
 def scatter_table(groups: Iterable[Group]) -> pd.DataFrame:

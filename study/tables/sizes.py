@@ -1,17 +1,12 @@
-"""The counted sizes of every model beside the printed ones, as a table; see `study.sizes`.
+"""The counted sizes of every model beside the printed ones, as a table; see `study.sizes`."""
 
-`python -m study.tables.sizes` prints it.
-"""
-
-import argparse
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from helpers.models.counting import MACS_TOOL
 from helpers.models.registry import list_models
-from helpers.terminal import escape_unshowable
 from study.published import Published, lookup
 from study.sizes import (
     IMAGE_SIZE,
@@ -151,20 +146,3 @@ def size_pages() -> Pages:
     }
     link = "All counts: [model sizes](results/tables/model_sizes.md)."
     return Pages(files, joined(NOTE, counts, mismatches(table), link))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, of all models or of those named."""
-    escape_unshowable()
-    parser = argparse.ArgumentParser(prog="python -m study.tables.sizes", description=main.__doc__)
-    parser.add_argument("models", nargs="*", help="names in the registry, by default all")
-    names = parser.parse_args(arguments).models
-    try:
-        table = size_table(names or None)
-    except ValueError as error:
-        parser.error(str(error))
-    print(joined(table, count_table(table), NOTE))
-
-
-if __name__ == "__main__":
-    main()

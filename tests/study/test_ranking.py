@@ -14,8 +14,8 @@ import pytest
 import yaml
 from scipy import stats
 
+from helpers.metrics.holm import holm
 from helpers.metrics.intervals import accuracy_scores, image_scores, less, mean
-from helpers.metrics.paired import holm
 from helpers.metrics.scores import proportion
 from helpers.plots import style
 from helpers.runs.groups import group_runs
@@ -129,7 +129,7 @@ def in_order(ranking):
 
 
 def against(ranking, other):
-    (found,) = [c for c in ranking.against if c.other == other]
+    (found,) = [c for c in ranking.against if c.name == other]
     return found
 
 
@@ -419,7 +419,7 @@ def test_more_than_two_classes_and_a_set_without_published_values(tmp_path):
 
 def test_outperforms_holds_does_not_hold_or_is_not_shown(plan, scene):
     ranking = ranked(plan, groups=scene)
-    verdicts = {c.other: c.verdict for c in ranking.against}
+    verdicts = {c.name: c.verdict for c in ranking.against}
     assert verdicts == {
         "medmamba_t": SHOWN_REVERSED,
         "medmamba_b": INCONCLUSIVE,

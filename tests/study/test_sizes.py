@@ -226,9 +226,3 @@ def test_files(small_registry):
         "| resnet18 | fvcore | 1000 | 224 | 11.69 |  |  | 1.82* | 1.82 [S] | match |  |"
         in (files["model_sizes.md"])
     )
-
-
-def test_unknown_model_on_the_command_line(capsys):
-    with pytest.raises(SystemExit):
-        sizes.main(["medvit_b"])
-    assert "unknown model 'medvit_b'; known: " in capsys.readouterr().err

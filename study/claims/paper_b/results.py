@@ -141,7 +141,7 @@ def _points(c: Compared) -> str:
 
 def _others_ahead(claim: Claim) -> dict[str, Any]:
     others = claim.beside.values()
-    found = [c for c in stored.against("as published") if c.other in others]
+    found = [c for c in stored.against("as published") if c.name in others]
     return {"against": found, "missing": stored.missing()}
 
 

@@ -136,9 +136,9 @@ def same_start(claim: Claim) -> dict[str, list[Compared]]:
         for title, family in families.items():
             best = found.setdefault(title, {})
             for c in family:
-                if c.other in others:
-                    both = (best.get(c.other, c), c)
-                    best[c.other] = max(both, key=lambda one: one.epochs or 0)
+                if c.name in others:
+                    both = (best.get(c.name, c), c)
+                    best[c.name] = max(both, key=lambda one: one.epochs or 0)
     return {title: list(best.values()) for title, best in found.items()}
 
 

@@ -556,7 +556,7 @@ def test_of_two_comparisons_with_a_network_the_longer_one_counts(monkeypatch):
     monkeypatch.setattr(stored, "_against", lambda root, start: short)
     monkeypatch.setattr(stored, "at_length", lambda others: {"BreastMNIST": [one("resnet18", 200)]})
     found = stored.same_start(CLAIMS["B86"])
-    epochs = {c.other: c.epochs for c in found["BreastMNIST"]}
+    epochs = {c.name: c.epochs for c in found["BreastMNIST"]}
     assert epochs == {"resnet18": 200, "mobilenet_v2": 10} and not found["BloodMNIST"]
 
 
