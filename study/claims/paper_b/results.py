@@ -51,7 +51,11 @@ def table3(
     """
     ours, group = level.one_more, level.group
     if ours is None or ours.low is None:
-        return lacking(f"Printed: {printed.printed} %. {level.verdict}.")
+        text = f"Printed: {printed.printed} %; ours: {level.verdict}"
+        if ours is not None:
+            have = f"{100 * ours.value:.1f} % after {group.config['epochs']} epochs"
+            text += f" ({have}, {len(group.runs)} seed(s))"
+        return lacking(f"{text}.")
     config = group.config
     verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
     without = ""
