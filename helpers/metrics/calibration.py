@@ -95,7 +95,15 @@ def fit_temperature(y_true: np.ndarray, probabilities: np.ndarray) -> Calibratio
 
 
 def negative_log_likelihood(y_true: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean of -log p of the true class; `probabilities` from `apply_temperature`."""
+    """Return the mean of -log p of the true class; `probabilities` from `apply_temperature`.
+
+    Raises:
+        ValueError: no images, or not one label a row.
+    """
+    if len(y_true) != len(probabilities) or not len(y_true):
+        raise ValueError(
+            f"{len(y_true)} labels for {len(probabilities)} rows; expected one each, and some."
+        )
     return float(-np.log(probabilities[np.arange(len(y_true)), y_true]).mean())
 
 

@@ -87,7 +87,6 @@ def operating_points(
             f"{num_classes}; both must come from one run."
         )
     points = []
-    # `positive`: bool (n,), True for images of the class; `y_score`: float (n,), its probability.
     for label in (1,) if num_classes == 2 else range(num_classes):
         (val_positive, val_score), (positive, y_score) = (
             (y_true == label, probabilities[:, label]) for y_true, probabilities in (val, test)
@@ -103,12 +102,25 @@ def operating_points(
 def choose_threshold(
     positive: np.ndarray, y_score: np.ndarray, *, held: str, target: float
 ) -> float | None:
-    """Return the score from which on an image is called positive.
+    """Return the score from which on an image is called positive, or None.
 
     Of all thresholds where the held metric reaches the target, it is the one where the other metric
-    is highest, and of those the one where the held metric is highest. None if the target is reached
-    only by calling all images alike, or if a class is missing.
+    is highest, and of those the one where the held metric is highest.
+
+    Args:
+        positive: bool (n,), True for images of the positive class.
+        y_score: float (n,), higher means more likely positive.
+        held: the metric with the target, "sensitivity" or "specificity".
+        target: its value, above 0 and below 1.
+
+    Returns:
+        One of the scores; None if the target is reached only by calling all images alike, or if a
+        class is missing.
+
+    Raises:
+        ValueError: another metric, a target out of range, no images, arrays that do not fit, NaN.
     """
+    _check(positive, y_score)
     hits, alarms, scores = _steps(positive, y_score)
     step = _chosen(hits, alarms, held=held, target=target)
     return None if step is None else float(scores[step])
@@ -119,11 +131,20 @@ def at_threshold(
 ) -> tuple[Estimate, Estimate]:
     """Return sensitivity and specificity with their Wilson intervals; undefined without threshold.
 
-    A score as high as the threshold, or higher, is called positive.
+    Args:
+        positive: bool (n,), True for images of the positive class.
+        y_score: float (n,).
+        threshold: a score as high or higher is called positive.
+
+    Raises:
+        ValueError: no images, arrays that do not fit, or NaN.
     """
+    _check(positive, y_score)
     if threshold is None:
         none = Estimate(None, None, None, len(positive), "Wilson: undefined, no threshold")
         return none, none
+    if math.isnan(threshold):
+        raise ValueError("threshold is NaN; expected a score, or None where there is no threshold.")
     called = y_score >= threshold
     negative = ~positive
     return (
@@ -133,24 +154,37 @@ def at_threshold(
 
 
 def points_on_curve(
-    positive: np.ndarray, y_score: np.ndarray, *, n_resamples: int, seed: int = 0
+    positive: np.ndarray, y_score: np.ndarray, *, n_resamples: int = 2000, seed: int = 0
 ) -> list[Estimate]:
     """Return, for each of `TARGETS`, the other metric on this ROC, with a bootstrap interval.
 
     The ROC is not interpolated: its value is one that a threshold has. A resample has a threshold
     of its own, so the interval covers the choice of threshold, but still a choice on the images
-    that it is judged by. Undefined where `choose_threshold` is.
+    that it is judged by.
+
+    Args:
+        positive: bool (n,), True for images of the positive class.
+        y_score: float (n,), higher means more likely positive.
+        n_resamples: stratified resamples; 0 leaves the intervals out.
+        seed: seed of the bootstrap.
+
+    Returns:
+        Estimates; undefined where the target is reached only by calling all images alike, or where
+        a class is missing.
+
+    Raises:
+        ValueError: no images, arrays that do not fit, or NaN.
     """
+    _check(positive, y_score)
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
         undefined = Estimate(None, None, None, len(positive), "undefined, one class only")
         return [undefined] * len(TARGETS)
-    sizes = {"specificity": n_positive, "sensitivity": n_negative}  # of what is read
     resampled = [[] for _ in TARGETS]
     for hits, alarms in _resampled_steps(positive, y_score, n_resamples, seed):
         for values, (held, target) in zip(resampled, TARGETS, strict=True):
-            values.append(_read(hits, alarms, held, target) / sizes[held])
+            values.append(_read(hits, alarms, held, target) / _size_read(positive, held))
     estimates = []
     hits, alarms, _ = _steps(positive, y_score)
     for values, (held, target) in zip(resampled, TARGETS, strict=True):
@@ -159,8 +193,26 @@ def points_on_curve(
         if step is not None:
             of_negatives = 1 - alarms[step] / n_negative
             value = hits[step] / n_positive if held == "specificity" else of_negatives
-        estimates.append(bootstrap_estimate(value, np.concatenate([[], *values]), n=sizes[held]))
+        n = _size_read(positive, held)
+        estimates.append(bootstrap_estimate(value, np.concatenate([[], *values]), n=n))
     return estimates
+
+
+def _check(positive: np.ndarray, y_score: np.ndarray) -> None:
+    if positive.dtype != bool or positive.ndim != 1 or positive.shape != y_score.shape:
+        raise ValueError(
+            "expected positive as bool (n,) and a score each, got "
+            f"{positive.dtype} {positive.shape} and {y_score.shape}."
+        )
+    if not len(positive):
+        raise ValueError("There is no image; an operating point needs at least one.")
+    if np.isnan(y_score).any():
+        raise ValueError("A score is NaN; an operating point needs a score for each image.")
+
+
+def _size_read(positive: np.ndarray, held: str) -> int:
+    """Return how many images the metric that is read rests on."""
+    return int(np.count_nonzero(positive if held == "specificity" else ~positive))
 
 
 def _steps(positive: np.ndarray, y_score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,6 +237,10 @@ def _allowed(n: int, target: float) -> int:
 
 def _chosen(hits: np.ndarray, alarms: np.ndarray, *, held: str, target: float) -> int | None:
     """Return the step of `choose_threshold`."""
+    if held not in METRICS or not 0 < target < 1:
+        raise ValueError(
+            f"expected a target between 0 and 1 for {' or '.join(METRICS)}, got {held!r}, {target}."
+        )
     n_positive, n_negative = hits[-1], alarms[-1]
     if not n_positive or not n_negative:
         return None
@@ -193,11 +249,13 @@ def _chosen(hits: np.ndarray, alarms: np.ndarray, *, held: str, target: float) -
     if held == "specificity":
         possible = np.flatnonzero(alarms <= _allowed(n_negative, target))
         # The last one has the most hits; the first with as many has the fewest alarms.
-        best = possible[hits[possible] == hits[possible[-1:]]]
+        best = possible[hits[possible] == hits[possible[-1]]] if len(possible) else possible
     else:
         possible = np.flatnonzero(hits >= n_positive - _allowed(n_positive, target))
         # The first one has the fewest alarms; the last with as few has the most hits.
-        best = possible[alarms[possible] == alarms[possible[:1]]][::-1]
+        best = (
+            possible[alarms[possible] == alarms[possible[0]]][::-1] if len(possible) else possible
+        )
     return int(best[0]) if len(best) else None
 
 

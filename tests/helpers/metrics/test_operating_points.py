@@ -99,7 +99,7 @@ def test_a_target_reached_only_by_calling_all_alike_is_undefined(score):
 def test_one_class_alone_has_no_operating_point():
     positive, score = np.ones(5, bool), np.linspace(0, 1, 5)
     assert choose_threshold(positive, score, held="sensitivity", target=0.9) is None
-    assert {e.value for e in points_on_curve(positive, score, n_resamples=9)} == {None}
+    assert {e.value for e in points_on_curve(positive, score)} == {None}
     sensitivity, specificity = at_threshold(positive, score, 0.5)
     assert sensitivity.n == 5 and specificity.value is None
 
@@ -154,3 +154,30 @@ def test_many_classes_have_the_points_of_each_against_the_rest():
 def test_predictions_of_two_runs_do_not_mix():
     with pytest.raises(ValueError, match="3 classes, those of the test split 2"):
         operating_points.operating_points(split(30, 3), split(30, 2))
+
+
+@pytest.mark.parametrize(("held", "target"), [("accuracy", 0.9), ("sensitivity", 95)])
+def test_a_wrong_target_is_named(held, target):
+    with pytest.raises(ValueError, match=f"expected a target .* got '{held}', {target}"):
+        choose_threshold(*sample(20), held=held, target=target)
+
+
+@pytest.mark.parametrize(
+    ("positive", "score", "message"),
+    [
+        (np.ones(0, bool), np.ones(0), "There is no image"),
+        (np.array([True, False]), np.array([0.1, np.nan]), "score is NaN"),
+        (np.array([True, False]), np.array([0.1]), "and a score each"),
+        (np.array([1, 0]), np.array([0.1, 0.2]), "positive as bool"),
+    ],
+)
+def test_bad_scores_are_refused_with_a_reason(positive, score, message):
+    for call in (
+        lambda: choose_threshold(positive, score, held="sensitivity", target=0.9),
+        lambda: at_threshold(positive, score, 0.5),
+        lambda: points_on_curve(positive, score),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(ValueError, match="threshold is NaN"):
+        at_threshold(np.array([True, False]), np.array([0.1, 0.2]), np.nan)
