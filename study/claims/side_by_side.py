@@ -12,6 +12,7 @@ from study.claims.judge import Judged
 from study.claims.ledger import Key
 from study.claims.paper_b import stored
 from study.published import Published, lookup
+from study.verdicts import NOT_RUN
 
 # Proportions of paper A's Table 2, and which of its test images each is of.
 _OF = {"accuracy": "images", "sensitivity": "positive", "specificity": "negative"}
@@ -65,12 +66,14 @@ def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[
     for dataset, title in datasets.items():
         source = Key("B", "Table 3", "MedSpectralNet", f"{dataset}/accuracy")
         one = next(j for j in judged if j.claim.kind == "result" and source in j.claim.sources)
-        found = stored.network_level(one.claim).one_more
+        level = stored.network_level(one.claim)
+        found = level.one_more
         ours = (found.value, found.low, found.high) if found and found.low is not None else None
         n_test = lookup(paper="medmnist", table="splits", row=dataset, column="test")
         value = _with_interval(source.value(), round(n_test.value))
         seeds = found.seeds if found else 0
-        rows.append(SideBySide(f"B, {title}", value, ours, seeds, one.state))
+        state = level.verdict if one.state == NOT_RUN else one.state  # too few seeds, say
+        rows.append(SideBySide(f"B, {title}", value, ours, seeds, state))
     return rows
 
 
