@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.plots import style
+from study import verdicts
 from study.claims.judge import STATES, Judged, count_states, judge_claims
 from study.claims.ledger import KINDS, Claim, load_claims
 from study.claims.one_cycle import Grid, find_schedules, misfit, rates
@@ -201,7 +202,7 @@ def test_papers_numbers_have_the_intervals_of_their_test_images(judged):
     b = paper_b_numbers(judged, MEDMNIST)
     assert [row.label for row in b] == [f"B, {title}" for title in MEDMNIST.values()]
     assert all(low < value < high for value, low, high in (row.published for row in b))
-    assert all(row.state == NOT_RUN for row in b if row.ours is None)
+    assert all(row.state in verdicts.OPEN for row in b if row.ours is None)
     with pytest.raises(PublishedError):
         lookup(paper="B", table="Table 3", row="MedSpectralNet", column="tissuemnist/accuracy")
 
