@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     env = records[0].env
     print(f"\n{env['device']}, {env['processors']} processors, torch {env['torch']}")
     print(speed_lines(speed for record in records for speed in record.speeds))
-    judged = [speed for record in records for speed in record.speeds if speed.met is not None]
-    print(f"\n{sum(speed.met for speed in judged)} of {len(judged)} targets met")
+    aimed = [speed for record in records for speed in record.speeds if speed.met is not None]
+    print(f"\n{sum(speed.met for speed in aimed)} of {len(aimed)} targets met")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from functools import cache
 
 from helpers.runs.groups import Group, group_runs, is_real
 from helpers.runs.store import list_runs, run_id
-from study.claims.judge import CHECKS, Judged, judge_claims
+from study.claims.judge import CHECKS, CheckedClaim, judge_claims
 from study.claims.ledger import PAPERS
 from study.claims.paper_a.planned import pair
 
@@ -31,19 +31,19 @@ PAGES = {
 
 def claims_page() -> str:
     """Return the page, in MyST markdown; `#B26` leads to claim B26."""
-    judged = judge_claims()
+    claims = judge_claims()
     groups = group_runs(filter(is_real, list_runs()))
     parts = ["# Every claim", INTRO]
     for paper in PAPERS:
         parts.append(f"## Paper {paper}")
-        parts += [_section(one) for one in judged if one.claim.paper == paper]
+        parts += [_section(one) for one in claims if one.claim.paper == paper]
     parts += ["## The runs", RUNS]
-    names = (name for one in judged if one.outcome for name in run_names(one.outcome.runs))
+    names = (name for one in claims if one.result for name in run_names(one.result.runs))
     parts += [_runs(name, groups) for name in sorted({*names} - {*PAGES})]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(one: Judged) -> str:
+def _section(one: CheckedClaim) -> str:
     claim = one.claim
     lines = [
         f'<span id="{claim.id}"></span>',
@@ -52,16 +52,16 @@ def _section(one: Judged) -> str:
         f"**{one.state}** · {claim.kind}",
         one.evidence,
     ]
-    if one.outcome is not None:
-        if one.outcome.runs:
-            runs = ", ".join(map(_link, run_names(one.outcome.runs)))
+    if one.result is not None:
+        if one.result.runs:
+            runs = ", ".join(map(_link, run_names(one.result.runs)))
             lines.append(f"Runs: {runs}; all of them stand in [results](../results/README.md).")
         lines += _check(claim.id)
     return "\n\n".join(lines)
 
 
 def run_names(runs: Sequence[str]) -> Iterator[str]:
-    """Yield what an outcome names one by one: of "ablation: a, b; table1" three names."""
+    """Yield what an result names one by one: of "ablation: a, b; table1" three names."""
     for part in (part for text in runs for part in text.split("; ")):
         family, colon, names = part.rpartition(": ")
         yield from (f"{family}{colon}{name}" for name in names.split(", "))

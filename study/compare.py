@@ -200,7 +200,7 @@ def judge(
     for name in MEASURES:
         due = [c.difference(name) if is_due(c) else None for c in family]
         corrected[name] = correct(due, level=level, planned=planned)
-    judged = []
+    compared = []
     for i, c in enumerate(family):
         p, shown = {}, {}
         for name, members in corrected.items():
@@ -220,10 +220,10 @@ def judge(
         if c.no_competitor and verdict not in OPEN:
             verdict = NO_COMPETITOR
         chance = None if shown[on] else power_for(c.difference(on), c.size or rules.size[on])
-        judged.append(
+        compared.append(
             replace(c, p=p, shown=shown, family_size=planned, chance=chance, verdict=verdict)
         )
-    return judged
+    return compared
 
 
 def compare_family(
@@ -328,14 +328,14 @@ class CellResult:
 
 def judge_cells(groups: Sequence[Group], table: Table2, *, rules: Rules) -> list[CellResult]:
     """Put the cells beside our real runs, of whatever data set."""
-    judged = []
+    results = []
     for cell in table.cells:
         group = find_group(groups, cell.config)
         one_more = group.estimate("accuracy", one_more_run) if group else None
         paper, epochs = table.plan.rule.paper, cell.config.epochs
         verdict = on_number(cell.published, one_more, rules=rules, paper=paper, epochs=epochs)
-        judged.append(CellResult(cell, group, verdict))
-    return judged
+        results.append(CellResult(cell, group, verdict))
+    return results
 
 
 def best_optimizers(compared: Sequence[Compared]) -> dict[str, str]:

@@ -265,23 +265,23 @@ def outside_plan(groups: Sequence[Group], plan: RankingPlan) -> list[Group]:
 
 
 @dataclass(frozen=True)
-class JudgedClaim:
+class RankingClaim:
     """A claim in words against its comparisons on every data set that was run."""
 
     claim: plans.ComparativeClaim
     verdict: str  # see `verdicts.on_all`
     shown: int  # comparisons in which the focus is shown to be better
     contrary: int  # in which the other is
-    judged: int  # with a verdict
+    decided: int  # with a verdict
     planned: int  # on the data sets that were run
 
 
-def judge_claim(claim: plans.ComparativeClaim, against: Sequence[Compared]) -> JudgedClaim:
+def judge_claim(claim: plans.ComparativeClaim, against: Sequence[Compared]) -> RankingClaim:
     """Judge a claim by the focus against others, on all data sets that were run."""
     verdicts = [c.verdict for c in against if c.name in claim.others]
     shown, contrary = verdicts.count(SHOWN), verdicts.count(SHOWN_REVERSED)
-    judged = sum(verdict not in OPEN for verdict in verdicts)
-    return JudgedClaim(claim, on_all(verdicts), shown, contrary, judged, len(verdicts))
+    decided = sum(verdict not in OPEN for verdict in verdicts)
+    return RankingClaim(claim, on_all(verdicts), shown, contrary, decided, len(verdicts))
 
 
 @dataclass(frozen=True)
@@ -308,7 +308,7 @@ class Table3:
         """The focus's title."""
         return self.plan.systems[self.plan.focus].title
 
-    def claims(self) -> list[tuple[JudgedClaim, JudgedClaim]]:
+    def claims(self) -> list[tuple[RankingClaim, RankingClaim]]:
         """Judge the paper's claims in words: both from scratch, and as the paper compares."""
         scratch = [c for ranking in self.of_start("none") for c in ranking.against]
         run = [name for name, title in self.plan.datasets.items() if title not in self.not_run]

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checkpoint = open_checkpoint(run)
     print(f"run         {public_name(run)}")
     print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
-    outcome = predict_folder(
+    report = predict_folder(
         checkpoint,
         images,
         output,
@@ -58,20 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         batch_size=options.batch_size,
         workers=options.workers,
     )
-    _report(outcome)
+    _report(report)
     return 0
 
 
-def _report(outcome: FolderReport) -> None:
-    files = outcome.table["file"].nunique()
-    print(f"predicted   {len(outcome.table)} frame(s) of {files} file(s)")
-    for name, count in outcome.table["predicted"].value_counts().items():
+def _report(report: FolderReport) -> None:
+    files = report.table["file"].nunique()
+    print(f"predicted   {len(report.table)} frame(s) of {files} file(s)")
+    for name, count in report.table["predicted"].value_counts().items():
         print(f"            {count:>6}  {name}")
-    for entry in outcome.predictions.skipped:
+    for entry in report.predictions.skipped:
         print(f"skipped     {entry.file}: {entry.reason}")
-    if outcome.overlays.reason:
-        print(f"no overlays {outcome.overlays.reason}")
-    print(f"written     {PREDICTIONS}, {SKIPPED}, {OVERLAYS}/, {PAGE} in {outcome.output}")
+    if report.overlays.reason:
+        print(f"no overlays {report.overlays.reason}")
+    print(f"written     {PREDICTIONS}, {SKIPPED}, {OVERLAYS}/, {PAGE} in {report.output}")
     print("Not for clinical use.")
 
 

@@ -25,22 +25,22 @@ def draw_reliability(checkpoint: Checkpoint, split: str) -> Figure:
     return figure
 
 
-def draw_overlays(outcome: FolderReport) -> Figure:
+def draw_overlays(report: FolderReport) -> Figure:
     """Draw explained frames, each above its overlay, with file, predicted class and probability.
 
     At most eight of them are drawn, evenly over all; there must be one.
     """
-    pictures = outcome.overlays.pictures
+    pictures = report.overlays.pictures
     count = min(8, len(pictures))
     chosen = [pictures[(2 * k + 1) * len(pictures) // (2 * count)] for k in range(count)]
-    frames_of = outcome.table["file"].value_counts().to_dict()
+    frames_of = report.table["file"].value_counts().to_dict()
     rows = -(-count // _COLUMNS)
     figure, grid = plt.subplots(2 * rows, _COLUMNS, figsize=(1.75 * _COLUMNS, 3.7 * rows))
     for axes in grid.flat:
         axes.set_axis_off()
     for number, picture in enumerate(chosen):
         row, column = divmod(number, _COLUMNS)
-        line = outcome.table.iloc[picture.row]
+        line = report.table.iloc[picture.row]
         above, below = grid[2 * row, column], grid[2 * row + 1, column]
         above.imshow(picture.image)
         below.imshow(picture.overlay)
@@ -53,14 +53,14 @@ def draw_overlays(outcome: FolderReport) -> Figure:
     return figure
 
 
-def brightest_places(outcome: FolderReport) -> list[tuple[str, int, str]]:
+def brightest_places(report: FolderReport) -> list[tuple[str, int, str]]:
     """Say of each explained frame in which ninth of it its map is highest.
 
     As file, frame, and "in the upper left" ... "in the lower right", "nowhere" of an empty map.
     """
     places = []
-    for picture in outcome.overlays.pictures:
-        line = outcome.predictions.lines[picture.row]
+    for picture in report.overlays.pictures:
+        line = report.predictions.lines[picture.row]
         places.append((line.file, line.frame, _ninth(picture.unit_map)))
     return places
 

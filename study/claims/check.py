@@ -1,11 +1,11 @@
 """Which function checks which claim, and what it is given.
 
-A check is a small pure function, the rule of its verdict in its docstring: values in, an `Outcome`
-out. `@checks("B26", "B27")` says which claims it checks. The row of a claim names the printed
-values that it is given: `ours=B | Table 4 | MedSpectralNet | flops` is its argument `ours`. Where a
-row names several for one argument, the argument's type says how they come: `others: ByRow` is a
-mapping from the rows of their table. What is counted, or measured by stored runs, is said apart
-(`measured`), so that a test can give something else and see the check come out otherwise.
+A check is a small pure function, the rule of its verdict in its docstring: values in, a
+`CheckResult` out. `@checks("B26", "B27")` says which claims it checks. The row of a claim names the
+printed values that it is given: `ours=B | Table 4 | MedSpectralNet | flops` is its argument `ours`.
+Where a row names several for one argument, the argument's type says how they come: `others: ByRow`
+is a mapping from the rows of their table. What is counted, or measured by stored runs, is said
+apart (`measured`), so that a test can give something else and see the check come out otherwise.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Annotated, Any, get_type_hints
 
+from study.claims.check_result import CheckResult
 from study.claims.ledger import Claim, ClaimsError, Key
-from study.claims.outcome import Outcome
 from study.published import Published
 
 Items = Sequence[tuple[Key, Published]]
@@ -55,7 +55,7 @@ TotalByRow = Annotated[Mapping[str, float], _totals]
 class Check:
     """The check of a claim."""
 
-    function: Callable[..., Outcome]  # pure; keyword arguments in
+    function: Callable[..., CheckResult]  # pure; keyword arguments in
     measured: Callable[[Claim], Mapping[str, Any]] | None  # arguments counted or read from runs
     constants: Mapping[str, Any]  # arguments that are the same for each claim it checks
 
@@ -91,7 +91,7 @@ class Check:
             )
         return found
 
-    def __call__(self, claim: Claim) -> Outcome:
+    def __call__(self, claim: Claim) -> CheckResult:
         """Run the check on what is published and stored."""
         return self.function(**self.inputs(claim))
 
@@ -102,14 +102,14 @@ CHECKS: dict[str, Check] = {}
 
 def checks(
     *ids: str, measured: Callable[[Claim], Mapping[str, Any]] | None = None, **constants: Any
-) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
+) -> Callable[[Callable[..., CheckResult]], Callable[..., CheckResult]]:
     """Say which claims a function checks, by their ids; the rest as in `Check`.
 
     Raises:
         ClaimsError: a claim that has a check already.
     """
 
-    def register(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    def register(function: Callable[..., CheckResult]) -> Callable[..., CheckResult]:
         if twice := [name for name in ids if name in CHECKS]:
             raise ClaimsError(f"these claims have two checks: {', '.join(twice)}.")
         CHECKS.update(dict.fromkeys(ids, Check(function, measured, constants)))

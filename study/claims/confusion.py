@@ -9,7 +9,7 @@ from helpers.metrics.power import newcombe
 from helpers.metrics.scores import Estimate, proportion
 from study.claims.arithmetic import fits, images, scale_of
 from study.claims.check import ByColumn, Whole, checks
-from study.claims.outcome import Outcome
+from study.claims.check_result import CheckResult
 from study.published import NOT_GIVEN, Published, last_digit
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
@@ -38,7 +38,7 @@ def score_of(name: str, *, tn: int, fp: int, fn: int, tp: int) -> Estimate:
 
 
 @checks("A30", "A31", "A32", "A33", "A34", "A35", "A37")
-def score_follows(*, printed: ByColumn, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> Outcome:
+def score_follows(*, printed: ByColumn, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> CheckResult:
     """Check a printed score against the matrix.
 
     Rule: reproduced where the matrix gives the printed digits, else contradicted.
@@ -49,14 +49,14 @@ def score_follows(*, printed: ByColumn, tn: Whole, fp: Whole, fn: Whole, tp: Who
     shown = f"{in_unit:.2f} %" if value.unit == "%" else f"{in_unit:.4f}"
     if score.low is not None:
         shown += f", 95 % interval {100 * score.low:.1f} to {100 * score.high:.1f} %"
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(in_unit, value) else CONTRADICTED,
         evidence=f"The confusion matrix gives {shown}; printed is {value.printed}.",
     )
 
 
 @checks("A38")
-def more_sensitive(*, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> Outcome:
+def more_sensitive(*, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> CheckResult:
     """Check that sensitivity is above specificity in the matrix.
 
     Rule: reproduced where Newcombe's interval of the difference lies above 0; contradicted where
@@ -64,7 +64,7 @@ def more_sensitive(*, tn: Whole, fp: Whole, fn: Whole, tp: Whole) -> Outcome:
     """
     gap = newcombe(tp, tp + fn, tn, tn + fp)
     verdict = CONTRADICTED if gap.high < 0 else NOT_REPRODUCED
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if gap.low > 0 else verdict,
         evidence=f"{tp} of {tp + fn} against {tn} of {tn + fp}: {100 * gap.value:+.1f} points "
         f"(95 % {100 * gap.low:+.1f} to {100 * gap.high:+.1f}).",
@@ -116,7 +116,9 @@ FEW = 3
 
 
 @checks("A43", "A44", "A45", "A46")
-def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative: Whole) -> Outcome:
+def f1_possible(
+    *, accuracy: Published, f1: Published, positive: Whole, negative: Whole
+) -> CheckResult:
     """Check that one matrix of the stated test set has both a printed accuracy and a printed F1.
 
     Every matrix of the test set with that accuracy is tried, F1 being that of either class or the
@@ -129,7 +131,7 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative
     found = matrices(accuracy, positive=positive, negative=negative)
     n, tried = positive + negative, len(found.true_positives)
     if not tried:
-        return Outcome(
+        return CheckResult(
             verdict=CONTRADICTED,
             evidence=f"No count of {n} images gives an accuracy of {accuracy.printed} %.",
         )
@@ -140,7 +142,7 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative
     fitting = [name for name, scores in found.scores.items() if fits(scores, f1).any()]
     if fitting:
         evidence += f"there is one whose F1 is {f1.printed} ({'; another '.join(fitting)})."
-        return Outcome(verdict=REPRODUCED, evidence=evidence)
+        return CheckResult(verdict=REPRODUCED, evidence=evidence)
     values = np.unique(found.scores["of the positive class"])
     nearest = np.sort(values[np.abs(values - f1.value).argsort()[:2]])
     others = other_sets(accuracy, f1, OTHER_SIZES)
@@ -154,7 +156,7 @@ def f1_possible(*, accuracy: Published, f1: Published, positive: Whole, negative
         f"these{f', and {never} on all of them' if never else ''}. Neither another test set nor a "
         "mean over runs is mentioned."
     )
-    return Outcome(verdict=CONTRADICTED, evidence=evidence)
+    return CheckResult(verdict=CONTRADICTED, evidence=evidence)
 
 
 def _sets_text(sets: Sequence[tuple[int, int]], n: int) -> str:
@@ -207,7 +209,7 @@ PREVALENCES = (0.1, 0.3, 0.5, 0.7, 0.9)
 @checks("A69")
 def reassuring(
     *, npv: Published, sensitivity: Published, specificity: Published, prevalence: Published
-) -> Outcome:
+) -> CheckResult:
     """Check that a negative result reassures as much as the printed value says.
 
     The negative predictive value holds for the test set's share of diseased patients.
@@ -228,7 +230,7 @@ def reassuring(
         digit = last_digit(npv) / 100
         enough = value(prevalence.fraction) >= npv.fraction - digit
         verdict = REPRODUCED if enough else NOT_REPRODUCED
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"{npv.printed} % is of a test set half diseased; with the printed sensitivity "
         f"and specificity it is {listed} of diseased patients. The share in use: "

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from study.claims.check import checks
+from study.claims.check_result import OPEN_CHOICE, CheckResult, lacking
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, Outcome, lacking
 from study.costs.store import Store, store_path
 from study.plans.costs import Candidate, load_plan
 from study.verdicts import NOT_REPRODUCED, UNDERSPECIFIED
@@ -41,7 +41,7 @@ FRAMES = 15.0
 
 
 @checks("A03", "B140", measured=_one_image)
-def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool) -> Outcome:
+def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool) -> CheckResult:
     """Judge "suited to real-time use" by the time that one image takes on our processor.
 
     Rule: "not run" as long as a network was not timed on a quiet machine; "not
@@ -56,7 +56,7 @@ def fast_enough(*, seconds: Mapping[str, float | None], device: str, quiet: bool
         return lacking("Needed: the phase `times` of `python -m study costs` on a quiet machine.")
     slow = [name for name, value in known.items() if value > 1 / FRAMES]
     listed = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in known.items())
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if slow else UNDERSPECIFIED,
         evidence=f"No time, image size, memory or bound is printed. One image takes ({device}): "
         f"{listed}; an angiogram of {FRAMES:g} frames a second leaves {1000 / FRAMES:.0f} ms.",

@@ -8,7 +8,7 @@ import numpy as np
 from helpers.metrics.intervals import image_scores, mean
 from helpers.metrics.scores import proportion
 from helpers.runs.groups import Group
-from study.claims.judge import Judged
+from study.claims.judge import CheckedClaim
 from study.claims.ledger import Key
 from study.claims.paper_b import stored
 from study.published import Published, lookup
@@ -31,13 +31,13 @@ class SideBySide:
     state: str  # the verdict
 
 
-def paper_a_numbers(judged: Sequence[Judged], framework: Group | None) -> list[SideBySide]:
+def paper_a_numbers(claims: Sequence[CheckedClaim], framework: Group | None) -> list[SideBySide]:
     """Return accuracy, sensitivity and specificity of paper A's framework, and our runs of it.
 
     Of all judged claims the verdict is that of the one which holds Table 2's accuracy.
     """
     source = ("A", "Table 2", "test", "accuracy")
-    state = next(j.state for j in judged if j.claim.kind == "result" and source in j.claim.sources)
+    state = next(j.state for j in claims if j.claim.kind == "result" and source in j.claim.sources)
     rows = []
     for metric, images in _OF.items():
         value = lookup(paper="A", table="Table 2", row="test", column=metric)
@@ -57,7 +57,7 @@ def _supported(group: Group, images: str) -> np.ndarray:
     return {"images": y_true >= 0, "positive": y_true == 1, "negative": y_true == 0}[images]
 
 
-def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[SideBySide]:
+def paper_b_numbers(claims: Sequence[CheckedClaim], datasets: dict[str, str]) -> list[SideBySide]:
     """Return the accuracy of paper B's network on each of its data sets, name -> title.
 
     Of all judged claims the verdict is that of the first result that holds Table 3's accuracy.
@@ -65,7 +65,7 @@ def paper_b_numbers(judged: Sequence[Judged], datasets: dict[str, str]) -> list[
     rows = []
     for dataset, title in datasets.items():
         source = Key("B", "Table 3", "MedSpectralNet", f"{dataset}/accuracy")
-        one = next(j for j in judged if j.claim.kind == "result" and source in j.claim.sources)
+        one = next(j for j in claims if j.claim.kind == "result" and source in j.claim.sources)
         level = stored.network_level(one.claim)
         found = level.one_more
         ours = (found.value, found.low, found.high) if found and found.low is not None else None

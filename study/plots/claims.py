@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from helpers.plots.style import COLOURS, FULL_WIDTH, GREY
 from study import verdicts as v
-from study.claims.judge import Judged
+from study.claims.judge import CheckedClaim
 from study.claims.ledger import KINDS, PAPERS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
@@ -56,21 +56,21 @@ _OURS = {
 }
 
 
-def draw_counts(judged: Sequence[Judged]) -> Figure:
+def draw_counts(claims: Sequence[CheckedClaim]) -> Figure:
     """Draw how the claims of each paper come out, beside each other on one scale."""
     figure, axes = plt.subplots(1, len(PAPERS), figsize=(FULL_WIDTH, 3.4), sharex=True, sharey=True)
     for one, paper in zip(axes, PAPERS, strict=True):
-        mine = [found for found in judged if found.claim.paper == paper]
+        mine = [found for found in claims if found.claim.paper == paper]
         plot_counts(mine, axes=one).set_title(f"Paper {paper}, {len(mine)} claims")
     share_legend(axes, ncols=1)
     return figure
 
 
-def plot_counts(judged: Sequence[Judged], *, axes: Axes) -> Axes:
+def plot_counts(claims: Sequence[CheckedClaim], *, axes: Axes) -> Axes:
     """Draw how many claims of each kind are in which of `GROUPS`, as stacked bars."""
     left = np.zeros(len(KINDS))
     for group, states in GROUPS.items():
-        kinds = [one.claim.kind for one in judged if one.state in states]
+        kinds = [one.claim.kind for one in claims if one.state in states]
         widths = np.array([kinds.count(kind) for kind in KINDS])
         colour, hatch = _FILLS[group]
         axes.barh(

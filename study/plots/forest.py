@@ -181,10 +181,10 @@ def plot_cells(cells: Sequence[CellResult], network: Published, *, axes: Axes) -
     A cell's own printed number is drawn where there is one, the network's as a line across all.
     """
     lines = []
-    for judged in cells:
-        title, printed = judged.cell.title, judged.cell.published.fraction
+    for result in cells:
+        title, printed = result.cell.title, result.cell.published.fraction
         lines.append(
-            beside_printed(title, judged.group, "accuracy", printed, "paper, Table 2", scale=100)
+            beside_printed(title, result.group, "accuracy", printed, "paper, Table 2", scale=100)
         )
     plot_forest(lines, axes=axes, xlabel="test accuracy, % (95 % interval: images and seeds)")
     axes.axvline(

@@ -81,7 +81,7 @@ def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
     The runs of a results tree are read. `pages` is a folder with the pages of `PAGES` and markers
     for all their blocks, None to leave them out.
     """
-    rules, maps, judged = load_rules(), load_maps_plan(), judge_claims()
+    rules, maps, claims = load_rules(), load_maps_plan(), judge_claims()
     groups = group_runs(filter(is_real, list_runs(root)))
     ranking = ranking_pages(groups, plan=load_ranking(), rules=rules, automl=automl_rows())
     made = {
@@ -93,7 +93,7 @@ def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
         "efficiency": cost_pages(groups),
         "speed": speed_pages(),
     }
-    tables = cag_files(groups, rules) | claims_files(judged) | replica_files(groups)
+    tables = cag_files(groups, rules) | claims_files(claims) | replica_files(groups)
     tables |= evidence_files(groups) | leakage_files(groups, protocol_labels(groups))
     for one in made.values():
         tables |= one.files
@@ -103,8 +103,8 @@ def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
         files |= {folder / n: text for n, text in localisation_files(study, maps).items()}
     if pages is not None:
         blocks = {name: one.block for name, one in made.items()} | {
-            "answer": answer_block(judged, groups, rules),
-            "claims": readme_claims(judged),
+            "answer": answer_block(claims, groups, rules),
+            "claims": readme_claims(claims),
             "localisation": localisation_block(maps),
         }
         for page, names in PAGES.items():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from helpers.runs.groups import Group
-from study.claims.judge import CANNOT, Judged
+from study.claims.judge import CANNOT, CheckedClaim
 from study.plans.verdicts import Rules
 from study.table import COMMAND, column, interval, joined, span
 from study.tables.accuracy import MEDMNIST, AccuracyLine, accuracy_table, build_rows
@@ -17,18 +17,18 @@ from study.verdicts import DECIDED, NOT_RUN, REVIEWERS_QUESTION
 
 
 def answer_rows(groups: Sequence[Group], rules: Rules) -> list[AccuracyLine]:
-    """Return one row for each accuracy that paper B prints of its network: that which is judged."""
+    """Return one row for each accuracy that paper B prints of its network: that which is claims."""
     own = {c.published.row for c in rules.comparisons if c.paper == "B"}
     built = build_rows(groups, datasets=list(MEDMNIST), rules=rules)
     return [row for row in built if row.published and row.verdict and row.system in own]
 
 
-def claim_counts(judged: Sequence[Judged]) -> str:
+def claim_counts(claims: Sequence[CheckedClaim]) -> str:
     """Say how many claims have which verdict, those that runs decide apart from arithmetic."""
-    asked = [one for one in judged if one.state != REVIEWERS_QUESTION]
-    checked = [one for one in asked if one.state != NOT_RUN and one.outcome]
-    measured = [one for one in checked if is_measured(one.outcome)]
-    computed = [one for one in checked if not is_measured(one.outcome)]
+    asked = [one for one in claims if one.state != REVIEWERS_QUESTION]
+    checked = [one for one in asked if one.state != NOT_RUN and one.result]
+    measured = [one for one in checked if is_measured(one.result)]
+    computed = [one for one in checked if not is_measured(one.result)]
     carried = [one for one in measured if one.state in DECIDED]
     others = [one for one in measured if one.state not in DECIDED]
     return (
@@ -37,17 +37,17 @@ def claim_counts(judged: Sequence[Judged]) -> str:
         f"{len(others)} more it says something, but no verdict: {_counted(others)}. "
         f"{len(computed)} are computed from printed numbers, formulas and counts: "
         f"{_counted(computed)}. {_count(asked, NOT_RUN)}; {_count(asked, CANNOT)}. "
-        f"{len(judged) - len(asked)} questions that a reviewer would ask are counted apart."
+        f"{len(claims) - len(asked)} questions that a reviewer would ask are counted apart."
     )
 
 
-def _count(judged: Sequence[Judged], state: str) -> str:
-    return f"{sum(one.state == state for one in judged)} {state}"
+def _count(claims: Sequence[CheckedClaim], state: str) -> str:
+    return f"{sum(one.state == state for one in claims)} {state}"
 
 
-def _counted(judged: Sequence[Judged]) -> str:
-    states = [one.state for one in judged]
-    return "; ".join(f"{states.count(state)} *{state}*" for state in there(judged))
+def _counted(claims: Sequence[CheckedClaim]) -> str:
+    states = [one.state for one in claims]
+    return "; ".join(f"{states.count(state)} *{state}*" for state in there(claims))
 
 
 def _both(mean: float, low: float, high: float, one_low: float, one_high: float) -> str:
@@ -85,11 +85,11 @@ def tied_sentence() -> str:
     return f"Not tied to training: {'; '.join(parts)}."
 
 
-def answer_block(judged: Sequence[Judged], groups: Sequence[Group], rules: Rules) -> str:
+def answer_block(claims: Sequence[CheckedClaim], groups: Sequence[Group], rules: Rules) -> str:
     """Return the README's block: paper B's accuracies beside ours, and the claims counted."""
     return joined(
         accuracy_table(answer_rows(groups, rules), COLUMNS),
         "The first interval is that of our mean on these test images; the second, in which one "
         f"more run would fall, judges. {tied_sentence()}",
-        f"{claim_counts(judged)} Made by `{COMMAND}`; every table: [results](results/README.md).",
+        f"{claim_counts(claims)} Made by `{COMMAND}`; every table: [results](results/README.md).",
     )

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from study.claims.judge import STATES, Judged, count_states
+from study.claims.check_result import LIMITS, OPEN_CHOICE, STAND_IN, CheckResult
+from study.claims.judge import STATES, CheckedClaim, count_states
 from study.claims.ledger import KINDS, PAPERS
-from study.claims.outcome import LIMITS, OPEN_CHOICE, STAND_IN, Outcome
 from study.published import load_published
 from study.table import COMMAND, MADE, Table, column, folded, joined
 from study.verdicts import CONTRADICTED, MEANING, NOT_RUN, REPRODUCED
@@ -41,35 +41,35 @@ HANGS_ON = {
 }
 
 
-def claims_files(judged: Sequence[Judged]) -> dict[str, str]:
+def claims_files(claims: Sequence[CheckedClaim]) -> dict[str, str]:
     """Return the generated files: name -> content."""
     text = joined(
         MADE,
         "# The claims of both papers",
-        f"{len(judged)} claims, each with a verdict or the reason why there is none. {RULES}",
+        f"{len(claims)} claims, each with a verdict or the reason why there is none. {RULES}",
         "## How many",
-        count_table(judged),
-        meaning_list(judged),
-        consistency_sentence(judged),
-        kind_table(judged),
-        *_paper_sections(judged),
+        count_table(claims),
+        meaning_list(claims),
+        consistency_sentence(claims),
+        kind_table(claims),
+        *_paper_sections(claims),
         "## What the verdicts hang on",
-        limits_text(judged),
+        limits_text(claims),
     )
-    return {"claims.md": text + "\n", "claims.csv": claim_table(judged, columns=COLUMNS).csv()}
+    return {"claims.md": text + "\n", "claims.csv": claim_table(claims, columns=COLUMNS).csv()}
 
 
-def readme_claims(judged: Sequence[Judged]) -> str:
+def readme_claims(claims: Sequence[CheckedClaim]) -> str:
     """Return the README's block: counts, and what the papers' own numbers rule out."""
-    against = [one for one in judged if one.state == CONTRADICTED]
+    against = [one for one in claims if one.state == CONTRADICTED]
     listed = claim_table(against, columns=("id", "place", "claim", "evidence")).markdown()
     return joined(
-        f"{len(judged)} claims of both papers, the favourable ones too, each with a check or the "
-        f"reason why it cannot have one; {sum(one.outcome is not None for one in judged)} checks.",
-        count_table(judged),
-        consistency_sentence(judged),
+        f"{len(claims)} claims of both papers, the favourable ones too, each with a check or the "
+        f"reason why it cannot have one; {sum(one.result is not None for one in claims)} checks.",
+        count_table(claims),
+        consistency_sentence(claims),
         folded(f"The {len(against)} that the papers' own numbers rule out", listed),
-        limits_text(judged, named=False),
+        limits_text(claims, named=False),
         "Told in [10_claims](notebooks/10_claims.ipynb); in full: [all claims]"
         f"(results/tables/claims.md). Made by `{COMMAND}`.",
     )
@@ -80,12 +80,12 @@ def short(state: str) -> str:
     return SHORT.get(state, state)
 
 
-def count_table(judged: Sequence[Judged]) -> Table:
+def count_table(claims: Sequence[CheckedClaim]) -> Table:
     """Return how many claims of each paper have which verdict, and how many runs decide."""
-    counts = count_states(judged)
-    measured = Counter(one.state for one in judged if one.outcome and is_measured(one.outcome))
+    counts = count_states(claims)
+    measured = Counter(one.state for one in claims if one.result and is_measured(one.result))
     rows = []
-    for state in there(judged):
+    for state in there(claims):
         of_papers = {paper: counts[paper][state] for paper in PAPERS}
         both = sum(of_papers.values())
         rows.append({"verdict": state, **of_papers, "both": both, "measured": measured[state]})
@@ -96,44 +96,44 @@ def count_table(judged: Sequence[Judged]) -> Table:
     return Table.of(rows, columns)
 
 
-def there(judged: Sequence[Judged]) -> list[str]:
+def there(claims: Sequence[CheckedClaim]) -> list[str]:
     """Return the states that occur, in their order."""
-    found = {one.state for one in judged}
+    found = {one.state for one in claims}
     return [state for state in STATES if state in found]
 
 
-def kind_table(judged: Sequence[Judged]) -> Table:
+def kind_table(claims: Sequence[CheckedClaim]) -> Table:
     """Return how many claims of each kind have which verdict, both papers together."""
     rows = []
     for kind in KINDS:
-        states = [one.state for one in judged if one.claim.kind == kind]
+        states = [one.state for one in claims if one.claim.kind == kind]
         rows.append(Counter(states) | {"kind": kind, "all": len(states)})
-    shown = [column(short(state), state, missing="0") for state in there(judged)]
+    shown = [column(short(state), state, missing="0") for state in there(claims)]
     return Table.of(rows, ("kind", *shown, "all"))
 
 
-def meaning_list(judged: Sequence[Judged]) -> str:
+def meaning_list(claims: Sequence[CheckedClaim]) -> str:
     """Say what each verdict means, of those that occur."""
-    return "\n".join(f"- *{state}*: {MEANING[state]}." for state in there(judged))
+    return "\n".join(f"- *{state}*: {MEANING[state]}." for state in there(claims))
 
 
-def _paper_sections(judged: Sequence[Judged]) -> Iterator[str | Table]:
+def _paper_sections(claims: Sequence[CheckedClaim]) -> Iterator[str | Table]:
     for paper in PAPERS:
         yield f"## Paper {paper}"
-        yield claim_table([one for one in judged if one.claim.paper == paper])
+        yield claim_table([one for one in claims if one.claim.paper == paper])
 
 
 def claim_table(
-    judged: Sequence[Judged],
+    claims: Sequence[CheckedClaim],
     *,
     columns: Sequence[str] = ("id", "place", "claim", "printed", "verdict", "evidence"),
 ) -> Table:
     """Return claims as a table, in their order, with some of `COLUMNS`."""
-    return Table.of(map(_cells, judged), columns)
+    return Table.of(map(_cells, claims), columns)
 
 
-def _cells(one: Judged) -> dict[str, str]:
-    claim, outcome = one.claim, one.outcome
+def _cells(one: CheckedClaim) -> dict[str, str]:
+    claim, result = one.claim, one.result
     return {
         "id": claim.id,
         "paper": claim.paper,
@@ -144,37 +144,37 @@ def _cells(one: Judged) -> dict[str, str]:
         "verdict": one.state,
         "evidence": one.evidence,
         "check": claim.check,
-        "limits": "; ".join(outcome.limits) if outcome else "",
-        "runs": "; ".join(outcome.runs) if outcome else "",
+        "limits": "; ".join(result.limits) if result else "",
+        "runs": "; ".join(result.runs) if result else "",
         "sources": " ;; ".join(" | ".join(key) for key in claim.sources),
     }
 
 
-def consistency_sentence(judged: Sequence[Judged]) -> str:
+def consistency_sentence(claims: Sequence[CheckedClaim]) -> str:
     """Say how many of the reproduced claims no run stands behind."""
-    outcomes = [one.outcome for one in judged if one.state == REPRODUCED]
-    alone = sum(not is_measured(outcome) for outcome in outcomes)
+    results = [one.result for one in claims if one.state == REPRODUCED]
+    alone = sum(not is_measured(result) for result in results)
     return (
-        f"Of the {len(outcomes)} reproduced claims, {alone} compare what is printed with other "
+        f"Of the {len(results)} reproduced claims, {alone} compare what is printed with other "
         "printed numbers, with formulas or with a count: the paper agrees with itself, and nothing "
         "was trained for them."
     )
 
 
-def limits_text(judged: Sequence[Judged], *, named: bool = True) -> str:
+def limits_text(claims: Sequence[CheckedClaim], *, named: bool = True) -> str:
     """Say on what verdicts hang beside the papers' own numbers, how many, and (`named`) which."""
-    return "\n".join(f"- {line}" for line in _limit_lines(judged, named))
+    return "\n".join(f"- {line}" for line in _limit_lines(claims, named))
 
 
-def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
-    outcomes = {one.claim.id: one.outcome for one in judged if one.outcome}
+def _limit_lines(claims: Sequence[CheckedClaim], named: bool) -> Iterator[str]:
+    results = {one.claim.id: one.result for one in claims if one.result}
     free = [
         name
-        for name, outcome in outcomes.items()
-        if outcome.verdict != NOT_RUN and not outcome.limits and not is_measured(outcome)
+        for name, result in results.items()
+        if result.verdict != NOT_RUN and not result.limits and not is_measured(result)
     ]
     for limit in LIMITS:
-        on_it = [name for name, outcome in outcomes.items() if limit in outcome.limits]
+        on_it = [name for name, result in results.items() if limit in result.limits]
         why = f" ({HANGS_ON[limit]})" if limit in HANGS_ON else ""
         yield f"On {limit}{why}: {len(on_it)} verdicts{_listed(on_it, named)}."
     yield f"On printed numbers, formulas and counting alone: {len(free)} verdicts."
@@ -185,7 +185,7 @@ def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
     }
     used = [
         one.claim.id
-        for one in judged
+        for one in claims
         if unverified & {*one.claim.sources, *chain.from_iterable(one.claim.given.values())}
     ]
     yield (
@@ -194,11 +194,11 @@ def _limit_lines(judged: Sequence[Judged], named: bool) -> Iterator[str]:
     )
 
 
-def is_measured(outcome: Outcome) -> bool:
+def is_measured(result: CheckResult) -> bool:
     """Say whether runs or measurements are behind a verdict; counting a network is neither."""
-    if outcome.verdict == NOT_RUN:
+    if result.verdict == NOT_RUN:
         return False
-    return any(not name.startswith(("helpers.", "study.")) for name in outcome.runs)
+    return any(not name.startswith(("helpers.", "study.")) for name in result.runs)
 
 
 def _listed(names: Sequence[str], named: bool) -> str:

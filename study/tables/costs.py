@@ -140,13 +140,13 @@ def target_table(store: Store, plan: CostPlan) -> Table:
     """Return the targets with ratios and verdicts."""
     rows = [
         {
-            "target": judged.target.title,
-            "images at a time": judged.batch_size,
-            "ratio at most": judged.target.at_most,
-            "verdict": judged.verdict,
-            **_ratio("ratio", judged.ratio),
+            "target": found.target.title,
+            "images at a time": found.batch_size,
+            "ratio at most": found.target.at_most,
+            "verdict": found.verdict,
+            **_ratio("ratio", found.ratio),
         }
-        for judged in judge_targets(store, plan)
+        for found in judge_targets(store, plan)
     ]
     columns = [
         "target",

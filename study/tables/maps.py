@@ -95,7 +95,7 @@ def verdict_on(verdict: str, measured: Measured) -> str:
     """
     if _is_phantom(measured):
         return verdict
-    return budget.judged(verdict, budget.of_maps(measured))
+    return budget.apply(verdict, budget.of_maps(measured))
 
 
 def _is_phantom(measured: Measured) -> bool:
@@ -199,7 +199,7 @@ def focus_table(findings: Sequence[FocusFinding], plan: MapPlan) -> Table:
             "data set": f.dataset,
             "layer": f.title,
             "p": f.sign.p_value,
-            "verdict": budget.judged(f.sign.verdict, epochs[f.dataset]),
+            "verdict": budget.apply(f.sign.verdict, epochs[f.dataset]),
             **ends("normal", f.normal),
             **ends("abnormal", f.lesion),
             **ends("difference", f.sign.difference),

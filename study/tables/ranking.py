@@ -9,7 +9,7 @@ from study.compare import Compared
 from study.orders import order_agreement
 from study.plans.ranking import START_WORDS, STARTS, RankingPlan, published_accuracies
 from study.plans.verdicts import Rules
-from study.ranking import JudgedClaim, Table3, rank_everything
+from study.ranking import RankingClaim, Table3, rank_everything
 from study.table import (
     Pages,
     Table,
@@ -210,10 +210,10 @@ def claim_table(results: Table3) -> Table:
     )
 
 
-def _claim_text(found: JudgedClaim) -> str:
+def _claim_text(found: RankingClaim) -> str:
     if found.verdict == NOT_RUN:
         return NOT_RUN
-    counts = f"better in {found.shown}, worse in {found.contrary}, judged {found.judged}"
+    counts = f"better in {found.shown}, worse in {found.contrary}, judged {found.decided}"
     return f"{found.verdict} (of {found.planned}: {counts})"
 
 

@@ -106,18 +106,18 @@ def cell_table(cells: Sequence[CellResult], *, columns: Sequence = CELLS) -> Tab
     """Return the cells of Table 2 beside ours, shares from 0 to 1: `CELLS`, or `SHORT_CELLS`."""
     rows = [
         {
-            "cell": judged.cell.title,
-            "protocol": protocol_text(judged.cell.config),
-            "optimizer": judged.cell.config.optimizer,
-            "learning_rate": f"{judged.cell.config.learning_rate:g}",
-            "cutmix": judged.cell.config.cutmix,
-            **score_cells(judged.group),
-            **free_cells(judged.group),
-            "published_accuracy": judged.cell.published.fraction,
-            "printed": judged.cell.published.printed,
-            "verdict": judged.verdict,
+            "cell": result.cell.title,
+            "protocol": protocol_text(result.cell.config),
+            "optimizer": result.cell.config.optimizer,
+            "learning_rate": f"{result.cell.config.learning_rate:g}",
+            "cutmix": result.cell.config.cutmix,
+            **score_cells(result.group),
+            **free_cells(result.group),
+            "published_accuracy": result.cell.published.fraction,
+            "printed": result.cell.published.printed,
+            "verdict": result.verdict,
         }
-        for judged in cells
+        for result in cells
     ]
     return Table.of(rows, columns, "Table 2")
 

@@ -13,9 +13,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from helpers.paths import repo_root
+from study.claims.check_result import in_ledger
 from study.claims.judge import STATES
 from study.claims.ledger import load_claims
-from study.claims.outcome import in_ledger
 from study.published import lookup
 from study.tables.accuracy import MEDMNIST
 from study.verdicts import IN_PART, UNDERSPECIFIED

@@ -507,14 +507,14 @@ def test_claims_hold_fail_or_are_not_shown(plan, scene):
     (claim,) = plan.claims
     mamba, *others = results.ranking("breastmnist", "none").against
 
-    def judged(*verdicts):
+    def of_all(*verdicts):
         return judge_claim(claim, [*others, *(replace(mamba, verdict=v) for v in verdicts)]).verdict
 
-    assert judged(SHOWN, SHOWN) == SHOWN
-    assert judged(SHOWN, INCONCLUSIVE) == INCONCLUSIVE
-    assert judged(SHOWN, SHOWN_REVERSED) == SHOWN_REVERSED
-    assert judged(SHOWN, TOO_FEW_SEEDS) == TOO_FEW_SEEDS
-    assert judged() == NOT_RUN
+    assert of_all(SHOWN, SHOWN) == SHOWN
+    assert of_all(SHOWN, INCONCLUSIVE) == INCONCLUSIVE
+    assert of_all(SHOWN, SHOWN_REVERSED) == SHOWN_REVERSED
+    assert of_all(SHOWN, TOO_FEW_SEEDS) == TOO_FEW_SEEDS
+    assert of_all() == NOT_RUN
 
 
 # --- orders --------------------------------------------------------------------------------------

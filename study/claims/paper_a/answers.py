@@ -11,8 +11,8 @@ from helpers.config import RunConfig
 from helpers.metrics.scores import LEVEL, Estimate
 from helpers.runs.groups import Group
 from study.claims.check import checks
+from study.claims.check_result import CheckResult, verdict_of_measures
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome, verdict_of_measures
 from study.claims.paper_a.differences import by_image, difference, judge_family, not_enough
 from study.claims.paper_a.planned import (
     ENOUGH,
@@ -53,7 +53,7 @@ def _confidence(claim: Claim) -> dict[str, Any]:
 @checks("A89", measured=_confidence)
 def less_confident(
     *, differences: Mapping[str, Estimate], under: Mapping[str, Mapping[str, Estimate]], runs: str
-) -> Outcome:
+) -> CheckResult:
     """Check that label smoothing makes the predicted probabilities less confident.
 
     Rule: not run without five seeds on both sides; else `verdict_of_measures` of less confidence,
@@ -117,7 +117,7 @@ def smoother(
     linear: bool,
     parts: Mapping[str, Estimate],
     runs: str,
-) -> Outcome:
+) -> CheckResult:
     """Check that the joint loss makes the predicted probabilities smoother than cross-entropy.
 
     Smoothness has no measure in the text; the entropy of the answers is taken.
@@ -163,7 +163,7 @@ def _constant(claim: Claim) -> dict[str, Any]:
 
 
 @checks("A99", measured=_constant)
-def collapses(*, staged: tuple[int, int], all_layers: tuple[int, int], runs: str) -> Outcome:
+def collapses(*, staged: tuple[int, int], all_layers: tuple[int, int], runs: str) -> CheckResult:
     """Check that training all layers at once makes the features collapse, staged training not.
 
     The text names no measure and features of our runs are not stored; of a collapse only its

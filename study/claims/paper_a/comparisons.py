@@ -6,8 +6,8 @@ from typing import Any
 
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
+from study.claims.check_result import CheckResult, if_given
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome, if_given
 from study.claims.paper_a.by_seed import (
     Sides,
     at_epoch,
@@ -55,7 +55,7 @@ def all_told(planned: Planned) -> str:
 
 
 @checks("A14", "A15", "A55", "A57", "A60", "A61", "A73", measured=beside)
-def is_better(*, planned: Planned) -> Outcome:
+def is_better(*, planned: Planned) -> CheckResult:
     """Check that A is better than B in paired comparisons (`params/comparisons.yaml`).
 
     Rule: not run where one of them has no verdict yet; else `verdicts.on_all`: shown where A's
@@ -79,7 +79,7 @@ def _rarest(claim: Claim) -> dict[str, Any]:
 
 
 @checks("A16", measured=_rarest)
-def needs_imbalance(*, planned: Planned, rarest: float | None) -> Outcome:
+def needs_imbalance(*, planned: Planned, rarest: float | None) -> CheckResult:
     """Check that a remedy for class imbalance helps.
 
     Rule: not run without a verdict of the comparison; underspecified where our training set is
@@ -87,34 +87,34 @@ def needs_imbalance(*, planned: Planned, rarest: float | None) -> Outcome:
 
     `rarest`: share of the rarer class among our images; None without runs.
     """
-    outcome = is_better(planned=planned)
-    if outcome.verdict == NOT_RUN or rarest is None or rarest < EVEN:
-        return outcome
+    result = is_better(planned=planned)
+    if result.verdict == NOT_RUN or rarest is None or rarest < EVEN:
+        return result
     return replace(
-        outcome,
+        result,
         verdict=UNDERSPECIFIED,
-        evidence=f"{outcome.evidence} But {100 * rarest:.0f} % of our images are of the rarer "
+        evidence=f"{result.evidence} But {100 * rarest:.0f} % of our images are of the rarer "
         "class, which leaves the sampling nothing to correct; how imbalanced the paper's training "
         "images were is not printed.",
     )
 
 
 @checks("A56", measured=beside)
-def only_from_scratch(*, planned: Planned, start: Published) -> Outcome:
+def only_from_scratch(*, planned: Planned, start: Published) -> CheckResult:
     """Check that A is better than a network whose ImageNet weights could not be had here.
 
     Rule: not run without a verdict of the comparison; underspecified while the paper does not
     say how that network started, since both sides of ours are from scratch; else as `is_better`.
     """
-    outcome = is_better(planned=planned)
-    if outcome.verdict == NOT_RUN or start.printed != NOT_GIVEN:
-        return outcome
+    result = is_better(planned=planned)
+    if result.verdict == NOT_RUN or start.printed != NOT_GIVEN:
+        return result
     ours, theirs = planned.one.means["auc"]
     return replace(
-        outcome,
+        result,
         verdict=UNDERSPECIFIED,
         evidence="From which weights the other network started is not said. From scratch, where "
-        f"neither learns much (AUC {ours:.3f} against {theirs:.3f}): {outcome.evidence}",
+        f"neither learns much (AUC {ours:.3f} against {theirs:.3f}): {result.evidence}",
     )
 
 
@@ -129,7 +129,7 @@ def _quantum(claim: Claim) -> dict[str, Any]:
 
 
 @checks("A58", measured=_quantum)
-def adds_to(*, added: Estimate | None, planned: Planned, circuit: Published) -> Outcome:
+def adds_to(*, added: Estimate | None, planned: Planned, circuit: Published) -> CheckResult:
     """Check that a quantum head improves the plain network.
 
     Only the head against another of its size was planned, all else equal. Against the plain
@@ -142,21 +142,21 @@ def adds_to(*, added: Estimate | None, planned: Planned, circuit: Published) -> 
 
     `added`: AUC with the head less that of the plain network; None without runs.
     """
-    outcome = is_better(planned=planned)
-    if outcome.verdict == NOT_RUN or added is None:
+    result = is_better(planned=planned)
+    if result.verdict == NOT_RUN or added is None:
         return not_run(planned.runs)
     return replace(
-        outcome,
-        verdict=UNDERSPECIFIED if circuit.printed == NOT_GIVEN else outcome.verdict,
+        result,
+        verdict=UNDERSPECIFIED if circuit.printed == NOT_GIVEN else result.verdict,
         evidence=f"The circuit of the quantum head: {circuit.printed}. With ours: "
-        f"{outcome.evidence} The quantum head less plain ResNet18 under cross-entropy, which was "
+        f"{result.evidence} The quantum head less plain ResNet18 under cross-entropy, which was "
         "not planned and is not corrected, since loss, sampling and staging differ too: AUC "
         f"{with_interval(added)}.",
     )
 
 
 @checks("A02", measured=beside)
-def parts_matter(*, planned: Planned) -> Outcome:
+def parts_matter(*, planned: Planned) -> CheckResult:
     """Check that the mechanisms are effective: the framework, and its parts one by one.
 
     Rule: not run where a comparison has no verdict yet; else `verdicts.on_all` of the framework
@@ -179,7 +179,7 @@ def parts_matter(*, planned: Planned) -> Outcome:
 
 
 @checks("A92", "A93", "A94", "A95", measured=beside)
-def matters(*, planned: Planned) -> Outcome:
+def matters(*, planned: Planned) -> CheckResult:
     """Ask whether a choice that the paper leaves open, or makes silently, changes the test AUC.
 
     Rule: not run where a comparison has no verdict yet; shown where one of them is told apart,
@@ -203,7 +203,7 @@ def _schedules(claim: Claim) -> dict[str, Any]:
 
 
 @checks("A68", measured=_schedules)
-def faster(*, early: Sides, final: Estimate | None, others: Published) -> Outcome:
+def faster(*, early: Sides, final: Estimate | None, others: Published) -> CheckResult:
     """Check that one-cycle is ahead of warm restarts, early and in the end.
 
     Rule: not run with fewer than five pairs; underspecified while the schedules that the paper

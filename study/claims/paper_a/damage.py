@@ -8,8 +8,8 @@ from typing import Any
 from helpers.metrics.intervals import auc_scores
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
+from study.claims.check_result import CheckResult, verdict_of_measures
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome, verdict_of_measures
 from study.claims.paper_a.comparisons import all_told, is_open
 from study.claims.paper_a.differences import (
     difference,
@@ -42,7 +42,7 @@ def _kept(claim: Claim) -> dict[str, Any]:
 
 
 @checks("A74", "A76", measured=_kept)
-def keeps_its_auc(*, planned: Planned, kept: Mapping[str, Estimate | None]) -> Outcome:
+def keeps_its_auc(*, planned: Planned, kept: Mapping[str, Estimate | None]) -> CheckResult:
     """Check that a method withstands damaged training data better than its control.
 
     The paper names no measure; two are taken: the AUC on damaged data (planned), and how much of
@@ -91,7 +91,7 @@ def minority_sensitivity(
     planned: Planned,
     differences: Mapping[str, Estimate | None],
     means: Mapping[str, tuple[float, float]],
-) -> Outcome:
+) -> CheckResult:
     """Check that the minority class is found more often than with cross-entropy.
 
     The difference of the sensitivities, paired by seed, over images and seeds; corrected by Holm
@@ -144,7 +144,7 @@ def overfits_majority(
     differences: Mapping[str, Estimate | None],
     levels: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     runs: str,
-) -> Outcome:
+) -> CheckResult:
     """Check that plain cross-entropy comes to favour the commoner class of its training images.
 
     How far a network leans to the commoner class is its specificity less its sensitivity on even

@@ -9,7 +9,7 @@ import numpy as np
 from helpers.metrics.power import auc_error, newcombe
 from study.claims.arithmetic import fits, images
 from study.claims.check import InOrder, Whole, checks
-from study.claims.outcome import OPEN_CHOICE, Outcome
+from study.claims.check_result import OPEN_CHOICE, CheckResult
 from study.claims.split_sizes import LARGEST, search_sizes
 from study.published import NOT_GIVEN, Published, last_digit
 from study.sizes import matches
@@ -51,7 +51,7 @@ def smallest_size(printed: Sequence[Published]) -> int | None:
 @checks("A01")
 def imbalance(
     *, positive: Whole, negative: Whole, val_accuracies: InOrder, val_aucs: InOrder
-) -> Outcome:
+) -> CheckResult:
     """Check "severe class imbalance" against the sets that the numbers come from.
 
     It is said of angiography in general, so images of one study cannot contradict it.
@@ -71,7 +71,7 @@ def imbalance(
             f"this one fits by accident: {100 * splits.chance:.1f} %). Of the training images' "
             "classes nothing is printed"
         )
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if ratio >= SEVERE else UNDERSPECIFIED,
         evidence="Said of angiography in general, without numbers. The paper's own test set has "
         f"{positive} positive and {negative} negative images{validation}.",
@@ -81,7 +81,7 @@ def imbalance(
 @checks("A28")
 def balanced_test(
     *, total: Whole, positive: Whole, negative: Whole, tn: Whole, fp: Whole, fn: Whole, tp: Whole
-) -> Outcome:
+) -> CheckResult:
     """Check the stated test set against the confusion matrix.
 
     Rule: reproduced where the matrix has the stated total and class sizes, and these are equal;
@@ -89,7 +89,7 @@ def balanced_test(
     """
     first, second = tp + fn, tn + fp
     stated = (first, second, first + second) == (positive, negative, total)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if stated and first == second else CONTRADICTED,
         evidence=f"The matrix has {first} positive and {second} negative images, {first + second} "
         f"in all; stated are {positive}, {negative} and {total}.",
@@ -99,7 +99,7 @@ def balanced_test(
 @checks("A29")
 def independence(
     *, source: Published, by_patient: Published, train: InOrder, val: InOrder, n_test: Whole
-) -> Outcome:
+) -> CheckResult:
     """Check whether the paper says enough to call the test set independent.
 
     Rule: underspecified where the source of the images or the split by patient is not given;
@@ -114,7 +114,7 @@ def independence(
     sizes_train, sizes_val = (search_sizes(shares).sizes for shares in (train, val))
     if sizes_train and sizes_val:
         evidence += f" {_recovered(sizes_train, sizes_val, n_test)}"
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if missing else REPRODUCED,
         evidence=evidence,
         limits=(OPEN_CHOICE,) if missing else (),
@@ -147,7 +147,7 @@ def _recovered(train: Sequence[int], val: Sequence[int], n_test: int) -> str:
 
 @checks("A22", what="training")
 @checks("A23", what="validation")
-def rising_accuracy(*, printed: InOrder, what: str) -> Outcome:
+def rising_accuracy(*, printed: InOrder, what: str) -> CheckResult:
     """Check that accuracies rise from the first to the last, and are those of one set.
 
     Rule: contradicted where the last is not above the first, or one is below that before it;
@@ -167,14 +167,14 @@ def rising_accuracy(*, printed: InOrder, what: str) -> Outcome:
             f"gives all {found.n_shares} different values, {others} below {LARGEST:,}; chance of "
             f"an accidental fit up to there: {100 * found.chance:.2g} %."
         )
-    return Outcome(
+    return CheckResult(
         verdict=verdict if rising else CONTRADICTED,
         evidence=f"From {printed[0].printed} to {printed[-1].printed} %. {size}",
     )
 
 
 @checks("A24")
-def rising_auc(*, printed: InOrder, accuracies: InOrder) -> Outcome:
+def rising_auc(*, printed: InOrder, accuracies: InOrder) -> CheckResult:
     """Check that the AUC improves in every epoch, and is possible on the recovered set.
 
     Rule: contradicted where it does not rise every time, or no split of the set that fits the
@@ -188,20 +188,20 @@ def rising_auc(*, printed: InOrder, accuracies: InOrder) -> Outcome:
     if splits:
         held = ", ".join(f"{p} : {n - p}" for p in splits.smaller) or "none"
         evidence += f"; splits of {n} images on which all are whole counts of pairs: {held}"
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if rising and possible else CONTRADICTED, evidence=f"{evidence}."
     )
 
 
 @checks("A26")
-def above_training(*, train: InOrder, val: InOrder) -> Outcome:
+def above_training(*, train: InOrder, val: InOrder) -> CheckResult:
     """Check that validation accuracy is above training accuracy after the first epoch.
 
     Rule: reproduced where it is in each of them, else contradicted.
     """
     gaps = [v.value - t.value for t, v in zip(train, val, strict=True)]
     listed = ", ".join(f"{gap:+.2f}" for gap in gaps)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if all(gap > 0 for gap in gaps[1:]) else CONTRADICTED,
         evidence=f"Validation less training accuracy by epoch, points: {listed}.",
     )
@@ -215,7 +215,7 @@ def auc_possible(
     negative: Whole,
     sensitivity: Published,
     specificity: Published,
-) -> Outcome:
+) -> CheckResult:
     """Check an AUC against the class sizes and the one printed point of its ROC curve.
 
     A curve through that point has an area between sensitivity x specificity and
@@ -229,12 +229,12 @@ def auc_possible(
     pairs = positive * negative
     nearest = round(2 * auc.value * pairs) / (2 * pairs)
     if not (matches(nearest, auc) and low <= auc.value <= high):
-        return Outcome(
+        return CheckResult(
             verdict=CONTRADICTED,
             evidence=f"{auc.printed} is not possible: bounds {low:.3f} .. {high:.3f}, {pairs:,} "
             "pairs.",
         )
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED,
         evidence=f"{auc.printed} is {nearest * pairs:g} of {pairs:,} pairs, and lies within "
         f"{low:.3f} .. {high:.3f}, which the printed sensitivity and specificity allow; standard "
@@ -243,7 +243,7 @@ def auc_possible(
 
 
 @checks("A84")
-def generalises(*, val: Published, earlier: InOrder, test: Published, n_test: Whole) -> Outcome:
+def generalises(*, val: Published, earlier: InOrder, test: Published, n_test: Whole) -> CheckResult:
     """Check that the accuracy carries over from the validation to the test images.
 
     Rule: contradicted where the drop is more than chance (Newcombe, 95 %), reproduced where the
@@ -257,7 +257,7 @@ def generalises(*, val: Published, earlier: InOrder, test: Published, n_test: Wh
     a, b = images(val, n_val).images, images(test, n_test).images
     drop = newcombe(a, n_val, b, n_test)
     verdict = REPRODUCED if drop.value <= 0 else UNDERSPECIFIED
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if drop.low > 0 else verdict,
         evidence=f"{a} of {n_val} on the validation images, in the epoch that they ended, and {b} "
         f"of {n_test} on the test images: a drop of {100 * drop.value:.1f} points (95 % "

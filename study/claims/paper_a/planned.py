@@ -16,8 +16,8 @@ from helpers.metrics.scores import Estimate
 from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import list_runs
+from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, in_ledger, lacking
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, in_ledger, lacking
 from study.claims.seeds import with_interval
 from study.compare import Compared, Results, compare_all, measure
 from study.plans.comparisons import load_plan
@@ -85,17 +85,17 @@ def beside(claim: Claim) -> dict[str, Planned]:
     return {"planned": planned_beside(claim)}
 
 
-# --- outcomes on other images ---------------------------------------------------------------------
+# --- results on other images ---------------------------------------------------------------------
 
 
-def not_run(runs: str) -> Outcome:
-    """Return the outcome of a check whose runs are not stored."""
+def not_run(runs: str) -> CheckResult:
+    """Return the result of a check whose runs are not stored."""
     return lacking(f"Not run: {runs}.")
 
 
-def on_other_images(verdict: str, evidence: str, runs: str) -> Outcome:
-    """Return the outcome of a check on our runs."""
-    return Outcome(
+def on_other_images(verdict: str, evidence: str, runs: str) -> CheckResult:
+    """Return the result of a check on our runs."""
+    return CheckResult(
         verdict=in_ledger(verdict),
         evidence=evidence,
         limits=(STAND_IN, OPEN_CHOICE),

@@ -14,8 +14,8 @@ from helpers.runs.groups import Group
 from helpers.runs.replicas import metric_of
 from helpers.runs.store import Run
 from study.claims.check import Whole, checks
+from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, if_given
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, if_given
 from study.claims.paper_a.by_seed import (
     Sides,
     at_epoch,
@@ -51,7 +51,7 @@ def target_reached(
     target: Published,
     epochs: Whole,
     source: Published,
-) -> Outcome:
+) -> CheckResult:
     """Check that the target is reached in the printed epochs.
 
     Rule: none on other images, while the paper's are not named; else reproduced where every
@@ -100,7 +100,7 @@ def _val_and_train(group: Group | None) -> Sides:
         "without": _val_and_train(without_cycle()),
     },
 )
-def no_overfitting(*, accuracies: Sides, without: Sides, source: Published) -> Outcome:
+def no_overfitting(*, accuracies: Sides, without: Sides, source: Published) -> CheckResult:
     """Check the paper's sign of no overfitting: validation not below training accuracy.
 
     Rule: not run with fewer than two seeds; none on other images, while the paper's are not
@@ -140,7 +140,7 @@ def sensitive(
     printed_sensitivity: Published,
     printed_specificity: Published,
     source: Published,
-) -> Outcome:
+) -> CheckResult:
     """Check that the trained framework is more sensitive than specific.
 
     Rule: not run with fewer than two seeds; none on other images, while the paper's are not
@@ -176,7 +176,7 @@ def headline(
     printed_accuracy: Published,
     printed_auc: Published,
     source: Published,
-) -> Outcome:
+) -> CheckResult:
     """Check accuracy and AUC of the framework.
 
     Rule: not run without runs; none on other images, while the paper's are not named; else
@@ -216,7 +216,7 @@ def _epoch_times(claim: Claim) -> dict[str, Any]:
 @checks("A66", measured=_epoch_times)
 def epoch_seconds(
     *, seconds: Sequence[float], devices: Sequence[str], printed: Published, image_size: Published
-) -> Outcome:
+) -> CheckResult:
     """Check the seconds an epoch takes on a CPU.
 
     Rule: not run without runs; underspecified while the image size is not given; else reproduced
@@ -243,7 +243,7 @@ def _training_times(claim: Claim) -> dict[str, Any]:
 @checks("A71", measured=_training_times)
 def trains_on_a_cpu(
     *, seconds: Sequence[float], devices: Sequence[str], total: Published, image_size: Published
-) -> Outcome:
+) -> CheckResult:
     """Check that the framework trains without high-performance computing.
 
     The text gives no bound; the only time in it is that of its own training, on a CPU.
@@ -286,7 +286,7 @@ def _levels(claim: Claim) -> dict[str, dict[str, Level]]:
 
 
 @checks("A78", measured=_levels)
-def reliable(*, seeds: Published, levels: Mapping[str, Level]) -> Outcome:
+def reliable(*, seeds: Published, levels: Mapping[str, Level]) -> CheckResult:
     """Check that the performance is stable.
 
     Rule: underspecified while the paper gives no seeds; not run without runs; else reproduced
@@ -300,7 +300,7 @@ def reliable(*, seeds: Published, levels: Mapping[str, Level]) -> Outcome:
     limits = (STAND_IN, OPEN_CHOICE)
     if not levels:
         if seeds.printed == NOT_GIVEN:
-            return Outcome(verdict=UNDERSPECIFIED, evidence=single, limits=limits)
+            return CheckResult(verdict=UNDERSPECIFIED, evidence=single, limits=limits)
         return not_run(runs)
     listed = "; ".join(
         f"{100 * level.sd:.1f} over {level.n_runs} runs of {level.accuracy.seeds} seeds ({images})"

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from study.claims.arithmetic import percent_saved
 from study.claims.check import ByRow, checks
+from study.claims.check_result import OPEN_CHOICE, CheckResult, verdict_of_readings
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.published import NOT_GIVEN, Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
@@ -76,7 +76,7 @@ def _heads(claim: Claim) -> dict[str, dict[str, tuple[float, Backbone]]]:
 
 
 @checks("A04", measured=_heads)
-def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
+def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> CheckResult:
     """Check that the head has far fewer parameters than the backbone.
 
     Rule: reproduced where each head that the paper allows has less than a tenth, else not
@@ -87,14 +87,14 @@ def warm_up(*, heads: Mapping[str, tuple[float, Backbone]]) -> Outcome:
     shares = {name: 100 * head / backbone.trunk for name, (head, backbone) in heads.items()}
     listed = ", ".join(f"{name} {share:.2g} %" for name, share in shares.items())
     holds = all(share < 100 * FAR_FEWER for share in shares.values())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if holds else NOT_REPRODUCED,
         evidence=f"Head over its backbone: {listed}.",
     )
 
 
 @checks("A05", measured=backbones)
-def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
+def small_subset(*, backbones: Mapping[str, Backbone]) -> CheckResult:
     """Check that fine-tuning trains a small subset of the parameters.
 
     The layers are not named; the last stage and the last block are tried. Small is read as less
@@ -109,7 +109,7 @@ def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
         shares[f"last block of {name}"] = 100 * backbone.last_block / backbone.trunk
     small = [share < 100 * SMALL_SUBSET for share in shares.values()]
     listed = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
-    return Outcome(
+    return CheckResult(
         verdict=verdict_of_readings(small),
         evidence=f"The layers are not named; of the backbone's parameters they hold: {listed}. "
         "Less than half is counted as small.",
@@ -120,7 +120,7 @@ def small_subset(*, backbones: Mapping[str, Backbone]) -> Outcome:
 @checks("A06", measured=backbones)
 def backbone_size(
     *, named: Published, backbones: Mapping[str, Backbone], printed: Published
-) -> Outcome:
+) -> CheckResult:
     """Check that the backbone named in the methods has the size of Table 4.
 
     Rule: reproduced where the backbone with a linear head has the printed size; contradicted
@@ -134,7 +134,7 @@ def backbone_size(
     elif alone > high:
         verdict = CONTRADICTED
     counted = ", ".join(f"{name} {b.trunk / MILLION:.2f} M" for name, b in backbones.items())
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"Without classifier: {counted}; Table 4 prints {printed.printed} M "
         f"({low:.2f} to {high:.2f}).",
@@ -142,7 +142,7 @@ def backbone_size(
 
 
 @checks("A07", measured=backbones)
-def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Outcome:
+def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> CheckResult:
     """Check that some backbone with the linear head of Eq. 4 has the size of Table 4.
 
     Rule: reproduced where one has, else contradicted.
@@ -158,7 +158,7 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Out
         if size < low
     ]
     room = f", which leaves a head of {', '.join(rooms)}" if rooms else ""
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if holds else CONTRADICTED,
         evidence=f"With one linear unit: {listed}; printed are {printed.printed} M{room}.",
     )
@@ -170,12 +170,12 @@ def _with_classifier(claim: Claim) -> dict[str, float]:
 
 
 @checks("A62", "A63", measured=_with_classifier)
-def counted_size(*, count: float, printed: Published) -> Outcome:
+def counted_size(*, count: float, printed: Published) -> CheckResult:
     """Check a printed size against a count, both in millions.
 
     Rule: reproduced where the count rounds to the printed digits, else contradicted.
     """
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(count, printed) else CONTRADICTED,
         evidence=f"Counted {count:.3f} M with a classifier of two classes; printed "
         f"{printed.printed} M.",
@@ -183,7 +183,9 @@ def counted_size(*, count: float, printed: Published) -> Outcome:
 
 
 @checks("A64", measured=lambda claim: {"backbone": count_backbone("resnet18")})
-def undescribed_head(*, printed: Published, backbone: Backbone, described: Published) -> Outcome:
+def undescribed_head(
+    *, printed: Published, backbone: Backbone, described: Published
+) -> CheckResult:
     """Check the size of a network whose head is not described.
 
     Rule: contradicted where the backbone alone has more than is printed; underspecified while
@@ -195,7 +197,7 @@ def undescribed_head(*, printed: Published, backbone: Backbone, described: Publi
         verdict = CONTRADICTED
     elif described.printed == NOT_GIVEN:
         verdict = UNDERSPECIFIED
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"{printed.printed} M leave {low:.2f} to {high:.2f} M for a head on ResNet-18 "
         f"({backbone.trunk / MILLION:.2f} M); the circuit and its layers: {described.printed}.",
@@ -203,7 +205,7 @@ def undescribed_head(*, printed: Published, backbone: Backbone, described: Publi
 
 
 @checks("A70")
-def lighter_in_use(*, ours: Published, others: ByRow) -> Outcome:
+def lighter_in_use(*, ours: Published, others: ByRow) -> CheckResult:
     """Check that the model has fewer parameters in use than conventional networks.
 
     Freezing saves memory in training; in use every parameter counts.
@@ -221,21 +223,21 @@ def lighter_in_use(*, ours: Published, others: ByRow) -> Outcome:
         f"{abs(share):.1f} % {'fewer' if share > 0 else 'more'} parameters than {name}"
         for name, share in saved.items()
     )
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"Against which network is not said: {listed}. Freezing saves nothing in use.",
     )
 
 
 @checks("A59")
-def same_head(*, methods: Published, results: Published, discussion: Published) -> Outcome:
+def same_head(*, methods: Published, results: Published, discussion: Published) -> CheckResult:
     """Check that methods and results speak of the same head.
 
     Rule: underspecified where they name different ones, since no number rules either out; else
     reproduced.
     """
     same = methods.printed == results.printed
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if same else UNDERSPECIFIED,
         evidence=f"The methods describe a {methods.printed} head (Eq. 4), the results name a "
         f"{results.printed} one, and the discussion calls the brain-inspired mechanisms "
@@ -311,7 +313,7 @@ def step_memory(name: str) -> dict[str, float]:
     what="Weights, gradients and what the forward pass of one image keeps for the backward pass",
     measured=lambda claim: {"steps": {name: step_memory(name) for name in BACKBONES}},
 )
-def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> Outcome:
+def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> CheckResult:
     """Check that freezing layers makes training cheaper, in computation or in memory.
 
     Rule: reproduced where, on each backbone, a step of either stage takes less than one that
@@ -328,7 +330,7 @@ def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> 
         f"{name} {', '.join(f'{stage} {100 * share:.0f} %' for stage, share in by_stage.items())}"
         for name, by_stage in shares.items()
     )
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if cheaper else NOT_REPRODUCED,
         evidence=f"{what}, over those with all layers trained: {listed}. In use nothing is saved "
         "(A70).",

@@ -19,8 +19,8 @@ from helpers.metrics.scores import LEVEL
 from helpers.runs.replicas import metric_of
 from helpers.runs.store import Run
 from study.claims.check import InOrder, Whole, checks
+from study.claims.check_result import CheckResult, verdict_of_measures
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome, verdict_of_measures
 from study.claims.paper_a.by_seed import (
     Sides,
     at_epoch,
@@ -107,7 +107,7 @@ def _scatter_text(values: Mapping[str, Scattered]) -> str:
 @checks("A19", measured=lambda claim: with_fewer(claim, "values", _scatter_of))
 def more_stable(
     *, values: Mapping[str, Scattered], fewer: Mapping[str, Mapping[str, Scattered]], runs: str
-) -> Outcome:
+) -> CheckResult:
     """Check that staged results scatter less than those of all layers; the measure is not named.
 
     Of each metric the variances over all stored runs are compared by the F test, two-sided, with as
@@ -173,7 +173,7 @@ def _by_stage(measures: Mapping[str, Callable[[Run], float]]) -> Callable[[Claim
 @checks("A88", measured=_by_stage(OVERFITTING))
 def less_of(
     *, values: Mapping[str, Sides], fewer: Mapping[str, Mapping[str, Sides]], runs: str
-) -> Outcome:
+) -> CheckResult:
     """Check that staged training has less of something; how it is measured is not said.
 
     Rule: not run with fewer than five seeds; else `verdict_of_measures` of what training of all
@@ -244,7 +244,9 @@ def _by_images(c: Compared) -> float:
 
 
 @checks("A87", measured=_early)
-def ahead_early(*, early: Early, epochs: Whole, fewer: Mapping[str, Early], runs: str) -> Outcome:
+def ahead_early(
+    *, early: Early, epochs: Whole, fewer: Mapping[str, Early], runs: str
+) -> CheckResult:
     """Check that staged training is ahead after a few epochs, by the validation AUC.
 
     The variance of the mean difference is that of the seeds and, since other images would give
@@ -285,7 +287,7 @@ def _warm_up_epochs(claim: Claim) -> dict[str, Sides]:
 @checks("A86", measured=_warm_up_epochs)
 def steady_warm_up(
     *, train: InOrder, val: InOrder, length: Published, criterion: Published, epochs: Sides
-) -> Outcome:
+) -> CheckResult:
     """Check that the warm-up has converged before the next stage begins, in the printed epochs.
 
     Rule: not run with fewer than five seeds; underspecified while the length of the stage is not
@@ -327,7 +329,7 @@ def _warm_and_tuned(c: Compared) -> Sides:
 @checks("A98", measured=lambda claim: with_fewer(claim, "ends", _warm_and_tuned))
 def fine_tuning_adds(
     *, ends: Sides, length: Published, criterion: Published, fewer: Mapping[str, Sides], runs: str
-) -> Outcome:
+) -> CheckResult:
     """Check that unfreezing the high layers gains on the head alone.
 
     Rule: not run with fewer than five seeds; underspecified while the length of the warm-up is not

@@ -10,7 +10,7 @@ from helpers.metrics.power import auc_error, best_mcnemar, newcombe, power
 from helpers.metrics.scores import LEVEL
 from study.claims.arithmetic import difference, images
 from study.claims.check import ByColumn, ByRow, ByRowAndColumn, InOrder, Whole, checks
-from study.claims.outcome import Outcome
+from study.claims.check_result import CheckResult
 from study.published import Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
@@ -18,7 +18,7 @@ from study.words import p_text
 
 
 @checks("A41")
-def above_all(*, ours: ByColumn, others: ByRowAndColumn) -> Outcome:
+def above_all(*, ours: ByColumn, others: ByRowAndColumn) -> CheckResult:
     """Check that ours is the highest of the table in each metric.
 
     Rule: reproduced where it is, else contradicted.
@@ -34,27 +34,27 @@ def above_all(*, ours: ByColumn, others: ByRowAndColumn) -> Outcome:
         f"{max((row[metric] for row in others.values()), key=lambda v: v.value).printed}"
         for metric, value in ours.items()
     )
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if behind else REPRODUCED,
         evidence=f"{listed}{'; not below: ' + ', '.join(behind) if behind else ''}.",
     )
 
 
 @checks("A47", "A48", "A49", "A50", "A51")
-def printed_gain(*, ours: Published, theirs: Published, printed: Published) -> Outcome:
+def printed_gain(*, ours: Published, theirs: Published, printed: Published) -> CheckResult:
     """Check that a stated gain is the difference of the table's rows.
 
     Rule: reproduced where the difference gives the printed digits, else contradicted.
     """
     found = difference(ours, theirs)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(found, printed) else CONTRADICTED,
         evidence=f"{ours.printed} - {theirs.printed} = {found:g}; printed is +{printed.printed}.",
     )
 
 
 @checks("A42")
-def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
+def whole_counts(*, printed: ByRow, n: Whole) -> CheckResult:
     """Check that accuracies are whole counts of the test images.
 
     Rule: reproduced where all are, else contradicted.
@@ -63,7 +63,7 @@ def whole_counts(*, printed: ByRow, n: Whole) -> Outcome:
     listed = ", ".join(f"{name} {c.images}" for name, c in counts.items())
     wrong = [name for name, c in counts.items() if not c.fits]
     found = f"no whole count: {', '.join(wrong)}" if wrong else "each gives the digits"
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if wrong else REPRODUCED,
         evidence=f"Nearest counts of {n}: {listed}; {found}.",
     )
@@ -106,7 +106,9 @@ def most_lost(gain: int, n: int, others: Sequence[float]) -> int | None:
 
 
 @checks("A52", "A53", "A54")
-def shown_by_counts(*, ours: Published, theirs: Published, others: InOrder, n: Whole) -> Outcome:
+def shown_by_counts(
+    *, ours: Published, theirs: Published, others: InOrder, n: Whole
+) -> CheckResult:
     """Check whether two printed accuracies on the same `n` images show which system is better.
 
     The paper does not say where the systems differ, which a paired test needs. The comparisons with
@@ -139,7 +141,7 @@ def shown_by_counts(*, ours: Published, theirs: Published, others: InOrder, n: W
             f"{f'at most {lost}' if lost else 'no'} image{'' if lost in (0, 1) else 's'}, which is "
             "not printed"
         )
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"{a} against {b} of {n} right: {100 * gap.value:+.1f} points (95 % "
         f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f} as if of different images, {p_text(apart)} "
@@ -149,7 +151,7 @@ def shown_by_counts(*, ours: Published, theirs: Published, others: InOrder, n: W
 
 
 @checks("A79")
-def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
+def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> CheckResult:
     """Check that AUCs are counts of (positive, negative) pairs; a tied pair counts half.
 
     A half count takes an odd number of tied pairs. A score that p positives and q negatives share
@@ -175,7 +177,7 @@ def auc_counts(*, printed: ByRow, positive: Whole, negative: Whole) -> Outcome:
             "score that an odd number of positive images and an odd number of negative ones have "
             "in common to the last digit. Ties are not mentioned."
         )
-    return Outcome(verdict=CONTRADICTED if impossible else verdict, evidence=evidence)
+    return CheckResult(verdict=CONTRADICTED if impossible else verdict, evidence=evidence)
 
 
 def _half_counts(value: Published, pairs: int) -> list[int]:
@@ -220,7 +222,7 @@ def needed_correlation(
 @checks("A80", "A81", "A82")
 def auc_shown(
     *, ours: Published, theirs: Published, others: InOrder, positive: Whole, negative: Whole
-) -> Outcome:
+) -> CheckResult:
     """Check whether two printed AUCs on the same images show which system is better.
 
     Standard errors by Hanley & McNeil; how far the two are correlated by the common images is not
@@ -250,7 +252,7 @@ def auc_shown(
             f"shown only if the AUCs, by their common images, are correlated by {needed:.2f} or "
             "more, which is not printed"
         )
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: "
         f"{gap:+.4f} (95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different "
@@ -260,7 +262,7 @@ def auc_shown(
 
 
 @checks("A83")
-def same_twice(*, first: ByColumn, second: ByColumn) -> Outcome:
+def same_twice(*, first: ByColumn, second: ByColumn) -> CheckResult:
     """Check that two tables give one system the same numbers.
 
     Rule: reproduced where every number is printed alike, else contradicted.
@@ -269,4 +271,4 @@ def same_twice(*, first: ByColumn, second: ByColumn) -> Outcome:
     listed = ", ".join(
         f"{name} {value.printed} and {second[name].printed}" for name, value in first.items()
     )
-    return Outcome(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=f"{listed}.")
+    return CheckResult(verdict=CONTRADICTED if wrong else REPRODUCED, evidence=f"{listed}.")

@@ -12,9 +12,9 @@ import torch
 from helpers.config import READINGS
 from helpers.training.losses import focal_loss
 from study.claims.check import InOrder, checks
+from study.claims.check_result import CheckResult
 from study.claims.ledger import Claim
 from study.claims.one_cycle import Fit, chance_of_fit, find_schedules
-from study.claims.outcome import Outcome
 from study.claims.warm_restarts import Cycles, all_cycles, fits_from_any, fits_from_zero
 from study.published import Published
 from study.sizes import matches
@@ -34,7 +34,7 @@ def focal_gradient(p_t: float, gamma: float) -> float:
 
 
 @checks("A08")
-def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> Outcome:
+def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> CheckResult:
     """Check that cross-entropy (Eq. 6) gives samples of an easy and a hard p_t about equal weight.
 
     Rule: reproduced where the gradients are within a factor of 2; else underspecified: the
@@ -42,7 +42,7 @@ def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> Outcome:
     """
     ratio = focal_gradient(hard, 0.0) / focal_gradient(easy, 0.0)
     equal = 1 / ABOUT_EQUAL <= ratio <= ABOUT_EQUAL
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if equal else UNDERSPECIFIED,
         evidence=f"The factor before the logarithm is 1 for all; the gradient of a sample at p_t = "
         f"{hard:g} is {ratio:.3g} times that of one at {easy:g}. Which of them is meant by weight "
@@ -51,7 +51,7 @@ def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> Outcome:
 
 
 @checks("A09")
-def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT) -> Outcome:
+def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT) -> CheckResult:
     """Check that the focal factor reduces the gradient of confident samples.
 
     Rule: reproduced where the gradient is below that of cross-entropy for each gamma, else not
@@ -59,7 +59,7 @@ def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT)
     """
     ratios = {g: focal_gradient(p_t, g) / focal_gradient(p_t, 0.0) for g in gammas}
     listed = ", ".join(f"{100 * ratio:.2g} % (gamma {g:g})" for g, ratio in ratios.items())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if all(r < 1 for r in ratios.values()) else NOT_REPRODUCED,
         evidence=f"At p_t = {p_t:g} the gradient is this share of cross-entropy's: {listed}; gamma "
         "itself is not given, and 0, which the text allows, changes nothing. So with hard labels; "
@@ -70,7 +70,7 @@ def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT)
 @checks("A10")
 def uncertain_favoured(
     *, gammas: Sequence[float] = GAMMAS, uncertain: float = UNCERTAIN, confident: float = CONFIDENT
-) -> Outcome:
+) -> CheckResult:
     """Check that the focal factor moves the gradient from confident to uncertain samples.
 
     Rule: reproduced where an uncertain sample weighs more against a confident one than in
@@ -82,7 +82,7 @@ def uncertain_favoured(
 
     listed = ", ".join(f"{weight(gamma):.3g} (gamma {gamma:g})" for gamma in gammas)
     favoured = all(weight(gamma) > weight(0.0) for gamma in gammas)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if favoured else NOT_REPRODUCED,
         evidence=f"A sample at p_t = {uncertain:g} weighs {weight(0.0):.3g} times one at "
         f"{confident:g} in cross-entropy, with the factor {listed}. It is amplified against the "
@@ -94,14 +94,14 @@ ONE_ALPHA = "one for both classes"
 
 
 @checks("A11")
-def alpha_balances(*, by_class: Published) -> Outcome:
+def alpha_balances(*, by_class: Published) -> CheckResult:
     """Check that alpha of Eq. 7 can weigh one class against the other.
 
     Rule: underspecified where the formula as printed has one alpha for both classes, so that a
     positive and a negative sample weigh the same whatever it is; else reproduced.
     """
     if by_class.printed == ONE_ALPHA:
-        return Outcome(
+        return CheckResult(
             verdict=UNDERSPECIFIED,
             evidence="As printed, one alpha multiplies both classes: a positive sample weighs 1 "
             "times a negative one whatever alpha is, and the loss is scaled, not balanced. With "
@@ -109,7 +109,7 @@ def alpha_balances(*, by_class: Published) -> Outcome:
             "(2017), it would balance; the text does not say so.",
         )
     ratios = [alpha / (1 - alpha) for alpha in ALPHAS]
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED,
         evidence=f"A positive sample weighs {min(ratios):.2g} to {max(ratios):.2g} times a "
         "negative one, as alpha is chosen.",
@@ -117,7 +117,7 @@ def alpha_balances(*, by_class: Published) -> Outcome:
 
 
 @checks("A12")
-def smoothed_labels(*, eps: Sequence[float] = EPS) -> Outcome:
+def smoothed_labels(*, eps: Sequence[float] = EPS) -> CheckResult:
     """Check that labels smoothed by Eq. 9 stay strictly between 0 and 1.
 
     Rule: reproduced where they do for each eps, the end 0 (no smoothing) aside, and one above 0
@@ -126,7 +126,7 @@ def smoothed_labels(*, eps: Sequence[float] = EPS) -> Outcome:
     labels = [label for e in eps if e > 0 for label in (e / 2, (1 - e) + e / 2)]
     inside = bool(labels) and all(0 < label < 1 for label in labels)
     tried = f": within {min(labels):.3g} .. {max(labels):.3g} for the eps tried" if inside else ""
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if inside else NOT_REPRODUCED,
         evidence=f"Eq. 9 turns 0 and 1 into eps / 2 and 1 - eps / 2{tried}. eps is not given; of "
         "the printed range, 0 leaves hard labels and 1 leaves no label at all (1/2 for both).",
@@ -141,7 +141,7 @@ def joint_loss(
     eps: float = 0.1,
     sure: float = SURE,
     guess: float = UNCERTAIN,
-) -> Outcome:
+) -> CheckResult:
     """Check that Eq. 10 defines one loss: its p_t (Eq. 8) is defined for labels 0 and 1 only.
 
     The readings of `losses` are compared on one positive sample. Each is also asked for what the
@@ -164,7 +164,7 @@ def joint_loss(
     same = max(at.values()) - min(at.values()) <= 0.01 * max(at.values())
     listed = ", ".join(f"{value:.3g} ({reading})" for reading, value in at.items())
     exceptions = f" but {', '.join(dearer)}" if dearer else ""
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if same else UNDERSPECIFIED,
         evidence=f"p_t is defined for hard labels only. At a probability of {probability:g}, gamma "
         f"{gamma:g} and eps {eps:g} the readings of Eq. 10 give {listed}; they are lowest at "
@@ -201,7 +201,7 @@ def _cycles(claim: Claim) -> dict[str, Cycles]:
 
 
 @checks("A17", measured=_cycles)
-def warm_restarts(*, printed: InOrder, cycles: Cycles, named: Published) -> Outcome:
+def warm_restarts(*, printed: InOrder, cycles: Cycles, named: Published) -> CheckResult:
     """Check that the rates can come from cosine annealing with warm restarts.
 
     Rule: reproduced where a schedule that falls to zero, as the formula's defaults do, has all
@@ -217,14 +217,14 @@ def warm_restarts(*, printed: InOrder, cycles: Cycles, named: Published) -> Outc
         "and have these rates after each epoch."
     )
     if plain.any():
-        return Outcome(verdict=REPRODUCED, evidence=evidence)
+        return CheckResult(verdict=REPRODUCED, evidence=evidence)
     if free.any():
         longest = (cycles.first[free] / cycles.batches[free]).max()
         evidence += (
             f" With a lowest rate above zero, which is not mentioned, {free.sum()} do: cycles of "
             f"{longest:.2g} epochs and less, met at an earlier place after each epoch."
         )
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if free.any() and "restart" in named.printed else CONTRADICTED,
         evidence=f"{evidence} The results name {named.printed}, whose rates they are. A warm-up "
         "before the first cycle, which is not mentioned, was not tried.",
@@ -240,7 +240,7 @@ def _fits_and_chance(claim: Claim) -> dict[str, Any]:
 
 
 @checks("A18", measured=_fits_and_chance)
-def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> Outcome:
+def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> CheckResult:
     """Check that the rates are those of a one-cycle schedule.
 
     Rule: reproduced where a schedule of the grid gives all of them to the printed digits; else
@@ -249,13 +249,13 @@ def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> Outcom
     `printed`: rates at the end of each epoch; `chance`: see `one_cycle.chance_of_fit`.
     """
     if not fits:
-        return Outcome(
+        return CheckResult(
             verdict=NOT_REPRODUCED,
             evidence="No one-cycle schedule of the grid gives the printed rates.",
         )
     best = fits[0]
     only = "the only one of the grid" if len(fits) == 1 else f"one of {len(fits)} on the grid"
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED,
         evidence=f"All {len(printed)} rates follow from a peak of {best.max_lr:g}, a first rate of "
         f"1/{best.div_factor:g} of it and a rise over {best.rise_epochs:g} epochs of "
@@ -265,7 +265,7 @@ def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> Outcom
 
 
 @checks("A67", measured=_fits)
-def highest_rate(*, stated: Published, printed: InOrder, fits: Sequence[Fit]) -> Outcome:
+def highest_rate(*, stated: Published, printed: InOrder, fits: Sequence[Fit]) -> CheckResult:
     """Check the highest rate that the text states against the table.
 
     Rule: reproduced where it is the highest of the table, else contradicted.
@@ -278,17 +278,17 @@ def highest_rate(*, stated: Published, printed: InOrder, fits: Sequence[Fit]) ->
             f" The schedule found goes on to {fits[0].max_lr:g} after {fits[0].rise_epochs:g} "
             f"epochs; Table 1 ends after {len(printed)}, while the rate was rising."
         )
-    return Outcome(verdict=REPRODUCED if holds else CONTRADICTED, evidence=evidence)
+    return CheckResult(verdict=REPRODUCED if holds else CONTRADICTED, evidence=evidence)
 
 
 @checks("A65")
-def total_time(*, total: Published, epochs: Published, seconds: Published) -> Outcome:
+def total_time(*, total: Published, epochs: Published, seconds: Published) -> CheckResult:
     """Check that the total time is that of the epochs.
 
     Rule: reproduced where epochs x seconds gives the printed minutes, else contradicted.
     """
     minutes = epochs.value * seconds.value / 60
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(minutes, total) else CONTRADICTED,
         evidence=f"{epochs.printed} x {seconds.printed} s = {minutes:.2f} min; printed is "
         f"{total.printed}. It is the time up to the first epoch at the target, in which the "

@@ -5,14 +5,14 @@ notable (`yardstick`), which serves in both directions.
 """
 
 from study.claims.check import ByDataset, ByKey, Whole, checks
-from study.claims.outcome import Outcome
+from study.claims.check_result import CheckResult
 from study.claims.paper_b.gains import Quoted, gap, gaps, gaps_to_quoted, interval
 from study.published import Published
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
 
 @checks("B94")
-def competitive(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> Outcome:
+def competitive(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> CheckResult:
     """Judge "competitive with these systems" over all data sets.
 
     Rule: as `comparable`: "reproduced" where no printed shortfall reaches the yardstick, else "not
@@ -21,7 +21,7 @@ def competitive(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> Outc
     found = gaps(ours, theirs)
     least = min(found, key=found.get)
     ahead = sum(value > 0 for value in found.values())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if found[least] > -yardstick.value else NOT_REPRODUCED,
         evidence=f"Ahead in {ahead} of {len(found)} printed comparisons; the least is "
         f"{found[least]:+.1f} points ({least.row}, {least.dataset}). A gain of {yardstick.printed} "
@@ -30,7 +30,7 @@ def competitive(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> Outc
 
 
 @checks("B125")
-def substantial_everywhere(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> Outcome:
+def substantial_everywhere(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> CheckResult:
     """Judge "substantial improvements over these systems on all data sets".
 
     Rule: "not reproduced" where a printed difference is not above 0 (the others' values are not in
@@ -41,7 +41,7 @@ def substantial_everywhere(*, ours: ByDataset, theirs: ByKey, yardstick: Publish
     least = min(found, key=found.get)
     reached = sum(value >= yardstick.value for value in found.values())
     verdict = REPRODUCED if reached == len(found) else UNDERSPECIFIED
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if found[least] <= 0 else verdict,
         evidence=f"{reached} of {len(found)} printed differences reach the "
         f"{yardstick.printed} that is called notable; the least is {found[least]:+.1f} points: "
@@ -59,7 +59,7 @@ def _sources(theirs: ByKey) -> str:
 
 
 @checks("B127")
-def comparable_and_better(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> Outcome:
+def comparable_and_better(*, ours: ByDataset, theirs: ByKey, yardstick: Published) -> CheckResult:
     """Judge "comparable performance" beside "consistently outperforms", said of the same numbers.
 
     Rule: "reproduced" where each printed difference is above 0 and below the yardstick: then both
@@ -70,7 +70,7 @@ def comparable_and_better(*, ours: ByDataset, theirs: ByKey, yardstick: Publishe
     higher = sum(value > 0 for value in found.values())
     alike = [key.dataset for key, value in found.items() if abs(value) < yardstick.value]
     verdict = UNDERSPECIFIED if higher or alike else CONTRADICTED
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if higher == len(alike) == len(found) else verdict,
         evidence=f"Higher on {higher} of {len(found)} data sets; comparable, by less than the "
         f"{yardstick.printed} points that are called a notable gain, on {len(alike)} "
@@ -79,7 +79,7 @@ def comparable_and_better(*, ours: ByDataset, theirs: ByKey, yardstick: Publishe
 
 
 @checks("B95", "B97", "B98")
-def comparable(*, ours: Published, theirs: Quoted, yardstick: Published, n: Whole) -> Outcome:
+def comparable(*, ours: Published, theirs: Quoted, yardstick: Published, n: Whole) -> CheckResult:
     """Judge "comparable or superior to" others that the paper itself quotes.
 
     Rule: a lead is superior, a shortfall is comparable where it is smaller than the yardstick:
@@ -91,7 +91,7 @@ def comparable(*, ours: Published, theirs: Quoted, yardstick: Published, n: Whol
     worst = min(found)
     chance = interval(ours, quoted[found.index(worst)], n)
     verdict = CONTRADICTED if chance.high < 0 else UNDERSPECIFIED
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if worst > -yardstick.value else verdict,
         evidence=f"{ours.printed} % is {', '.join(f'{g:+.1f}' for g in found)} points from the "
         f"quoted values; a gain of {yardstick.printed} is called notable. The least of them is "
@@ -101,7 +101,7 @@ def comparable(*, ours: Published, theirs: Quoted, yardstick: Published, n: Whol
 
 
 @checks("B96")
-def narrower(*, ours: ByDataset, reference: Quoted, others: Quoted) -> Outcome:
+def narrower(*, ours: ByDataset, reference: Quoted, others: Quoted) -> CheckResult:
     """Judge "the gap narrows considerably on other data sets".
 
     Rule: "reproduced" where the comparators' lead is smaller in each of the others than the
@@ -113,7 +113,7 @@ def narrower(*, ours: ByDataset, reference: Quoted, others: Quoted) -> Outcome:
     listed = ", ".join(f"{name} {-value:+.1f}" for name, value in (start | elsewhere).items())
     in_part = 0 < len(wider) < len(elsewhere)
     verdict = UNDERSPECIFIED if in_part else CONTRADICTED
-    return Outcome(
+    return CheckResult(
         verdict=verdict if wider else REPRODUCED,
         evidence=f"The lead of MedViT's two values in points: {listed}."
         + (f" So in part: not on {', '.join(wider)}." if in_part else ""),
@@ -121,7 +121,7 @@ def narrower(*, ours: ByDataset, reference: Quoted, others: Quoted) -> Outcome:
 
 
 @checks("B126")
-def exceeds_quoted(*, ours: ByDataset, quoted: Quoted) -> Outcome:
+def exceeds_quoted(*, ours: ByDataset, quoted: Quoted) -> CheckResult:
     """Judge "exceeds the transformers' performance", of those whose accuracy the text quotes.
 
     Rule: "reproduced" where every quoted accuracy is exceeded, "contradicted" where none is, else
@@ -131,7 +131,7 @@ def exceeds_quoted(*, ours: ByDataset, quoted: Quoted) -> Outcome:
     above = sum(value > 0 for value in found.values())
     verdict = UNDERSPECIFIED if above else CONTRADICTED
     listed = ", ".join(f"{name} {value:+.1f}" for name, value in found.items())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if above == len(found) else verdict,
         evidence=f"Above {above} of the {len(found)} accuracies of MedViT that the text quotes "
         f"(points): {listed}.",

@@ -6,7 +6,7 @@ accuracy, its curves, its maps.
 
 from helpers.paths import results_root
 from helpers.runs.store import find_runs, load_run
-from study.claims.outcome import BUDGET, OPEN_CHOICE, Outcome
+from study.claims.check_result import BUDGET, OPEN_CHOICE, CheckResult
 from study.maps.findings import TRAINED, Measured
 from study.plans.maps import MapPlan
 from study.plans.verdicts import load_rules
@@ -17,7 +17,7 @@ _PAPER = "B"
 NO_ANSWER = (NOT_RUN, SHORT)
 
 
-def judged(verdict: str, epochs: float | None) -> str:
+def apply(verdict: str, epochs: float | None) -> str:
     """Return a verdict on runs, `SHORT` where the shortest had too few epochs.
 
     Without runs (None) it is `NOT_RUN`.
@@ -28,7 +28,7 @@ def judged(verdict: str, epochs: float | None) -> str:
 
 
 def limits(verdict: str, epochs: float, *others: str) -> tuple[str, ...]:
-    """Return what a verdict hangs on: others of `outcome.LIMITS`, and a smaller budget.
+    """Return what a verdict hangs on: others of `check_result.LIMITS`, and a smaller budget.
 
     A verdict of no answer hangs on nothing.
     """
@@ -37,17 +37,17 @@ def limits(verdict: str, epochs: float, *others: str) -> tuple[str, ...]:
     return (*others, BUDGET) if epochs < _printed() else others
 
 
-def outcome(
+def result(
     verdict: str,
     epochs: float,
     *,
     evidence: str,
     runs: tuple[str, ...],
     others: tuple[str, ...] = (OPEN_CHOICE,),
-) -> Outcome:
-    """Return the outcome of a check on runs of so many epochs, see `judged` and `limits`."""
-    verdict = judged(verdict, epochs)
-    return Outcome(
+) -> CheckResult:
+    """Return the result of a check on runs of so many epochs, see `apply` and `limits`."""
+    verdict = apply(verdict, epochs)
+    return CheckResult(
         verdict=verdict, evidence=evidence, limits=limits(verdict, epochs, *others), runs=runs
     )
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from study.claims.check import ByDataset, Items, Total, TotalByRow, Whole, checks
+from study.claims.check_result import CheckResult, lacking, verdict_of_readings
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome, lacking, verdict_of_readings
 from study.claims.paper_b import budget
 from study.claims.paper_b.data import ByClasses
 from study.claims.paper_b.stored import class_supports, network_groups
@@ -37,7 +37,7 @@ def counts_fit(
     accuracy: Published,
     n: Whole,
     supports: Mapping[str, int] | None,
-) -> Outcome:
+) -> CheckResult:
     """Judge quoted cells of a confusion matrix.
 
     Rule: "contradicted" where the quoted right or wrong decisions are more than the printed
@@ -56,7 +56,7 @@ def counts_fit(
     if total > most or errors > n - least or over:
         verdict = CONTRADICTED
     needs = "" if supports else " Needed: the labels of the data set, for the sizes of its classes."
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"Quoted: {total:,.0f} right and {errors:,.0f} wrong; {accuracy.printed} % of "
         f"{n:,} test images leaves at most {most:,} right, or at most {n - least:,} wrong, by the "
@@ -70,7 +70,7 @@ def _sum(cells: Mapping[Any, Published]) -> float:
 
 
 @checks("B60")
-def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -> Outcome:
+def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -> CheckResult:
     """Judge "errors are concentrated in certain pairs, not spread over all classes".
 
     Rule: "reproduced" where the quoted cells hold at least three times the share of all errors that
@@ -81,7 +81,7 @@ def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -
     share = quoted / ((1 - accuracy.fraction) * n)
     even = len(wrong) / (k * (k - 1))
     verdict = REPRODUCED if share >= 3 * even else UNDERSPECIFIED
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if share <= even else verdict,
         evidence=f"The {len(wrong)} quoted cells hold {quoted:.0f} errors, {100 * share:.0f} % of "
         f"all that the accuracy leaves; spread evenly they would hold {100 * even:.0f} %.",
@@ -91,7 +91,7 @@ def concentrated(*, wrong: ByClasses, accuracy: Published, n: Whole, k: Whole) -
 @checks("B58", "B67")
 def broadest(
     *, quoted: ByClasses, accuracy: Published, n: Whole, k: Whole, other: Total
-) -> Outcome:
+) -> CheckResult:
     """Judge "this class has the broadest confusion" by the errors quoted for it.
 
     Rule: "contradicted" where the text quotes more errors for the next class (`other`); else
@@ -100,7 +100,7 @@ def broadest(
     """
     errors = _sum(quoted)
     mean = (1 - accuracy.fraction) * n / k
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if other > errors else UNDERSPECIFIED,
         evidence=f"Quoted for the class: {errors:.0f} errors, for the next one {other:.0f}; at "
         f"{accuracy.printed} % the mean over {k} classes is {mean:.0f}. The other classes' errors "
@@ -109,7 +109,7 @@ def broadest(
 
 
 @checks("B147")
-def only_exception(*, exception: TotalByRow, others: TotalByRow) -> Outcome:
+def only_exception(*, exception: TotalByRow, others: TotalByRow) -> CheckResult:
     """Judge "consistent over most classes except for one", by the errors that the text quotes.
 
     Rule: "underspecified" where the text quotes more errors for another class than for the
@@ -118,7 +118,7 @@ def only_exception(*, exception: TotalByRow, others: TotalByRow) -> Outcome:
     """
     ((name, errors),) = exception.items()
     listed = ", ".join(f"{other} {count:.0f}" for other, count in others.items())
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if max(others.values()) > errors else REPRODUCED,
         evidence=f"Errors that the text quotes: {name}, the exception, {errors:.0f}; {listed}. "
         "Those of the other classes have no numbers, and by which measure the classes are "
@@ -127,7 +127,7 @@ def only_exception(*, exception: TotalByRow, others: TotalByRow) -> Outcome:
 
 
 @checks("B59", "B68")
-def reciprocal(*, there: Published, back: Published) -> Outcome:
+def reciprocal(*, there: Published, back: Published) -> CheckResult:
     """Judge "reciprocal confusion" of two classes.
 
     Rule: "contradicted" where the smaller of both cells is less than half of the larger,
@@ -136,7 +136,7 @@ def reciprocal(*, there: Published, back: Published) -> Outcome:
     low, high = sorted((there.value, back.value))
     equal = low == high
     verdict = UNDERSPECIFIED if equal else REPRODUCED
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if low < high / 2 else verdict,
         evidence=f"Quoted: {there.printed} one way, {back.printed} the other"
         + (", which may be one cell told twice." if equal else "."),
@@ -152,7 +152,7 @@ def alike(
     other_diagonal: Published,
     accuracies: ByDataset,
     n: TotalByRow,
-) -> Outcome:
+) -> CheckResult:
     """Judge whether two matrices of different data sets can be told apart by what is quoted.
 
     Rule: "underspecified" where the largest quoted cell, of right answers, differs by less than a
@@ -174,7 +174,7 @@ def alike(
         f"{second[true, said].printed}"
         for (true, said), value in first.items()
     )
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if close else REPRODUCED,
         evidence=f"OrganC and OrganS: {listed}; right answers of classes "
         f"{', '.join(str(label) for label, _ in diagonal)}: {min(right):.0f}-{max(right):.0f} and "
@@ -185,32 +185,32 @@ def alike(
 
 @checks("B12", "B135", which="within")
 @checks("B63", which="low")
-def end_of_range(*, value: Published, band: Published, which: str) -> Outcome:
+def end_of_range(*, value: Published, band: Published, which: str) -> CheckResult:
     """Judge a single value that is said to be an end of a printed range.
 
     Rule: "reproduced" where it is that end ("low") or lies within ("within"), else "contradicted".
     """
     fits = value.value == band.low if which == "low" else band.low <= value.value <= band.high
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if fits else CONTRADICTED,
         evidence=f"{value.printed} beside the printed range {band.printed}.",
     )
 
 
 @checks("B56")
-def above(*, higher: Published, lower: Published) -> Outcome:
+def above(*, higher: Published, lower: Published) -> CheckResult:
     """Judge that one printed number exceeds another.
 
     Rule: "reproduced" where it does, else "contradicted".
     """
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if higher.low > lower.high else CONTRADICTED,
         evidence=f"{higher.printed} against {lower.printed}.",
     )
 
 
 @checks("B72")
-def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Outcome:
+def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> CheckResult:
     """Judge a number that is called an AUC.
 
     Rule: "reproduced" where it lies in the printed range of the classes' AUCs, which any mean of
@@ -219,7 +219,7 @@ def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Out
     """
     inside = band.low <= called.fraction <= band.high
     same = called.value == accuracy.value
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if inside else UNDERSPECIFIED,
         evidence=f"Called an AUC: {called.printed} %; the classes' AUCs are {band.printed}"
         + (", and the accuracy is the same number." if same else ".")
@@ -228,7 +228,7 @@ def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Out
 
 
 @checks("B146", measured=lambda claim: {"size": load_rules().size["auc"]})
-def varies_little(*, band: Published, size: float) -> Outcome:
+def varies_little(*, band: Published, size: float) -> CheckResult:
     """Judge "a small variation between the classes" of areas under ROC curves.
 
     Rule: small is read as less than the difference that `params/verdicts.yaml` asks power for
@@ -237,7 +237,7 @@ def varies_little(*, band: Published, size: float) -> Outcome:
     in both ways, "not reproduced" where in neither, else "underspecified".
     """
     width, times = band.high - band.low, (1 - band.low) / (1 - band.high)
-    return Outcome(
+    return CheckResult(
         verdict=verdict_of_readings((width < size, times < FEW_TIMES)),
         evidence=f"The classes' AUCs are {band.printed}: {width:.3f} apart, and the share of pairs "
         f"that are ranked wrongly is {times:.0f} times as large in the last class as in the first. "
@@ -271,7 +271,7 @@ def _class_areas(claim: Claim) -> dict[str, Any]:
 @checks("B61", "B62", "B70", "B71", measured=_class_areas)
 def class_areas(
     *, printed: Published, areas: Sequence[Sequence[float]], epochs: float | None
-) -> Outcome:
+) -> CheckResult:
     """Judge a range of class-wise areas under a curve.
 
     Rule: "not run" without runs, "not run at its budget" where they had too few epochs
@@ -286,7 +286,7 @@ def class_areas(
     low, high = min(means), max(means)
     slack = 0.0005
     fits = printed.low - slack <= low and high <= printed.high + slack
-    return budget.outcome(
+    return budget.result(
         REPRODUCED if fits else NOT_REPRODUCED,
         epochs,
         evidence=f"Ours: {low:.3f} to {high:.3f} over {len(means)} classes, mean of {len(areas)} "

@@ -1,4 +1,4 @@
-"""Counts of networks, and the outcome of checks that rest on counts."""
+"""Counts of networks, and the result of checks that rest on counts."""
 
 from functools import cache
 
@@ -7,16 +7,16 @@ from torch import nn
 from torchvision.models import resnet18
 
 from helpers.models.counting import count_parameters
+from study.claims.check_result import OPEN_CHOICE, CheckResult
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.sizes import IMAGE_SIZE, NUM_CLASSES, Counts, count_sizes, giga_macs
 
 COUNTED = "study.sizes"
 
 
-def outcome(verdict: str, evidence: str) -> Outcome:
-    """Return the outcome of a check by counts of what the text leaves open in part."""
-    return Outcome(verdict=verdict, evidence=evidence, limits=(OPEN_CHOICE,), runs=(COUNTED,))
+def result(verdict: str, evidence: str) -> CheckResult:
+    """Return the result of a check by counts of what the text leaves open in part."""
+    return CheckResult(verdict=verdict, evidence=evidence, limits=(OPEN_CHOICE,), runs=(COUNTED,))
 
 
 def counts(model: str, image_size: int = IMAGE_SIZE) -> Counts:

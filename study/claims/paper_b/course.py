@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from study.claims.check import Items, checks
+from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, lacking
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, STAND_IN, Outcome, lacking
 from study.claims.paper_b.stored import groups, network_groups
 from study.epoch_choice import curve_rows
 from study.published import Published
@@ -66,7 +66,9 @@ def _means(
 
 
 @checks("B51", "B54", measured=lambda claim: {"found": _means(claim, PRINTED_LOSSES, epoch=-1)})
-def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | None) -> Outcome:
+def course(
+    *, printed: ByCurve, epochs: Published, found: Mapping[str, float] | None
+) -> CheckResult:
     """Judge where training curves end, after as many epochs as the paper trained.
 
     Rule: "not run" without runs of that length; "reproduced" where each of our final values is
@@ -82,7 +84,7 @@ def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float] | 
         )
     near = [0.9 * v.low <= found[name] <= 1.1 * v.high for name, v in printed.items()]
     ours = ", ".join(f"{name} {found[name]:.2f}" for name in printed)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if all(near) else NOT_REPRODUCED,
         evidence=f"Printed: {listed}; ours: {ours}.",
         limits=(OPEN_CHOICE,),
@@ -96,7 +98,9 @@ def _early(claim: Claim) -> dict[str, Any]:
 
 
 @checks("B129", "B130", measured=_early)
-def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] | None) -> Outcome:
+def reaches(
+    *, printed: Published, epoch: Published, found: Mapping[str, float] | None
+) -> CheckResult:
     """Judge where training curves are after a number of epochs.
 
     Rule: "not run" without runs of the printed length on the data set; "reproduced" where each of
@@ -116,7 +120,7 @@ def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float] 
         or (printed.high is not None and value > printed.high + 1)
     ]
     ours = ", ".join(f"{name} {value:.1f} %" for name, value in found.items())
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if off else REPRODUCED,
         evidence=f"{said}; ours: {ours}.",
         limits=(OPEN_CHOICE,),
@@ -131,7 +135,7 @@ def _settling(claim: Claim) -> dict[str, Any]:
 @checks("B128", dataset="BreastMNIST", same=False, measured=_settling)
 def settles(
     *, courses: Courses, rapid: Published, steady: Published, dataset: str, same: bool
-) -> Outcome:
+) -> CheckResult:
     """Judge "both losses fall rapidly in the first epochs and are stable from a later one on".
 
     Rule: "not run" without two runs of the printed length; on another data set no verdict ("other
@@ -155,7 +159,7 @@ def settles(
         for name in courses
     )
     verdict = REPRODUCED if early >= RAPID and late < STEADY else NOT_REPRODUCED
-    return Outcome(
+    return CheckResult(
         verdict=verdict if same else OTHER_IMAGES,
         evidence=f"On {dataset}, {seeds} seeds at the printed length: {listed}.",
         limits=(OPEN_CHOICE,) if same else (STAND_IN, OPEN_CHOICE),
@@ -176,7 +180,7 @@ def _shares(course: np.ndarray, rapid: int, steady: int) -> tuple[float, float]:
 
 
 @checks("B52", "B55")
-def plateau(*, printed: Published, accuracy: Published) -> Outcome:
+def plateau(*, printed: Published, accuracy: Published) -> CheckResult:
     """Judge a plateau of the test curve, "around" a value or a range, against the table.
 
     Rule: "reproduced" where the table's accuracy is the plateau's within its printed digits, or in
@@ -185,7 +189,7 @@ def plateau(*, printed: Published, accuracy: Published) -> Outcome:
     """
     off = max(printed.low - accuracy.value, accuracy.value - printed.high)
     where = f"{off:.1f} points off" if off > 0 else "which is within it"
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(accuracy.value, printed) else UNDERSPECIFIED,
         evidence=f"The curve levels off around {printed.printed} %, the table prints "
         f"{accuracy.printed} %, {where}. How far 'around' reaches, and of which epoch the table's "
@@ -203,7 +207,7 @@ def _gains(claim: Claim) -> dict[str, Any]:
 
 
 @checks("B132", measured=_gains)
-def chosen_on_test(*, gains: Mapping[str, Sequence[float]]) -> Outcome:
+def chosen_on_test(*, gains: Mapping[str, Sequence[float]]) -> CheckResult:
     """Ask what choosing the epoch on the test curve would add, which the paper does not exclude.
 
     Rule: "not run" without two seeds with a test curve; else a "reviewer's question" that is
@@ -220,7 +224,7 @@ def chosen_on_test(*, gains: Mapping[str, Sequence[float]]) -> Outcome:
         f"{100 * max(values):.1f}, {len(values)} seeds)"
         for name, values in gains.items()
     )
-    return Outcome(
+    return CheckResult(
         verdict=REVIEWERS_QUESTION,
         evidence="The paper draws test curves, names no validation split, and does not say of "
         "which epoch its numbers are. Best test epoch less the one that validation data select, "

@@ -8,8 +8,8 @@ from medmnist import INFO
 
 from helpers.data.transforms import NORMALISE
 from study.claims.check import ByColumn, ByDataset, ByRow, Items, Total, TotalByRow, checks
+from study.claims.check_result import CheckResult
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome
 from study.claims.paper_b.stored import SIX, class_supports
 from study.published import NOT_GIVEN, Published, load_published
 from study.sizes import matches
@@ -33,39 +33,39 @@ ByClasses = Annotated[Mapping[tuple[int, ...], Published], _by_classes]
 
 
 @checks("B38", "B39", "B42", "B44", "B45")
-def same_number(*, printed: Published, released: Total) -> Outcome:
+def same_number(*, printed: Published, released: Total) -> CheckResult:
     """Judge a stated number of images or classes.
 
     Rule: "reproduced" where it is the released data set's, else "not reproduced".
     """
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(released, printed) else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed} {printed.unit}; released: {released:g}.",
     )
 
 
 @checks("B43")
-def same_word(*, printed: Published, released: Published) -> Outcome:
+def same_word(*, printed: Published, released: Published) -> CheckResult:
     """Judge a stated property in words.
 
     Rule: "reproduced" where the released set has it, else "not reproduced". "Coloured" is "RGB".
     """
     meant = {"coloured": "RGB"}.get(printed.printed, printed.printed)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if meant == released.printed else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed}; the released images are {released.printed}.",
     )
 
 
 @checks("B40")
-def classes_agree(*, printed: Published, elsewhere: Published, released: Published) -> Outcome:
+def classes_agree(*, printed: Published, elsewhere: Published, released: Published) -> CheckResult:
     """Judge a number of classes that the paper states twice.
 
     Rule: "underspecified" where its two statements differ, since one may speak of the source of
     the set; else as `same_number`.
     """
     if printed.value != elsewhere.value:
-        return Outcome(
+        return CheckResult(
             verdict=UNDERSPECIFIED,
             evidence=f"Section 4.1 names {printed.printed} classes, section 4.4.1 "
             f"{elsewhere.printed}; the released set has {released.printed}. The first may mean the "
@@ -79,7 +79,7 @@ def _class_names(claim: Claim) -> dict[str, Mapping[str, str]]:
 
 
 @checks("B41", measured=_class_names)
-def class_meaning(*, quoted: ByClasses, names: Mapping[str, str]) -> Outcome:
+def class_meaning(*, quoted: ByClasses, names: Mapping[str, str]) -> CheckResult:
     """Judge which class is which.
 
     Rule: "reproduced" where the name of every released class begins with the quoted one ("normal"
@@ -92,11 +92,11 @@ def class_meaning(*, quoted: ByClasses, names: Mapping[str, str]) -> Outcome:
         f"class {label}: printed {said.printed!r}, released {names[str(label)]!r}"
         for (label,), said in quoted.items()
     )
-    return Outcome(verdict=REPRODUCED if same else NOT_REPRODUCED, evidence=f"{listed}.")
+    return CheckResult(verdict=REPRODUCED if same else NOT_REPRODUCED, evidence=f"{listed}.")
 
 
 @checks("B64", "B65", measured=_class_names)
-def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
+def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> CheckResult:
     """Judge "these confused classes are anatomical neighbours".
 
     Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
@@ -108,7 +108,7 @@ def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
     organs = {label: names[str(label)] for label in sorted({c for pair in confused for c in pair})}
     apart = [(a, b) for a, b in confused if REGIONS[organs[a]] != REGIONS[organs[b]]]
     listed = ", ".join(f"{c} is {organ} ({REGIONS[organ]})" for c, organ in organs.items())
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if apart else UNDERSPECIFIED,
         evidence=f"In the released set class {listed}. To lie in the same part is necessary, not "
         "enough.",
@@ -116,7 +116,7 @@ def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> Outcome:
 
 
 @checks("B46", measured=lambda claim: {"named": claim.beside.keys()})
-def are_largest(*, named: Collection[str], totals: TotalByRow) -> Outcome:
+def are_largest(*, named: Collection[str], totals: TotalByRow) -> CheckResult:
     """Judge "these contain the largest number of samples".
 
     Rule: "reproduced" where no other data set has as many images as the least of those named, else
@@ -125,19 +125,19 @@ def are_largest(*, named: Collection[str], totals: TotalByRow) -> Outcome:
     least = min(totals[name] for name in named)
     larger = [name for name, total in totals.items() if name not in named and total >= least]
     listed = ", ".join(f"{name} {total:.0f}" for name, total in totals.items())
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if larger else REPRODUCED, evidence=f"Released images: {listed}."
     )
 
 
 @checks("B14")
-def all_reported(*, stated: Published, accuracies: ByDataset) -> Outcome:
+def all_reported(*, stated: Published, accuracies: ByDataset) -> CheckResult:
     """Judge "evaluated on six data sets".
 
     Rule: "reproduced" where as many sets have a printed accuracy, else "contradicted".
     """
     there = sum(value.value is not None for value in accuracies.values())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if there == stated.value else CONTRADICTED,
         evidence=f"{there} of {stated.printed} data sets have a printed accuracy.",
     )
@@ -150,7 +150,7 @@ def _rarest_shares(claim: Claim) -> dict[str, Mapping[str, float | None]]:
 
 
 @checks("B47", measured=_rarest_shares)
-def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) -> Outcome:
+def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) -> CheckResult:
     """Judge "moderate class imbalance", severe being a class below the bound, in percent.
 
     Rule: "not reproduced" where the rarest class of a stored test split lies below the bound; "not
@@ -165,7 +165,7 @@ def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) 
         verdict = NOT_REPRODUCED
     listed = ", ".join(f"{d} {share:.1f} %" for d, share in known.items())
     needs = f" Needed: the labels of {', '.join(missing)}." if missing else ""
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"Rarest class of the test split: {listed or 'none stored'}.{needs}",
         runs=("run store",),
@@ -173,7 +173,7 @@ def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) 
 
 
 @checks("B48", ours=NORMALISE._asdict())
-def same_constants(*, printed: ByColumn, ours: Mapping[str, tuple]) -> Outcome:
+def same_constants(*, printed: ByColumn, ours: Mapping[str, tuple]) -> CheckResult:
     """Judge printed constants against those of torchvision's ImageNet weights.
 
     Rule: "reproduced" where all are equal, else "not reproduced".
@@ -183,20 +183,20 @@ def same_constants(*, printed: ByColumn, ours: Mapping[str, tuple]) -> Outcome:
         for name, value in printed.items()
     )
     listed = "; ".join(f"{name} printed {value.printed}" for name, value in printed.items())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if same == len(printed) else NOT_REPRODUCED,
         evidence=f"{listed}; {same} of {len(printed)} are those of the ImageNet weights.",
     )
 
 
 @checks("B07", "B49", "B50")
-def settings_given(*, settings: ByColumn) -> Outcome:
+def settings_given(*, settings: ByColumn) -> CheckResult:
     """Judge whether a protocol can be repeated.
 
     Rule: "underspecified" where one setting is not given, else "reproduced".
     """
     missing = [name for name, value in settings.items() if value.printed == NOT_GIVEN]
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if missing else REPRODUCED,
         evidence=f"Not given: {', '.join(missing) or 'nothing'} ({len(missing)} of "
         f"{len(settings)} settings).",
@@ -209,12 +209,12 @@ def _timed(claim: Claim) -> dict[str, int]:
 
 
 @checks("B37", measured=_timed)
-def times_printed(*, timed: int) -> Outcome:
+def times_printed(*, timed: int) -> CheckResult:
     """Judge "a comprehensive analysis of FLOPs and inference performance".
 
     Rule: "underspecified" where no latency or throughput is printed, else "reproduced".
     """
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if timed else UNDERSPECIFIED,
         evidence=f"Printed latencies and throughputs: {timed}; FLOPs and parameters "
         "alone are printed.",
@@ -226,7 +226,7 @@ def _descriptions(claim: Claim) -> dict[str, Mapping[str, str]]:
 
 
 @checks("B136", measured=_descriptions)
-def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
+def described(*, stated: ByRow, released: Mapping[str, str]) -> CheckResult:
     """Judge what the paper says the images of each data set are.
 
     Rule: "reproduced" where the description of each released set has the stated words, upper and
@@ -241,7 +241,7 @@ def described(*, stated: ByRow, released: Mapping[str, str]) -> Outcome:
         if missing:
             wrong.append(f"{dataset} {', '.join(missing)}")
     listed = "; ".join(f"{dataset}: {value.printed}" for dataset, value in stated.items())
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if wrong else REPRODUCED,
         evidence=f"Looked for in the released descriptions: {listed}; missing: "
         f"{'; '.join(wrong) or 'nothing'}.",

@@ -11,9 +11,9 @@ from typing import Any
 
 from helpers.metrics.scores import Estimate
 from study.claims.check import checks
+from study.claims.check_result import OPEN_CHOICE, CheckResult, lacking
 from study.claims.ledger import Claim
 from study.claims.measured import store
-from study.claims.outcome import OPEN_CHOICE, Outcome, lacking
 from study.costs.store import Store
 from study.plans.costs import EAGER, Candidate, load_plan
 from study.verdicts import NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
@@ -25,8 +25,8 @@ SCANS = ("medmamba_", "vmamba_")
 DEVICES = {"cpu": "a CPU", "cuda": "a GPU"}
 
 
-def _outcome(verdict: str, evidence: str) -> Outcome:
-    return Outcome(
+def _result(verdict: str, evidence: str) -> CheckResult:
+    return CheckResult(
         verdict=verdict, evidence=evidence, limits=(OPEN_CHOICE,), runs=("results/efficiency",)
     )
 
@@ -86,7 +86,7 @@ def _export(claim: Claim) -> dict[str, Any]:
 
 
 @checks("B111", "B112", measured=_ratios)
-def faster(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Outcome:
+def faster(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> CheckResult:
     """Judge "faster inference than the other network".
 
     Rule: "not run" as long as one was not timed on a quiet machine; "not reproduced" where the 95 %
@@ -105,7 +105,7 @@ def faster(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Outcome:
     listed = "; ".join(
         f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f})" for name, r in known.items()
     )
-    return _outcome(
+    return _result(
         NOT_REPRODUCED if any(r.low > 1 for r in known.values()) else UNDERSPECIFIED,
         f"The network's time over the other's, on a CPU: {listed}. The other's scan is ours, "
         "compiled for it; its authors' is a kernel for GPUs. No device is named.",
@@ -113,7 +113,7 @@ def faster(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Outcome:
 
 
 @checks("B113", "B139", measured=_peaks)
-def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome:
+def less_memory(*, ours: int | None, theirs: int | None, device: str) -> CheckResult:
     """Judge "reduced memory" beside the other network.
 
     Rule: "not run" where one was not measured on the device, "not reproduced" where our peak is not
@@ -126,7 +126,7 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
         return lacking(f"Needed: the phase `memory` of `python -m study costs` on {device}.")
     on_cpu = device == DEVICES["cpu"]
     lower = UNDERSPECIFIED if on_cpu else REPRODUCED
-    return _outcome(
+    return _result(
         lower if ours < theirs else NOT_REPRODUCED,
         f"Peak of a forward pass on {device}: {ours / 2**20:.0f} MiB against "
         f"{theirs / 2**20:.0f} MiB" + (", the other's scan compiled by us." if on_cpu else "."),
@@ -134,7 +134,7 @@ def less_memory(*, ours: int | None, theirs: int | None, device: str) -> Outcome
 
 
 @checks("B114", measured=_export)
-def exports(*, row: Mapping[str, Any] | None) -> Outcome:
+def exports(*, row: Mapping[str, Any] | None) -> CheckResult:
     """Judge "can be deployed" in the part that can be tried: export to a portable format.
 
     Rule: "not run" without an export; "not reproduced" where the exported network does not give the
@@ -146,9 +146,9 @@ def exports(*, row: Mapping[str, Any] | None) -> Outcome:
     if row is None:
         return lacking("Needed: the phase `exports`.")
     if row["difference"] is None:
-        return Outcome(verdict=NOT_REPRODUCED, evidence=f"No export: {row['reason']}.")
+        return CheckResult(verdict=NOT_REPRODUCED, evidence=f"No export: {row['reason']}.")
     share = row["difference"] / row["scale"]
-    return _outcome(
+    return _result(
         UNDERSPECIFIED if share <= EXPORT_SHARE else NOT_REPRODUCED,
         f"No device is named. Exported to ONNX, its logits differ by {share:.1e} of their scale; "
         "that it runs fast or with little power on a small device is measured neither there nor "
@@ -157,7 +157,7 @@ def exports(*, row: Mapping[str, Any] | None) -> Outcome:
 
 
 @checks("B138", measured=_ratios)
-def batches_better(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Outcome:
+def batches_better(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> CheckResult:
     """Judge "more efficient batch processing, and so enhanced throughput" beside the other network.
 
     Rule: "not run" as long as one was not timed on a quiet machine; "not reproduced" where our time
@@ -174,7 +174,7 @@ def batches_better(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Out
         f"{name} {1 / r.value:.1f} times ({1 / r.high:.1f} to {1 / r.low:.1f})"
         for name, r in ratios.items()
     )
-    return _outcome(
+    return _result(
         NOT_REPRODUCED if many.low > one.high else UNDERSPECIFIED,
         f"As many images in the same time as the other, on a CPU: {listed}. The other's scan is "
         "ours, compiled; a GPU, which section 4.7.2 speaks of, was not at hand.",
@@ -184,7 +184,7 @@ def batches_better(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Out
 @checks("B145", measured=_times_by_macs)
 def cheaper_is_faster(
     *, macs: Mapping[str, int], times: Mapping[str, Mapping[str, Estimate]], quiet: bool
-) -> Outcome:
+) -> CheckResult:
     """Judge "fewer FLOPs enable faster inference", over all pairs of networks that were timed.
 
     A pair is told apart where the 95 % intervals of both times do not meet. Rule: "not run" without
@@ -217,7 +217,7 @@ def cheaper_is_faster(
             f"times its time ({images})."
         )
     verdict = UNDERSPECIFIED if 2 * sum(known) > len(known) else NOT_REPRODUCED
-    return _outcome(
+    return _result(
         REPRODUCED if all(known) else verdict,
         f"On a CPU, {len(macs)} networks (those with a scan are left out: theirs is ours, compiled "
         "for the CPU). Pairs that are told apart in which the one with fewer multiply-accumulates "

@@ -9,8 +9,8 @@ from helpers.metrics.power import newcombe
 from helpers.metrics.scores import Estimate
 from study.claims.arithmetic import images
 from study.claims.check import ByDataset, ByKey, Items, TotalByRow, checks
+from study.claims.check_result import OPEN_CHOICE, CheckResult
 from study.claims.ledger import Claim, Key
-from study.claims.outcome import OPEN_CHOICE, Outcome
 from study.claims.paper_b.sizes import RECORD_SIDE
 from study.claims.paper_b.stored import SIX
 from study.published import Published, comparators, load_published
@@ -64,14 +64,14 @@ def interval(ours: Published, theirs: Published, n: int) -> Estimate:
 
 @checks("B74", "B75", "B76", "B81", "B82", "B83", "B84")
 @checks("B88", "B89", "B90", "B91", "B92", "B93")
-def printed_gain(*, ours: Published, theirs: Published, gain: Published) -> Outcome:
+def printed_gain(*, ours: Published, theirs: Published, gain: Published) -> CheckResult:
     """Judge a printed gain in points.
 
     Rule: "reproduced" where the difference of the two printed accuracies is the printed gain to its
     digits, else "not reproduced" (the comparator's value is another paper's).
     """
     found = gap(ours, theirs)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(found, gain) else NOT_REPRODUCED,
         evidence=f"{ours.printed} % less {100 * theirs.fraction:.1f} % is {found:+.1f} points; "
         f"printed: {gain.printed}.",
@@ -81,7 +81,7 @@ def printed_gain(*, ours: Published, theirs: Published, gain: Published) -> Outc
 @checks("B08")
 def range_of_gains(
     *, ours: ByDataset, theirs: ByKey, printed: Published, quoted: Quoted
-) -> Outcome:
+) -> CheckResult:
     """Judge "relative gains of low-high % over larger transformers".
 
     Rule: "reproduced" where the relative gains over the comparator on all its data sets lie in the
@@ -98,7 +98,7 @@ def range_of_gains(
     low, high = min(relative), max(relative)
     inside = printed.low - 0.5 <= low and high <= printed.high + 0.05
     verdict = UNDERSPECIFIED if higher else REPRODUCED
-    return Outcome(
+    return CheckResult(
         verdict=verdict if inside else CONTRADICTED,
         evidence="Which transformers are meant is not said. Over MedMamba-T, a state-space model, "
         f"whose differences section 4.6 prints, the relative gains run from {low:.1f} to "
@@ -109,7 +109,7 @@ def range_of_gains(
 
 
 @checks("B73", "B80")
-def higher_everywhere(*, ours: ByDataset, theirs: ByKey) -> Outcome:
+def higher_everywhere(*, ours: ByDataset, theirs: ByKey) -> CheckResult:
     """Judge "more accurate on every data set" by the printed values alone.
 
     Rule: "reproduced" where every printed difference is above 0, else "contradicted".
@@ -121,7 +121,7 @@ def higher_everywhere(*, ours: ByDataset, theirs: ByKey) -> Outcome:
     }
     above = sum(value > 0 for value in found.values())
     least, most = min(found, key=found.get), max(found, key=found.get)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if above == len(found) else CONTRADICTED,
         evidence=f"{above} of {len(found)} printed differences are above 0, from "
         f"{found[least]:+.1f} points ({least}) to {found[most]:+.1f} ({most}).",
@@ -129,7 +129,7 @@ def higher_everywhere(*, ours: ByDataset, theirs: ByKey) -> Outcome:
 
 
 @checks("B77")
-def resolved(*, ours: ByDataset, theirs: ByKey, n: TotalByRow) -> Outcome:
+def resolved(*, ours: ByDataset, theirs: ByKey, n: TotalByRow) -> CheckResult:
     """Judge whether printed gains are more than the test images leave to chance.
 
     Rule: "reproduced" where the 95 % interval of every difference (see `interval`: the paper prints
@@ -149,7 +149,7 @@ def resolved(*, ours: ByDataset, theirs: ByKey, n: TotalByRow) -> Outcome:
         f"{key.dataset} {found[key]:+.1f} ({100 * e.low:+.1f} to {100 * e.high:+.1f})"
         for key, e in intervals.items()
     )
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"{shown} of {len(intervals)} printed differences exceed the chance of the "
         f"test images (95 %, points): {listed}.",
@@ -172,7 +172,7 @@ def _public(claim: Claim) -> dict[str, Any]:
 @checks("B13", measured=_public)
 def state_of_the_art(
     *, ours: ByDataset, quoted: Quoted, public: ByKey, on_test: Collection[str]
-) -> Outcome:
+) -> CheckResult:
     """Judge "state-of-the-art accuracy".
 
     Rule: "contradicted" where the paper itself quotes a higher accuracy on a data set; else "not
@@ -207,7 +207,7 @@ def state_of_the_art(
             f"{listed(fair)}."
         )
     verdict = NOT_REPRODUCED if fair else REPRODUCED
-    return Outcome(verdict=CONTRADICTED if own else verdict, evidence=evidence)
+    return CheckResult(verdict=CONTRADICTED if own else verdict, evidence=evidence)
 
 
 def _highest(values: ByKey) -> dict[str, Key]:
@@ -220,7 +220,7 @@ def _highest(values: ByKey) -> dict[str, Key]:
 
 
 @checks("B87")
-def below_plain_backbone(*, ours: ByDataset, plain: ByKey, n: TotalByRow) -> Outcome:
+def below_plain_backbone(*, ours: ByDataset, plain: ByKey, n: TotalByRow) -> CheckResult:
     """Judge whether the gains can be the architecture's and not the pretrained backbone's.
 
     Rule: "not reproduced" where a plain ResNet-18 from the same ImageNet weights has a higher
@@ -246,7 +246,7 @@ def below_plain_backbone(*, ours: ByDataset, plain: ByKey, n: TotalByRow) -> Out
     beyond_chance = any(
         interval(plain[of_record[d]], ours[d], round(n[d])).low > 0 for d in above(of_record)
     )
-    return Outcome(
+    return CheckResult(
         verdict=NOT_REPRODUCED if beyond_chance else UNDERSPECIFIED,
         evidence=f"From the {RECORD_SIDE} px files of the record that the paper names, a plain "
         f"ResNet-18 with the same ImageNet weights is more accurate on {len(above(of_record))} of "

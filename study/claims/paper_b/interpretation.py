@@ -16,15 +16,15 @@ import numpy as np
 from helpers.paths import results_root
 from helpers.runs.store import RunError
 from study.claims.check import checks
-from study.claims.ledger import Claim
-from study.claims.outcome import (
+from study.claims.check_result import (
     OPEN_CHOICE,
     STAND_IN,
-    Outcome,
+    CheckResult,
     in_ledger,
     lacking,
     verdict_of_measures,
 )
+from study.claims.ledger import Claim
 from study.claims.paper_b import budget
 from study.claims.seeds import mean_over_seeds
 from study.maps import findings as maps
@@ -111,7 +111,9 @@ def _scatter(claim: Claim) -> dict[str, Any]:
 
 
 @checks("B106", "B107", measured=_layer)
-def focused(*, finding: maps.LayerFinding | None, level: float, epochs: float | None) -> Outcome:
+def focused(
+    *, finding: maps.LayerFinding | None, level: float, epochs: float | None
+) -> CheckResult:
     """Judge "this layer's maps concentrate on the lesion".
 
     Rule: `params/localisation.yaml`: energy in the lesion's box above that of chance and of every
@@ -122,7 +124,7 @@ def focused(*, finding: maps.LayerFinding | None, level: float, epochs: float | 
         return lacking(_NEEDS)
     chance = next(iter(finding.against.values()))
     missed = finding.not_beaten(level)
-    return budget.outcome(
+    return budget.result(
         UNDERSPECIFIED if finding.verdict == IN_PART else in_ledger(finding.verdict),
         epochs,
         evidence="On angiograms with lesion boxes, which BreastMNIST has not, after "
@@ -135,7 +137,7 @@ def focused(*, finding: maps.LayerFinding | None, level: float, epochs: float | 
 
 
 @checks("B108", measured=_progression)
-def progresses(*, findings: Sequence[maps.SignFinding], epochs: float | None) -> Outcome:
+def progresses(*, findings: Sequence[maps.SignFinding], epochs: float | None) -> CheckResult:
     """Judge "from emerging localisation (ContextGate) to precise focusing (SpectralFlow)".
 
     Rule: `verdicts.on_all` over the differences: "shown" where each is shown to have the claimed
@@ -146,7 +148,7 @@ def progresses(*, findings: Sequence[maps.SignFinding], epochs: float | None) ->
     listed = "; ".join(
         f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)})" for f in findings
     )
-    return budget.outcome(
+    return budget.result(
         in_ledger(on_all([f.verdict for f in findings])),
         epochs,
         evidence=f"On angiograms with lesion boxes, after {budget.length(epochs)}: {listed}.",
@@ -159,7 +161,7 @@ def progresses(*, findings: Sequence[maps.SignFinding], epochs: float | None) ->
 @checks("B110", measured=lambda claim: _of_classes(claim, breast=False))
 def spread_by_class(
     *, findings: Sequence[maps.FocusFinding], epochs: Mapping[str, float]
-) -> Outcome:
+) -> CheckResult:
     """Judge "distributed for normal, focused for abnormal", on the paper's data set or on others.
 
     Rule: half-energy area of the normal class less that of the other (Holm over all layers and data
@@ -176,7 +178,7 @@ def spread_by_class(
         for f in findings
     )
     trained = ", ".join(f"{budget.length(n)} ({dataset})" for dataset, n in epochs.items())
-    return budget.outcome(
+    return budget.result(
         in_ledger(on_all([f.sign.verdict for f in findings])),
         min(epochs.values()),
         evidence="Share of the image that holds half of the map, in images of the released class "
@@ -192,7 +194,7 @@ def varies_within_class(
     trained: Sequence[float],
     untaught: Mapping[str, Sequence[float]],
     epochs: float | None,
-) -> Outcome:
+) -> CheckResult:
     """Judge "activation differs between samples of a class, since the gate adapts to each".
 
     Any network's maps differ from image to image. Rule: "shown" where the half-energy area of the
@@ -209,7 +211,7 @@ def varies_within_class(
         for name, values in untaught.items()
     }
     listed = "; ".join(f"{name} {m.text(digits=3)}" for name, m in more.items())
-    return budget.outcome(
+    return budget.result(
         verdict_of_measures(m.low > 0 for m in more.values()),
         epochs,
         evidence="On angiograms, all of one class, after "

@@ -7,14 +7,14 @@ from typing import Any
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group
 from study.claims.check import checks
+from study.claims.check_result import BUDGET, OPEN_CHOICE, STAND_IN, CheckResult, in_ledger, lacking
 from study.claims.ledger import Claim
-from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome, in_ledger, lacking
 from study.claims.paper_b import budget, stored
 from study.claims.seeds import with_interval
 from study.compare import Compared, best_optimizers
 from study.levels import Level
 from study.published import Published
-from study.ranking import JudgedClaim
+from study.ranking import RankingClaim
 from study.table import span
 from study.tied import Free
 from study.verdicts import (
@@ -41,7 +41,7 @@ _SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
 @checks("B01", "B02", "B03", "B04", "B05", "B06", measured=stored.network_accuracy)
 def table3(
     *, printed: Published, level: Level, epochs: Published, free: Free | None = None
-) -> Outcome:
+) -> CheckResult:
     """Judge a printed accuracy.
 
     Rule: `levels.judge_level`; lower or higher is "not reproduced".
@@ -61,7 +61,7 @@ def table3(
     without = ""
     if free:
         without = f"; {100 * free.mean:.1f} % on the {free.images:,} images not tied to training"
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"Ours: {100 * ours.value:.1f} % (mean {_percent(level.here)}; one more run "
         f"{_percent(ours)}; {ours.seeds} seeds, {config['image_size']} px from "
@@ -79,11 +79,11 @@ def _percent(interval: Estimate) -> str:
 @checks("B78", "B85", "B99", measured=stored.claim_in_words)
 def in_words(
     *,
-    scratch: JudgedClaim,
-    published: JudgedClaim,
+    scratch: RankingClaim,
+    published: RankingClaim,
     missing: Sequence[str],
     same_start: Mapping[str, Sequence[Compared]] = MappingProxyType({}),
-) -> Outcome:
+) -> CheckResult:
     """Judge a claim in words by the verdicts of `params/ranking.yaml`.
 
     Rule: as the paper compares (its network pretrained, the others not) the claim must be shown,
@@ -108,7 +108,7 @@ def in_words(
     if longest:
         said += f"; both from the same ImageNet weights: {_by_data_set(same_start)}"
     needs = f" Not run: {', '.join(missing)}." if missing else ""
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"{said}.{needs}",
         limits=() if verdict in budget.NO_ANSWER else (BUDGET,),
@@ -116,13 +116,13 @@ def in_words(
     )
 
 
-def _counted(judged: JudgedClaim) -> str:
+def _counted(claim: RankingClaim) -> str:
     """Say which of the comparisons with a verdict go which way, if any has one."""
-    if not judged.judged:
-        return f"none of {judged.planned} comparisons is counted"
+    if not claim.decided:
+        return f"none of {claim.planned} comparisons is counted"
     return (
-        f"better in {judged.shown}, worse in {judged.contrary} of the {judged.judged} comparisons "
-        f"that are counted ({judged.planned} in all)"
+        f"better in {claim.shown}, worse in {claim.contrary} of the {claim.decided} comparisons "
+        f"that are counted ({claim.planned} in all)"
     )
 
 
@@ -150,7 +150,7 @@ def _others_ahead(claim: Claim) -> dict[str, Any]:
 
 
 @checks("B79", measured=_others_ahead)
-def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> Outcome:
+def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> CheckResult:
     """Judge "our model is below these on some data sets".
 
     Rule: "shown" where one of them is shown to be better on one data set; "not run" while data sets
@@ -171,7 +171,7 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
             f"{verdicts.count(SHOWN)} of the {counted} that are counted"
         )
     rest = f" (open: {', '.join(dict.fromkeys(waiting))})" if waiting else ""
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=f"Of {len(verdicts)} comparisons on the data sets run {said}{rest}.",
         runs=("ranking",),
@@ -182,7 +182,9 @@ def worse_somewhere(*, against: Sequence[Compared], missing: Sequence[str]) -> O
     "B86",
     measured=lambda claim: {"against": stored.same_start(claim), "missing": stored.missing()},
 )
-def plain_as_good(*, against: Mapping[str, Sequence[Compared]], missing: Sequence[str]) -> Outcome:
+def plain_as_good(
+    *, against: Mapping[str, Sequence[Compared]], missing: Sequence[str]
+) -> CheckResult:
     """Ask whether it leads plain networks with the same start, weights and training.
 
     Rule: `verdicts.on_all` over each of them on every data set that was run, by the runs with the
@@ -196,7 +198,7 @@ def plain_as_good(*, against: Mapping[str, Sequence[Compared]], missing: Sequenc
     if missing and verdict == SHOWN:
         verdict = NOT_RUN
     needs = f" Not run: {', '.join(missing)}." if missing else ""
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence="Ours less theirs, from the same ImageNet weights. "
         f"{_by_data_set(against) or 'Nothing is stored'}.{needs}",
@@ -206,7 +208,7 @@ def plain_as_good(*, against: Mapping[str, Sequence[Compared]], missing: Sequenc
 
 
 @checks("B100", "B102", "B103", "B104", "B105", measured=stored.compared_beside)
-def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = ()) -> Outcome:
+def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = ()) -> CheckResult:
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
     Rule: `params/table2.yaml`, on the AUC with Holm's correction over the family as planned;
@@ -220,7 +222,7 @@ def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = 
     evidence = f"{_changes(deciding)}."
     if at_length:
         evidence += f" Shorter runs, which do not judge: {_changes(compared)}."
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence=evidence,
         limits=budget.limits(verdict, _least_epochs(deciding), OPEN_CHOICE),
@@ -247,7 +249,7 @@ def _changes(compared: Sequence[Compared]) -> str:
 
 
 @checks("B101", measured=lambda claim: {"best": best_optimizers(stored.compared("optimizer"))})
-def best_optimizer(*, best: Mapping[str, str]) -> Outcome:
+def best_optimizer(*, best: Mapping[str, str]) -> CheckResult:
     """Judge whether the choice of the optimizer makes a difference.
 
     Rule: `compare.best_optimizers`: "shown" where one optimizer is shown to be best with each
@@ -256,7 +258,7 @@ def best_optimizer(*, best: Mapping[str, str]) -> Outcome:
     verdict = INCONCLUSIVE if NO_BEST in best.values() else SHOWN
     if waiting := [v for v in best.values() if v in OPEN]:
         verdict = in_ledger(waiting[0])
-    return Outcome(
+    return CheckResult(
         verdict=verdict,
         evidence="; ".join(f"{name}: {v}" for name, v in best.items()) + ".",
         limits=(BUDGET,) if verdict not in budget.NO_ANSWER else (),
@@ -300,7 +302,7 @@ def augmentation_lowers(
     what: str,
     scale: float,
     spec: str,
-) -> Outcome:
+) -> CheckResult:
     """Judge what a gap between test and training curves is taken to say of generalisation.
 
     Rule: the training curve is measured on augmented images. "Reproduced" where the gap at the end
@@ -316,7 +318,7 @@ def augmentation_lowers(
     if min(len(with_it), len(without)) < 2:
         return lacking("Needed: two seeds with CutMix and two without it.")
     a, b = (scale * sum(values) / len(values) for values in (with_it, without))
-    return budget.outcome(
+    return budget.result(
         REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED,
         epochs,
         evidence=f"On BreastMNIST, after {budget.length(epochs)}, {what} in the last one: "

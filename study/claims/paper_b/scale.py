@@ -11,8 +11,8 @@ from helpers.models.counting import count_macs, count_parameters
 from helpers.models.self_attention import SelfAttention
 from helpers.models.spectralflow import SpectralFlow
 from study.claims.check import Whole, checks
+from study.claims.check_result import OPEN_CHOICE, CheckResult, verdict_of_readings
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.claims.paper_b import counting
 from study.claims.paper_b.sizes import RELEASED, patch_sides
 from study.published import NOT_GIVEN, Published
@@ -51,7 +51,7 @@ def _macs(claim: Claim, reduction: int) -> tuple[dict[int, int], dict[int, int]]
         for name, model in (("macs", "medspectralnet"), ("plain", "resnet18"))
     },
 )
-def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome:
+def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> CheckResult:
     """Judge a cost that is linear in H x W.
 
     Rule: "reproduced" where the multiply-accumulates per pixel of every image side are within 2 %
@@ -67,7 +67,7 @@ def linear_cost(*, macs: Mapping[int, int], plain: Mapping[int, int]) -> Outcome
         return max(abs(value / per_pixel[-1] - 1) for value in per_pixel)
 
     ours = spread(macs)
-    return counting.outcome(
+    return counting.result(
         REPRODUCED if ours <= 0.02 else NOT_REPRODUCED,
         f"Multiply-accumulates per pixel at {', '.join(map(str, sides))} px differ by "
         f"{100 * ours:.1f} % from those at {sides[-1]} px; a plain ResNet-18's differ by "
@@ -86,7 +86,7 @@ def _ratios(claim: Claim) -> dict[str, Any]:
 @checks("B16", measured=_ratios)
 def attention_cost(
     *, printed: Published, ratios: Mapping[int, Mapping[int, float]], ours: int
-) -> Outcome:
+) -> CheckResult:
     """Judge "self-attention with as many parameters needs about four times the FLOPs".
 
     SpectralFlow reduces its channels by r. Rule: "reproduced" where the ratio rounds to the printed
@@ -102,7 +102,7 @@ def attention_cost(
         if (by_r := {r: of_map[side] for r, of_map in ratios.items()})
     )
     own = next(iter(ratios[ours].values()))
-    return counting.outcome(
+    return counting.result(
         verdict_of_readings(
             matches(value, printed) for of_map in ratios.values() for value in of_map.values()
         ),
@@ -115,7 +115,7 @@ def attention_cost(
 
 
 @checks("B137", measured=lambda claim: {"macs": _macs(claim, reduction())[1]})
-def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
+def quadratic_cost(*, macs: Mapping[int, int]) -> CheckResult:
     """Judge "the cost of self-attention is quadratic in the number of pixels".
 
     Rule: "reproduced" where the multiply-accumulates per place grow by the same amount for each
@@ -127,7 +127,7 @@ def quadratic_cost(*, macs: Mapping[int, int]) -> Outcome:
     slopes = [(b - a) / (q - p) for (p, a), (q, b) in pairwise(each)]
     quadratic = min(slopes) > 0 and max(slopes) <= 1.01 * min(slopes)
     listed = ", ".join(f"{side} x {side}: {macs[side] / 1e6:.0f}" for side in sorted(macs))
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if quadratic else NOT_REPRODUCED,
         evidence=f"Million multiply-accumulates of self-attention by map: {listed}. Per place "
         f"they grow by {min(slopes):.0f} to {max(slopes):.0f} for each further place.",
@@ -149,7 +149,7 @@ def file_size(
     record: Published,
     patches: Published,
     stride: Whole,
-) -> Outcome:
+) -> CheckResult:
     """Judge whether the size of the images can be told: of the files, and as the network sees them.
 
     Rule: "reproduced" where the size of the files is given, else "underspecified": a file can be
@@ -163,7 +163,7 @@ def file_size(
     least = min(sides) * stride
     listed = ", ".join(f"{side} px {cost:.2f}" for side, cost in costs.items())
     small = [side for side in RELEASED if side < least]
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if given.printed == NOT_GIVEN else REPRODUCED,
         evidence=f"Size of the files: {given.printed}; the record is {record.printed}, and there "
         f"are files of {', '.join(map(str, RELEASED))} px. A map with one patch of {min(sides)} "

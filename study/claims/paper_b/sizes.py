@@ -6,8 +6,8 @@ from typing import Any
 
 from study.claims.arithmetic import percent_saved, saved_range
 from study.claims.check import ByRow, Whole, checks
+from study.claims.check_result import OPEN_CHOICE, CheckResult, verdict_of_readings
 from study.claims.ledger import Claim
-from study.claims.outcome import OPEN_CHOICE, Outcome, verdict_of_readings
 from study.claims.paper_b import counting
 from study.published import Published, lookup
 from study.sizes import IMAGE_SIZE, NUM_CLASSES, matches
@@ -25,7 +25,7 @@ WITH_CLASSES = f"with {NUM_CLASSES} classes"
 @checks("B11", "B23", "B24", "B25", "B31", "B32", measured=counting.size_beside)
 def stated_size(
     *, printed: Published, counted: float, up_to: float | None = None, open_choice: bool = False
-) -> Outcome:
+) -> CheckResult:
     """Judge a printed size of a network.
 
     Rule: "reproduced" where our count is the printed one by `sizes.matches`; else "not reproduced".
@@ -35,7 +35,7 @@ def stated_size(
     """
     normed = "" if up_to is None else f", with normalisation {up_to:.2f} {printed.unit}"
     same = matches(counted, printed, up_to=up_to)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if same else NOT_REPRODUCED,
         evidence=f"Printed: {printed.printed} {printed.unit}; counted {WITH_CLASSES}: "
         f"{counted:.2f} {printed.unit}{normed}.",
@@ -52,7 +52,7 @@ def stated_size(
         "light": counting.millions("medspectralnet_resnet16"),
     },
 )
-def stated_total(*, printed: Published, trunk: float, built: float, light: float) -> Outcome:
+def stated_total(*, printed: Published, trunk: float, built: float, light: float) -> CheckResult:
     """Judge the total of parameters, in millions, beside the backbone that the text names.
 
     Rule: "contradicted" where the backbone without its classifier alone exceeds the printed total;
@@ -62,7 +62,7 @@ def stated_total(*, printed: Published, trunk: float, built: float, light: float
     the nearest build that keeps to the total, with a shortened backbone.
     """
     verdict = REPRODUCED if matches(built, printed) else NOT_REPRODUCED
-    return Outcome(
+    return CheckResult(
         verdict=CONTRADICTED if trunk > printed.value else verdict,
         evidence=f"The named backbone alone has {trunk:.2f} M without its classifier, the network "
         f"of the text {built:.2f} M {WITH_CLASSES}; printed: {printed.printed} M. With a "
@@ -72,7 +72,7 @@ def stated_total(*, printed: Published, trunk: float, built: float, light: float
 
 
 @checks("B10", "B26", "B27")
-def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome:
+def saving(*, printed: Published, ours: Published, theirs: Published) -> CheckResult:
     """Judge a printed saving in percent.
 
     Rule: "reproduced" where two sizes that round to the printed ones save a share that rounds to
@@ -81,7 +81,7 @@ def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome
     low, high = saved_range(ours, theirs)
     found = percent_saved(ours.value, theirs.value)
     wrong = SLIP if abs(found - printed.value) < 1 else CONTRADICTED
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(low, printed, up_to=high) else wrong,
         evidence=f"{ours.printed} is {found:.1f} % less than {theirs.printed} ({low:.1f} to "
         f"{high:.1f} % with all roundings), and {100 - found:.1f} % of it; printed: "
@@ -90,7 +90,7 @@ def saving(*, printed: Published, ours: Published, theirs: Published) -> Outcome
 
 
 @checks("B33")
-def saving_range(*, printed: Published, ours: Published, others: ByRow) -> Outcome:
+def saving_range(*, printed: Published, ours: Published, others: ByRow) -> CheckResult:
     """Judge a printed range of savings over several systems.
 
     Rule: "reproduced" where the saving over each system lies in the printed range to its digits;
@@ -100,14 +100,14 @@ def saving_range(*, printed: Published, ours: Published, others: ByRow) -> Outco
     saved, listed = _savings(ours, others)
     outside = [share for share in saved if not matches(round(share), printed)]
     wrong = SLIP if all(share > printed.high for share in outside) else CONTRADICTED
-    return Outcome(
+    return CheckResult(
         verdict=wrong if outside else REPRODUCED,
         evidence=f"Saved against {listed}; printed: {printed.printed} %.",
     )
 
 
 @checks("B34")
-def saving_over_unnamed(*, printed: Published, ours: Published, others: ByRow) -> Outcome:
+def saving_over_unnamed(*, printed: Published, ours: Published, others: ByRow) -> CheckResult:
     """Judge a saving against "large state-of-the-art models" that are not named.
 
     Rule: "reproduced" where it is reached against every system whose size the paper prints,
@@ -116,7 +116,7 @@ def saving_over_unnamed(*, printed: Published, ours: Published, others: ByRow) -
     saved, listed = _savings(ours, others)
     reached = [round(share) >= printed.value for share in saved]
     some = UNDERSPECIFIED if any(reached) else CONTRADICTED
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if all(reached) else some,
         evidence=f"Which models are meant is not said; saved against {listed}; printed: "
         f"{printed.printed} %.",
@@ -156,7 +156,7 @@ def smaller_than(
     unit: str,
     times: float = 1.0,
     printed: ByRow = MappingProxyType({}),
-) -> Outcome:
+) -> CheckResult:
     """Judge "fewer parameters" or "less computation" than others by our counts.
 
     Rule: "reproduced" where each of the others has more than `times` ours, else "not reproduced";
@@ -177,7 +177,7 @@ def smaller_than(
     )
     verified = any(p.may_carry_verdict for p in otherwise.values())
     verdict = UNDERSPECIFIED if verified else REPRODUCED
-    return counting.outcome(
+    return counting.result(
         NOT_REPRODUCED if below else verdict,
         f"Counted in {unit}, {WITH_CLASSES}: MedSpectralNet as the text builds it "
         f"{ours:.2f}, {listed}." + said,
@@ -185,14 +185,14 @@ def smaller_than(
 
 
 @checks("B18")
-def whole_channels(*, channels: Published, share: Published) -> Outcome:
+def whole_channels(*, channels: Published, share: Published) -> CheckResult:
     """Judge a width of C/3 channels.
 
     Rule: "reproduced" where the printed C divides by it, else "underspecified": how it is rounded
     is not said.
     """
     divisor = int(share.printed.rpartition("/")[2])
-    return Outcome(
+    return CheckResult(
         verdict=UNDERSPECIFIED if int(channels.value) % divisor else REPRODUCED,
         evidence=f"C is {channels.printed}; {share.printed} is {channels.value / divisor:.2f} "
         "channels, and how that is rounded is not said.",
@@ -200,13 +200,13 @@ def whole_channels(*, channels: Published, share: Published) -> Outcome:
 
 
 @checks("B19")
-def gate_fits(*, gate: Published, gated: Published) -> Outcome:
+def gate_fits(*, gate: Published, gated: Published) -> CheckResult:
     """Judge an elementwise product of a gate and what it gates.
 
     Rule: "reproduced" where both have the same printed width, else "underspecified": one gate may
     serve several parts, which is not said.
     """
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if gate.printed == gated.printed else UNDERSPECIFIED,
         evidence=f"The gate has {gate.printed} channels, what it modulates {gated.printed}: it "
         "fits only if one gate serves both halves, which is not said.",
@@ -221,7 +221,7 @@ def patch_sides(patches: Published) -> list[int]:
 @checks("B20")
 def whole_patches(
     *, patches: Published, stride: Published, sizes: Sequence[int] = RELEASED
-) -> Outcome:
+) -> CheckResult:
     """Judge non-overlapping k x k patches on the backbone's map.
 
     Rule: "reproduced" where at one of the sizes that the data sets come in a k divides the map
@@ -231,7 +231,7 @@ def whole_patches(
     maps = {size: -(-size // int(stride.value)) for size in sizes}
     fitting = [(size, k) for size, side in maps.items() for k in sides if side % k == 0]
     listed = ", ".join(f"{side} x {side} at {size} px" for size, side in maps.items())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if fitting else UNDERSPECIFIED,
         evidence=f"The map is {listed}; k = {' or '.join(map(str, sides))} divides "
         f"{len(fitting)} of them, and no padding is described.",
@@ -239,7 +239,7 @@ def whole_patches(
 
 
 @checks("B17", measured=lambda claim: {"shape": counting.backbone()[1]})
-def backbone_map(*, channels: Whole, stride: Whole, shape: Sequence[int]) -> Outcome:
+def backbone_map(*, channels: Whole, stride: Whole, shape: Sequence[int]) -> CheckResult:
     """Judge the shape of the backbone's map.
 
     Rule: "reproduced" where the network that is named gives the printed channels at the printed
@@ -249,7 +249,7 @@ def backbone_map(*, channels: Whole, stride: Whole, shape: Sequence[int]) -> Out
     """
     side = IMAGE_SIZE // stride
     wanted = (channels, side, side)
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if tuple(shape) == wanted else NOT_REPRODUCED,
         evidence=f"A ResNet-18 maps {IMAGE_SIZE} px to {' x '.join(map(str, shape))}; printed: "
         f"{' x '.join(map(str, wanted))}.",
@@ -258,13 +258,13 @@ def backbone_map(*, channels: Whole, stride: Whole, shape: Sequence[int]) -> Out
 
 
 @checks("B29")
-def tool_gives(*, printed: Published, by_tool: Published) -> Outcome:
+def tool_gives(*, printed: Published, by_tool: Published) -> CheckResult:
     """Judge that a printed cost was counted with the tool that is named.
 
     Rule: "reproduced" where the named tool gives the printed number (`sizes.matches`), else
     "underspecified": what a tool sees depends on the code of the network, which is not named.
     """
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if matches(by_tool.value, printed) else UNDERSPECIFIED,
         evidence=f"The named tool gives {by_tool.printed} {by_tool.unit} for torchvision's network "
         f"({by_tool.note}); printed: {printed.printed}. Whose code was counted is not said.",
@@ -277,7 +277,7 @@ def tool_gives(*, printed: Published, by_tool: Published) -> Outcome:
         "counted": {t: counting.both_gmacs(m) for t, m in claim.beside.items()}
     },
 )
-def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) -> Outcome:
+def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) -> CheckResult:
     """Judge "FLOPs: the total number of arithmetic operations".
 
     Rule: a multiply-accumulate is two operations. "Reproduced" where the printed numbers are twice
@@ -287,7 +287,7 @@ def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) ->
     """
     fits = all(matches(2 * counted[n][0], v, up_to=2 * counted[n][1]) for n, v in printed.items())
     listed = ", ".join(f"{n} {value.value / counted[n][0]:.2f}" for n, value in printed.items())
-    return Outcome(
+    return CheckResult(
         verdict=REPRODUCED if fits else NOT_REPRODUCED,
         evidence=f"Printed FLOPs are, in times our multiply-accumulates: {listed}; counted "
         "operation by operation they would be 2.",
@@ -298,7 +298,7 @@ def operations(*, printed: ByRow, counted: Mapping[str, tuple[float, float]]) ->
 @checks("B124", measured=lambda claim: {n: counting.gmacs(m) for n, m in claim.beside.items()})
 def needs_less(
     *, ours: Published, theirs: Published, counted_ours: float, counted_theirs: float
-) -> Outcome:
+) -> CheckResult:
     """Judge "substantially less computation than the other network", in G.
 
     Rule: "substantially" is read as a tenth. "Reproduced" where both the printed numbers and our
@@ -307,7 +307,7 @@ def needs_less(
     """
     pairs = ((ours.value, theirs.value), (counted_ours, counted_theirs))
     lower = [a <= SUBSTANTIALLY * b for a, b in pairs]
-    return counting.outcome(
+    return counting.result(
         verdict_of_readings(lower),
         f"Printed: {ours.printed} G against {theirs.printed} G in the other's paper. By "
         f"one tool, {WITH_CLASSES}: {counted_ours:.2f} against {counted_theirs:.2f} G, the other's "
@@ -322,14 +322,14 @@ def needs_less(
         "shortened": counting.gmacs("medspectralnet_resnet16"),
     },
 )
-def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -> Outcome:
+def no_better_by_adding(*, printed: Published, trunk: float, shortened: float) -> CheckResult:
     """Judge the printed cost and total together.
 
     Rule: "reproduced" where one network can have both: the backbone that leaves room for the
     printed total (`shortened`, in the unit of `printed`) costs no less than the printed number;
     else "not reproduced", with what each alone would take.
     """
-    return counting.outcome(
+    return counting.result(
         REPRODUCED if matches(shortened, printed) else NOT_REPRODUCED,
         "The build of the described network that keeps to the printed parameters, on a "
         f"shortened backbone, costs {shortened:.2f} {printed.unit} at 224 px, {WITH_CLASSES}; "

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from helpers.models.medspectralnet import MedSpectralNet
 from helpers.models.spectralflow import SpectralFlow
 from study.claims.check import checks
+from study.claims.check_result import CheckResult, verdict_of_readings
 from study.claims.ledger import Claim
-from study.claims.outcome import Outcome, verdict_of_readings
 from study.claims.paper_b import counting
 
 # A stream leaves out what it holds less than this share of, of its power: a filter's usual edge.
@@ -72,7 +72,7 @@ def _streams(claim: Claim) -> dict[str, Mapping]:
 
 
 @checks("B143", measured=_streams)
-def splits(*, shares: Mapping[str, tuple[float, float]]) -> Outcome:
+def splits(*, shares: Mapping[str, tuple[float, float]]) -> CheckResult:
     """Judge "divides the features into a high-frequency and a low-frequency stream".
 
     Equation 1 takes the low stream from the map and calls the rest high; what the low one is hangs
@@ -88,7 +88,7 @@ def splits(*, shares: Mapping[str, tuple[float, float]]) -> Outcome:
         f"{name}: {100 * constant:.0f} and {100 * wave:.0f} %"
         for name, (constant, wave) in shares.items()
     )
-    return counting.outcome(
+    return counting.result(
         verdict_of_readings(split.values()),
         "SpectralFlow as the text builds it; share of a constant map's power in the high "
         f"stream, and of the fastest wave's in the low one: {listed}. What Eq. 1 calls high keeps "
@@ -129,7 +129,7 @@ def _needs(output: Tensor, module: nn.Module) -> bool:
 
 
 @checks("B144", measured=lambda claim: {"waits": waiting()})
-def parallel(*, waits: Mapping[str, bool]) -> Outcome:
+def parallel(*, waits: Mapping[str, bool]) -> CheckResult:
     """Judge "in parallel, without sequential dependencies".
 
     Rule: by what of the network is meant, built from the text. "Reproduced" where no part needs
@@ -138,7 +138,7 @@ def parallel(*, waits: Mapping[str, bool]) -> Outcome:
     `waits`: two parts -> whether one needs what the other gives.
     """
     free, bound = ([name for name, needs in waits.items() if needs is so] for so in (False, True))
-    return counting.outcome(
+    return counting.result(
         verdict_of_readings(not needs for needs in waits.values()),
         f"Independent: {', '.join(free) or 'none'}. One needs the other's result: "
         f"{', '.join(bound) or 'none'}. Section 3.1 says it of the first pair; section 4.4.2 puts "

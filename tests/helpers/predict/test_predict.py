@@ -156,12 +156,10 @@ def test_a_folder_elsewhere_needs_two_files_alone(tmp_path, results_tree, mixed)
         (folder / name).write_bytes((run.path / name).read_bytes())
     checkpoint = open_checkpoint(find_run(folder))
     assert checkpoint.calibration is None and public_name(find_run(folder)) == "downloaded"
-    outcome = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=0)
+    report = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=0)
     table = read_csv(tmp_path / "out")
     assert set(table["calibration"]) == {"not calibrated"}
-    np.testing.assert_array_equal(
-        outcome.predictions.probabilities, outcome.predictions.uncalibrated
-    )
+    np.testing.assert_array_equal(report.predictions.probabilities, report.predictions.uncalibrated)
     assert "Not calibrated" in (tmp_path / "out" / "index.html").read_text()
 
 
@@ -472,7 +470,7 @@ def test_twenty_thousand_files_wait_on_disk_and_not_in_memory(checkpoint, tmp_pa
 @pytest.mark.parametrize("kind", ["checkpoint", "colourful"])
 def test_each_frame_stands_in_the_table_once_and_in_order(kind, request, mixed, tmp_path):
     checkpoint = request.getfixturevalue(kind)
-    outcome = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=3)
+    report = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=3)
     table = read_csv(tmp_path / "out")
     files = ["a.png", "b/colour.jpg", "b/wide.png", *["c/cine"] * 8, "large.bmp"]
     assert table["file"].tolist() == files
@@ -484,8 +482,8 @@ def test_each_frame_stands_in_the_table_once_and_in_order(kind, request, mixed, 
     ]  # fmt: skip
     probabilities = table[[f"p_{name}" for name in names]].to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(probabilities, outcome.predictions.probabilities, atol=1e-6)
-    uncalibrated = outcome.predictions.uncalibrated
+    np.testing.assert_allclose(probabilities, report.predictions.probabilities, atol=1e-6)
+    uncalibrated = report.predictions.uncalibrated
     assert table["predicted"].tolist() == [names[k] for k in uncalibrated.argmax(axis=1)]
     assert table["predicted"].tolist() == [names[k] for k in probabilities.argmax(axis=1)]
     np.testing.assert_allclose(table["confidence"], probabilities.max(axis=1))
@@ -529,19 +527,19 @@ def test_files_share_the_overlays_evenly():
 
 
 def test_overlays_are_as_many_as_asked_and_named_in_the_table(checkpoint, mixed, tmp_path):
-    outcome = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=6)
+    report = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=6)
     table = read_csv(tmp_path / "out")
     named = table[table["overlay"] != ""]
     on_disk = sorted(path.name for path in (tmp_path / "out" / "overlays").iterdir())
     assert sorted(named["overlay"]) == on_disk and len(on_disk) == 6
     assert named["file"].nunique() == 5
-    for row, picture in zip(named.itertuples(), outcome.overlays.pictures, strict=True):
+    for row, picture in zip(named.itertuples(), report.overlays.pictures, strict=True):
         with Image.open(tmp_path / "out" / "overlays" / row.overlay) as image:
             assert image.mode == "RGB" and max(image.size) in (224, 310)
             assert image.width / image.height == pytest.approx(row.width / row.height, rel=0.02)
             np.testing.assert_array_equal(np.asarray(image), picture.overlay)
         assert picture.is_empty == (picture.overlay == picture.image).all()
-    assert not all(picture.is_empty for picture in outcome.overlays.pictures)
+    assert not all(picture.is_empty for picture in report.overlays.pictures)
 
 
 def test_names_that_look_alike_once_written_keep_their_own_pictures(checkpoint, tmp_path):
@@ -551,11 +549,11 @@ def test_names_that_look_alike_once_written_keep_their_own_pictures(checkpoint, 
     )
     for seed, name in enumerate(names):
         save(tmp_path / "images" / name, noise(seed=seed))
-    outcome = predict_folder(checkpoint, tmp_path / "images", tmp_path / "out")
+    report = predict_folder(checkpoint, tmp_path / "images", tmp_path / "out")
     table = read_csv(tmp_path / "out")
     count = len(names)
     assert table["file"].nunique() == len(table) == count
-    assert len({picture.image.tobytes() for picture in outcome.overlays.pictures}) == count
+    assert len({picture.image.tobytes() for picture in report.overlays.pictures}) == count
     pictures = list((tmp_path / "out" / "overlays").iterdir())
     assert len(pictures) == table["overlay"].nunique() == count
     page = Page((tmp_path / "out" / "index.html").read_text())
@@ -577,8 +575,8 @@ def test_a_network_without_a_map_still_predicts(
         raise error
 
     monkeypatch.setattr("helpers.predict.overlays.explain", refuse)
-    outcome = predict_folder(checkpoint, mixed, tmp_path / "out")
-    assert len(outcome.table) == 12 and not outcome.overlays.pictures
+    report = predict_folder(checkpoint, mixed, tmp_path / "out")
+    assert len(report.table) == 12 and not report.overlays.pictures
     assert set(read_csv(tmp_path / "out")["overlay"]) == {""}
     page = (tmp_path / "out" / "index.html").read_text()
     assert f"There are no maps: {reason}" in page
@@ -587,8 +585,8 @@ def test_a_network_without_a_map_still_predicts(
 def test_figures_of_the_notebook(checkpoint, colourful, mixed, tmp_path):
     (mixed / "a.png").rename(mixed / "a $x_{ $.png")  # no formula
     for number, opened in enumerate((checkpoint, colourful)):
-        outcome = predict_folder(opened, mixed, tmp_path / f"{number}", overlays=1 + 11 * number)
-        figure = figures.draw_overlays(outcome)
+        report = predict_folder(opened, mixed, tmp_path / f"{number}", overlays=1 + 11 * number)
+        figure = figures.draw_overlays(report)
         shown = [axes.get_title() for axes in figure.axes if axes.images]
         assert len(shown) == 2 * (1, 8)[number]
         assert "a $x_{ $.png" in shown or number == 0
@@ -601,15 +599,15 @@ def test_figures_of_the_notebook(checkpoint, colourful, mixed, tmp_path):
 
 
 def test_the_place_of_a_map_in_words(checkpoint, mixed, tmp_path):
-    outcome = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=3)
+    report = predict_folder(checkpoint, mixed, tmp_path / "out", overlays=3)
     unit_map = np.zeros((3, 3, 9, 9), np.float32)
     unit_map[0, 0, 1, 8] = unit_map[1, 0, 4, 4] = 1
     pictures = [
         replace(picture, unit_map=own[0])
-        for picture, own in zip(outcome.overlays.pictures, unit_map, strict=True)
+        for picture, own in zip(report.overlays.pictures, unit_map, strict=True)
     ]
-    outcome = replace(outcome, overlays=replace(outcome.overlays, pictures=pictures))
-    places = [place for _, _, place in figures.brightest_places(outcome)]
+    report = replace(report, overlays=replace(report.overlays, pictures=pictures))
+    places = [place for _, _, place in figures.brightest_places(report)]
     assert places == ["in the upper right", "in the middle centre", "nowhere"]
 
 
@@ -863,7 +861,7 @@ def test_a_dicom_that_fails_midway_names_no_person(checkpoint, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.dcm").write_bytes(content[:-2000])
     (tmp_path / "images" / "b.dcm").write_bytes(content)
-    outcome = predict_folder(checkpoint, tmp_path / "images", tmp_path / "out", overlays=0)
-    assert outcome.table["file"].tolist() == ["b.dcm"] * 3
-    assert "truncated" in outcome.predictions.skipped[0].reason
+    report = predict_folder(checkpoint, tmp_path / "images", tmp_path / "out", overlays=0)
+    assert report.table["file"].tolist() == ["b.dcm"] * 3
+    assert "truncated" in report.predictions.skipped[0].reason
     assert "Zwiebelmann" not in (tmp_path / "out" / "index.html").read_text()

@@ -1,4 +1,4 @@
-"""The list of claims, outcomes, tables of checks, and the arithmetic that both papers share."""
+"""The list of claims, results, tables of checks, and the arithmetic that both papers share."""
 
 import csv
 
@@ -10,9 +10,9 @@ from helpers.metrics.power import auc_error, best_mcnemar, detectable_gain, newc
 from study.claims import check as registry
 from study.claims.arithmetic import difference, fits, images, percent_saved, saved_range
 from study.claims.check import ByRow, InOrder, Total, checks
+from study.claims.check_result import LIMITS, CheckResult
 from study.claims.judge import CHECKS
 from study.claims.ledger import COLUMNS, ClaimsError, load_claims
-from study.claims.outcome import LIMITS, Outcome
 from study.published import Published, PublishedError, last_digit, parse_printed, rounding
 from study.sizes import matches
 from study.verdicts import OF_CLAIMS, REPRODUCED
@@ -96,18 +96,18 @@ def test_wrong_columns_are_named(tmp_path):
         load_claims(write(tmp_path / "claims.csv", GOOD, columns=COLUMNS[:-1]))
 
 
-# --- outcomes and tables of checks ---------------------------------------------------------------
+# --- results and tables of checks ---------------------------------------------------------------
 
 
-def test_an_outcome_has_a_known_verdict_known_limits_and_evidence():
-    good = Outcome(verdict=OF_CLAIMS[0], evidence="102 of 120.", limits=LIMITS)
+def test_a_result_has_a_known_verdict_known_limits_and_evidence():
+    good = CheckResult(verdict=OF_CLAIMS[0], evidence="102 of 120.", limits=LIMITS)
     assert good.verdict == REPRODUCED and good.runs == ()
     with pytest.raises(ValueError, match="unknown verdict 'true'; known: reproduced"):
-        Outcome(verdict="true", evidence="x")
+        CheckResult(verdict="true", evidence="x")
     with pytest.raises(ValueError, match=r"unknown limits \['luck'\]"):
-        Outcome(verdict=REPRODUCED, evidence="x", limits=("luck",))
+        CheckResult(verdict=REPRODUCED, evidence="x", limits=("luck",))
     with pytest.raises(ValueError, match="needs evidence"):
-        Outcome(verdict=REPRODUCED, evidence="  ")
+        CheckResult(verdict=REPRODUCED, evidence="  ")
 
 
 @pytest.fixture
@@ -119,25 +119,25 @@ def claim(tmp_path, monkeypatch):
 
 def test_a_check_is_given_what_its_row_names(claim):
     @checks("A01", measured=lambda claim: {"counted": len(claim.beside)}, unit="%")
-    def check(*, ours: Published, others: InOrder, counted: int, unit: str) -> Outcome:
+    def check(*, ours: Published, others: InOrder, counted: int, unit: str) -> CheckResult:
         figures = [ours.printed, *(value.printed for value in others), str(counted), unit]
-        return Outcome(verdict=REPRODUCED, evidence=" ".join(figures))
+        return CheckResult(verdict=REPRODUCED, evidence=" ".join(figures))
 
     assert registry.CHECKS["A01"](claim).evidence == "85.00 79.17 0.8043 2 %"
 
 
 def test_several_values_are_arranged_as_the_argument_says(claim):
     @checks("A01")
-    def by_row(*, others: ByRow) -> Outcome:
-        return Outcome(verdict=REPRODUCED, evidence=", ".join(others))
+    def by_row(*, others: ByRow) -> CheckResult:
+        return CheckResult(verdict=REPRODUCED, evidence=", ".join(others))
 
     @checks("A02")
-    def total(*, others: Total) -> Outcome:
-        return Outcome(verdict=REPRODUCED, evidence=f"{others:.4f}")
+    def total(*, others: Total) -> CheckResult:
+        return CheckResult(verdict=REPRODUCED, evidence=f"{others:.4f}")
 
     @checks("A03")
-    def one(*, others: Published) -> Outcome:
-        return Outcome(verdict=REPRODUCED, evidence=others.printed)
+    def one(*, others: Published) -> CheckResult:
+        return CheckResult(verdict=REPRODUCED, evidence=others.printed)
 
     found = registry.CHECKS
     assert found["A01"](claim).evidence == "ResNet34" and found["A02"](claim).evidence == "79.9743"
@@ -149,8 +149,8 @@ def test_several_values_are_arranged_as_the_argument_says(claim):
 
 def test_an_argument_that_the_row_does_not_name_is_told(claim):
     @checks("A01")
-    def gain(*, ours: Published, theirs: Published) -> Outcome:
-        return Outcome(verdict=REPRODUCED, evidence=f"{ours.printed} {theirs.printed}")
+    def gain(*, ours: Published, theirs: Published) -> CheckResult:
+        return CheckResult(verdict=REPRODUCED, evidence=f"{ours.printed} {theirs.printed}")
 
     with pytest.raises(ClaimsError, match=r"A01 lacks theirs for gain; it has ours\. Name its"):
         registry.CHECKS["A01"](claim)

@@ -15,11 +15,11 @@ from helpers.metrics.intervals import accuracy_scores, auc_scores
 from helpers.metrics.power import best_mcnemar
 from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
+from study.claims.check_result import LIMITS, verdict_of_measures
 from study.claims.confusion import matrices, other_sets, score_of
 from study.claims.judge import CHECKS as ALL_CHECKS
 from study.claims.ledger import load_claims
 from study.claims.one_cycle import Fit, Grid, chance_of_fit, find_schedules, rates
-from study.claims.outcome import LIMITS, verdict_of_measures
 from study.claims.paper_a import planned
 from study.claims.paper_a.comparisons import told
 from study.claims.paper_a.data import auc_splits
@@ -227,14 +227,14 @@ def test_every_claim_has_a_check_or_a_reason_why_not():
 def test_every_check_runs_and_says_what_it_hangs_on(inputs):
     measured = 0
     for name, check in CHECKS.items():
-        outcome = check.function(**inputs[name])
-        assert outcome.verdict != NOT_RUN, name
-        assert outcome.evidence.endswith("."), name
-        assert set(outcome.limits) <= set(LIMITS), name
+        result = check.function(**inputs[name])
+        assert result.verdict != NOT_RUN, name
+        assert result.evidence.endswith("."), name
+        assert set(result.limits) <= set(LIMITS), name
         # What was measured on other images says so, and names its runs; a time needs no images.
-        on_images = bool(outcome.runs) and outcome.runs != ("results/efficiency",)
-        assert on_images == ("other images than the paper's" in outcome.limits), name
-        measured += bool(outcome.runs)
+        on_images = bool(result.runs) and result.runs != ("results/efficiency",)
+        assert on_images == ("other images than the paper's" in result.limits), name
+        measured += bool(result.runs)
     assert measured > 20
 
 
@@ -262,8 +262,8 @@ def test_a_comparison_that_is_not_run_gets_no_verdict(name, inputs):
     planned = inputs[name]["planned"]
     missing = {title: replace(c, verdict=NOT_RUN) for title, c in planned.deciding.items()}
     given = inputs[name] | {"planned": replace(planned, deciding=missing)}
-    outcome = CHECKS[name].function(**given)
-    assert outcome.verdict == NOT_RUN and not outcome.runs
+    result = CHECKS[name].function(**given)
+    assert result.verdict == NOT_RUN and not result.runs
 
 
 @pytest.mark.parametrize(
@@ -300,10 +300,10 @@ def test_where_no_run_is_stored_no_claim_on_runs_is_judged(inputs, tmp_path, mon
     on_runs = [name for name, c in CHECKS.items() if c.function(**inputs[name]).runs]
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
     for name in on_runs:
-        outcome = CHECKS[name](CLAIMS[name])
+        result = CHECKS[name](CLAIMS[name])
         # The paper gives no seeds, whatever is stored.
         expected = UNDERSPECIFIED if name == "A78" else NOT_RUN
-        assert (outcome.verdict, outcome.runs) == (expected, ()), name
+        assert (result.verdict, result.runs) == (expected, ()), name
 
 
 def test_one_of_two_comparisons_is_not_enough(inputs):
@@ -422,14 +422,14 @@ def test_a_lowest_rate_above_zero_is_found_and_leaves_the_name_to_decide(inputs)
     named = printed("warm restarts", "text")
     assert CHECKS["A17"].function(**given | {"named": named}).verdict == UNDERSPECIFIED
     beyond = rates_printed("5.25e-4", "1.41e-3", "2.62e-3", "9.99e-3")
-    outcome = CHECKS["A17"].function(**given | {"printed": beyond, "named": named})
-    assert outcome.verdict == CONTRADICTED
+    result = CHECKS["A17"].function(**given | {"printed": beyond, "named": named})
+    assert result.verdict == CONTRADICTED
 
 
 def test_half_counts_of_pairs_need_ties():
     check = CHECKS["A79"].function
-    outcome = check(printed={"x": fraction("0.8721")}, positive=60, negative=60)
-    assert outcome.verdict == UNDERSPECIFIED and "3,139.5" in outcome.evidence
+    result = check(printed={"x": fraction("0.8721")}, positive=60, negative=60)
+    assert result.verdict == UNDERSPECIFIED and "3,139.5" in result.evidence
     few = check(printed={"x": fraction("0.8453")}, positive=3, negative=3)
     assert few.verdict == CONTRADICTED
 
@@ -578,8 +578,8 @@ def test_runs_made_again_elsewhere_enter_and_more_images_decide(inputs):
         beside = inputs[name]["planned"]
         (shown,) = beside.fewer
         assert beside.one.auc.n > shown.auc.n and beside.one.auc.seeds > shown.auc.seeds
-        outcome = CHECKS[name].function(planned=replace(beside, fewer=[gain(shown)]))
-        assert outcome.verdict == INCONCLUSIVE
+        result = CHECKS[name].function(planned=replace(beside, fewer=[gain(shown)]))
+        assert result.verdict == INCONCLUSIVE
     whole = inputs["A02"]["planned"].deciding["whole"]
     assert whole.auc.n == inputs["A55"]["planned"].one.auc.n
 

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.metrics.scores import Estimate
+from study.claims.check_result import BUDGET, OPEN_CHOICE
 from study.claims.judge import CHECKS
 from study.claims.ledger import Key, load_claims
-from study.claims.outcome import BUDGET, OPEN_CHOICE
 from study.claims.paper_b import budget, scale, stored, streams
 from study.compare import Compared
 from study.maps.findings import FocusFinding, LayerFinding, SignFinding
 from study.plans.form import PlanError
 from study.published import Published, parse_printed
-from study.ranking import JudgedClaim
+from study.ranking import RankingClaim
 from study.verdicts import (
     COMPATIBLE,
     CONTRADICTED,
@@ -141,8 +141,8 @@ COURSE = [
 ]
 
 
-def judged(verdict, *, shown=0, contrary=0, seen=2, planned=2):
-    return JudgedClaim(None, verdict, shown, contrary, seen, planned)
+def on_sets(verdict, *, shown=0, contrary=0, seen=2, planned=2):
+    return RankingClaim(None, verdict, shown, contrary, seen, planned)
 
 
 def against(*verdicts, epochs=None):
@@ -150,11 +150,11 @@ def against(*verdicts, epochs=None):
     return [Compared(str(i), "a network", side, side, verdict=v) for i, v in enumerate(verdicts)]
 
 
-FULL = judged(SHOWN, shown=2)
+FULL = on_sets(SHOWN, shown=2)
 IN_WORDS = [
     (put(scratch=FULL, published=FULL, missing=(), same_start={}), SHOWN),
-    (put(published=judged(SHOWN_REVERSED, contrary=1)), SHOWN_REVERSED),
-    (put(scratch=judged(NOT_RUN, seen=0), published=judged(NOT_RUN, seen=0)), NOT_RUN),
+    (put(published=on_sets(SHOWN_REVERSED, contrary=1)), SHOWN_REVERSED),
+    (put(scratch=on_sets(NOT_RUN, seen=0), published=on_sets(NOT_RUN, seen=0)), NOT_RUN),
     (
         put(scratch=FULL, published=FULL, same_start={"a set": against(SHOWN_REVERSED)}),
         SHOWN_REVERSED,
@@ -529,7 +529,7 @@ def test_whatever_is_measured_on_a_brief_training_has_no_verdict(name, inputs):
 
 
 def test_a_smaller_budget_is_a_limit_only_where_there_is_a_verdict():
-    assert budget.judged(SHOWN, LONG) == SHOWN and budget.judged(SHOWN, BRIEF) == SHORT
+    assert budget.apply(SHOWN, LONG) == SHOWN and budget.apply(SHOWN, BRIEF) == SHORT
     assert budget.limits(SHOWN, LONG, OPEN_CHOICE) == (OPEN_CHOICE, BUDGET)
     assert budget.limits(SHOWN, 200, OPEN_CHOICE) == (OPEN_CHOICE,)
     assert budget.limits(SHORT, BRIEF, OPEN_CHOICE) == budget.limits(NOT_RUN, 200) == ()
@@ -538,10 +538,10 @@ def test_a_smaller_budget_is_a_limit_only_where_there_is_a_verdict():
 def test_a_brief_comparison_counts_nothing():
     of_words = CHECKS["B78"].function
     found = of_words(
-        scratch=judged(SHORT, seen=0), published=judged(SHORT, seen=0), missing=[]
+        scratch=on_sets(SHORT, seen=0), published=on_sets(SHORT, seen=0), missing=[]
     ).evidence
     assert "none of 2 comparisons is counted" in found and "better in" not in found
-    found = of_words(scratch=judged(SHOWN, shown=1), published=FULL, missing=[]).evidence
+    found = of_words(scratch=on_sets(SHOWN, shown=1), published=FULL, missing=[]).evidence
     assert "better in 1, worse in 0 of the 2 comparisons that are counted" in found
     found = CHECKS["B79"].function(against=against(SHORT, SHORT), missing=[]).evidence
     assert f"none is counted (open: {SHORT})" in found

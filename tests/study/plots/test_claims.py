@@ -13,7 +13,7 @@ from study.claims.side_by_side import SideBySide
 from study.plots import claims
 
 
-def judged(paper, kind, state):
+def checked(paper, kind, state):
     return SimpleNamespace(claim=SimpleNamespace(paper=paper, kind=kind), state=state)
 
 
@@ -29,9 +29,9 @@ def test_groups_look_different():
 
 
 def test_both_papers_have_one_scale_with_a_margin_and_one_legend():
-    found = [judged("A", "arithmetic", verdicts.REPRODUCED)] * 3
-    found += [judged("B", "result", state) for state in (verdicts.SHORT, verdicts.NOT_RUN)] * 10
-    found += [judged("B", "result", verdicts.SLIP)]
+    found = [checked("A", "arithmetic", verdicts.REPRODUCED)] * 3
+    found += [checked("B", "result", state) for state in (verdicts.SHORT, verdicts.NOT_RUN)] * 10
+    found += [checked("B", "result", verdicts.SLIP)]
     with style.style():
         figure = claims.draw_counts(found)
         figure.canvas.draw()

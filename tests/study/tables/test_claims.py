@@ -7,10 +7,10 @@ import pytest
 
 from helpers.plots import style
 from study import verdicts
-from study.claims.judge import STATES, Judged, count_states, judge_claims
+from study.claims.check_result import BUDGET, OPEN_CHOICE, STAND_IN, CheckResult
+from study.claims.judge import STATES, CheckedClaim, count_states, judge_claims
 from study.claims.ledger import KINDS, Claim, load_claims
 from study.claims.one_cycle import Grid, find_schedules, misfit, rates
-from study.claims.outcome import BUDGET, OPEN_CHOICE, STAND_IN, Outcome
 from study.claims.side_by_side import SideBySide, paper_a_numbers, paper_b_numbers
 from study.claims.split_sizes import misfit as size_misfit
 from study.claims.split_sizes import search_sizes
@@ -50,23 +50,23 @@ def printed(text, unit="%"):
     return Published(value, text, "T", "made up", unit, low=low, high=high)
 
 
-COUNTED = Outcome(verdict=REPRODUCED, evidence="It is.", runs=("study.sizes",))
-AGAINST = Outcome(verdict=CONTRADICTED, evidence="4 is not 5.")
-MEASURED = Outcome(
+COUNTED = CheckResult(verdict=REPRODUCED, evidence="It is.", runs=("study.sizes",))
+AGAINST = CheckResult(verdict=CONTRADICTED, evidence="4 is not 5.")
+MEASURED = CheckResult(
     verdict=REPRODUCED, evidence="Ours.", limits=(STAND_IN, OPEN_CHOICE), runs=("common",)
 )
-OPEN = Outcome(verdict=NOT_RUN, evidence="Not run: it.")
+OPEN = CheckResult(verdict=NOT_RUN, evidence="Not run: it.")
 FEW = (
-    Judged(claim("A01", "arithmetic"), COUNTED),
-    Judged(claim("A02", "arithmetic"), AGAINST),
-    Judged(claim("B01"), MEASURED),
-    Judged(claim("B02"), OPEN),
-    Judged(claim("B03", "interpretation", cannot="It is no number."), None),
+    CheckedClaim(claim("A01", "arithmetic"), COUNTED),
+    CheckedClaim(claim("A02", "arithmetic"), AGAINST),
+    CheckedClaim(claim("B01"), MEASURED),
+    CheckedClaim(claim("B02"), OPEN),
+    CheckedClaim(claim("B03", "interpretation", cannot="It is no number."), None),
 )
 
 
 @pytest.fixture(scope="module")
-def judged():
+def claims():
     """The real ones."""
     return judge_claims()
 
@@ -74,34 +74,34 @@ def judged():
 # --- what is committed ---------------------------------------------------------------------------
 
 
-def test_every_claim_has_a_verdict_or_a_reason(judged):
-    assert [one.claim for one in judged] == list(load_claims())
-    assert sum(one.claim.paper == "A" for one in judged) >= 40
-    assert sum(one.claim.paper == "B" for one in judged) >= 60
-    for one in judged:
+def test_every_claim_has_a_verdict_or_a_reason(claims):
+    assert [one.claim for one in claims] == list(load_claims())
+    assert sum(one.claim.paper == "A" for one in claims) >= 40
+    assert sum(one.claim.paper == "B" for one in claims) >= 60
+    for one in claims:
         assert one.state in STATES and one.evidence
         assert (one.state == CANNOT) == bool(one.claim.cannot)
 
 
-def test_only_what_is_left_open_hangs_on_what_is_unverified(judged):
+def test_only_what_is_left_open_hangs_on_what_is_unverified(claims):
     """B36 is not called false because of a size that its authors' page alone prints."""
-    said = limits_text(judged, named=True).splitlines()[-1]
+    said = limits_text(claims, named=True).splitlines()[-1]
     assert said.endswith(": 0 verdicts.")
-    (b36,) = (one for one in judged if one.claim.id == "B36")
+    (b36,) = (one for one in claims if one.claim.id == "B36")
     assert b36.state == REPRODUCED
 
 
-def test_what_was_measured_on_other_images_says_so(judged):
-    for one in judged:
-        if one.outcome and "brain_inspired" in one.outcome.runs:
-            assert STAND_IN in one.outcome.limits, one.claim.id
+def test_what_was_measured_on_other_images_says_so(claims):
+    for one in claims:
+        if one.result and "brain_inspired" in one.result.runs:
+            assert STAND_IN in one.result.limits, one.claim.id
 
 
-def test_only_checks_on_runs_read_stored_runs(judged, tmp_path, monkeypatch):
+def test_only_checks_on_runs_read_stored_runs(claims, tmp_path, monkeypatch):
     monkeypatch.setenv("REPRO_RESULTS", str(tmp_path))
-    for one, without in zip(judged, judge_claims(), strict=True):
-        if one.outcome and is_measured(one.outcome):
-            assert without.outcome != one.outcome, one.claim.id
+    for one, without in zip(claims, judge_claims(), strict=True):
+        if one.result and is_measured(one.result):
+            assert without.result != one.result, one.claim.id
         elif one.state != NOT_RUN:
             assert without == one, one.claim.id
 
@@ -118,7 +118,7 @@ def test_states_are_counted_by_paper():
 
 def test_the_count_table_adds_up():
     lines = count_table(FEW).markdown().splitlines()
-    measured = sum(bool(one.outcome and is_measured(one.outcome)) for one in FEW)
+    measured = sum(bool(one.result and is_measured(one.result)) for one in FEW)
     assert f"| {CANNOT} | 0 | 1 | 1 | 0 |" in lines
     assert lines[-1] == f"| all | 2 | 3 | 5 | {measured} |"
     assert not any(line.startswith(f"| {COMPATIBLE} |") for line in lines)  # none is
@@ -193,13 +193,13 @@ def test_the_misfit_of_schedules_is_lowest_where_one_is_found():
 # --- numbers and pictures ------------------------------------------------------------------------
 
 
-def test_papers_numbers_have_the_intervals_of_their_test_images(judged):
-    a = paper_a_numbers(judged, None)
+def test_papers_numbers_have_the_intervals_of_their_test_images(claims):
+    a = paper_a_numbers(claims, None)
     assert [row.label for row in a] == ["A, accuracy", "A, sensitivity", "A, specificity"]
     assert all(row.ours is None and row.n_seeds == 0 for row in a)
     # Wilson's interval for 102 of 120.
     assert a[0].published == pytest.approx((0.85, 0.7753, 0.9030), abs=1e-4)
-    b = paper_b_numbers(judged, MEDMNIST)
+    b = paper_b_numbers(claims, MEDMNIST)
     assert [row.label for row in b] == [f"B, {title}" for title in MEDMNIST.values()]
     assert all(low < value < high for value, low, high in (row.published for row in b))
     assert all(row.state in verdicts.OPEN for row in b if row.ours is None)

@@ -186,8 +186,8 @@ def test_a_cell_is_judged_by_its_own_number(results_tree, printed, wrong, seeds,
     table = TABLE.model_copy(update={"cells": (cell.model_copy(update={"published": published}),)})
     if wrong is not None:
         store(cell.config, wrong=wrong, seeds=seeds)
-    (judged,) = judge_cells(stored(), table, rules=RULES)
-    assert judged.verdict == verdict
+    (result,) = judge_cells(stored(), table, rules=RULES)
+    assert result.verdict == verdict
     if len(seeds) == 5 and value is not None:
         (short,) = judge_cells(stored(), table, rules=load_rules())
         assert short.verdict == SHORT
@@ -352,7 +352,7 @@ def test_the_picture_shows_means_seeds_and_the_printed_accuracy(groups):
                  if artist.get_marker() == marker]
         for marker in ("o", "|", "D")
     }  # fmt: skip
-    means = [100 * judged.group.accuracy.value for judged in cells]
+    means = [100 * result.group.accuracy.value for result in cells]
     assert points["o"] == [(pytest.approx(mean), y) for y, mean in enumerate(means)]
     assert len(points["|"]) == 6
     assert len(points["|"][2]) == 2 + 1  # two seeds, and the height

@@ -24,8 +24,8 @@ LIMITS = (STAND_IN, OPEN_CHOICE, BUDGET)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The outcome of a check; a `ValueError` for an unknown verdict or limit, or no evidence."""
+class CheckResult:
+    """The result of a check; a `ValueError` for an unknown verdict or limit, or no evidence."""
 
     verdict: str  # one of `verdicts.OF_CLAIMS`
     evidence: str  # one or two sentences with the figures that decide
@@ -40,12 +40,12 @@ class Outcome:
         if unknown := [limit for limit in self.limits if limit not in LIMITS]:
             raise ValueError(f"unknown limits {unknown}; known: {', '.join(LIMITS)}.")
         if not self.evidence.strip():
-            raise ValueError("an outcome needs evidence in words.")
+            raise ValueError("a result needs evidence in words.")
 
 
-def lacking(evidence: str) -> Outcome:
-    """Return the outcome of a check whose runs or measurements are not stored."""
-    return Outcome(verdict=NOT_RUN, evidence=evidence)
+def lacking(evidence: str) -> CheckResult:
+    """Return the result of a check whose runs or measurements are not stored."""
+    return CheckResult(verdict=NOT_RUN, evidence=evidence)
 
 
 def in_ledger(verdict: str) -> str:
