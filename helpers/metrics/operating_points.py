@@ -181,10 +181,11 @@ def points_on_curve(
     if not n_positive or not n_negative:
         undefined = Estimate(None, None, None, len(positive), "undefined, one class only")
         return [undefined] * len(TARGETS)
+    sizes = {"specificity": n_positive, "sensitivity": n_negative}  # of what is read
     resampled = [[] for _ in TARGETS]
     for hits, alarms in _resampled_steps(positive, y_score, n_resamples, seed):
         for values, (held, target) in zip(resampled, TARGETS, strict=True):
-            values.append(_read(hits, alarms, held, target) / _size_read(positive, held))
+            values.append(_read(hits, alarms, held, target) / sizes[held])
     estimates = []
     hits, alarms, _ = _steps(positive, y_score)
     for values, (held, target) in zip(resampled, TARGETS, strict=True):
@@ -193,8 +194,7 @@ def points_on_curve(
         if step is not None:
             of_negatives = 1 - alarms[step] / n_negative
             value = hits[step] / n_positive if held == "specificity" else of_negatives
-        n = _size_read(positive, held)
-        estimates.append(bootstrap_estimate(value, np.concatenate([[], *values]), n=n))
+        estimates.append(bootstrap_estimate(value, np.concatenate([[], *values]), n=sizes[held]))
     return estimates
 
 
@@ -208,11 +208,6 @@ def _check(positive: np.ndarray, y_score: np.ndarray) -> None:
         raise ValueError("There is no image; an operating point needs at least one.")
     if np.isnan(y_score).any():
         raise ValueError("A score is NaN; an operating point needs a score for each image.")
-
-
-def _size_read(positive: np.ndarray, held: str) -> int:
-    """Return how many images the metric that is read rests on."""
-    return int(np.count_nonzero(positive if held == "specificity" else ~positive))
 
 
 def _steps(positive: np.ndarray, y_score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -249,13 +244,11 @@ def _chosen(hits: np.ndarray, alarms: np.ndarray, *, held: str, target: float) -
     if held == "specificity":
         possible = np.flatnonzero(alarms <= _allowed(n_negative, target))
         # The last one has the most hits; the first with as many has the fewest alarms.
-        best = possible[hits[possible] == hits[possible[-1]]] if len(possible) else possible
+        best = possible[hits[possible] == hits[possible[-1:]]]
     else:
         possible = np.flatnonzero(hits >= n_positive - _allowed(n_positive, target))
         # The first one has the fewest alarms; the last with as few has the most hits.
-        best = (
-            possible[alarms[possible] == alarms[possible[0]]][::-1] if len(possible) else possible
-        )
+        best = possible[alarms[possible] == alarms[possible[:1]]][::-1]
     return int(best[0]) if len(best) else None
 
 
