@@ -5,8 +5,8 @@ Usage: python -m benchmarks.prediction [--images 500] [--rounds 3] [--save]
 Both in one process by turns, with one batch size, one number of threads for the network, and the
 mean over image and mirror image: the bare network, as it was trained, on prepared tensors that are
 in memory, and the folder from PNG files of 128 to 512 px (phantom angiograms) to calibrated
-probabilities, by a network whose batch norms are folded into its convolutions. Random weights: what
-a network has learned does not matter for its speed. At 64 px also with the network on all
+probabilities, by the network as it predicts: batch norms folded, its steps recorded. Random
+weights: what a network has learned does not matter for its speed. At 64 px also with the network on all
 processors, which it then shares with reading; at 224 px with a fifth of the images.
 """
 

@@ -89,7 +89,7 @@ class QuantumCircuit(nn.Module):
         trained = _ry(theta) * _rz_diagonal(phi)[..., None, :]  # (num_layers, n, 2, 2)
         gates = trained[:, None] @ encode.to(trained.dtype)  # (num_layers, B, n, 2, 2)
 
-        batch = len(angles)
+        batch = angles.shape[0]
         self._check_memory(batch=batch, itemsize=gates.element_size())
         state = torch.zeros(batch, 2**n, dtype=gates.dtype, device=gates.device)
         state[:, 0] = 1

@@ -1,6 +1,7 @@
 """A stored run, opened to predict with: found by name, weights loaded, temperature fitted."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from helpers.data.pictures import Reading
 from helpers.data.splits import DataError
 from helpers.metrics.calibration import Calibration, fit_temperature
 from helpers.paths import given_path
-from helpers.predict.folding import fold_batch_norms
+from helpers.predict.graph import fold_batch_norms, record_steps
 from helpers.predict.reading import MIN_SIDE
 from helpers.runs import store
 from helpers.runs.store import Run, RunError, load_run
@@ -60,14 +61,19 @@ class Checkpoint:
         return min(MIN_SIDE, self.run.record["data"]["image_size"])
 
     @cached_property
-    def folded(self) -> nn.Module:
-        """The network as it predicts: with its batch norms folded into its convolutions."""
+    def graph(self) -> Callable[[Tensor], Tensor]:
+        """The network as it predicts: batch norms folded, and on a CPU its steps recorded.
+
+        From float32 (B, C, S, S) to logits (B, K), the same but for rounding.
+        """
+        device = next(self.model.parameters()).device
         channels = self.run.form.in_channels(1 if self.is_grey else 3)
         sample = torch.randn(
-            (1, channels, self.image_size, self.image_size),
+            (2, channels, self.image_size, self.image_size),
             generator=torch.Generator().manual_seed(0),
-        )
-        return fold_batch_norms(self.model, sample.to(next(self.model.parameters()).device))
+        ).to(device)
+        folded = fold_batch_norms(self.model, sample)
+        return record_steps(folded, sample) if device.type == "cpu" else folded
 
     def probabilities(self, pixels: Tensor) -> np.ndarray:
         """Return what the network says of pixels from `helpers.training.inference.prepare`.
@@ -78,7 +84,7 @@ class Checkpoint:
         pixels = pixels.to(next(self.model.parameters()).device)
         with torch.inference_mode():
             probabilities = class_probabilities(
-                self.folded, pixels, flip_average=self.run.config["flip_average"]
+                self.graph, pixels, flip_average=self.run.config["flip_average"]
             )
         return probabilities.cpu().numpy()
 
@@ -98,7 +104,7 @@ def open_checkpoint(run: Run) -> Checkpoint:
         raise RunError(f"{run.path.name}: {error}") from None
     model = load_model(run).to(default_device(), memory_format=torch.channels_last)
     checkpoint = Checkpoint(run, model, calibration_of(run))
-    _ = checkpoint.folded  # before several threads ask for it at once
+    _ = checkpoint.graph  # before several threads ask for it at once
     return checkpoint
 
 

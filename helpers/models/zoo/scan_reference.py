@@ -41,11 +41,6 @@ class Inputs(NamedTuple):
     order: Tensor | None  # (G, L)
 
 
-def is_exporting() -> bool:
-    """Say whether the operations are recorded for an exported graph."""
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()
-
-
 def forward(inputs: Inputs, plan: Plan) -> tuple[Tensor, Tensor]:
     """Return y (B, L, G, D) and the states in front of the chunks."""
     u, dt, a, b, c, d, bias, order = inputs
@@ -140,7 +135,7 @@ def _advance(
 def _decay(dt: Tensor, a: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return exp(dt A); `a` is A / ln 2, for 2^x is several times faster than e^x on a CPU."""
     out = torch.mul(dt, a, out=out)
-    if is_exporting():
+    if torch.compiler.is_exporting():
         return out.mul_(math.log(2)).exp_()  # ONNX has no 2^x of its own
     return out.exp2_()
 

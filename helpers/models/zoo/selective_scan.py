@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from helpers.models.zoo import scan_reference
-from helpers.models.zoo.scan_reference import Inputs, Plan, is_exporting, sum_to
+from helpers.models.zoo.scan_reference import Inputs, Plan, sum_to
 
 # Elements of the state (images x groups x states x channels) that one step works on: about what
 # a core's own cache holds. Below a quarter of it the chunks advance together.
@@ -76,7 +76,7 @@ def selective_scan(
     a = a.to(dtype).transpose(1, 2)  # (G, states, channels): channels last, as in the state
     d = dt.new_zeros(dt.shape[2:]) if d is None else d.to(dtype)
     bias = None if bias is None else bias.to(dtype)
-    if is_exporting():
+    if torch.compiler.is_exporting():
         # Exported graphs are for inference and know no operator of ours.
         detached = (None if x is None else x.detach() for x in (u, dt, a, b, c, d, bias))
         return scan_reference.forward(Inputs(*detached, order), _plan_graph(dt.shape[1]))[0]

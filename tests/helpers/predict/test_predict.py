@@ -204,15 +204,13 @@ def test_the_test_images_as_files_get_the_probabilities_of_training(
     checkpoint = open_checkpoint(stored(flip_average=flip_average))
     split = toy_split(40, size=64)
     images = as_tensor(split, torch.device("cpu"))[0]
-    expected, folded = (
-        predict(model, images, image_size=32, flip_average=flip_average)
-        for model in (checkpoint.model, checkpoint.folded)
-    )
+    expected = predict(checkpoint.model, images, image_size=32, flip_average=flip_average)
+    together = checkpoint.probabilities(prepare(images, 32))
     for number, image in enumerate(split.images):
         save(tmp_path / "images" / f"{number:02d}.png", image[..., 0])
     found, _ = list_folder(tmp_path / "images")
     ours = predict_files(checkpoint, found, batch_size=7).uncalibrated
-    assert np.abs(ours - folded).max() < 1e-5
+    assert np.abs(ours - together).max() < 1e-5
     assert np.abs(ours - expected).max() < 3e-5  # and what folding its norms rounds
     assert np.ptp(expected[:, 0]) > 0.01  # else any order would pass
 
@@ -367,9 +365,8 @@ def test_a_runs_own_test_files_are_seen_as_training_saw_them(kind, tmp_path, res
     ours = predict_files(checkpoint, list_folder(images)[0]).uncalibrated
     dark = replace(splits.test, images=splits.test.images[rows])
     tensor = as_tensor(dark, torch.device("cpu"))[0]
-    flip_average = checkpoint.run.config["flip_average"]
-    expected = predict(checkpoint.folded, tensor, image_size=32, flip_average=flip_average)
-    assert np.abs(ours - expected).max() < 1e-5
+    together = checkpoint.probabilities(prepare(tensor, 32))
+    assert np.abs(ours - together).max() < 1e-5
     bits = {"png16": 12, "png16rgb": 12, "tiff16": 12, "tiff16rgb": 12}.get(kind)
     assert record["data"]["reading"]["bits"] == bits
 

@@ -1,11 +1,11 @@
-"""Folded batch norms: fewer steps, the same answers."""
+"""Folded batch norms and recorded steps: the same answers sooner."""
 
 import pytest
 import torch
 from torch import nn
 
-from helpers.models.registry import build_model
-from helpers.predict.folding import fold_batch_norms
+from helpers.models.registry import build_model, list_models
+from helpers.predict.graph import fold_batch_norms, record_steps
 
 
 def norms(model):
@@ -68,3 +68,49 @@ def test_what_cannot_be_folded_answers_as_before(way):
         folded = fold_batch_norms(model, pixels(1))
         assert folded(pixels()).equal(model(pixels()))
     assert norms(folded) == 1
+
+
+LARGER = {  # of a family whose small one is tested
+    "medmamba_s",
+    "medmamba_b",
+    "medvit_s",
+    "medvit_l",
+    "resnet34_28",
+    "resnet50_28",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in list_models() if name not in LARGER])
+def test_the_steps_of_every_network_are_recorded_for_any_number_of_images(name):
+    torch.manual_seed(0)
+    model = build_model(name, num_classes=3, image_size=32, pretrained="none").eval()
+    graph = record_steps(model, pixels(2))
+    assert graph is not model
+    for count in (1, 5):
+        with torch.inference_mode():
+            for _ in range(2):  # the second call runs steps fused for the first one's shape
+                torch.testing.assert_close(
+                    graph(pixels(count)), model(pixels(count)), rtol=1e-4, atol=1e-5
+                )
+
+
+class Odd(nn.Module):
+    """Steps that no graph can hold: they depend on the number of images."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.linear = nn.Linear(3 * 32 * 32, 3)
+
+    def forward(self, x):
+        y = self.linear(x.flatten(1))
+        if self.way == "a number kept":
+            return y * len(y)
+        return y + torch.ones(len(y), 1)
+
+
+@pytest.mark.parametrize("way", ["a number kept", "a size kept"])
+def test_a_network_that_no_graph_holds_stays_itself(way):
+    torch.manual_seed(0)
+    model = Odd(way).eval()
+    assert record_steps(model, pixels(2)) is model

@@ -1,5 +1,11 @@
-"""Batch norms folded into the convolutions before them: the same answers, about a fifth sooner."""
+"""A network made ready to predict: batch norms folded, its steps recorded as a graph.
 
+The same answers sooner: folding takes about a fifth of a small network's time, and a graph runs
+without Python's lock, so that other threads read files meanwhile.
+"""
+
+import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from copy import deepcopy
 from functools import partial
@@ -10,6 +16,28 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # Of the largest logit: what rounding may change. A wrong fold changes far more.
 _TOLERANCE = 1e-4
+
+
+def record_steps(model: nn.Module, pixels: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the steps of a network in evaluation mode, recorded on `pixels`, as a frozen graph.
+
+    Where a graph fails, or answers otherwise for another number of images, the network itself is
+    returned, which is merely slower.
+
+    Args:
+        model: in evaluation mode; it stays as it is.
+        pixels: float32 (2, C, S, S), an input of the network, any values but zeros.
+    """
+    other = torch.cat([pixels.flip(-1), pixels[:1].flip(-2)])
+    with torch.inference_mode(), warnings.catch_warnings():
+        # That TorchScript is no longer worked on, and what it says of checks of shapes.
+        warnings.simplefilter("ignore")
+        try:
+            graph = torch.jit.freeze(torch.jit.trace(model, pixels, check_trace=False))
+            same = _close(graph(other), model(other))
+        except RuntimeError:
+            return model
+    return graph if same else model
 
 
 def fold_batch_norms(model: nn.Module, pixels: Tensor) -> nn.Module:
@@ -31,9 +59,12 @@ def fold_batch_norms(model: nn.Module, pixels: Tensor) -> nn.Module:
             one = fuse_conv_bn_eval(*(part.double() for part in two)).to(pixels)  # rounded once
             folded.set_submodule(convolution, one)
             folded.set_submodule(norm, nn.Identity())
-        wanted, found = model(pixels), folded(pixels)
-    close = (wanted - found).abs().max() <= _TOLERANCE * wanted.abs().max()
-    return folded if close else model
+        same = _close(folded(pixels), model(pixels))
+    return folded if same else model
+
+
+def _close(found: Tensor, wanted: Tensor) -> bool:
+    return bool((wanted - found).abs().max() <= _TOLERANCE * wanted.abs().max())
 
 
 def _pairs(model: nn.Module, pixels: Tensor) -> dict[str, str]:
