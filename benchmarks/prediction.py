@@ -57,7 +57,10 @@ def random_checkpoint(image_size: int) -> Checkpoint:
     data = {"class_names": ["negative", "positive"], "in_channels": 1, "image_size": max(SIDES)}
     model = build_model(MODEL, num_classes=2, image_size=image_size, pretrained="none").eval()
     model = model.to(default_device(), memory_format=torch.channels_last)
-    return Checkpoint(Run(Path(MODEL), {"config": config.to_dict(), "data": data}), model, None)
+    run = Run(Path(MODEL), {"config": config.to_dict(), "data": data})
+    checkpoint = Checkpoint(run, model, None)
+    _ = checkpoint.graph  # made when a run is opened
+    return checkpoint
 
 
 def bare_seconds(checkpoint: Checkpoint, pixels: Tensor) -> float:
