@@ -17,7 +17,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from benchmarks.common import by_turns, main, ratio
-from helpers.data.transforms import MAGNITUDES, NORMALISE, make_augmentation
+from helpers.data.transforms import MAGNITUDES, NORMALISE, Augmentation
 from study.tables.speed import Speed
 
 BATCH_SIZE = 64
@@ -75,7 +75,7 @@ def measure(*, rounds: int = 10) -> list[Speed]:
             images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
             arrays = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
             arrays = arrays[..., 0] if channels == 1 else arrays
-            augment = make_augmentation(kind, image_size=image_size)
+            augment = Augmentation(kind, image_size=image_size)
             chain = torchvision_chain(kind, image_size)
 
             def ours(augment=augment, images=images):

@@ -41,7 +41,7 @@ from benchmarks.common import by_turns, main, ratio, synchronise
 from benchmarks.usual_loop import NUM_CLASSES, optimizer_of, usual_loader, usual_loop
 from helpers.config import RunConfig, make_config
 from helpers.data.splits import Split
-from helpers.data.transforms import make_augmentation
+from helpers.data.transforms import Augmentation
 from helpers.models.registry import build_model
 from helpers.training import loop as training
 from helpers.training.loop import fit
@@ -191,7 +191,7 @@ def our_speed(case: Case, config: RunConfig, *, steps: int) -> float:
 def prepared_batches(case: Case, config: RunConfig, *, count: int) -> list[tuple[Tensor, Tensor]]:
     """Return augmented batches on the device as the network sees them: pixels, soft targets."""
     split, device = random_split(count * case.batch_size), default_device()
-    augment = make_augmentation(
+    augment = Augmentation(
         config.augmentation, image_size=config.image_size, cutmix=config.cutmix
     )
     images = torch.from_numpy(split.images).permute(0, 3, 1, 2).split(case.batch_size)

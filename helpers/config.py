@@ -163,7 +163,7 @@ class RunConfig:
         batch_size: Images a step.
         learning_rate: Peak learning rate.
         schedule: Of the learning rate, stepped once a batch.
-        augmentation: See `make_augmentation`.
+        augmentation: See `Augmentation`.
         cutmix: Probability of CutMix a batch, 0 to 1.
         pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
         profile: One of `PROFILES`; all but "paper" have a results tree of their own.

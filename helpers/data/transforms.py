@@ -21,7 +21,7 @@ ablation with one seed flip the same images and paste the same boxes.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import torch
@@ -95,14 +95,18 @@ def preprocess(images: Tensor, *, image_size: int, form: InputForm = IMAGENET_RG
     return _normalise(_resize(images, image_size=image_size), form)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Augmentation:
-    """Training transform of a batch; build it with `make_augmentation`."""
+    """Training transform of a batch; a `ValueError` for an unknown kind or an impossible number."""
 
+    # "none" (resize and normalise), "normal" (and random horizontal flip, paper B section 4.5),
+    # "full" (paper B section 4.1, with the numbers of `Magnitudes`) or "dihedral" (ours: flip and
+    # quarter turns, for images without an upper side).
     kind: str
-    image_size: int
-    cutmix: float = 0.0
-    form: InputForm = IMAGENET_RGB
+    _: KW_ONLY
+    image_size: int  # side S of the output in pixels
+    cutmix: float = 0.0  # probability that a sample gets a box of another one; paper B: 0.5
+    form: InputForm = IMAGENET_RGB  # normalisation and channels, as for `preprocess`
 
     def __post_init__(self):
         """Refuse unknown kinds and impossible numbers."""
@@ -176,28 +180,6 @@ class Augmentation:
             return len(images)
         # Each step reads what the last one wrote: several times faster while that is in the cache.
         return max(1, _CACHED_VALUES // (images.shape[1] * self.image_size**2))
-
-
-def make_augmentation(
-    kind: str, *, image_size: int, cutmix: float = 0.0, form: InputForm = IMAGENET_RGB
-) -> Augmentation:
-    """Return the training transform of a batch by name.
-
-    Args:
-        kind: "none" (resize and normalise), "normal" (and random horizontal flip, paper B
-            section 4.5), "full" (paper B section 4.1, with the numbers of `Magnitudes`) or
-            "dihedral" (ours: flip and quarter turns, for images without an upper side).
-        image_size: side S of the output in pixels.
-        cutmix: probability in [0, 1] that a sample receives a box of another one; paper B: 0.5.
-        form: normalisation and channels, as for `preprocess`.
-
-    Returns:
-        A callable `(images, labels, *, num_classes, generator) -> (images, soft targets)`.
-
-    Raises:
-        ValueError: unknown kind, or a number out of range.
-    """
-    return Augmentation(kind=kind, image_size=image_size, cutmix=cutmix, form=form)
 
 
 class _Draws:

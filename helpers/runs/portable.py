@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from helpers.data.transforms import make_augmentation
+from helpers.data.transforms import Augmentation
 from helpers.files import DamagedFile, read_json, reading
 from helpers.models.registry import build_model
 from helpers.paths import repo_root, results_root, write_text
@@ -71,7 +71,7 @@ def train_case(
     model.to(memory_format=torch.channels_last)
     parameters = list(model.parameters())
     optimizer = make_optimizer("adamw", parameters, learning_rate=1e-3, weight_decay=0.01)
-    augment = make_augmentation("full", image_size=image_size, cutmix=0.5)
+    augment = Augmentation("full", image_size=image_size, cutmix=0.5)
     generator = torch.Generator().manual_seed(0)
     losses = []
     start = time.process_time()

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from helpers.config import RunConfig
-from helpers.data.transforms import make_augmentation
+from helpers.data.transforms import Augmentation
 from helpers.training.inference import EVALUATION_BATCH, prepare
 from helpers.training.plasticity import ActiveStage
 
@@ -27,7 +27,7 @@ class StageInputs:
 
     def __init__(self, active: ActiveStage, images: Tensor, config: RunConfig) -> None:
         self._active, self._images, self._config = active, images, config
-        self._augment = make_augmentation(
+        self._augment = Augmentation(
             config.augmentation,
             image_size=config.image_size,
             cutmix=config.cutmix,

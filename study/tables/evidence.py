@@ -14,8 +14,9 @@ from study.tables.speed import load_records
 
 INTRO = (
     "The matrix of `params/evidence.yaml`: both papers at their own length, or a tenth of it on "
-    "the larger sets. What is not stored is not run, and nothing here speaks for it. A run resumes "
-    "where it stopped: `make sweep PROFILE=evidence` trains what is missing."
+    "the larger sets. What is not stored is not run, and nothing here speaks for it; nothing but "
+    "the hours of its row stands in its way. A run resumes where it stopped: `make sweep "
+    "PROFILE=evidence` trains what is missing."
 )
 HOURS = (
     "Hours are those of one processor core, for the runs that are missing, from the time of a few "

@@ -243,7 +243,7 @@ def _changes(compared: Sequence[Compared]) -> str:
         if c.auc is not None and c.auc.low is not None:
             p = f", {p_text(c.p['auc'])}" if c.p.get("auc") is not None else ""
             found = with_interval(c.auc, note=f"{c.auc.seeds} seed(s){p}")
-            change = f" changes the AUC by {found}"
+            change = f", AUC {found}"
         listed.append(f"{c.pair.title}{change}: {c.verdict}")
     return "; ".join(listed)
 

@@ -17,7 +17,7 @@ from helpers.data.transforms import (
     AUGMENTATIONS,
     MAGNITUDES,
     NORMALISE,
-    make_augmentation,
+    Augmentation,
     preprocess,
 )
 
@@ -221,7 +221,7 @@ def test_cutmix_weights_equal_the_pasted_area(case):
 def test_cutmix_happens_as_often_as_asked(probability, generator):
     images = uint8_batch(generator, n=600, height=8, width=8)
     labels = torch.arange(600)  # all classes differ, so that a mixed target shows
-    augment = make_augmentation("none", image_size=8, cutmix=probability)
+    augment = Augmentation("none", image_size=8, cutmix=probability)
     _, targets = augment(images, labels, num_classes=600, generator=generator)
     share = (targets.amax(dim=1) < 1).float().mean()
     # A box has a half side of sqrt(u) * 4 pixels, rounded down: one in 16 is empty.
@@ -232,7 +232,7 @@ def test_cutmix_happens_as_often_as_asked(probability, generator):
 def test_cutmix_boxes_are_those_of_yun_et_al(generator, monkeypatch):
     spy, size, n = Spy(), 32, 4000
     monkeypatch.setattr(transforms, "ops", spy)
-    augment = make_augmentation("none", image_size=size, cutmix=1.0)
+    augment = Augmentation("none", image_size=size, cutmix=1.0)
     images = uint8_batch(generator, n=n, height=size, width=size)
     labels = torch.zeros(n, dtype=torch.long)
     augment(images, labels, num_classes=1, generator=generator)
@@ -286,7 +286,7 @@ def test_half_normalisation_is_the_benchmarks_own(kind, channels, generator):
     assert_close(preprocess(images, image_size=size, form=form), expected, atol=1e-6)
     labels = torch.zeros(len(images), dtype=torch.long)
     for augmentation in AUGMENTATIONS:
-        augment = make_augmentation(augmentation, image_size=size, cutmix=0.5, form=form)
+        augment = Augmentation(augmentation, image_size=size, cutmix=0.5, form=form)
         pixels, _ = augment(images, labels, num_classes=2, generator=generator)
         assert pixels.shape == expected.shape
         assert pixels.abs().max() <= 1 + 1e-6
@@ -300,7 +300,7 @@ def test_half_normalisation_is_the_benchmarks_own(kind, channels, generator):
 def test_none_is_preprocess_with_one_hot_targets(image_size, channels, generator):
     images = uint8_batch(generator, channels=channels)
     labels = torch.tensor([0, 1, 2, 2, 1, 0, 0, 2])
-    augment = make_augmentation("none", image_size=image_size)
+    augment = Augmentation("none", image_size=image_size)
     result, targets = augment(images, labels, num_classes=4, generator=generator)
     assert torch.equal(result, preprocess(images, image_size=image_size))
     assert targets.dtype == torch.float32
@@ -310,7 +310,7 @@ def test_none_is_preprocess_with_one_hot_targets(image_size, channels, generator
 def test_normal_flips_about_half_and_nothing_else(generator):
     images = uint8_batch(generator, n=400, height=6, width=6)
     labels = torch.zeros(400, dtype=torch.long)
-    augment = make_augmentation("normal", image_size=12)
+    augment = Augmentation("normal", image_size=12)
     result, targets = augment(images, labels, num_classes=2, generator=generator)
     plain = preprocess(images, image_size=12)
     same = (result == plain).flatten(1).all(dim=1)
@@ -322,7 +322,7 @@ def test_normal_flips_about_half_and_nothing_else(generator):
 
 def test_dihedral_shows_each_of_the_eight_symmetries_as_often(generator):
     images = uint8_batch(generator, n=1, height=6, width=6).expand(800, -1, -1, -1)
-    augment = make_augmentation("dihedral", image_size=6)
+    augment = Augmentation("dihedral", image_size=6)
     labels = torch.zeros(800, dtype=torch.long)
     result, _ = augment(images, labels, num_classes=2, generator=generator)
     plain = preprocess(images[:1], image_size=6)
@@ -368,7 +368,7 @@ def test_full_equals_torchvision_step_by_step(channels, generator, monkeypatch):
     monkeypatch.setattr(transforms, "ops", spy)
     images = smooth_images(n, channels, size)
     labels = torch.zeros(n, dtype=torch.long)
-    augment = make_augmentation("full", image_size=size)
+    augment = Augmentation("full", image_size=size)
     result, _ = augment(images, labels, num_classes=1, generator=generator)
 
     (flip,), _, mirror = spy.calls["flip_homography"]
@@ -418,7 +418,7 @@ def test_full_draws_within_the_stated_magnitudes(generator, monkeypatch):
     spy, size, n = Spy(), 16, 500
     monkeypatch.setattr(transforms, "ops", spy)
     monkeypatch.setattr(transforms, "_CACHED_VALUES", 10**9)  # one piece, so that one call has all
-    augment = make_augmentation("full", image_size=size, cutmix=0.5)
+    augment = Augmentation("full", image_size=size, cutmix=0.5)
     labels = torch.zeros(n, dtype=torch.long)
     augment(uint8_batch(generator, n=n), labels, num_classes=1, generator=generator)
     m, half = MAGNITUDES, 0.5
@@ -471,7 +471,7 @@ def test_erasing_boxes_always_fit():
 def test_one_seed_one_result(kind, cutmix, channels, generator):
     images = uint8_batch(generator, channels=channels)
     labels = torch.arange(8)
-    augment = make_augmentation(kind, image_size=24, cutmix=cutmix)
+    augment = Augmentation(kind, image_size=24, cutmix=cutmix)
 
     def run(seed):
         own = torch.Generator().manual_seed(seed)
@@ -488,7 +488,7 @@ def test_one_seed_one_result(kind, cutmix, channels, generator):
 
 def test_samples_do_not_depend_on_each_other(generator):
     images, labels = uint8_batch(generator, channels=3), torch.arange(8)
-    augment = make_augmentation("full", image_size=20)
+    augment = Augmentation("full", image_size=20)
 
     def run(images):
         own = torch.Generator().manual_seed(5)
@@ -507,7 +507,7 @@ def test_samples_do_not_depend_on_each_other(generator):
 
 def test_pieces_give_the_same_result(generator, monkeypatch):
     images, labels = uint8_batch(generator, channels=3), torch.arange(8)
-    augment = make_augmentation("full", image_size=20, cutmix=0.5)
+    augment = Augmentation("full", image_size=20, cutmix=0.5)
     results = []
     for values in (1, 3600, 10**9):  # one sample at a time, three, all
         monkeypatch.setattr(transforms, "_CACHED_VALUES", values)
@@ -523,7 +523,7 @@ def test_arms_of_an_ablation_share_their_draws(generator):
 
     def run(kind, cutmix):
         own = torch.Generator().manual_seed(7)
-        augment = make_augmentation(kind, image_size=20, cutmix=cutmix)
+        augment = Augmentation(kind, image_size=20, cutmix=cutmix)
         result = augment(images, labels, num_classes=8, generator=own)
         return *result, own.get_state()
 
@@ -538,7 +538,7 @@ def test_arms_of_an_ablation_share_their_draws(generator):
 
 def test_outside_is_black_and_erased_is_zero(generator):
     white = torch.full((60, 1, 24, 24), 255, dtype=torch.uint8)
-    augment = make_augmentation("full", image_size=24)
+    augment = Augmentation("full", image_size=24)
     labels = torch.zeros(60, dtype=torch.long)
     result, _ = augment(white, labels, num_classes=1, generator=generator)
     black = -torch.tensor(NORMALISE.mean) / torch.tensor(NORMALISE.std)
@@ -550,7 +550,7 @@ def test_outside_is_black_and_erased_is_zero(generator):
 def test_works_with_deterministic_algorithms(generator):
     torch.use_deterministic_algorithms(True)
     try:
-        augment = make_augmentation("full", image_size=24, cutmix=0.5)
+        augment = Augmentation("full", image_size=24, cutmix=0.5)
         images = uint8_batch(generator, channels=3)
         augment(images, torch.arange(8), num_classes=8, generator=generator)
     finally:
@@ -558,7 +558,7 @@ def test_works_with_deterministic_algorithms(generator):
 
 
 def test_autocast_does_not_move_pixels(generator):
-    augment = make_augmentation("full", image_size=24, cutmix=0.5)
+    augment = Augmentation("full", image_size=24, cutmix=0.5)
     images, labels = uint8_batch(generator, channels=3), torch.arange(8)
     plain, _ = augment(images, labels, num_classes=8, generator=generator.manual_seed(1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -570,7 +570,7 @@ def test_autocast_does_not_move_pixels(generator):
 @channels
 def test_cuda_equals_cpu(channels, generator):
     images, labels = uint8_batch(generator, channels=channels), torch.arange(8)
-    augment = make_augmentation("full", image_size=24, cutmix=0.5)
+    augment = Augmentation("full", image_size=24, cutmix=0.5)
     on_cpu = augment(images, labels, num_classes=8, generator=torch.Generator().manual_seed(3))
     for device in ("cpu", "cuda"):
         own = torch.Generator(device).manual_seed(3)
@@ -586,19 +586,19 @@ def test_cuda_equals_cpu(channels, generator):
 
 def test_unknown_kind_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown augmentation 'strong'.*none, normal, full"):
-        make_augmentation("strong", image_size=28)
+        Augmentation("strong", image_size=28)
 
 
 @pytest.mark.parametrize("cutmix", [-0.1, 1.5, float("nan")])
 def test_cutmix_outside_0_1_is_refused(cutmix):
     with pytest.raises(ValueError, match=r"cutmix is a probability in \[0, 1\]"):
-        make_augmentation("normal", image_size=28, cutmix=cutmix)
+        Augmentation("normal", image_size=28, cutmix=cutmix)
 
 
 @pytest.mark.parametrize("image_size", [0, 28.0, "28"])
 def test_impossible_image_size_is_refused(image_size):
     with pytest.raises(ValueError, match="image_size must be a whole number"):
-        make_augmentation("normal", image_size=image_size)
+        Augmentation("normal", image_size=image_size)
     with pytest.raises(ValueError, match="image_size must be a whole number"):
         preprocess(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), image_size=image_size)
 
@@ -617,7 +617,7 @@ def test_wrong_images_are_refused(images, message, generator):
     with pytest.raises(ValueError, match=message):
         preprocess(images, image_size=8)
     with pytest.raises(ValueError, match=message):
-        augment = make_augmentation("full", image_size=8)
+        augment = Augmentation("full", image_size=8)
         augment(images, torch.zeros(2, dtype=torch.long), num_classes=2, generator=generator)
 
 
@@ -635,4 +635,4 @@ def test_wrong_images_are_refused(images, message, generator):
 def test_wrong_labels_are_refused(labels, message, generator):
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     with pytest.raises(ValueError, match=message):
-        make_augmentation("none", image_size=8)(images, labels, num_classes=2, generator=generator)
+        Augmentation("none", image_size=8)(images, labels, num_classes=2, generator=generator)

@@ -8,7 +8,7 @@ import torch
 from helpers.data.leakage import leakage_report
 from helpers.data.phantom import make_phantom
 from helpers.data.splits import Split, Splits
-from helpers.data.transforms import make_augmentation
+from helpers.data.transforms import Augmentation
 from helpers.plots import data
 
 
@@ -32,9 +32,7 @@ def make_splits(num_classes, channels, n=None):
 @pytest.mark.parametrize("splits", [make_splits(2, 1), make_splits(14, 3), make_phantom(n_train=8)])
 def test_every_picture_draws_for_every_kind_of_set(splits, monkeypatch):
     monkeypatch.setattr(data, "_COLUMNS", 3)
-    kinds = {
-        kind: make_augmentation(kind, image_size=splits.image_size) for kind in ("none", "full")
-    }
+    kinds = {kind: Augmentation(kind, image_size=splits.image_size) for kind in ("none", "full")}
     figures = [
         data.plot_samples(splits.train, splits.class_names, title="t"),
         data.plot_augmentations(splits.train, kinds, num_classes=splits.num_classes, title="t"),
@@ -74,7 +72,7 @@ def test_a_box_moves_with_its_image():
     split = Split(images, np.arange(16) % 2, boxes=boxes)
     masks = data._box_masks(split, np.arange(16))
     np.testing.assert_array_equal(masks, images)
-    augmentation = make_augmentation("full", image_size=64)
+    augmentation = Augmentation("full", image_size=64)
     moved = data._augmented(augmentation, masks, split.labels, 2)
     shown = data._augmented(augmentation, images, split.labels, 2)
     np.testing.assert_array_equal(moved, shown)
