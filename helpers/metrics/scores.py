@@ -22,6 +22,7 @@ What is undefined is None, never 0: no positive predictions means no PPV.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -204,9 +205,14 @@ def proportion(successes: int, n: int) -> Estimate:
         raise ValueError(f"expected whole numbers, 0 <= count <= n, got {successes} of {n}.")
     if n == 0:
         return Estimate(None, None, None, 0, "Wilson: undefined, no such image")
-    interval = stats.binomtest(int(successes), int(n)).proportion_ci(LEVEL, method="wilson")
-    value = float(successes / n)
-    return Estimate(value, float(interval.low), float(interval.high), int(n), "Wilson")
+    low, high = _wilson_interval(int(successes), int(n))
+    return Estimate(float(successes / n), low, high, int(n), "Wilson")
+
+
+@cache  # scipy makes a p value with it, for a hundred times as long; the same few counts recur
+def _wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    interval = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:

@@ -83,7 +83,7 @@ def flop_counter(model: nn.Module, **options) -> Iterator[FlopCounterMode]:
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         # Older counters do not know every fused kernel; plain matrix products all of them do.
-        with evaluation_mode(model), sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), counter:
+        with evaluation_mode(model), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter:
             yield counter
     finally:
         torch.backends.mha.set_fastpath_enabled(fused_attention)
