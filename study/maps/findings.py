@@ -5,6 +5,8 @@ and the `maps.npz` of stored runs.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from helpers.explain.boxes import half_energy_area
 from helpers.explain.run_maps import load_maps
 from helpers.metrics import intervals
 from helpers.metrics.scores import Estimate
-from helpers.runs.store import find_runs
+from helpers.runs.store import find_runs, load_run
 from study.compare import Corrected, correct
 from study.maps.scores import CHANCE, CROPS, MapScores, load_scores
 from study.plans.maps import CONTROLS, Focus, MapPlan, Study
@@ -197,18 +199,30 @@ def focus_findings(plan: MapPlan) -> list[FocusFinding]:
 
 def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray, str]]:
     """Return (data set, layer) -> half-energy areas (seeds, images), which are normal, title."""
+    runs = sorted(find_runs(**focus.runs, label_noise=0.0), key=lambda run: run.config["seed"])
+    labels, areas = _half_energy_areas(tuple(run.path for run in runs))
+    normal = labels == focus.normal
+    return {
+        (focus.runs["dataset"], layer): (of_layer, normal, title)
+        for (layer, title), of_layer in areas.items()
+    }
+
+
+@cache  # tables and claims both ask, and to sort the pixels of every map takes seconds
+def _half_energy_areas(
+    folders: tuple[Path, ...],
+) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
+    """Return the labels of the mapped images, and (layer, title) -> areas (seeds, images)."""
     from helpers.explain.cam import upsample  # torch, which reading results takes nowhere else
 
-    runs = sorted(find_runs(**focus.runs, label_noise=0.0), key=lambda run: run.config["seed"])
+    runs = [load_run(folder) for folder in folders]
     stored = [load_maps(run) for run in runs]
     size = runs[0].record["data"]["image_size"]
-    normal = stored[0].labels == focus.normal
-    found = {}
+    areas = {}
     for title, layer in stored[0].layers.items():
         maps = [upsample(m.maps["true", layer], (size, size)) for m in stored]
-        areas = np.stack([half_energy_area(some) for some in maps])
-        found[focus.runs["dataset"], layer] = (areas, normal, title)
-    return found
+        areas[layer, title] = np.stack([half_energy_area(some) for some in maps])
+    return stored[0].labels, areas
 
 
 def _signed(differences: dict[str, Estimate], plan: MapPlan) -> list[SignFinding]:
