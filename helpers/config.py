@@ -89,6 +89,11 @@ def load_recipes() -> dict[str, dict[str, Any]]:
                 for dataset, epochs in (rule if isinstance(rule, dict) else {"any": rule}).items():
                     own = {"recipe": recipe, "dataset": dataset, "epochs": epochs}
                     RunConfig(**values | names | own)
+                    if (images := _images_of(dataset)) != dataset:
+                        raise ConfigError(
+                            f"epochs has the key {dataset!r}, which is never looked up; write "
+                            f"{images!r}, which stands for all files of these images."
+                        )
                 if isinstance(rule, dict) and "default" not in rule:
                     raise ConfigError("epochs lacks the key 'default'.")
                 if lost := sorted({*names, "recipe", "dataset"} & set(values)):
@@ -107,6 +112,12 @@ def _recipe_file() -> dict[str, dict[str, Any]]:
 def without_size(dataset: str) -> str:
     """Return a data set's name without a MedMNIST size: all sizes are one set of images."""
     return dataset if ":" in dataset else re.sub(r"_(28|64|128|224)$", "", dataset)
+
+
+def _images_of(dataset: str) -> str:
+    """Return the name by which a recipe knows a data set: of any size, and rebuilt or official."""
+    dataset = stored_name(dataset)
+    return REBUILT[dataset].official if dataset in REBUILT else without_size(dataset)
 
 
 def did_you_mean(name: str, known: tuple[str, ...]) -> str:
@@ -350,8 +361,7 @@ def make_config(
     check_type("dataset", dataset, str)
     rule = values["epochs"]
     if isinstance(rule, dict):
-        images = REBUILT[dataset].official if dataset in REBUILT else without_size(dataset)
-        values["epochs"] = rule.get(images, rule["default"])
+        values["epochs"] = rule.get(_images_of(dataset), rule["default"])
     values.update({name: value for name, value in overrides.items() if value is not None})
     return RunConfig(
         recipe=recipe,

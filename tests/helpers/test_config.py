@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers import config
 from helpers.config import (
     TRAIN_PARAMETERS,
     ConfigError,
@@ -40,6 +41,22 @@ def test_epochs_follow_the_data_set_whatever_its_size():
     ranking = BASE | {"recipe": "ranking", "dataset": "npz:dermamnist_rebuilt"}
     assert make_config(**ranking).epochs == load_recipes()["ranking"]["epochs"]["dermamnist"]
     assert make_config(**ranking | {"dataset": "npz:other"}).epochs == 10
+
+
+@pytest.mark.parametrize(
+    ("key", "instead"),
+    [
+        ("breastmnist_64", "breastmnist"),
+        ("npz:dermamnist_rebuilt", "dermamnist"),
+        ("folder:mine", "cag:mine"),
+    ],
+)
+def test_epochs_that_no_data_set_would_get_are_refused(monkeypatch, key, instead):
+    """They were ignored once, and a run had another length than its recipe said."""
+    recipes = {"common": load_recipes()["common"] | {"epochs": {"default": 2, key: 1}}}
+    monkeypatch.setattr(config, "_recipe_file", lambda: recipes)
+    with pytest.raises(ConfigError, match=f"common: epochs has the key '{key}'.*write '{instead}'"):
+        load_recipes.__wrapped__()
 
 
 def test_two_words_for_an_image_folder_are_one_run():
