@@ -6,8 +6,8 @@ Both in one process by turns, with one batch size, one number of threads for the
 mean over image and mirror image: the bare network, as it was trained, on prepared tensors that are
 in memory, and the folder from PNG files of 128 to 512 px (phantom angiograms) to calibrated
 probabilities, by the network as it predicts: batch norms folded, its steps recorded. Random
-weights: what a network has learned does not matter for its speed. At 64 px also with the network on all
-processors, which it then shares with reading; at 224 px with a fifth of the images.
+weights: what a network has learned does not matter for its speed. At 64 px also with the network on
+all processors, which it then shares with reading; at 224 px with a fifth of the images.
 """
 
 import sys
