@@ -191,9 +191,7 @@ def our_speed(case: Case, config: RunConfig, *, steps: int) -> float:
 def prepared_batches(case: Case, config: RunConfig, *, count: int) -> list[tuple[Tensor, Tensor]]:
     """Return augmented batches on the device as the network sees them: pixels, soft targets."""
     split, device = random_split(count * case.batch_size), default_device()
-    augment = Augmentation(
-        config.augmentation, image_size=config.image_size, cutmix=config.cutmix
-    )
+    augment = Augmentation(config.augmentation, image_size=config.image_size, cutmix=config.cutmix)
     images = torch.from_numpy(split.images).permute(0, 3, 1, 2).split(case.batch_size)
     labels = torch.from_numpy(split.labels).split(case.batch_size)
     generator = torch.Generator().manual_seed(0)
