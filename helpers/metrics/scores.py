@@ -209,7 +209,7 @@ def proportion(successes: int, n: int) -> Estimate:
     return Estimate(float(successes / n), low, high, int(n), "Wilson")
 
 
-@cache  # scipy makes a p value with it, for a hundred times as long; the same few counts recur
+@cache  # scipy makes a p value with it, most of the time it takes; the same few counts recur
 def _wilson_interval(successes: int, n: int) -> tuple[float, float]:
     interval = stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)

@@ -1,5 +1,7 @@
 """What enters a network, and the probabilities that come out."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -23,7 +25,9 @@ def as_tensor(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     return images.to(device), torch.from_numpy(split.labels).to(device)
 
 
-def class_probabilities(model: nn.Module, pixels: Tensor, *, flip_average: bool) -> Tensor:
+def class_probabilities(
+    model: Callable[[Tensor], Tensor], pixels: Tensor, *, flip_average: bool
+) -> Tensor:
     """Return float32 (B, K) of pixels (B, C, S, S); see `predict`."""
     probabilities = model(pixels).float().softmax(dim=1)
     if flip_average:
