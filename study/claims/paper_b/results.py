@@ -212,10 +212,10 @@ def part_helps(*, compared: Sequence[Compared], at_length: Sequence[Compared] = 
     """Judge "this part, or this choice, brings a gain", each by a matched control.
 
     Rule: `params/table2.yaml`, on the AUC with Holm's correction over the family as planned;
-    `verdicts.on_all` over the comparisons. Once a comparison is stored at the paper's own length,
-    it alone decides, and the short one is told.
+    `verdicts.on_all` over the comparisons. Once a comparison is stored by the paper's own recipe,
+    at its length or a tenth of it, that alone decides, and the short one is told.
 
-    `at_length`: what was planned once more at that length, of it what has runs.
+    `at_length`: what was planned once more by that recipe, of it what has runs.
     """
     deciding = at_length or compared
     verdict = in_ledger(on_all([c.verdict for c in deciding]))
@@ -269,15 +269,22 @@ def best_optimizer(*, best: Mapping[str, str]) -> CheckResult:
 def _gaps(figure: str, *, sign: int) -> dict[str, Any]:
     """Return by how much held-out images are better than training images in the last epoch.
 
-    Of the two protocols with Adam; `sign` is -1 where less of the figure is better.
+    Of the pair with and without CutMix, both with Adam, that was trained longer; `sign` is -1 where
+    less of the figure is better.
     """
-    (pair,) = stored.compared("cutmix", "adam")
+    pairs = stored.compared("cutmix", "adam") + stored.compared("tenth", "cutmix_tenth")
+    pair = max(pairs, key=lambda c: c.epochs or 0)
 
     def gaps(group: Group | None) -> list[float]:
         last = [run.record["history"][-1] for run in group.runs] if group else []
         return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
 
-    return {"with_it": gaps(pair.a), "without": gaps(pair.b), "epochs": pair.epochs}
+    return {
+        "with_it": gaps(pair.a),
+        "without": gaps(pair.b),
+        "epochs": pair.epochs,
+        "recipe": pair.pair.a.recipe,
+    }
 
 
 @checks(
@@ -299,6 +306,7 @@ def augmentation_lowers(
     with_it: Sequence[float],
     without: Sequence[float],
     epochs: float | None,
+    recipe: str,
     what: str,
     scale: float,
     spec: str,
@@ -312,8 +320,8 @@ def augmentation_lowers(
     augmentation, it says nothing of generalisation.
 
     `with_it`: the gap in each seed's last epoch, with CutMix; `without`: likewise without;
-    `epochs`: of the shorter of both trainings; `what`: names the gap and its unit; `scale`: from
-    the gap to that unit; `spec`: how it is written.
+    `epochs`: of the shorter of both trainings; `recipe`: of both; `what`: names the gap and its
+    unit; `scale`: from the gap to that unit; `spec`: how it is written.
     """
     if min(len(with_it), len(without)) < 2:
         return lacking("Needed: two seeds with CutMix and two without it.")
@@ -326,5 +334,5 @@ def augmentation_lowers(
         "seeds), same network and data. Images that are mixed and erased are harder than those of "
         "the test; where the sign turns with them, it says nothing of generalisation.",
         others=(STAND_IN, OPEN_CHOICE),
-        runs=("table2",),
+        runs=(recipe,),
     )

@@ -179,7 +179,7 @@ def compared_beside(claim: Claim) -> dict[str, list[Compared]]:
     """Return the inputs of `results.part_helps`.
 
     Of a claim the comparison beside it, "blocks: both", or all of a family, "cutmix", and by itself
-    the one at the paper's own length ("at_length=..."), once that has runs.
+    the one at the paper's own length or a tenth of it ("at_length=..."), once that has runs.
     """
     places = {name: place.split(": ") for name, place in claim.beside.items()}
     longer = compared(*places.pop(AT_LENGTH)) if AT_LENGTH in places else []

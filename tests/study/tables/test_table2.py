@@ -133,6 +133,9 @@ def test_comparisons_differ_in_what_they_name_alone():
     assert len({frozenset((p.a.optimizer, p.b.optimizer)) for p in by_optimizer}) == 3
     for family in ("blocks", "plain", "read_otherwise", "readings"):
         assert all(departures(pair) == {"model"} for pair in pairs(family).values())
+    apart = [departures(pair) for pair in pairs("tenth").values()]
+    assert apart == [{"model"}, {"model"}, {"cutmix"}]
+    assert {p.a.epochs for p in pairs("tenth").values()} == {20}  # of 200: what the budget asks
     assert {p.a.model for p in pairs("blocks").values()} == {"medspectralnet"}
     assert {p.b.model for p in pairs("blocks").values()} == set(ABLATION)
     assert {p.b.model for p in pairs("plain").values()} == {"medspectralnet_plain"}
@@ -259,6 +262,9 @@ def test_comparisons_of_stored_runs_come_out_each_way(groups):
         ),
         "readings": dict.fromkeys(
             ("gate", "depthwise", "both_at_length", "plain_at_length"), NOT_RUN
+        ),
+        "tenth": dict.fromkeys(
+            ("spectralflow_tenth", "contextgate_tenth", "cutmix_tenth"), NOT_RUN
         ),
         "at_length": dict.fromkeys(("resnet18_breastmnist", "resnet18_pneumoniamnist"), NOT_RUN),
     }
