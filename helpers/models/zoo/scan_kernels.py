@@ -3,15 +3,18 @@
 Imported by `selective_scan` when the first scan runs, and by nothing else: importing numba takes
 half a second, compiling (`compilation`) some seconds.
 
-One task is one image in one group. Its channels are taken in blocks: the states of a block, and in
-the backward pass those of a chunk of tokens, stay in the core's own cache, and the innermost loop
-runs over channels, which lie side by side, so that it becomes vector instructions. No task reads
-what another writes, and what images share is added up afterwards in the order of the images: the
-result does not depend on the number of threads, to the bit.
+One task is a few images in one group. Its channels are taken in blocks: the states of a block, and
+in the backward pass those of a chunk of tokens, stay in the core's own cache, and the innermost
+loop runs over channels, which lie side by side, so that it becomes vector instructions. Before the
+tokens of a block are visited in their order, they are read once as they lie in memory, which the
+processor foresees: rows that lie apart are then near. No task reads what another writes, and what
+tasks share is added up afterwards in the order of the images: the result does not depend on the
+number of threads, to the bit.
 
 Arrays are C-contiguous, groups first: u (1 or G, B, L, D), dt, y (G, B, L, D), a (G, N, D), b, c
-(G, B, L, N), d, bias (G, D), order (G, L), starts (G, B, chunks, N, D). Without a bias dt are the
-step sizes, with one softplus(dt + bias) are.
+(G, B, L, N), d, bias (G, D), order (G, L), starts (G, B, chunks - 1, N, D), since in front of the
+first chunk all states are zero. Without a bias dt are the step sizes, with one softplus(dt + bias)
+are.
 """
 
 import math
@@ -25,35 +28,43 @@ from helpers.models.zoo.compilation import share_out
 
 Array = np.ndarray
 
-# Channels of a block: with 16 states and 16 tokens a quarter of a megabyte in float32.
-_BLOCK = 96
+# Channels of a block: with 16 states and 16 tokens half a megabyte in float32.
+_BLOCK = 192
+# Images of a task, which share what is made of a group's rates.
+_IMAGES = 4
 
 
 def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, Array]:
-    """Return y and the state in front of each chunk of tokens."""
+    """Return y and the state in front of each chunk of tokens but the first."""
     groups, batch, length, _ = dt.shape
     y = np.empty_like(dt)
-    starts = np.empty((groups, batch, -(-length // chunk), *a.shape[1:]), dt.dtype)
+    starts = np.empty((groups, batch, -(-length // chunk) - 1, *a.shape[1:]), dt.dtype)
     steps = (False, d) if bias is None else (True, bias)
     arguments = (u, dt, a, b, c, d, *steps, order, chunk, y, starts)
-    share_out(_forward, arguments, tasks=groups * batch, steps=dt.size * a.shape[1])
+    share_out(_forward, arguments, tasks=groups * _parts(batch), steps=dt.size * a.shape[1])
     return y, starts
 
 
 def backward(dy, starts, u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, ...]:
     """Return the gradients of u, dt, a, b, c, d and bias; dy (1 or G, B, L, D).
 
-    Those of a, d and bias are of each image alone, (G, B, N, D) and (G, B, D); that of u is of each
-    group, of the shape of dt. Without a bias its gradient is that of dt, added over the tokens.
+    Those of a, d and bias are of the images of each task, (G, tasks, N, D) and (G, tasks, D); that
+    of u is of each group, of the shape of dt. Without a bias its gradient is that of dt, added over
+    the tokens.
     """
     groups, batch, _, channels = dt.shape
-    of_image = (groups, batch, channels)
-    shapes = (dt.shape, dt.shape, (groups, batch, *a.shape[1:]), b.shape, c.shape)
-    gradients = [np.empty(shape, dt.dtype) for shape in (*shapes, of_image, of_image)]
+    of_task = (groups, _parts(batch), channels)
+    shapes = (dt.shape, dt.shape, (*of_task[:2], *a.shape[1:]), b.shape, c.shape)
+    gradients = [np.empty(shape, dt.dtype) for shape in (*shapes, of_task, of_task)]
     steps = (False, d) if bias is None else (True, bias)
     arguments = (u, dt, a, b, c, d, *steps, order, chunk, dy, starts, *gradients)
-    share_out(_backward, arguments, tasks=groups * batch, steps=dt.size * a.shape[1])
+    share_out(_backward, arguments, tasks=groups * _parts(batch), steps=dt.size * a.shape[1])
     return tuple(gradients)
+
+
+def _parts(batch: int) -> int:
+    """Return how many tasks the images of a group are."""
+    return -(-batch // _IMAGES)
 
 
 # --- arithmetic ---
@@ -66,21 +77,23 @@ _NODES = 0.5 * np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
 _P0, _P1, _P2, _P3, _P4, _P5 = np.linalg.solve(
     np.vander(_NODES, increasing=True), np.expm1(_NODES * math.log(2)) / _NODES
 ).astype(np.float32)
-_LOWEST, _HIGHEST = np.float32(-126), np.float32(128)
-_SHIFT = np.float32(126.5)
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_LOWEST, _HIGHEST = np.float32(-127), np.float32(128)  # the exponents of zero and infinity
+# Added to a number, it leaves it rounded to the nearest integer, plus 127, in the last bits.
+_ROUND = np.float32(1.5 * 2**23 + 127)
+_ONE = np.float32(1)
 
 
 @intrinsic
-def _from_exponent(context, exponent):
-    """Return the float32 with these exponent bits: 2^(exponent - 127), infinity from 255 on."""
+def _power_of_last_bits(context, rounded):
+    """Return the float32 whose exponent bits are the last bits of one: 2^(last bits - 127)."""
 
     def generate(_, builder, signature, arguments):
-        mantissa_bits = llvmlite.ir.Constant(llvmlite.ir.IntType(32), 23)
-        bits = builder.shl(arguments[0], mantissa_bits)
+        integer = llvmlite.ir.IntType(32)
+        bits = builder.bitcast(arguments[0], integer)
+        bits = builder.shl(bits, llvmlite.ir.Constant(integer, 23))
         return builder.bitcast(bits, llvmlite.ir.FloatType())
 
-    return numba.types.float32(numba.types.int32), generate
+    return numba.types.float32(numba.types.float32), generate
 
 
 def _exp2(x: float) -> float:
@@ -94,15 +107,14 @@ def _compiled_exp2(x):
         return lambda x: math.exp(x * math.log(2))
 
     # Written out because a call of the library's function for each number cannot be vectorised.
-    # Below 2^-126 it is zero, where float32 still has a few numbers of less precision.
+    # Below 2^-126.5 it is zero, where float32 still has a few numbers of less precision.
     def exp2(x):
-        inside = x if x > _LOWEST else _LOWEST  # also for NaN, which has no integer part
-        inside = inside if inside < _HIGHEST else _HIGHEST
-        exponent = np.int32(inside + _SHIFT)  # not negative, so it is rounded down
-        f = x - (np.float32(exponent) - np.float32(126))
+        inside = _LOWEST if x < _LOWEST else x  # NaN stays NaN
+        inside = _HIGHEST if inside > _HIGHEST else inside
+        rounded = inside + _ROUND
+        f = inside - (rounded - _ROUND)
         power = ((((_P5 * f + _P4) * f + _P3) * f + _P2) * f + _P1) * f + _P0
-        power = (power * f + _ONE) * _from_exponent(np.int32(exponent + np.int32(1)))
-        return _ZERO if x < _LOWEST else power
+        return (power * f + _ONE) * _power_of_last_bits(rounded)
 
     return exp2
 
@@ -145,46 +157,53 @@ def _forward(u, dt, a, b, c, d, soft, bias, order, chunk, y, starts, first, last
     _, batch, length, channels = dt.shape
     states, dtype = a.shape[1], dt.dtype
     zero, per_log = dtype.type(0), dtype.type(1 / math.log(2))
+    parts = -(-batch // _IMAGES)
     # Each in memory of its own: the compiler proves that they do not overlap, or gives up vectors.
     state = np.empty((states, _BLOCK), dtype)
     rates = np.empty((states, _BLOCK), dtype)
-    steps = np.empty(_BLOCK, dtype)
+    steps = np.empty((length, _BLOCK), dtype)
     inputs = np.empty(_BLOCK, dtype)
     outputs = np.empty(_BLOCK, dtype)
     for task in range(first, last):
-        g, i = task // batch, task % batch
+        g, part = task // parts, task % parts
         g_u = g if u.shape[0] > 1 else 0
         for left in range(0, channels, _BLOCK):
             width = min(_BLOCK, channels - left)
             for n in range(states):
                 for j in range(width):
                     rates[n, j] = a[g, n, left + j] * per_log
-                    state[n, j] = 0
-            for t in range(length):
-                if t % chunk == 0:
-                    for n in range(states):
-                        for j in range(width):
-                            starts[g, i, t // chunk, n, left + j] = state[n, j]
-                p = order[g, t]
-                if soft:
-                    for j in range(width):
-                        x = dt[g, i, p, left + j] + bias[g, left + j]
-                        z = _exp2(-per_log * abs(x))
-                        steps[j] = (x if x > zero else zero) + _log1p(z)
-                else:
-                    for j in range(width):
-                        steps[j] = dt[g, i, p, left + j]
-                for j in range(width):
-                    inputs[j] = steps[j] * u[g_u, i, p, left + j]
-                    outputs[j] = d[g, left + j] * u[g_u, i, p, left + j]
+            for i in range(part * _IMAGES, min((part + 1) * _IMAGES, batch)):
                 for n in range(states):
-                    b_n, c_n = b[g, i, p, n], c[g, i, p, n]
                     for j in range(width):
-                        h = _exp2(steps[j] * rates[n, j]) * state[n, j] + b_n * inputs[j]
-                        state[n, j] = h
-                        outputs[j] += c_n * h
-                for j in range(width):
-                    y[g, i, p, left + j] = outputs[j]
+                        state[n, j] = 0
+                for p in range(length):
+                    if soft:
+                        for j in range(width):
+                            x = dt[g, i, p, left + j] + bias[g, left + j]
+                            z = _exp2(-per_log * abs(x))
+                            steps[p, j] = (x if x > zero else zero) + _log1p(z)
+                    else:
+                        for j in range(width):
+                            steps[p, j] = dt[g, i, p, left + j]
+                    for j in range(width):
+                        y[g, i, p, left + j] = d[g, left + j] * u[g_u, i, p, left + j]
+                for t in range(length):
+                    if t % chunk == 0 and t > 0:
+                        for n in range(states):
+                            for j in range(width):
+                                starts[g, i, t // chunk - 1, n, left + j] = state[n, j]
+                    p = order[g, t]
+                    for j in range(width):
+                        inputs[j] = steps[p, j] * u[g_u, i, p, left + j]
+                        outputs[j] = y[g, i, p, left + j]
+                    for n in range(states):
+                        b_n, c_n = b[g, i, p, n], c[g, i, p, n]
+                        for j in range(width):
+                            h = _exp2(steps[p, j] * rates[n, j]) * state[n, j] + b_n * inputs[j]
+                            state[n, j] = h
+                            outputs[j] += c_n * h
+                    for j in range(width):
+                        y[g, i, p, left + j] = outputs[j]
 
 
 def _backward(
@@ -214,13 +233,13 @@ def _backward(
     states, dtype = a.shape[1], dt.dtype
     zero, one = dtype.type(0), dtype.type(1)
     log, per_log = dtype.type(math.log(2)), dtype.type(1 / math.log(2))
+    parts, chunks = -(-batch // _IMAGES), -(-length // chunk)
     history = np.empty((chunk + 1, states, _BLOCK), dtype)  # the states of a chunk
     decays = np.empty((chunk, states, _BLOCK), dtype)
     rates = np.empty((states, _BLOCK), dtype)
     grad_state = np.empty((states, _BLOCK), dtype)
     grad_rates = np.empty((states, _BLOCK), dtype)
-    steps = np.empty((chunk, _BLOCK), dtype)
-    slopes = np.ones((chunk, _BLOCK), dtype)  # of softplus
+    steps = np.empty((length, _BLOCK), dtype)
     inputs = np.empty((chunk, _BLOCK), dtype)
     grad_outputs = np.empty((chunk, _BLOCK), dtype)
     grad_steps = np.empty(_BLOCK, dtype)
@@ -228,80 +247,89 @@ def _backward(
     grad_direct = np.empty(_BLOCK, dtype)
     grad_shift = np.empty(_BLOCK, dtype)
     for task in range(first, last):
-        g, i = task // batch, task % batch
+        g, part = task // parts, task % parts
         g_u = g if u.shape[0] > 1 else 0
         g_y = g if dy.shape[0] > 1 else 0
-        for t in range(length):
-            for n in range(states):
-                grad_b[g, i, t, n] = 0
-                grad_c[g, i, t, n] = 0
+        images = range(part * _IMAGES, min((part + 1) * _IMAGES, batch))
+        for i in images:
+            for t in range(length):
+                for n in range(states):
+                    grad_b[g, i, t, n] = 0
+                    grad_c[g, i, t, n] = 0
         for left in range(0, channels, _BLOCK):
             width = min(_BLOCK, channels - left)
             for n in range(states):
                 for j in range(width):
                     rates[n, j] = a[g, n, left + j] * per_log
-                    grad_state[n, j] = 0
                     grad_rates[n, j] = 0
             for j in range(width):
                 grad_direct[j] = 0
                 grad_shift[j] = 0
-            for k in range(starts.shape[2] - 1, -1, -1):
-                size = min(chunk, length - k * chunk)
+            for i in images:
                 for n in range(states):
                     for j in range(width):
-                        history[0, n, j] = starts[g, i, k, n, left + j]
-                for t in range(size):  # once more as in the forward pass
-                    p = order[g, k * chunk + t]
+                        grad_state[n, j] = 0
+                for p in range(length):
                     if soft:
                         for j in range(width):
                             x = dt[g, i, p, left + j] + bias[g, left + j]
                             z = _exp2(-per_log * abs(x))
-                            steps[t, j] = (x if x > zero else zero) + _log1p(z)
-                            slopes[t, j] = (one if x > zero else z) / (one + z)
+                            steps[p, j] = (x if x > zero else zero) + _log1p(z)
+                            grad_dt[g, i, p, left + j] = (one if x > zero else z) / (one + z)
                     else:
                         for j in range(width):
-                            steps[t, j] = dt[g, i, p, left + j]
+                            steps[p, j] = dt[g, i, p, left + j]
+                            grad_dt[g, i, p, left + j] = one
                     for j in range(width):
-                        inputs[t, j] = steps[t, j] * u[g_u, i, p, left + j]
-                        grad_outputs[t, j] = dy[g_y, i, p, left + j]
+                        grad_y = dy[g_y, i, p, left + j]
+                        grad_u[g, i, p, left + j] = d[g, left + j] * grad_y
+                        grad_direct[j] += u[g_u, i, p, left + j] * grad_y
+                for k in range(chunks - 1, -1, -1):
+                    size = min(chunk, length - k * chunk)
                     for n in range(states):
-                        b_n, total = b[g, i, p, n], zero
                         for j in range(width):
-                            decay = _exp2(steps[t, j] * rates[n, j])
-                            h = decay * history[t, n, j] + b_n * inputs[t, j]
-                            decays[t, n, j] = decay
-                            history[t + 1, n, j] = h
-                            total = _add(total, h * grad_outputs[t, j])
-                        grad_c[g, i, p, n] += total
-                for t in range(size - 1, -1, -1):
-                    p = order[g, k * chunk + t]
-                    for j in range(width):
-                        grad_steps[j] = 0
-                        grad_inputs[j] = 0
-                    for n in range(states):
-                        b_n, c_n, total = b[g, i, p, n], c[g, i, p, n], zero
+                            history[0, n, j] = starts[g, i, k - 1, n, left + j] if k else zero
+                    for t in range(size):  # once more as in the forward pass
+                        p = order[g, k * chunk + t]
                         for j in range(width):
-                            grad_h = grad_state[n, j] + c_n * grad_outputs[t, j]
-                            total = _add(total, grad_h * inputs[t, j])
-                            grad_inputs[j] += b_n * grad_h
-                            grad_h *= decays[t, n, j]
-                            grad_state[n, j] = grad_h
-                            grad_exponent = grad_h * history[t, n, j]  # of dt A
-                            grad_rates[n, j] += grad_exponent * steps[t, j]
-                            grad_steps[j] += grad_exponent * rates[n, j]
-                        grad_b[g, i, p, n] += total
-                    for j in range(width):
-                        x = u[g_u, i, p, left + j]
-                        grad_step = (log * grad_steps[j] + x * grad_inputs[j]) * slopes[t, j]
-                        grad_dt[g, i, p, left + j] = grad_step
-                        grad_shift[j] += grad_step
-                        grad_u[g, i, p, left + j] = (
-                            steps[t, j] * grad_inputs[j] + d[g, left + j] * grad_outputs[t, j]
-                        )
-                        grad_direct[j] += x * grad_outputs[t, j]
+                            inputs[t, j] = steps[p, j] * u[g_u, i, p, left + j]
+                            grad_outputs[t, j] = dy[g_y, i, p, left + j]
+                        for n in range(states):
+                            b_n, total = b[g, i, p, n], zero
+                            for j in range(width):
+                                decay = _exp2(steps[p, j] * rates[n, j])
+                                h = decay * history[t, n, j] + b_n * inputs[t, j]
+                                decays[t, n, j] = decay
+                                history[t + 1, n, j] = h
+                                total = _add(total, h * grad_outputs[t, j])
+                            grad_c[g, i, p, n] += total
+                    for t in range(size - 1, -1, -1):
+                        p = order[g, k * chunk + t]
+                        for j in range(width):
+                            grad_steps[j] = 0
+                            grad_inputs[j] = 0
+                        for n in range(states):
+                            b_n, c_n, total = b[g, i, p, n], c[g, i, p, n], zero
+                            for j in range(width):
+                                grad_h = grad_state[n, j] + c_n * grad_outputs[t, j]
+                                total = _add(total, grad_h * inputs[t, j])
+                                grad_inputs[j] += b_n * grad_h
+                                grad_h *= decays[t, n, j]
+                                grad_state[n, j] = grad_h
+                                grad_exponent = grad_h * history[t, n, j]  # of dt A
+                                grad_rates[n, j] += grad_exponent * steps[p, j]
+                                grad_steps[j] += grad_exponent * rates[n, j]
+                            grad_b[g, i, p, n] += total
+                        for j in range(width):
+                            x = u[g_u, i, p, left + j]
+                            grad_step = log * grad_steps[j] + x * grad_inputs[j]
+                            grad_step *= grad_dt[g, i, p, left + j]  # the slope of softplus
+                            grad_dt[g, i, p, left + j] = grad_step
+                            grad_shift[j] += grad_step
+                            grad_u[g, i, p, left + j] += steps[p, j] * grad_inputs[j]
             for n in range(states):
                 for j in range(width):
-                    grad_a[g, i, n, left + j] = grad_rates[n, j]
+                    grad_a[g, part, n, left + j] = grad_rates[n, j]
             for j in range(width):
-                grad_d[g, i, left + j] = grad_direct[j]
-                grad_bias[g, i, left + j] = grad_shift[j]
+                grad_d[g, part, left + j] = grad_direct[j]
+                grad_bias[g, part, left + j] = grad_shift[j]

@@ -181,7 +181,7 @@ def _scan(
 
 @_scan.register_fake
 def _(u, dt, a, b, c, d, bias, order) -> tuple[Tensor, Tensor]:
-    chunks = -(-dt.shape[1] // _plan(dt, a.shape[1]).chunk)
+    chunks = -(-dt.shape[1] // _plan(dt, a.shape[1]).chunk) - _has_kernels(dt)
     return _empty(dt, dt.shape), _empty(dt, (dt.shape[0], chunks, *a.shape))
 
 
@@ -206,7 +206,7 @@ def _scan_backward(
     arrays = _arrays(dy, starts, u, dt, a, b, c, d, bias, _places(dt) if order is None else order)
     *of_tokens, of_d, of_bias = _kernels().backward(*arrays, chunk=plan.chunk)
     of_u, of_dt, of_a, of_b, of_c = of_tokens
-    # What images share is added in their order, whatever the number of threads.
+    # What tasks share is added in the order of their images, whatever the number of threads.
     of_a, of_d, of_bias = (torch.from_numpy(x).sum(dim=1) for x in (of_a, of_d, of_bias))
     of_u, of_dt, of_b, of_c = (_tensor(x) for x in (of_u, of_dt, of_b, of_c))
     return sum_to(of_u, u), of_dt, of_a, of_b, of_c, of_d, of_bias
