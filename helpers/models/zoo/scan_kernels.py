@@ -159,6 +159,7 @@ def _forward(u, dt, a, b, c, d, soft, bias, order, chunk, y, starts, first, last
     zero, per_log = dtype.type(0), dtype.type(1 / math.log(2))
     parts = -(-batch // _IMAGES)
     # Each in memory of its own: the compiler proves that they do not overlap, or gives up vectors.
+    # It gives up also where an index could be negative (`left + j`): so blocks of rows are slices.
     state = np.empty((states, _BLOCK), dtype)
     rates = np.empty((states, _BLOCK), dtype)
     steps = np.empty((length, _BLOCK), dtype)
@@ -169,33 +170,39 @@ def _forward(u, dt, a, b, c, d, soft, bias, order, chunk, y, starts, first, last
         g_u = g if u.shape[0] > 1 else 0
         for left in range(0, channels, _BLOCK):
             width = min(_BLOCK, channels - left)
+            block = slice(left, left + width)
+            direct, shift = d[g, block], bias[g, block]
             for n in range(states):
+                given = a[g, n, block]
                 for j in range(width):
-                    rates[n, j] = a[g, n, left + j] * per_log
+                    rates[n, j] = given[j] * per_log
             for i in range(part * _IMAGES, min((part + 1) * _IMAGES, batch)):
                 for n in range(states):
                     for j in range(width):
                         state[n, j] = 0
                 for p in range(length):
+                    before, row, result = dt[g, i, p, block], u[g_u, i, p, block], y[g, i, p, block]
                     if soft:
                         for j in range(width):
-                            x = dt[g, i, p, left + j] + bias[g, left + j]
+                            x = before[j] + shift[j]
                             z = _exp2(-per_log * abs(x))
                             steps[p, j] = (x if x > zero else zero) + _log1p(z)
                     else:
                         for j in range(width):
-                            steps[p, j] = dt[g, i, p, left + j]
+                            steps[p, j] = before[j]
                     for j in range(width):
-                        y[g, i, p, left + j] = d[g, left + j] * u[g_u, i, p, left + j]
+                        result[j] = direct[j] * row[j]
                 for t in range(length):
                     if t % chunk == 0 and t > 0:
                         for n in range(states):
+                            start = starts[g, i, t // chunk - 1, n, block]
                             for j in range(width):
-                                starts[g, i, t // chunk - 1, n, left + j] = state[n, j]
+                                start[j] = state[n, j]
                     p = order[g, t]
+                    row, result = u[g_u, i, p, block], y[g, i, p, block]
                     for j in range(width):
-                        inputs[j] = steps[p, j] * u[g_u, i, p, left + j]
-                        outputs[j] = y[g, i, p, left + j]
+                        inputs[j] = steps[p, j] * row[j]
+                        outputs[j] = result[j]
                     for n in range(states):
                         b_n, c_n = b[g, i, p, n], c[g, i, p, n]
                         for j in range(width):
@@ -203,7 +210,7 @@ def _forward(u, dt, a, b, c, d, soft, bias, order, chunk, y, starts, first, last
                             state[n, j] = h
                             outputs[j] += c_n * h
                     for j in range(width):
-                        y[g, i, p, left + j] = outputs[j]
+                        result[j] = outputs[j]
 
 
 def _backward(
@@ -258,9 +265,12 @@ def _backward(
                     grad_c[g, i, t, n] = 0
         for left in range(0, channels, _BLOCK):
             width = min(_BLOCK, channels - left)
+            block = slice(left, left + width)
+            direct, shift = d[g, block], bias[g, block]
             for n in range(states):
+                given = a[g, n, block]
                 for j in range(width):
-                    rates[n, j] = a[g, n, left + j] * per_log
+                    rates[n, j] = given[j] * per_log
                     grad_rates[n, j] = 0
             for j in range(width):
                 grad_direct[j] = 0
@@ -270,30 +280,38 @@ def _backward(
                     for j in range(width):
                         grad_state[n, j] = 0
                 for p in range(length):
+                    before, slopes = dt[g, i, p, block], grad_dt[g, i, p, block]
                     if soft:
                         for j in range(width):
-                            x = dt[g, i, p, left + j] + bias[g, left + j]
+                            x = before[j] + shift[j]
                             z = _exp2(-per_log * abs(x))
                             steps[p, j] = (x if x > zero else zero) + _log1p(z)
-                            grad_dt[g, i, p, left + j] = (one if x > zero else z) / (one + z)
+                            slopes[j] = (one if x > zero else z) / (one + z)
                     else:
                         for j in range(width):
-                            steps[p, j] = dt[g, i, p, left + j]
-                            grad_dt[g, i, p, left + j] = one
+                            steps[p, j] = before[j]
+                            slopes[j] = one
+                    row, grad_y = u[g_u, i, p, block], dy[g_y, i, p, block]
+                    grad_row = grad_u[g, i, p, block]
                     for j in range(width):
-                        grad_y = dy[g_y, i, p, left + j]
-                        grad_u[g, i, p, left + j] = d[g, left + j] * grad_y
-                        grad_direct[j] += u[g_u, i, p, left + j] * grad_y
+                        grad_row[j] = direct[j] * grad_y[j]
+                        grad_direct[j] += row[j] * grad_y[j]
                 for k in range(chunks - 1, -1, -1):
                     size = min(chunk, length - k * chunk)
                     for n in range(states):
-                        for j in range(width):
-                            history[0, n, j] = starts[g, i, k - 1, n, left + j] if k else zero
+                        if k == 0:
+                            for j in range(width):
+                                history[0, n, j] = 0
+                        else:
+                            start = starts[g, i, k - 1, n, block]
+                            for j in range(width):
+                                history[0, n, j] = start[j]
                     for t in range(size):  # once more as in the forward pass
                         p = order[g, k * chunk + t]
+                        row, grad_y = u[g_u, i, p, block], dy[g_y, i, p, block]
                         for j in range(width):
-                            inputs[t, j] = steps[p, j] * u[g_u, i, p, left + j]
-                            grad_outputs[t, j] = dy[g_y, i, p, left + j]
+                            inputs[t, j] = steps[p, j] * row[j]
+                            grad_outputs[t, j] = grad_y[j]
                         for n in range(states):
                             b_n, total = b[g, i, p, n], zero
                             for j in range(width):
@@ -320,16 +338,22 @@ def _backward(
                                 grad_rates[n, j] += grad_exponent * steps[p, j]
                                 grad_steps[j] += grad_exponent * rates[n, j]
                             grad_b[g, i, p, n] += total
+                        row, grad_row = u[g_u, i, p, block], grad_u[g, i, p, block]
+                        slopes = grad_dt[g, i, p, block]  # until they are the gradient
                         for j in range(width):
-                            x = u[g_u, i, p, left + j]
-                            grad_step = log * grad_steps[j] + x * grad_inputs[j]
-                            grad_step *= grad_dt[g, i, p, left + j]  # the slope of softplus
-                            grad_dt[g, i, p, left + j] = grad_step
+                            grad_step = log * grad_steps[j] + row[j] * grad_inputs[j]
+                            grad_step *= slopes[j]
+                            slopes[j] = grad_step
                             grad_shift[j] += grad_step
-                            grad_u[g, i, p, left + j] += steps[p, j] * grad_inputs[j]
+                            grad_row[j] += steps[p, j] * grad_inputs[j]
             for n in range(states):
+                of_rates = grad_a[g, part, n, block]
                 for j in range(width):
-                    grad_a[g, part, n, left + j] = grad_rates[n, j]
+                    of_rates[j] = grad_rates[n, j]
+            grad_direct_of_task, grad_shift_of_task = (
+                grad_d[g, part, block],
+                grad_bias[g, part, block],
+            )
             for j in range(width):
-                grad_d[g, part, left + j] = grad_direct[j]
-                grad_bias[g, part, left + j] = grad_shift[j]
+                grad_direct_of_task[j] = grad_direct[j]
+                grad_shift_of_task[j] = grad_shift[j]
