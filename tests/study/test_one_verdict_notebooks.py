@@ -151,11 +151,11 @@ def test_the_maps_of_a_layer_have_one_verdict_in_the_tables_and_in_the_ledger(cl
 
 @pytest.mark.parametrize("claim", ["B102", "B103", "B104", "B105"])
 def test_a_comparison_has_one_verdict_in_its_table_and_in_the_ledger(claim):
-    """Of two comparisons beside a claim that which was made at the paper's own length."""
+    """Of both comparisons beside a claim that which was made by the paper's own recipe."""
     ledger = pd.read_csv(ROOT / "results/tables/claims.csv").set_index("id")["verdict"]
     table = pd.read_csv(ROOT / "results/tables/table2_comparisons.csv", index_col=[0, 1])
     beside = next(one for one in load_claims() if one.id == claim).beside.values()
     rows = [table.loc[tuple(place.split(": "))] for place in beside]
-    assert len(rows) == (2 if claim in ("B104", "B105") else 1)
+    assert len(rows) == 2
     stored = [row for row in rows if row["n_seeds"] > 0]
     assert in_ledger(stored[-1]["verdict"]) == ledger[claim]
