@@ -22,7 +22,7 @@ from study.tables.scores import (
 )
 from study.words import protocol_text
 
-AT_LENGTH = ("readings", "tenth", "at_length")  # by the paper's own recipe
+AT_LENGTH = ("readings", "tenth", "augmentation", "at_length")  # by the paper's own recipe
 FAMILIES = ("cutmix", "optimizer", "blocks", "plain", "read_otherwise", *AT_LENGTH)
 NO_NUMBER = "no number printed"
 TEXT = (

@@ -135,6 +135,7 @@ def test_comparisons_differ_in_what_they_name_alone():
         assert all(departures(pair) == {"model"} for pair in pairs(family).values())
     apart = [departures(pair) for pair in pairs("tenth").values()]
     assert apart == [{"model"}, {"model"}, {"cutmix"}]
+    assert departures(pairs("augmentation")["flips_alone"]) == {"augmentation", "cutmix"}
     assert {p.a.epochs for p in pairs("tenth").values()} == {20}  # of 200: what the budget asks
     assert {p.a.model for p in pairs("blocks").values()} == {"medspectralnet"}
     assert {p.b.model for p in pairs("blocks").values()} == set(ABLATION)
@@ -266,6 +267,7 @@ def test_comparisons_of_stored_runs_come_out_each_way(groups):
         "tenth": dict.fromkeys(
             ("spectralflow_tenth", "contextgate_tenth", "cutmix_tenth"), NOT_RUN
         ),
+        "augmentation": {"flips_alone": NOT_RUN},
         "at_length": dict.fromkeys(("resnet18_breastmnist", "resnet18_pneumoniamnist"), NOT_RUN),
     }
 
