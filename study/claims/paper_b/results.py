@@ -324,7 +324,8 @@ def augmentation_lowers(
         evidence=f"On BreastMNIST, after {budget.length(epochs)}, {what} in the last one: "
         f"{a:{spec}} with all augmentation ({len(with_it)} seeds), {b:{spec}} with flips alone "
         f"({len(without)} seeds), same network and data. Images that are mixed and erased are "
-        "harder than those of the test; where the sign turns with them, it says nothing of generalisation.",
+        "harder than those of the test; where the sign turns with them, it says nothing of "
+        "generalisation.",
         others=(STAND_IN, OPEN_CHOICE),
         runs=("paper_b",),
     )
