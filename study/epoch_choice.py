@@ -11,6 +11,22 @@ from helpers.metrics.scores import LEVEL
 from helpers.runs.groups import Group
 
 
+def longest(groups: Iterable[Group]) -> list[Group]:
+    """Return of each network, data set and start the protocol that is nearest to the paper's.
+
+    That with the most epochs; of equals that with CutMix, which the paper has.
+    """
+    best: dict[tuple[str, ...], Group] = {}
+    for group in groups:
+        key = tuple(group.config[name] for name in ("dataset", "model", "pretrained"))
+        best[key] = max(best.get(key, group), group, key=_nearness)
+    return list(best.values())
+
+
+def _nearness(group: Group) -> tuple[float, float]:
+    return group.config["epochs"], group.config["cutmix"]
+
+
 def curve_rows(groups: Iterable[Group]) -> list[dict[str, Any]]:
     """Return, of each protocol with test curves, the best test epoch less the selected one."""
     rows = []

@@ -11,7 +11,7 @@ from study.claims.check import Items, checks
 from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, lacking
 from study.claims.ledger import Claim
 from study.claims.paper_b.stored import groups, network_groups
-from study.epoch_choice import curve_rows
+from study.epoch_choice import curve_rows, longest
 from study.published import Published
 from study.sizes import matches
 from study.verdicts import (
@@ -199,10 +199,11 @@ def plateau(*, printed: Published, accuracy: Published) -> CheckResult:
 
 def _gains(claim: Claim) -> dict[str, Any]:
     found = {}
-    for group in groups():
-        if group.config["recipe"] == "paper_b":
-            rows = curve_rows([replace(group, runs=(run,)) for run in group.runs])
-            found[f"{group.config['model']} on {group.dataset}"] = [row["gain"] for row in rows]
+    for group in longest(g for g in groups() if g.config["recipe"] == "paper_b"):
+        rows = curve_rows([replace(group, runs=(run,)) for run in group.runs])
+        scratch = "" if group.config["pretrained"] == "imagenet" else " from scratch"
+        name = f"{group.config['model']}{scratch} on {group.dataset}"
+        found[name] = [row["gain"] for row in rows]
     return {"gains": found}
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.runs.groups import group_runs
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import TEST_CURVE, list_runs
-from study.epoch_choice import curve_rows
+from study.epoch_choice import curve_rows, longest
 from study.tables.evidence import evidence_files, matrix_rows, protocols
 from study.tables.speed import Record, Speed, save_record
 from tests.fabricated import fabricate_from
@@ -48,6 +48,18 @@ def test_seeds_that_agree_have_no_interval(results_tree):
         (run.path / TEST_CURVE).write_text("epoch,test_accuracy\n1,0.5\n2,0.5\n3,0.5\n")
     (row,) = curve_rows(group_runs(list_runs()))
     assert (row["gain"], row["gain_low"], row["gain_high"]) == (0, None, None)
+
+
+def test_of_several_protocols_of_a_network_the_one_nearest_to_the_papers_speaks(results_tree):
+    for change in ({}, {"epochs": 20}, {"epochs": 20, "cutmix": 0.0}):
+        fabricate_from(replace(FIRST, **change), wrong=3)
+    groups = group_runs(list_runs())
+    (nearest,) = longest(groups)
+    assert nearest.config["epochs"] == FIRST.epochs > 20
+    short = [group for group in groups if group is not nearest]
+    (with_cutmix,) = longest(short)
+    assert len(short) == 2 and with_cutmix.config["cutmix"] == FIRST.cutmix > 0
+    assert longest(short[::-1]) == [with_cutmix]
 
 
 def test_a_test_curve_is_worth_its_best_epoch_less_the_selected_one(results_tree):
