@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from helpers.config import RunConfig
-from helpers.metrics.holm import holm
-from helpers.metrics.intervals import less, mean, mean_here, one_more_run, power
+from helpers.metrics.intervals import holm, less, mean, mean_here, one_more_run, power
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import MEASURES, Group, common_seeds, find_group, paired_scores
 from study.plans.comparisons import GAINS, ComparisonPlan, Family, Pair

@@ -59,12 +59,12 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 
 
 def fit_temperature(y_true: np.ndarray, probabilities: np.ndarray) -> Calibration:
-    """Choose the temperature with the smallest negative log-likelihood.
+    """Choose the temperature with the smallest negative log-likelihood on validation images.
 
     The likelihood is concave in 1/T, so there is one minimum.
 
     Args:
-        y_true: labels of validation images, integers (N,), in 0 .. K-1.
+        y_true: labels, integers (N,), in 0 .. K-1.
         probabilities: (N, K), rows summing to one.
 
     Raises:
@@ -73,9 +73,7 @@ def fit_temperature(y_true: np.ndarray, probabilities: np.ndarray) -> Calibratio
     y_true, probabilities = check_predictions(y_true, probabilities)
     low, high = np.log(LIMITS)
     found = minimize_scalar(
-        lambda log_t: negative_log_likelihood(
-            y_true, apply_temperature(probabilities, np.exp(log_t))
-        ),
+        lambda log_t: _likelihood_loss(y_true, apply_temperature(probabilities, np.exp(log_t))),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-6},
@@ -86,24 +84,16 @@ def fit_temperature(y_true: np.ndarray, probabilities: np.ndarray) -> Calibratio
     return Calibration(
         temperature=temperature,
         n=len(y_true),
-        nll_before=negative_log_likelihood(y_true, apply_temperature(probabilities, 1)),
-        nll_after=negative_log_likelihood(y_true, scaled),
+        nll_before=_likelihood_loss(y_true, apply_temperature(probabilities, 1)),
+        nll_after=_likelihood_loss(y_true, scaled),
         ece_before=expected_calibration_error(y_true, probabilities),
         ece_after=expected_calibration_error(y_true, scaled),
         at_limit=bool(at_limit),
     )
 
 
-def negative_log_likelihood(y_true: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean of -log p of the true class; `probabilities` from `apply_temperature`.
-
-    Raises:
-        ValueError: no images, or not one label a row.
-    """
-    if len(y_true) != len(probabilities) or not len(y_true):
-        raise ValueError(
-            f"{len(y_true)} labels for {len(probabilities)} rows; expected one each, and some."
-        )
+def _likelihood_loss(y_true: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean of -log p of the true class; no p of `apply_temperature` is zero."""
     return float(-np.log(probabilities[np.arange(len(y_true)), y_true]).mean())
 
 

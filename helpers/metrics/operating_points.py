@@ -3,6 +3,9 @@
 A network is used at one threshold. Where that is read off the test images' own ROC, it is the best
 that could have been chosen with the answers known; where it is chosen on validation images and then
 kept, it is what a user would get, and may miss its target.
+
+`positive` is bool (n,), True for images of the positive class; `y_score` is float (n,), higher for
+images more likely positive. No image, arrays that do not fit and NaN are a `ValueError`.
 """
 
 import math
@@ -31,26 +34,17 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One class against the rest, at one target.
+    """One class against the rest, at one target."""
 
-    Attributes:
-        label: The positive class.
-        held: Which metric has the target, "sensitivity" or "specificity".
-        target: Its value, 0 to 1.
-        on_curve: The other metric, where the threshold is read off the test ROC.
-        threshold: The one chosen on validation images: as high a score, or higher, is positive;
-            None where no validation score reaches the target.
-        sensitivity: On test images at that threshold.
-        specificity: On test images at that threshold.
-    """
-
-    label: int
-    held: str
-    target: float
-    on_curve: Estimate
+    label: int  # the positive class
+    held: str  # which metric has the target, "sensitivity" or "specificity"
+    target: float  # its value, 0 to 1
+    on_curve: Estimate  # the other metric, where the threshold is read off the test ROC
+    # Chosen on validation images: as high a score, or higher, is positive. None where no validation
+    # score reaches the target.
     threshold: float | None
-    sensitivity: Estimate
-    specificity: Estimate
+    sensitivity: Estimate  # on test images at that threshold
+    specificity: Estimate  # likewise
 
     @property
     def read(self) -> str:
@@ -105,20 +99,11 @@ def choose_threshold(
     """Return the score from which on an image is called positive, or None.
 
     Of all thresholds where the held metric reaches the target, it is the one where the other metric
-    is highest, and of those the one where the held metric is highest.
+    is highest, and of those the one where the held metric is highest. None if the target is reached
+    only by calling all images alike, or if a class is missing.
 
-    Args:
-        positive: bool (n,), True for images of the positive class.
-        y_score: float (n,), higher means more likely positive.
-        held: the metric with the target, "sensitivity" or "specificity".
-        target: its value, above 0 and below 1.
-
-    Returns:
-        One of the scores; None if the target is reached only by calling all images alike, or if a
-        class is missing.
-
-    Raises:
-        ValueError: another metric, a target out of range, no images, arrays that do not fit, NaN.
+    `held` is the metric with the target, "sensitivity" or "specificity", and `target` its value,
+    above 0 and below 1; all else is a `ValueError`.
     """
     _check(positive, y_score)
     hits, alarms, scores = _steps(positive, y_score)
@@ -131,13 +116,7 @@ def at_threshold(
 ) -> tuple[Estimate, Estimate]:
     """Return sensitivity and specificity with their Wilson intervals; undefined without threshold.
 
-    Args:
-        positive: bool (n,), True for images of the positive class.
-        y_score: float (n,).
-        threshold: a score as high or higher is called positive.
-
-    Raises:
-        ValueError: no images, arrays that do not fit, or NaN.
+    A score as high as the threshold or higher is called positive.
     """
     _check(positive, y_score)
     if threshold is None:
@@ -160,20 +139,8 @@ def points_on_curve(
 
     The ROC is not interpolated: its value is one that a threshold has. A resample has a threshold
     of its own, so the interval covers the choice of threshold, but still a choice on the images
-    that it is judged by.
-
-    Args:
-        positive: bool (n,), True for images of the positive class.
-        y_score: float (n,), higher means more likely positive.
-        n_resamples: stratified resamples; 0 leaves the intervals out.
-        seed: seed of the bootstrap.
-
-    Returns:
-        Estimates; undefined where the target is reached only by calling all images alike, or where
-        a class is missing.
-
-    Raises:
-        ValueError: no images, arrays that do not fit, or NaN.
+    that it is judged by. Undefined where the target is reached only by calling all images alike, or
+    where a class is missing. Arguments as for `operating_points`.
     """
     _check(positive, y_score)
     n_positive = int(positive.sum())

@@ -55,15 +55,9 @@ def power(p1: float, p2: float, n: int) -> float:
 
 
 def detectable_gain(p: float, n: int, *, wanted: float = 0.8) -> float | None:
-    """Return the smallest gain over `p` found with a power of `wanted`, to a tenth of a point.
+    """Return the smallest gain over an accuracy found with a power of `wanted`; `n` as in `power`.
 
-    Args:
-        p: accuracy of the lower system.
-        n: images of each system.
-        wanted: the power.
-
-    Returns:
-        The gain, 0 to 1; None where even a perfect system would not be told apart.
+    It is 0 to 1, to a tenth of a point; None where even a perfect system would not be told apart.
 
     Raises:
         ValueError: as `power`.
@@ -89,14 +83,9 @@ def best_mcnemar(k1: int, k2: int) -> float:
 
 
 def auc_error(auc: float, positive: int, negative: int) -> float:
-    """Return the standard error of an AUC from the class sizes alone.
+    """Return the standard error of an AUC (0 to 1) from the numbers of images of both classes.
 
     Hanley & McNeil (1982), Radiology 143:29-36.
-
-    Args:
-        auc: the AUC, 0 to 1.
-        positive: images of the class, at least one.
-        negative: the others, at least one.
 
     Raises:
         ValueError: an AUC outside 0 .. 1, an empty class, or no whole number of images.

@@ -104,11 +104,7 @@ def evaluate(
     matrix = confusion_matrix(y_true, probabilities.argmax(axis=1), num_classes=num_classes)
     estimates["accuracy"] = proportion(np.trace(matrix), n)
     if num_classes == 2:
-        (tn, fp), (fn, tp) = matrix
-        estimates["sensitivity"] = proportion(tp, tp + fn)
-        estimates["specificity"] = proportion(tn, tn + fp)
-        estimates["ppv"] = proportion(tp, tp + fp)
-        estimates["npv"] = proportion(tn, tn + fn)
+        estimates |= _against_rest(matrix, 1)
         estimates["auc"] = auc_interval(y_true == 1, probabilities[:, 1])
     return estimates
 
@@ -143,28 +139,31 @@ def per_class(
 
     rows = []
     for k, name in enumerate(names):
-        hits, truth, predicted = matrix[k, k], matrix[k].sum(), matrix[:, k].sum()
-        estimates = {
-            "sensitivity": proportion(hits, truth),
-            "specificity": proportion(n - truth - predicted + hits, n - truth),
-            "ppv": proportion(hits, predicted),
-            "auc": auc_interval(y_true == k, probabilities[:, k]),
-        } | {
-            key: bootstrap_estimate(points[key][k, 0], resampled[key][k], n=n)
-            for key in ("f1", "average_precision")
-        }
-        row = {"class": name, "n": int(truth), "predicted": int(predicted)}
+        estimates = _against_rest(matrix, k)
+        del estimates["npv"]
+        estimates["auc"] = auc_interval(y_true == k, probabilities[:, k])
+        for key in ("f1", "average_precision"):
+            estimates[key] = bootstrap_estimate(points[key][k, 0], resampled[key][k], n=n)
+        row = {"class": name, "n": int(matrix[k].sum()), "predicted": int(matrix[:, k].sum())}
         rows.append(row | {key: value.to_dict() for key, value in estimates.items()})
     return rows
 
 
-def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """Count the images by true and predicted class.
+def _against_rest(matrix: np.ndarray, k: int) -> dict[str, Estimate]:
+    """Return the proportions of class k against all others, from the confusion matrix."""
+    hits, truth, predicted = matrix[k, k], matrix[k].sum(), matrix[:, k].sum()
+    others, rejected = matrix.sum() - truth, matrix.sum() - predicted
+    right = rejected - (truth - hits)  # others that are rejected
+    return {
+        "sensitivity": proportion(hits, truth),
+        "specificity": proportion(right, others),
+        "ppv": proportion(hits, predicted),
+        "npv": proportion(right, rejected),
+    }
 
-    Args:
-        y_true: labels, integers (n,), in 0 .. num_classes-1.
-        y_pred: predicted classes, likewise.
-        num_classes: how many classes there are, present or not.
+
+def confusion_matrix(y_true: np.ndarray, y_pred: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """Count the images by true and predicted class, integers (n,) in 0 .. num_classes-1.
 
     Returns:
         int64 (num_classes, num_classes); rows are the truth.
@@ -222,17 +221,10 @@ def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:
     better than the plain one for an AUC near 1 in a small set (Perme & Manevski 2019, Stat. Methods
     Med. Res. 28(12)). Where the DeLong variance is zero or unknown (perfect separation, all scores
     tied, one image in a class) it would claim certainty; there the score-type interval of Newcombe
-    (2006, method 5) takes its place, which rests on the AUC and the class sizes alone.
+    (2006, method 5) takes its place, which rests on the AUC and the class sizes alone. None
+    throughout if a class is missing.
 
-    Args:
-        positive: bool (n,), True for images of the positive class.
-        y_score: float (n,), higher means more likely positive.
-
-    Returns:
-        The estimate; None throughout if a class is missing.
-
-    Raises:
-        ValueError: as `structural_components`.
+    Arguments and errors as of `structural_components`, for one AUC.
     """
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
@@ -256,11 +248,7 @@ def auc_interval(positive: np.ndarray, y_score: np.ndarray) -> Estimate:
 def check_predictions(
     y_true: np.ndarray, probabilities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels (int64) and probabilities (float64), or say what is wrong with them.
-
-    Args:
-        y_true: labels, integers (n,), in 0 .. K-1.
-        probabilities: one column a class, (n, K), K >= 2, rows summing to one.
+    """Return labels (int64) and probabilities (float64), both as `evaluate` takes them.
 
     Raises:
         ValueError: wrong shape or type, NaN, values outside 0 .. 1, rows that do not sum to one.
@@ -369,11 +357,10 @@ def _summarise(
 ) -> dict[str, np.ndarray]:
     """Reduce (K, R) metrics to (R,): the positive class, or the mean over the classes present."""
     present = np.unique(y_true)
-    summary = {}
+    summary = dict(statistics)
     for name, values in statistics.items():
         if values.ndim == 2:
-            values = values[1] if num_classes == 2 else values[present].mean(axis=0)
-        summary[name] = values
+            summary[name] = values[1] if num_classes == 2 else values[present].mean(axis=0)
     summary["balanced_accuracy"] = statistics["sensitivity"][present].mean(axis=0)
     return summary
 

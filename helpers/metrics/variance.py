@@ -28,25 +28,18 @@ class Scores:
 
     `accuracy_scores`, `auc_scores`, `image_scores` and `contrast_scores` make it. All arrays may
     have leading axes, of replicates.
-
-    Attributes:
-        values: float (..., S), the measure of each draw.
-        shares: float (..., S, n), what each image has in it: a draw's values on other images vary
-            as sums of such shares do.
-        labels: int (n,), classes within which images are drawn; all 0 where they are drawn freely.
-        reference: float (..., S), the variance by images that a draw's value and the class sizes
-            alone imply; NaN where they imply none.
-        n_effective: the number of images m for which the variance is value (1 - value) / m where
-            no image is wrong; NaN where the measure has no bounds.
-        prior: weight of `reference` beside the images' own variance, in errors.
     """
 
-    values: np.ndarray
+    values: np.ndarray  # float (..., S), the measure of each draw
+    # float (..., S, n), what each image has in it: values on other images vary as sums of these do.
     shares: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray  # int (n,), classes within which images are drawn; all 0 if drawn freely
+    # float (..., S), the variance by images that value and class sizes alone imply; NaN if none.
     reference: np.ndarray
+    # Images m for which the variance is value (1 - value) / m where no image is wrong; NaN where
+    # the measure has no bounds.
     n_effective: float
-    prior: float = 0.0
+    prior: float = 0.0  # weight of `reference` beside the images' own variance, in errors
 
     @property
     def n(self) -> int:
@@ -150,12 +143,8 @@ def next_run_ends(
     """Return the ends (...) of the 95 % interval of one more run on these images.
 
     Near 1 the values of runs are skewed to the left, their log odds hardly. Half an image right and
-    half an image wrong are added (Haldane 1956), since a run may have none wrong.
-
-    Args:
-        scores: of two seeds or more.
-        between: (...), `here_variance` of the groups, which counts where their values agree.
-        groups: as for `mean`.
+    half an image wrong are added (Haldane 1956), since a run may have none wrong. There are two
+    seeds or more; `between` (...), `here_variance` of the groups, counts where their values agree.
     """
     runs, n, slope = scores, scores.n_effective, 1.0
     agree = grouped(scores, groups).values.var(axis=-1) <= ROUNDING
@@ -209,6 +198,31 @@ def _steadied(images: np.ndarray, value: np.ndarray, scores: Scores) -> np.ndarr
         errors = (value * (1 - value)) ** 2 / reference
         steadied = (errors * images + prior * reference) / (errors + prior)
     return np.where(reference > 0, steadied, images)
+
+
+def aggregate_seeds(values: list[float | None]) -> dict[str, float | int | None]:
+    """Summarise values of a metric, one a seed; None where it is undefined.
+
+    Returns:
+        mean, sd (ddof = 1), n, and low, high: the 95 % t interval of the mean over training seeds
+        (not of the test images). One seed has no sd and no interval; a metric that is undefined for
+        one seed is undefined as a whole.
+
+    Raises:
+        ValueError: no values.
+    """
+    n = len(values)
+    if n == 0:
+        raise ValueError("aggregate_seeds needs the value of at least one seed, got none.")
+    summary = {"mean": None, "sd": None, "n": n, "low": None, "high": None}
+    if any(value is None or np.isnan(value) for value in values):
+        return summary
+    summary["mean"] = mean = float(np.mean(values))
+    if n > 1:
+        summary["sd"] = sd = float(np.std(values, ddof=1))
+        half_width = float(critical_t(n - 1)) * sd / np.sqrt(n)
+        summary["low"], summary["high"] = float(mean - half_width), float(mean + half_width)
+    return summary
 
 
 def critical_t(df: np.ndarray | float) -> np.ndarray | float:

@@ -13,7 +13,7 @@ from helpers.config import RUN_KEYS, TRAIN_PARAMETERS, make_config, profile_of
 from helpers.data.splits import DatasetUnavailable, Splits
 from helpers.metrics.operating_points import OperatingPoint
 from helpers.metrics.scores import Estimate, check_predictions, evaluate, per_class
-from helpers.metrics.seeds import aggregate_seeds
+from helpers.metrics.variance import aggregate_seeds
 from helpers.runs.run import is_replica
 from helpers.runs.store import (
     Run,

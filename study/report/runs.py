@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers.metrics.seeds import aggregate_seeds
+from helpers.metrics.variance import aggregate_seeds
 from helpers.plots import figures, style
 from helpers.runs.groups import Group
 from helpers.runs.store import Run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.metrics.seeds import aggregate_seeds
+from helpers.metrics.variance import aggregate_seeds
 from helpers.runs.groups import Group, find_group
 from study.compare import Compared, Results, compare_all, measure
 from study.plans.comparisons import PaperA, Table4Row

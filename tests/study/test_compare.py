@@ -5,8 +5,15 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from helpers.metrics.holm import holm
-from helpers.metrics.intervals import accuracy_scores, auc_scores, less, mean, one_more_run, power
+from helpers.metrics.intervals import (
+    accuracy_scores,
+    auc_scores,
+    holm,
+    less,
+    mean,
+    one_more_run,
+    power,
+)
 from helpers.metrics.scores import Estimate
 from helpers.models.registry import list_models
 from helpers.paths import repo_root

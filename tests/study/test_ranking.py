@@ -14,8 +14,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from helpers.metrics.holm import holm
-from helpers.metrics.intervals import accuracy_scores, image_scores, less, mean
+from helpers.metrics.intervals import accuracy_scores, holm, image_scores, less, mean
 from helpers.metrics.scores import proportion
 from helpers.plots import style
 from helpers.runs.groups import group_runs

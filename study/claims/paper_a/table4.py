@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scipy import optimize, stats
 
-from helpers.metrics.holm import holm
+from helpers.metrics.intervals import holm
 from helpers.metrics.power import auc_error, best_mcnemar, newcombe, power
 from helpers.metrics.scores import LEVEL
 from study.claims.arithmetic import difference, images

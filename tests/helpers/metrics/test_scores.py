@@ -20,7 +20,7 @@ from helpers.metrics.scores import (
     stratified_blocks,
     stratified_counts,
 )
-from helpers.metrics.seeds import aggregate_seeds
+from helpers.metrics.variance import aggregate_seeds
 
 NAMES = {
     "accuracy",

@@ -8,7 +8,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from helpers.metrics.holm import holm
+from helpers.metrics.intervals import holm
 from helpers.metrics.power import auc_error, best_mcnemar, detectable_gain, newcombe, power
 from helpers.metrics.scores import proportion
 

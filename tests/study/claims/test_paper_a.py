@@ -10,8 +10,7 @@ import torchvision
 from sklearn.metrics import f1_score
 
 from helpers.config import READINGS
-from helpers.metrics.holm import holm
-from helpers.metrics.intervals import accuracy_scores, auc_scores
+from helpers.metrics.intervals import accuracy_scores, auc_scores, holm
 from helpers.metrics.power import best_mcnemar
 from helpers.metrics.scores import Estimate
 from helpers.training.losses import focal_loss
