@@ -55,18 +55,17 @@ def power(p1: float, p2: float, n: int) -> float:
 
 
 def detectable_gain(p: float, n: int, *, wanted: float = 0.8) -> float | None:
-    """Return the smallest gain over an accuracy found with a power of `wanted`; `n` as in `power`.
+    """Return the smallest gain over the accuracy `p` that is found with a power of `wanted`.
 
-    It is 0 to 1, to a tenth of a point; None where even a perfect system would not be told apart.
+    Each system has `n` images. The gain is 0 to 1, to a tenth of a point; None where even a perfect
+    system would not be told apart.
 
     Raises:
         ValueError: as `power`.
     """
     power(p, p, n)  # refuses what is no accuracy, and no number of images
-    for tenths in range(1, math.floor(1000 * (1 - p) + 1e-9) + 1):
-        if power(p, min(1.0, p + tenths / 1000), n) >= wanted:
-            return tenths / 1000
-    return None
+    gains = (tenths / 1000 for tenths in range(1, math.floor(1000 * (1 - p) + 1e-9) + 1))
+    return next((gain for gain in gains if power(p, min(1.0, p + gain), n) >= wanted), None)
 
 
 def best_mcnemar(k1: int, k2: int) -> float:

@@ -23,8 +23,8 @@ def count_macs(model: nn.Module, *, image_size: int, in_channels: int = 3) -> in
     """Return the multiply-accumulates of one image's forward pass (convolutions and products).
 
     Papers that print "FLOPs" by thop mean this number, but for attention, which thop misses. Here
-    both products of attention are counted, and the selective scan by the formula of its operator
-    (`selective_scan.scan_macs`). Element-wise steps (normalisation, activations, gates,
+    both products of attention are counted, and the selective scan by the formula that stands beside
+    its operator. Element-wise steps (normalisation, activations, gates,
     SpectralFlow's low-pass: one multiply-add an element) are not counted. A model on the meta
     device is counted without computing anything. The modes of the model and its parts and its
     batch-norm statistics are untouched.

@@ -69,8 +69,8 @@ class LinearHead(Head):
         return self.fc(features)
 
 
-class _ThreeLayers(Head):
-    """Linear layers in_features -> 256 -> 256 -> units, whose neurons the subclasses add.
+class MlpHead(Head):
+    """Linear layers in_features -> 256 -> 256 -> units with ReLU: the control of `SpikingHead`.
 
     256 neurons a layer give the paper's 11.4 M parameters on ResNet-18.
     """
@@ -81,16 +81,12 @@ class _ThreeLayers(Head):
         self.fc2 = nn.Linear(256, 256)
         self.fc3 = nn.Linear(256, self.num_units)
 
-
-class MlpHead(_ThreeLayers):
-    """Two hidden layers with ReLU: `SpikingHead` without its neurons, the same parameters."""
-
     def score(self, features: Tensor) -> Tensor:
         """Map features to the output units."""
         return self.fc3(self.fc2(self.fc1(features).relu()).relu())
 
 
-class SpikingHead(_ThreeLayers):
+class SpikingHead(MlpHead):
     """Two layers of leaky integrate-and-fire neurons over `steps` steps, then a linear read-out.
 
     The features are a constant input current (direct coding). A neuron's membrane follows
@@ -156,32 +152,7 @@ def _fire(neuron: nn.Module, currents: Tensor) -> Tensor:
     return torch.stack(spikes).to(currents.dtype) + 0 * currents
 
 
-class _CircuitHead(Head):
-    """Hidden layer h, n angles of it, the subclass's `core` on them, and both read out.
-
-    The core is built last, so that equal seeds give head and control equal layers.
-    """
-
-    def __init__(self, *, in_features: int, num_classes: int) -> None:
-        super().__init__(in_features=in_features, num_classes=num_classes)
-        self.fc1 = nn.Linear(in_features, 384)
-        self.to_angles = nn.Linear(384, _QUBITS)
-        self.read_core = nn.Linear(_QUBITS, self.num_units)
-        self.residual = nn.Linear(384, self.num_units, bias=False)
-        self.core = self._make_core()
-
-    @staticmethod
-    def _make_core() -> nn.Module:
-        raise NotImplementedError
-
-    def score(self, features: Tensor) -> Tensor:
-        """Map features to the output units."""
-        hidden = self.fc1(features).relu()
-        angles = math.pi * self.to_angles(hidden).tanh()
-        return self.read_core(self.core(angles)) + self.residual(hidden)
-
-
-class QuantumHead(_CircuitHead):
+class QuantumHead(Head):
     """Angles for a re-uploading circuit, its <Z> read out beside a residual path.
 
     h = ReLU(W z); angles pi tanh(W_a h); circuit of `circuit.py`; logits W_q <Z> + W_r h + b.
@@ -191,16 +162,28 @@ class QuantumHead(_CircuitHead):
     11.4 M, four qubits and three layers for speed.
     """
 
-    @staticmethod
-    def _make_core() -> QuantumCircuit:
+    def __init__(self, *, in_features: int, num_classes: int) -> None:
+        super().__init__(in_features=in_features, num_classes=num_classes)
+        self.fc1 = nn.Linear(in_features, 384)
+        self.to_angles = nn.Linear(384, _QUBITS)
+        self.read_core = nn.Linear(_QUBITS, self.num_units)
+        self.residual = nn.Linear(384, self.num_units, bias=False)
+        self.core = self._make_core()  # last, so that equal seeds give the control equal layers
+
+    def _make_core(self) -> nn.Module:
         return QuantumCircuit(num_qubits=_QUBITS, num_layers=3)
 
+    def score(self, features: Tensor) -> Tensor:
+        """Map features to the output units."""
+        hidden = self.fc1(features).relu()
+        angles = math.pi * self.to_angles(hidden).tanh()
+        return self.read_core(self.core(angles)) + self.residual(hidden)
 
-class QuantumControl(_CircuitHead):
+
+class QuantumControl(QuantumHead):
     """`QuantumHead` with tanh(W x + b), n -> n, in place of the circuit: 20 parameters, not 24."""
 
-    @staticmethod
-    def _make_core() -> nn.Sequential:
+    def _make_core(self) -> nn.Module:
         return nn.Sequential(nn.Linear(_QUBITS, _QUBITS), nn.Tanh())
 
 

@@ -54,7 +54,9 @@ def _compile(function: Callable[..., None], arguments: tuple) -> Callable[..., N
     with _lock:
         key = (function, signature)
         if key not in _compiled:
-            _compiled[key] = _from_cache(function, signature) or _new_kernel(function, signature)
+            kernel = _from_cache(function, signature) or _jit(function)
+            kernel.compile(signature)  # nothing to do for one of the cache
+            _compiled[key] = kernel
         return _compiled[key]
 
 
@@ -95,12 +97,6 @@ def _own_folder(folder: Path) -> Path:
     ):
         raise PermissionError(f"others can write to {folder}")
     return folder
-
-
-def _new_kernel(function: Callable[..., None], signature: tuple) -> Callable[..., None]:
-    kernel = _jit(function)
-    kernel.compile(signature)
-    return kernel
 
 
 def _jit(function: Callable[..., None]) -> Callable[..., None]:

@@ -24,7 +24,6 @@ from helpers.models.zoo.vmamba import SS2D, HierarchicalClassifier
 
 # Blocks of each stage and channels of the first.
 _VARIANTS = {"t": ((2, 2, 4, 2), 96), "s": ((2, 2, 8, 2), 96), "b": ((2, 2, 12, 2), 128)}
-_DROP_PATH = 0.1
 
 
 def build_medmamba(
@@ -42,7 +41,6 @@ def build_medmamba(
         width=width,
         num_classes=num_classes,
         in_channels=in_channels,
-        drop_path=_DROP_PATH,
     )
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

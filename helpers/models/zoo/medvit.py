@@ -31,8 +31,6 @@ HEAD_CHANNELS = 32
 STEM_CHANNELS = (64, 32, 64, 64)
 ATTENTION_SHARE = 0.75  # of a transformer block's channels; the rest is convolutional
 ECB_EXPANSION, LTB_EXPANSION = 3, 2
-
-
 # Repeats of the third stage's five blocks; drop path of the last block, which grows from 0.
 VARIANTS = {"t": (2, 0.1), "s": (4, 0.2), "l": (6, 0.2)}
 

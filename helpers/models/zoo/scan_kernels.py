@@ -26,15 +26,13 @@ from numba.extending import intrinsic, overload
 
 from helpers.models.zoo.compilation import share_out
 
-Array = np.ndarray
-
 # Channels of a block: with 16 states and 16 tokens half a megabyte in float32.
 _BLOCK = 192
 # Images of a task, which share what is made of a group's rates.
 _IMAGES = 4
 
 
-def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, Array]:
+def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[np.ndarray, ...]:
     """Return y and the state in front of each chunk of tokens but the first."""
     groups, batch, length, _ = dt.shape
     y = np.empty_like(dt)
@@ -45,7 +43,7 @@ def forward(u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, Array
     return y, starts
 
 
-def backward(dy, starts, u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[Array, ...]:
+def backward(dy, starts, u, dt, a, b, c, d, bias, order, *, chunk: int) -> tuple[np.ndarray, ...]:
     """Return the gradients of u, dt, a, b, c, d and bias; dy (1 or G, B, L, D).
 
     Those of a, d and bias are of the images of each task, (G, tasks, N, D) and (G, tasks, D); that

@@ -79,46 +79,36 @@ def selective_scan(
     if torch.compiler.is_exporting():
         # Exported graphs are for inference and know no operator of ours.
         detached = (None if x is None else x.detach() for x in (u, dt, a, b, c, d, bias))
-        return scan_reference.forward(Inputs(*detached, order), _plan_graph(dt.shape[1]))[0]
+        return scan_reference.forward(Inputs(*detached, order), _plan(dt, a.shape[1]))[0]
     return _scan(u, dt, a, b, c, d, bias, order)[0]
-
-
-def scan_macs(*, batch: int, length: int, channels: int, states: int) -> int:
-    """Return the multiply-accumulates of one forward scan, each multiplication counted as one.
-
-    Per token, channel (of all groups together) and state four: dt A, (dt u) B, decay times state
-    plus input, C times state plus the sum so far. The exponential is not counted, nor is how the
-    scan is parallelised. `torch.utils.flop_counter` counts the scan by this.
-    """
-    return 4 * batch * length * channels * states
 
 
 def _check_shapes(u, dt, a, b, c, d, bias, order) -> None:
     if u.ndim != 4 or 0 in u.shape:
-        raise ValueError(f"u must be (batch, L, groups, channels), not empty, got {_shape(u)}.")
+        raise ValueError(
+            f"u must be (batch, L, groups, channels), not empty, got {tuple(u.shape)}."
+        )
     batch, length, groups, channels = u.shape
     if groups == 1 and a.ndim == 3:
         groups = a.shape[0]
     if a.ndim != 3 or a.shape[:2] != (groups, channels) or 0 in a.shape:
-        raise ValueError(f"a must be ({groups}, {channels}, states) for this u, got {_shape(a)}.")
-    weights = (batch, length, groups, a.shape[2])
-    expected = {"dt": (dt, (batch, length, groups, channels)), "b": (b, weights), "c": (c, weights)}
-    for name, tensor in (("d", d), ("bias", bias)):
-        if tensor is not None:
-            expected[name] = (tensor, (groups, channels))
-    if order is not None:
-        expected["order"] = (order, (groups, length))
-        if order.dtype != torch.int64:
-            raise ValueError(f"order must be of places, int64, got {order.dtype}.")
+        raise ValueError(
+            f"a must be ({groups}, {channels}, states) for this u, got {tuple(a.shape)}."
+        )
+    expected = {
+        "dt": (dt, (batch, length, groups, channels)),
+        "b": (b, (batch, length, groups, a.shape[2])),
+        "c": (c, (batch, length, groups, a.shape[2])),
+        "d": (d, (groups, channels)),
+        "bias": (bias, (groups, channels)),
+        "order": (order, (groups, length)),
+    }
     for name, (tensor, shape) in expected.items():
-        if tensor.shape != shape:
-            raise ValueError(
-                f"{name} must be {tuple(shape)} for this u and a, got {_shape(tensor)}."
-            )
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)
+        if tensor is not None and tensor.shape != shape:
+            found = tuple(tensor.shape)
+            raise ValueError(f"{name} must be {shape} for this u and a, got {found}.")
+    if order is not None and order.dtype != torch.int64:
+        raise ValueError(f"order must be of places, int64, got {order.dtype}.")
 
 
 # --- how a scan is cut ---
@@ -147,6 +137,8 @@ def _plan(dt: Tensor, states: int) -> Plan:
     batch, length, groups, channels = dt.shape
     state = groups * channels * states  # of one image
     chunk = math.isqrt(length - 1) + 1
+    if torch.compiler.is_exporting():  # few steps, since each is a handful of graph nodes
+        return Plan(images=-1, chunk=chunk, together=length > 1)
     if _has_kernels(dt):
         return Plan(batch, max(chunk, _KERNEL_CHUNK), together=False)
     if dt.device.type == "cpu":
@@ -156,11 +148,6 @@ def _plan(dt: Tensor, states: int) -> Plan:
         together = length > 1
         images = max(1, _GPU_SEQUENCE // (length * state))
     return Plan(min(images, batch), chunk, together)
-
-
-def _plan_graph(length: int) -> Plan:
-    """All images at once and as few steps as can be: each step is a handful of graph nodes."""
-    return Plan(images=-1, chunk=math.isqrt(length - 1) + 1, together=length > 1)
 
 
 # --- the operator; shapes as in `scan_reference` ---
@@ -262,8 +249,12 @@ _scan.register_autograd(_differentiate, setup_context=_save)
 
 @register_flop_formula(torch.ops.helpers.selective_scan)
 def _flops(u: torch.Size, dt: torch.Size, a: torch.Size, *args, out_shape=None, **kwargs) -> int:
-    batch, length, groups, channels = dt
-    return 2 * scan_macs(batch=batch, length=length, channels=groups * channels, states=a[1])
+    """Count four multiply-accumulates a token, channel and state, however the scan is cut.
+
+    They are dt A, (dt u) B, decay times state plus input, C times state plus the sum so far. The
+    exponential is not counted.
+    """
+    return 2 * 4 * math.prod(dt) * a[1]
 
 
 @register_flop_formula(torch.ops.helpers.selective_scan_backward)

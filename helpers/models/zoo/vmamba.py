@@ -30,7 +30,6 @@ from helpers.models.zoo.selective_scan import selective_scan
 PATCH = 4  # side of the patches that become tokens
 _DEPTHS = {"t": (2, 2, 9, 2)}
 _WIDTH = 96
-_DROP_PATH = 0.1
 _STATES = 16  # N per channel, in both papers
 # Step sizes at the start are spread evenly on a log scale between these (Mamba, section 3.6).
 _STEP_RANGE = (1e-3, 1e-1)
@@ -50,7 +49,6 @@ def build_vmamba(
         width=_WIDTH,
         num_classes=num_classes,
         in_channels=in_channels,
-        drop_path=_DROP_PATH,
         final_norm=True,
     )
 
@@ -72,7 +70,7 @@ class HierarchicalClassifier(nn.Module):
         width: int,
         num_classes: int,
         in_channels: int,
-        drop_path: float,
+        drop_path: float = 0.1,
         final_norm: bool = False,
     ) -> None:
         super().__init__()
