@@ -25,11 +25,8 @@ SMALL = (
     *("medspectralnet", "medspectralnet_light", "resnet18", "mobilenet_v2", "resnet18_28"),
     *("brain_inspired_resnet18", "quantum_resnet18"),
 )
-ZOO = {"medmamba_t", "medmamba_s", "medmamba_b", "vmamba_t", "medvit_t", "medvit_s", "medvit_l"}
-COMPARATORS = ZOO | set(TIMM_MODELS)
-OURS = tuple(name for name in list_models() if name not in COMPARATORS)  # take any size
-each_model = pytest.mark.parametrize("name", list_models())
-each_of_ours = pytest.mark.parametrize("name", OURS)
+LARGER = {"medmamba_s", "medmamba_b", "medvit_s", "medvit_l"}  # siblings of what is tested
+OURS = tuple(name for name in list_models() if name not in {*LARGER, *TIMM_MODELS})  # of any size
 each_small = pytest.mark.parametrize("name", SMALL)
 
 
@@ -56,10 +53,9 @@ def no_weights(monkeypatch):
 # --- shapes ---
 
 
-@each_of_ours
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize(
-    ("image_size", "num_classes", "in_channels"),
-    [(28, 2, 1), (29, 7, 3), (33, 11, 1), (64, 2, 3), (97, 7, 1), (224, 11, 3)],
+    ("image_size", "num_classes", "in_channels"), [(28, 2, 1), (33, 11, 3), (97, 7, 1)]
 )
 def test_logits_have_the_shape_of_batch_and_classes(name, image_size, num_classes, in_channels):
     sizes = {"image_size": image_size, "in_channels": in_channels}
@@ -68,21 +64,18 @@ def test_logits_have_the_shape_of_batch_and_classes(name, image_size, num_classe
     assert model(images).shape == (2, num_classes)
 
 
-@pytest.mark.parametrize("image_size", [28, 29, 33, 64, 97, 224])
-def test_one_image_gets_the_logits_that_it_gets_in_a_batch(image_size):
-    model = build("medspectralnet_light", num_classes=7, image_size=image_size).eval()
-    images = torch.randn(2, 3, image_size, image_size)
+@pytest.mark.parametrize(
+    ("name", "image_size"),
+    [*((name, 28) for name in SMALL), *(("medspectralnet_light", s) for s in (29, 33, 64, 97))],
+)
+def test_one_image_gets_the_logits_that_it_gets_in_a_batch(name, image_size):
+    model = build(name, num_classes=7, image_size=image_size).eval().double()
+    images = torch.randn(2, 3, image_size, image_size, dtype=torch.float64)
     with torch.no_grad():
         alone, together = model(images[:1]), model(images)
     assert alone.shape == (1, 7)
     assert torch.isfinite(together).all()
-    assert torch.allclose(alone, together[:1], atol=1e-5)
-
-
-@each_small
-def test_one_image_at_28_px(name):
-    model = build(name, image_size=28).eval()
-    assert torch.isfinite(model(torch.randn(1, 3, 28, 28))).all()
+    assert torch.allclose(alone, together[:1])
 
 
 @pytest.mark.parametrize("name", ["medspectralnet", "medspectralnet_light"])
@@ -115,17 +108,6 @@ def test_every_parameter_gets_a_gradient(name):
     assert all(torch.isfinite(value) for value in largest.values())
     silent = {key for key, value in largest.items() if value < 1e-12}
     assert silent == removed_by_batch_norm(name)
-
-
-def test_medspectralnet_is_the_sum_that_the_text_describes():
-    model = build("medspectralnet_light", num_classes=5, image_size=28).eval()
-    images = torch.randn(2, 3, 28, 28)
-    with torch.no_grad():
-        base = model.backbone(images)
-        fused = base + model.spectralflow1(base) + model.contextgate(base)
-        refined = model.norm(model.spectralflow2(model.depthwise(fused)))
-        logits = refined.mean(dim=(2, 3)) @ model.fc.weight.T + model.fc.bias
-        assert torch.allclose(model(images), logits, atol=1e-5)
 
 
 # --- weights ---
@@ -161,9 +143,8 @@ def test_auto_starts_from_imagenet_where_it_can_be_had(name, key, monkeypatch):
     assert not torch.equal(build(name).state_dict()[key], state["layer4.1.conv2.weight"])
 
 
-@each_model
-def test_auto_without_weights_is_none(name, no_weights):
-    assert resolve_weights(name, "auto") == "none"
+def test_auto_without_weights_is_none(no_weights):
+    assert {resolve_weights(name, "auto") for name in list_models()} == {"none"}
 
 
 def test_imagenet_without_weights_is_an_error(no_weights):

@@ -35,17 +35,6 @@ def picture(channels, side, *, batch=2, seed=1):
 # --- the whole network ---
 
 
-@pytest.mark.parametrize(
-    ("variant", "image_size", "num_classes", "in_channels"),
-    [("t", 28, 2, 1), ("t", 29, 11, 3), ("t", 33, 2, 3), ("s", 64, 7, 1), ("l", 224, 2, 3)],
-)
-def test_logits_have_the_shape_of_batch_and_classes(variant, image_size, num_classes, in_channels):
-    options = {"num_classes": num_classes, "in_channels": in_channels}
-    model = on_meta(variant, image_size=image_size, **options)
-    images = torch.randn(3, in_channels, image_size, image_size, device="meta")
-    assert model(images).shape == (3, num_classes)
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_are_those_of_the_released_code(variant):
     """As printed, with the few classes of a MedMNIST set; with 1000 they would be 1 M more."""
