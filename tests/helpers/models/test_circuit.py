@@ -109,12 +109,7 @@ def test_states_beyond_memory_are_refused_before_they_are_made():
     needed = (3 * 40 + 1) * 8 * 2**40
     with pytest.raises(ValueError) as caught:
         QuantumCircuit(num_qubits=40, num_layers=3)
-    for part in (
-        "num_qubits=40",
-        f"{needed:,} bytes",
-        f"limit is {MEMORY_LIMIT:,}",
-        "fewer qubits",
-    ):
+    for part in ("num_qubits=40", f"{needed:,} bytes", f"{MEMORY_LIMIT:,}", "fewer qubits"):
         assert part in str(caught.value)
 
 

@@ -60,7 +60,6 @@ def test_self_attention_by_hand(frozen):
 
 @pytest.mark.parametrize("name", ["resnet18", "medspectralnet_light"])
 def test_numbers_and_shapes_alone_count_the_same(name):
-    torch.manual_seed(0)
     real = build_model(name, num_classes=2, image_size=64, pretrained="none")
     with torch.device("meta"):
         shapes = build_model(name, num_classes=2, image_size=64, pretrained="none")
@@ -132,15 +131,7 @@ def test_a_failed_count_leaves_no_trace_either(count):
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "medspectralnet",
-        "medspectralnet_light",
-        "resnet18_28",
-        "mobilenet_v2",
-        "brain_inspired_resnet18",
-        "quantum_resnet18",
-    ],
+    "name", ["medspectralnet", "resnet18_28", "mobilenet_v2", "brain_inspired_resnet18"]
 )
 def test_stages_add_up_to_the_model(name):
     model = on_meta(name)

@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from helpers.models.contextgate import ContextGate
+from helpers.models.counting import count_parameters
 from helpers.models.self_attention import SelfAttention
 from helpers.models.spectralflow import DynamicLowPass, SpectralFlow, pad_to_multiple
 
@@ -16,14 +17,10 @@ each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map
 each_k = pytest.mark.parametrize("k", [2, 3, 5])
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
-def make_uniform(low_pass):
-    torch.nn.init.zeros_(low_pass.to_filter.weight)
-    torch.nn.init.zeros_(low_pass.to_filter.bias)
+def silence(*layers):
+    for layer in layers:
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
 
 
 def slow_low_pass(reduced, weights, k):
@@ -84,7 +81,7 @@ def test_constant_map_passes_unchanged_also_at_the_border(size, k):
 
 def test_uniform_filter_removes_the_highest_frequency():
     low_pass = DynamicLowPass(in_channels=1, kernel_size=2)
-    make_uniform(low_pass)
+    silence(low_pass.to_filter)  # equal weights, by softmax
     ramp = torch.arange(8.0).reshape(1, 1, 1, 8).expand(1, 1, 8, 8)
     checkerboard = (-1.0) ** (torch.arange(8)[:, None] + torch.arange(8)).reshape(1, 1, 8, 8)
     assert torch.allclose(low_pass(ramp, checkerboard), torch.zeros(1, 1, 8, 8), atol=1e-6)
@@ -119,9 +116,7 @@ def test_low_and_high_add_up_to_the_input(size):
 def test_streams_weighed_alike_restore_the_input():
     """Equal scores make a_l = a_h = 1/2, so the fusion sees half of low + high = x."""
     module = SpectralFlow(channels=8)
-    for attention in (module.attend_low, module.attend_high):
-        torch.nn.init.zeros_(attention[-1].weight)
-        torch.nn.init.zeros_(attention[-1].bias)
+    silence(module.attend_low[-1], module.attend_high[-1])
     x = torch.randn(2, 8, 7, 7)
     assert torch.allclose(module(x), module.fuse(x / 2), atol=1e-6)
 
@@ -138,9 +133,7 @@ def test_attention_can_choose_one_stream(stream):
 def test_attention_weighs_channel_by_channel():
     module = SpectralFlow(channels=2, reduction=1)
     module.fuse = torch.nn.Identity()
-    for attention in (module.attend_low, module.attend_high):
-        torch.nn.init.zeros_(attention[-1].weight)
-        torch.nn.init.zeros_(attention[-1].bias)
+    silence(module.attend_low[-1], module.attend_high[-1])
     module.attend_low[-1].bias.data[:] = torch.tensor([0.0, math.log(3)])
     x = torch.randn(1, 2, 6, 6)
     low, high = module.split(x)
@@ -182,8 +175,7 @@ def test_reduction_beyond_the_channels_leaves_one():
 
 def test_zero_projection_is_the_identity():
     module = ContextGate(channels=8)
-    torch.nn.init.zeros_(module.project.weight)
-    torch.nn.init.zeros_(module.project.bias)
+    silence(module.project)
     x = torch.randn(2, 8, 7, 7)
     assert torch.equal(module(x), x)  # Eq. (3): only the residual is left
 
@@ -194,7 +186,6 @@ def test_contextgate_equals_a_computation_by_hand(gate_from_input):
     """Eq. (2), position by position; the inner SpectralFlow is tested above."""
     module = ContextGate(channels=7, gate_from_input=gate_from_input).double()  # 7 / 3 down to 2
     x = torch.randn(1, 7, 4, 5, dtype=torch.float64)
-
     positions = [(y, z) for y in range(4) for z in range(5)]
 
     def pointwise(conv, column):
@@ -224,7 +215,6 @@ def test_contextgate_equals_a_computation_by_hand(gate_from_input):
 
 @pytest.mark.parametrize("gate_from_input", [False, True])
 def test_only_c_depends_on_the_depthwise_kernel_if_the_gate_is_from_the_input(gate_from_input):
-    torch.manual_seed(0)
     module, x = ContextGate(channels=9, gate_from_input=gate_from_input), torch.randn(2, 9, 5, 5)
     seen = {}
     for name in ("to_spatial", "to_gate", "to_identity"):
@@ -284,11 +274,6 @@ def test_self_attention_does_not_know_positions():
 @pytest.mark.parametrize("parameters", [1, 5000, 662_409, 1_050_624])
 def test_self_attention_of_a_given_size(parameters):
     with torch.device("meta"):
-        sizes = [
-            sum(p.numel() for p in module.parameters())
-            for module in (
-                SelfAttention.with_parameters(parameters),
-                *(SelfAttention(channels=8 * n) for n in range(1, 80)),
-            )
-        ]
-    assert abs(sizes[0] - parameters) == min(abs(size - parameters) for size in sizes[1:])
+        chosen = count_parameters(SelfAttention.with_parameters(parameters))
+        sizes = [count_parameters(SelfAttention(channels=8 * n)) for n in range(1, 80)]
+    assert abs(chosen - parameters) == min(abs(size - parameters) for size in sizes)

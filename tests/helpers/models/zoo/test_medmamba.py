@@ -8,11 +8,6 @@ from helpers.models.zoo.medmamba import SSConvSSM, build_medmamba, shuffle_chann
 from tests.helpers.models.zoo.test_vmamba import tiny
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize(("variant", "millions"), [("t", 14.46), ("s", 18.63), ("b", 39.86)])
 def test_parameters_as_in_the_released_code(variant, millions):
     with torch.device("meta"):

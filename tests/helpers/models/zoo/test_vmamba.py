@@ -24,11 +24,6 @@ sides = st.integers(1, 6)
 each_block = pytest.mark.parametrize("block", [VSSBlock, SSConvSSM])
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
 def tiny(block=VSSBlock, **options):
     defaults = {"depths": (1, 1), "num_classes": 2, "in_channels": 3, "drop_path": 0.0}
     return HierarchicalClassifier(block=block, width=16, **defaults | options)
