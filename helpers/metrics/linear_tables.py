@@ -20,13 +20,15 @@ class LinearTables:
         n, num_classes = probabilities.shape
         y_pred, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         self.num_classes = num_classes
-        self.confusion = _indicator(y_true * num_classes + y_pred, num_classes**2)
+        everyone = np.ones(n, bool)
+        self.confusion = _indicator(y_true * num_classes + y_pred, num_classes**2, everyone)
         self.steps = [_roc_steps(y_true == k, probabilities[:, k]) for k in range(num_classes)]
-        self.calibration_gap = _indicator(bins, ECE_BINS, values=(y_pred == y_true) - confidence)
+        gaps = (y_pred == y_true) - confidence
+        self.calibration_gap = _indicator(bins, ECE_BINS, everyone, values=gaps)
         squared = ((probabilities - np.eye(num_classes)[y_true]) ** 2).sum(axis=1)
         if num_classes == 2:
             squared = (probabilities[:, 1] - y_true) ** 2
-        self.squared_error = _indicator(np.zeros(n, int), 1, values=squared)
+        self.squared_error = _indicator(np.zeros(n, int), 1, everyone, values=squared)
 
     def statistics(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics for counts (n, R): by class (K, R), over all classes (R,)."""
@@ -51,12 +53,16 @@ class LinearTables:
 
 
 def _indicator(
-    rows: np.ndarray, num_rows: int, *, values: np.ndarray | None = None
+    rows: np.ndarray, num_rows: int, members: np.ndarray, *, values: np.ndarray | None = None
 ) -> sparse.csr_array:
-    """Return the (num_rows, n) matrix that sums image i (times values[i]) into row rows[i]."""
+    """Return the (num_rows, n) matrix that sums the members (n,) of the images into their rows.
+
+    Member i is summed into rows[i], times values[i].
+    """
     # float32 holds counts up to 16 million exactly; real values are summed in float64.
     values = np.ones(len(rows), np.float32) if values is None else values
-    return sparse.csr_array((values, (rows, np.arange(len(rows)))), shape=(num_rows, len(rows)))
+    places = (rows, np.flatnonzero(members))
+    return sparse.csr_array((values, places), shape=(num_rows, len(members)))
 
 
 def _roc_steps(positive: np.ndarray, y_score: np.ndarray) -> tuple[sparse.csr_array, ...]:
@@ -69,14 +75,10 @@ def _roc_steps(positive: np.ndarray, y_score: np.ndarray) -> tuple[sparse.csr_ar
     cuts, at = np.unique(y_score[positive], return_inverse=True)
     others = y_score[~positive]
     place = np.searchsorted(cuts, others, "left") + np.searchsorted(cuts, others, "right")
-    maps = []
-    for rows, images, num_rows in (
-        (at, np.flatnonzero(positive), len(cuts)),
-        (place, np.flatnonzero(~positive), 2 * len(cuts) + 1),
-    ):
-        ones = np.ones(len(rows), np.float32)
-        maps.append(sparse.csr_array((ones, (rows, images)), shape=(num_rows, len(positive))))
-    return tuple(maps)
+    return (
+        _indicator(at, len(cuts), positive),
+        _indicator(place, 2 * len(cuts) + 1, ~positive),
+    )
 
 
 def _ranking_metrics(

@@ -22,9 +22,8 @@ def newcombe(k1: int, n1: int, k2: int, n2: int) -> Estimate:
     Raises:
         ValueError: a count that is not whole or outside 0 .. n, or no images.
     """
-    for k, n in ((k1, n1), (k2, n2)):
-        if n < 1 or not 0 <= k <= n:
-            raise ValueError(f"expected a count between 0 and n >= 1, got {k} of {n}.")
+    if not n1 or not n2:
+        raise ValueError(f"expected n >= 1 on both sides, got {k1} of {n1} and {k2} of {n2}.")
     a, b = proportion(k1, n1), proportion(k2, n2)
     value = a.value - b.value
     low = value - math.hypot(a.value - a.low, b.high - b.value)

@@ -198,21 +198,18 @@ class LocalTransformerBlock(nn.Module):
         return x + self.feed_forward(self.norm2(x))
 
 
-def _stages(repeats: int) -> tuple[tuple[tuple[int, ...], int | None], ...]:
-    """Return each stage's output channels by block, and the reduction s of its transformers.
+def _stages(repeats: int) -> list[list[tuple[int, int | None]]]:
+    """Return each stage's blocks: output channels, and of a transformer block its reduction s.
 
-    The hybrid strategy: in the last three stages, transformer blocks (256, 512, 1024 channels) end
-    a stage, or each five blocks of the third one.
+    The hybrid strategy: in the last three stages, transformer blocks end a stage, or each five
+    blocks of the third one.
     """
-    return (
-        ((96,) * 3, None),
-        ((192,) * 3 + (256,), 4),
-        (((384,) * 4 + (512,)) * repeats, 2),
-        ((768,) * 2 + (1024,), 1),
-    )
-
-
-TRANSFORMER_CHANNELS = (256, 512, 1024)
+    return [
+        [(96, None)] * 3,
+        [(192, None)] * 3 + [(256, 4)],
+        ([(384, None)] * 4 + [(512, 2)]) * repeats,
+        [(768, None)] * 2 + [(1024, 1)],
+    ]
 
 
 class MedViT(nn.Module):
@@ -222,7 +219,7 @@ class MedViT(nn.Module):
         super().__init__()
         repeats, drop_path = VARIANTS[variant]
         stages = _stages(repeats)
-        depth = sum(len(widths) for widths, _ in stages)
+        depth = sum(map(len, stages))
         drop_paths = iter(torch.linspace(0, drop_path, depth, device="cpu").tolist())
         channels = in_channels
         self.stem = nn.Sequential()
@@ -230,19 +227,16 @@ class MedViT(nn.Module):
             self.stem.append(_conv_norm_relu(channels, width, stride))
             channels = width
         self.features = nn.Sequential()
-        for number, (widths, reduction) in enumerate(stages):
-            blocks = nn.Sequential()
-            for place, width in enumerate(widths):
-                halve, drop = number > 0 and place == 0, next(drop_paths)
-                if width in TRANSFORMER_CHANNELS:
-                    block = LocalTransformerBlock(
-                        channels, width, halve=halve, reduction=reduction, drop_path=drop
-                    )
+        for number, stage in enumerate(stages):
+            self.features.append(nn.Sequential())
+            for place, (width, reduction) in enumerate(stage):
+                options = {"halve": number > 0 and place == 0, "drop_path": next(drop_paths)}
+                if reduction is None:
+                    block = EfficientConvBlock(channels, width, **options)
                 else:
-                    block = EfficientConvBlock(channels, width, halve=halve, drop_path=drop)
-                blocks.append(block)
+                    block = LocalTransformerBlock(channels, width, reduction=reduction, **options)
+                self.features[-1].append(block)
                 channels = width
-            self.features.append(blocks)
         self.norm = nn.BatchNorm2d(channels)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)

@@ -68,13 +68,19 @@ def _parts(batch: int) -> int:
 # --- arithmetic ---
 
 
-# 2^f = 1 + f P(f) on [-0.5, 0.5], P interpolated at Chebyshev nodes. The error vanishes with f: the
-# decays of slow states, close to 1, are multiplied over a whole sequence.
-_DEGREE = 5
-_NODES = 0.5 * np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
-_P0, _P1, _P2, _P3, _P4, _P5 = np.linalg.solve(
-    np.vander(_NODES, increasing=True), np.expm1(_NODES * math.log(2)) / _NODES
-).astype(np.float32)
+def _interpolate(function, degree: int, *, centre: float) -> np.ndarray:
+    """Return a polynomial's coefficients, by Chebyshev nodes within 0.5 of the centre."""
+    nodes = centre + 0.5 * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+    return np.linalg.solve(np.vander(nodes, increasing=True), function(nodes)).astype(np.float32)
+
+
+# 2^f = 1 + f P(f) on [-0.5, 0.5]. The error vanishes with f: the decays of slow states, close to 1,
+# are multiplied over a whole sequence.
+_P0, _P1, _P2, _P3, _P4, _P5 = _interpolate(lambda f: np.expm1(f * math.log(2)) / f, 5, centre=0)
+# log(1 + z) = z Q(z) on [0, 1].
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = _interpolate(
+    lambda z: np.log1p(z) / z, 9, centre=0.5
+)
 _LOWEST, _HIGHEST = np.float32(-127), np.float32(128)  # the exponents of zero and infinity
 # Added to a number, it leaves it rounded to the nearest integer, plus 127, in the last bits.
 _ROUND = np.float32(1.5 * 2**23 + 127)
@@ -115,14 +121,6 @@ def _compiled_exp2(x):
         return (power * f + _ONE) * _power_of_last_bits(rounded)
 
     return exp2
-
-
-# log(1 + z) = z Q(z) on [0, 1], Q interpolated likewise.
-_LOG_DEGREE = 9
-_LOG_NODES = 0.5 + 0.5 * np.cos(np.pi * (np.arange(_LOG_DEGREE + 1) + 0.5) / (_LOG_DEGREE + 1))
-_Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = np.linalg.solve(
-    np.vander(_LOG_NODES, increasing=True), np.log1p(_LOG_NODES) / _LOG_NODES
-).astype(np.float32)
 
 
 def _log1p(z: float) -> float:

@@ -6,13 +6,13 @@ advance together: once from zero to learn how each ends, then, with the true sta
 the result. The decay over a chunk is the exponential of a sum, never a quotient of products, so
 nothing overflows.
 
-Tensors: dt, du = dt u and dy (B, L, G, D), a (G, N, D), b, c (B, L, G, N), a state (B, G, N, D),
-starts (B, chunks, G, N, D), the states in front of the chunks.
+Tensors: u (B, L, 1 or G, D), dt, du = dt u and dy (B, L, G, D), a (G, N, D), b, c (B, L, G, N), d
+and bias (G, D), order (G, L), a state (B, G, N, D), starts (B, chunks, G, N, D), the states in
+front of the chunks. Bias and order may be none.
 """
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,31 +28,16 @@ class Plan:
     together: bool  # do all chunks advance at the same time?
 
 
-class Inputs(NamedTuple):
-    """What a scan reads, channels last."""
-
-    u: Tensor  # (B, L, 1 or G, D)
-    dt: Tensor
-    a: Tensor
-    b: Tensor
-    c: Tensor
-    d: Tensor  # (G, D)
-    bias: Tensor | None  # (G, D)
-    order: Tensor | None  # (G, L)
-
-
-def forward(inputs: Inputs, plan: Plan) -> tuple[Tensor, Tensor]:
+def forward(u, dt, a, b, c, d, bias, order, *, plan: Plan) -> tuple[Tensor, Tensor]:
     """Return y (B, L, G, D) and the states in front of the chunks."""
-    u, dt, a, b, c, d, bias, order = inputs
     dt = dt if bias is None else functional.softplus(dt + bias)
     visited = [_visit(x, order).contiguous() for x in (dt, dt * u, b, c)]
     y, starts = _forward(*visited, a=a, plan=plan)
     return (_leave(y, order) + d * u).contiguous(), starts
 
 
-def backward(dy: Tensor, starts: Tensor, inputs: Inputs, plan: Plan) -> tuple[Tensor, ...]:
+def backward(dy, starts, u, dt, a, b, c, d, bias, order, *, plan: Plan) -> tuple[Tensor, ...]:
     """Return the gradients of u, dt, a, b, c, d and bias."""
-    u, dt, a, b, c, d, bias, order = inputs
     slope = 1 if bias is None else torch.sigmoid(dt + bias)
     dt = dt if bias is None else functional.softplus(dt + bias)
     visited = [_visit(x, order).contiguous() for x in (dt, dt * u, b, c, dy.expand_as(dt))]

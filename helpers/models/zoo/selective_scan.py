@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from helpers.models.zoo import scan_reference
-from helpers.models.zoo.scan_reference import Inputs, Plan, sum_to
+from helpers.models.zoo.scan_reference import Plan, sum_to
 
 # Elements of the state (images x groups x states x channels) that one step works on: about what
 # a core's own cache holds. Below a quarter of it the chunks advance together.
@@ -79,7 +79,7 @@ def selective_scan(
     if torch.compiler.is_exporting():
         # Exported graphs are for inference and know no operator of ours.
         detached = (None if x is None else x.detach() for x in (u, dt, a, b, c, d, bias))
-        return scan_reference.forward(Inputs(*detached, order), _plan(dt, a.shape[1]))[0]
+        return scan_reference.forward(*detached, order, plan=_plan(dt, a.shape[1]))[0]
     return _scan(u, dt, a, b, c, d, bias, order)[0]
 
 
@@ -160,7 +160,7 @@ def _scan(
     plan = _plan(dt, a.shape[1])
     if not _has_kernels(dt):
         with torch.autocast(dt.device.type, enabled=False):
-            return scan_reference.forward(Inputs(u, dt, a, b, c, d, bias, order), plan)
+            return scan_reference.forward(u, dt, a, b, c, d, bias, order, plan=plan)
     arrays = _arrays(u, dt, a, b, c, d, bias, _places(dt) if order is None else order)
     y, starts = _kernels().forward(*arrays, chunk=plan.chunk)
     return _tensor(y), _tensor(starts)
@@ -187,9 +187,8 @@ def _scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     plan = _plan(dt, a.shape[1])
     if not _has_kernels(dt):
-        inputs = Inputs(u, dt, a, b, c, d, bias, order)
         with torch.autocast(dt.device.type, enabled=False):
-            return scan_reference.backward(dy, starts, inputs, plan)
+            return scan_reference.backward(dy, starts, u, dt, a, b, c, d, bias, order, plan=plan)
     arrays = _arrays(dy, starts, u, dt, a, b, c, d, bias, _places(dt) if order is None else order)
     *of_tokens, of_d, of_bias = _kernels().backward(*arrays, chunk=plan.chunk)
     of_u, of_dt, of_a, of_b, of_c = of_tokens
