@@ -220,9 +220,4 @@ def build_model(
     if in_channels < 1:
         raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
     _load("backbones:check_image_size")(image_size)
-    return entry.build(
-        num_classes=num_classes,
-        in_channels=in_channels,
-        image_size=image_size,
-        pretrained=resolve_weights(name, pretrained),
-    )
+    return entry.build(**sizes, pretrained=resolve_weights(name, pretrained))

@@ -25,7 +25,7 @@ squeeze-and-excitation gate in LFFN, stochastic depth on attention alone.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import StochasticDepth
+from torchvision.ops import Conv2dNormActivation, StochasticDepth
 
 HEAD_CHANNELS = 32
 STEM_CHANNELS = (64, 32, 64, 64)
@@ -33,14 +33,6 @@ ATTENTION_SHARE = 0.75  # of a transformer block's channels; the rest is convolu
 ECB_EXPANSION, LTB_EXPANSION = 3, 2
 # Repeats of the third stage's five blocks; drop path of the last block, which grows from 0.
 VARIANTS = {"t": (2, 0.1), "s": (4, 0.2), "l": (6, 0.2)}
-
-
-def _conv_norm_relu(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
 
 
 def _embed(in_channels: int, out_channels: int, *, halve: bool = False) -> nn.Module:
@@ -224,7 +216,7 @@ class MedViT(nn.Module):
         channels = in_channels
         self.stem = nn.Sequential()
         for width, stride in zip(STEM_CHANNELS, (2, 1, 1, 2), strict=True):
-            self.stem.append(_conv_norm_relu(channels, width, stride))
+            self.stem.append(Conv2dNormActivation(channels, width, 3, stride))
             channels = width
         self.features = nn.Sequential()
         for number, stage in enumerate(stages):

@@ -76,16 +76,14 @@ def cut(request, monkeypatch):
     """Compiled loops with short chunks, and each way in which the reference can cut."""
     if request.param == "compiled":
         monkeypatch.setattr(module, "_KERNEL_CHUNK", 1)
-        return request.param
+        return
     monkeypatch.setattr(module, "_has_kernels", lambda _: False)
-    step = {"in turn": None, "in turn, one image at a time": 1, "together": 2**40}[request.param]
-    if step is None:
-        step = 2**20
+    if request.param == "in turn":
         monkeypatch.setattr(
             module, "_plan", lambda dt, n: module.Plan(dt.shape[0], max(1, dt.shape[1] // 3), False)
         )
-    monkeypatch.setattr(module, "_CPU_STEP", step)
-    return request.param
+    else:
+        monkeypatch.setattr(module, "_CPU_STEP", 2**40 if request.param == "together" else 1)
 
 
 # 1, 2: no chunk; 4, 9, 16: whole chunks; one more or less: a chunk of one, or one with a token less
