@@ -34,7 +34,7 @@ def torchvision_net(name, **options):
     With the statistics of a new network the signal dies out before the classifier, and all images
     get the same logits.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # another than a test begins with
     model = getattr(torchvision.models, name)(**options)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
