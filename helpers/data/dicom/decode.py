@@ -13,13 +13,13 @@ import atexit
 import importlib.util
 import json
 import os
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom import Dataset
@@ -41,21 +41,19 @@ from helpers.data.splits import DataError
 SECONDS = 120  # for one frame
 
 _DCT = (JPEGBaseline8Bit, JPEGExtended12Bit)
-# SOF markers of JPEG (ISO/IEC 10918-1) and JPEG-LS, SIZ of JPEG 2000.
-_KINDS = {
-    "JPEG": (0xC0, 0xC1, 0xC2),
-    "lossless JPEG": (0xC3,),
-    "JPEG-LS": (0xF7,),
-    "JPEG 2000": (0x51,),
-}
+# What compressed frames are, by their transfer syntax (else lossless JPEG) ...
+_EXPECTED = dict.fromkeys(_DCT, "JPEG")
+_EXPECTED |= dict.fromkeys(JPEGLSTransferSyntaxes, "JPEG-LS")
+_EXPECTED |= dict.fromkeys(JPEG2000TransferSyntaxes, "JPEG 2000")
+# ... and by the SOF marker of JPEG (ISO/IEC 10918-1) or JPEG-LS in them.
+_MARKERS = {0xC0: "JPEG", 0xC1: "JPEG", 0xC2: "JPEG", 0xC3: "lossless JPEG", 0xF7: "JPEG-LS"}
 _SCRIPT = Path(__file__).with_name("gdcm_process.py")
 
 
-@dataclass(frozen=True)
-class _Codestream:
-    """What a compressed frame says of itself; `kind` is the JPEG marker, 0x51 for JPEG 2000."""
+class _Codestream(NamedTuple):
+    """What a compressed frame says of itself."""
 
-    kind: int
+    kind: str
     columns: int
     rows: int
     samples: int
@@ -236,11 +234,9 @@ def _codestream(content: bytes) -> _Codestream:
     if content[4:8] == b"jP  ":  # JPEG 2000 in a file of boxes
         content = content[content.index(b"jp2c") + 4 :]
     if content[:4] == b"\xff\x4f\xff\x51":  # ISO/IEC 15444-1 A.5.1
-        right, bottom, left, top = (
-            int.from_bytes(content[i : i + 4], "big") for i in (8, 12, 16, 20)
-        )
-        samples = int.from_bytes(content[40:42], "big")
-        return _Codestream(0x51, right - left, bottom - top, samples, (content[42] & 127) + 1)
+        right, bottom, left, top = struct.unpack_from(">4I", content, 8)
+        samples, depth = struct.unpack_from(">HB", content, 40)
+        return _Codestream("JPEG 2000", right - left, bottom - top, samples, (depth & 127) + 1)
     if content[:2] != b"\xff\xd8":
         raise ValueError
     place = 2
@@ -251,31 +247,25 @@ def _codestream(content: bytes) -> _Codestream:
         if marker == 0xFF:
             place += 1
         elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            rows, columns = (int.from_bytes(content[place + i :][:2], "big") for i in (5, 7))
-            return _Codestream(marker, columns, rows, content[place + 9], content[place + 4])
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", content, place + 4)
+            kind = _MARKERS.get(marker, "another JPEG")
+            return _Codestream(kind, columns, rows, samples, precision)
         else:
             place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
 
 
 def _check_codestream(syntax: Any, layout: Layout, frame: int, stream: _Codestream) -> None:
-    if syntax in _DCT and stream.kind in _KINDS["JPEG"] and stream.precision != 8:
+    expected = _EXPECTED.get(syntax, "lossless JPEG")
+    if expected == stream.kind == "JPEG" and stream.precision != 8:
         raise DataError(
             f"its frames are JPEG of {stream.precision} bits (the Extended process), for which "
             "there is no decoder here (Pillow and GDCM read 8 bits); decompress it with DCMTK's "
             "`dcmdjpeg`."
         )
-    expected = "lossless JPEG"
-    if syntax in _DCT:
-        expected = "JPEG"
-    elif syntax in JPEGLSTransferSyntaxes:
-        expected = "JPEG-LS"
-    elif syntax in JPEG2000TransferSyntaxes:
-        expected = "JPEG 2000"
-    came = next((name for name, kinds in _KINDS.items() if stream.kind in kinds), "another JPEG")
-    if came != expected:
+    if stream.kind != expected:
         raise DataError(
-            f"its transfer syntax is {syntax.name!r}, but frame {frame} is {came}; correct the "
-            "transfer syntax or export it again."
+            f"its transfer syntax is {syntax.name!r}, but frame {frame} is {stream.kind}; correct "
+            "the transfer syntax or export it again."
         )
     claims = f"the header claims {layout}, but frame {frame}"
     size = (layout.columns, layout.rows, layout.samples)

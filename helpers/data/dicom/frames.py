@@ -78,18 +78,12 @@ def is_dicom(head: bytes) -> bool:
 
 
 def pseudonym(kind: str, identity: str) -> str:
-    """Return a name for a group that does not show whose it is.
+    """Return `<kind>-<12 hex digits>`, which does not show whose it is; equal for equal IDs.
 
-    A digest without a secret is a pseudonym, not anonymity: whoever has the patient IDs, or can
-    try all of a short form (eight digits, say), finds the ID that a digest belongs to. It keeps
-    IDs out of sight; it does not make data fit for publication.
-
-    Args:
-        kind: what is named: "patient", "study", "series" or "file".
-        identity: the ID.
-
-    Returns:
-        `<kind>-<12 hex digits>`, equal for equal IDs on every machine.
+    `kind` is "patient", "study", "series" or "file". A digest without a secret is a pseudonym, not
+    anonymity: whoever has the patient IDs, or can try all of a short form (eight digits, say),
+    finds the ID that a digest belongs to. It keeps IDs out of sight; it does not make data fit for
+    publication.
     """
     text = f"light-medical-classifiers-reproduced\0{kind}\0{identity}"
     return f"{kind}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:12]}"
@@ -145,16 +139,14 @@ def _images(dataset: Dataset, claimed: Layout, chosen: np.ndarray) -> tuple[np.n
     else:
         greys = _greys(dataset, claimed)
         scale, view = _scale(dataset, claimed, greys)
-    channels = 1 if claimed.photometric in layout.GREY else 3
-    shape = (claimed.rows, claimed.columns, channels)
-    images = np.empty((len(chosen), *shape), np.uint8)
+    images = np.empty((len(chosen), *claimed.image_shape), np.uint8)
     wanted = np.unique(chosen).tolist()
     for frame, values in zip(wanted, stored_values(dataset, claimed, wanted), strict=True):
         if is_palette:
             image = colours[values]
         else:
             image = greys(frame).image(values, greys(frame).asked or scale)
-        images[chosen == frame] = image.reshape(shape)
+        images[chosen == frame] = image.reshape(claimed.image_shape)
     return images, view
 
 
@@ -207,17 +199,25 @@ def _own_elements(dataset: Dataset, frames: int) -> list[tuple[tuple[str, object
 def _scale(
     dataset: Dataset, claimed: Layout, greys: Callable[[int], grey.Greys]
 ) -> tuple[grey.Scale | None, str]:
-    """Return the scale of frames without a window, and what the greys come from, in words."""
+    """Return the scale of frames without a window (see `helpers.data.dicom.grey`), and its origin.
+
+    The origin is what the greys of the first frame come from, in words.
+    """
     bare = [frame for frame in range(claimed.frames) if greys(frame).asked is None]
     if not bare:
         return None, greys(0).asked.origin
-    spans: list[tuple[float, float]] = []
+    full = np.array([greys(frame).full for frame in bare])
+    low, high = full[:, 0].min(), full[:, 1].max()
+    origin = f"no window, {claimed.stored} bits stored"
     if claimed.stored > 8:
-        for frame, values in zip(bare, stored_values(dataset, claimed, bare), strict=True):
-            if span := greys(frame).span(values):
-                spans.append(span)
-    full = min(greys(frame).full[0] for frame in bare), max(greys(frame).full[1] for frame in bare)
-    scale = grey.common_scale(full, spans, claimed.stored)
+        stored = stored_values(dataset, claimed, bare)
+        pairs = zip(bare, stored, strict=True)
+        spans = np.array([greys(frame).span(values) for frame, values in pairs])
+        least, most = spans[:, 0].min(), spans[:, 1].max()
+        if 0 < most - least < (high - low) / 4:
+            low, high = least, most
+            origin += f", of which {low:g} to {high:g}"
+    scale = grey.Scale(low, high, origin)
     return scale, (greys(0).asked or scale).origin
 
 

@@ -77,7 +77,7 @@ class Greys:
         DataError: a window or a LUT is wrong; names the element.
     """
 
-    def __init__(self, dataset: Dataset, bits: int, *, signed: bool, grey: bool = True) -> None:
+    def __init__(self, dataset: Dataset, bits: int, *, signed: bool, grey: bool) -> None:
         self._bits, self._signed = bits, signed
         self.asked: Scale | None = None
         modality = voi = None
@@ -106,17 +106,15 @@ class Greys:
             white = 2.0 ** max(8, int(high).bit_length()) - 1 if too_deep else voi.white
             self.asked = Scale(0.0, white, "VOI LUT")
 
-    def span(self, patterns: np.ndarray) -> tuple[float, float] | None:
-        """Return the smallest and the largest shown value of a frame; None if all is padding."""
+    def span(self, patterns: np.ndarray) -> tuple[float, float]:
+        """Return the smallest and the largest shown value; (inf, -inf) if all is padding."""
         if self._table is not None:
             there = np.zeros(2**self._bits, bool)
             there[patterns] = True
-            if self._padding is not None:
-                there[self._padding] = False
-            shown = self._table[there]
-            return (float(shown.min()), float(shown.max())) if shown.size else None
+            shown = self._table[there & ~self._padding]
+            return shown.min(initial=np.inf), shown.max(initial=-np.inf)
         ends = [(shown.min(), shown.max()) for shown in map(self._shown, patterns)]
-        return float(np.min(ends)), float(np.max(ends))
+        return np.min(ends), np.max(ends)
 
     def image(self, patterns: np.ndarray, scale: Scale) -> np.ndarray:
         """Return uint8 of stored values (H, W) or (H, W, 3)."""
@@ -130,23 +128,7 @@ class Greys:
         values = _signed_values(patterns, self._bits, self._signed)
         for step in self._steps:
             values = step(values)
-        return values
-
-
-def common_scale(full: tuple[float, float], spans: list[tuple[float, float]], bits: int) -> Scale:
-    """Return the scale of a file without a window (see the module's text).
-
-    Args:
-        full: the range of all the values that the bits can hold.
-        spans: the ranges of the values of its frames.
-        bits: BitsStored.
-    """
-    width = full[1] - full[0]
-    if bits > 8 and spans:
-        low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-        if 0 < high - low < width / 4:
-            return Scale(low, high, f"no window, {bits} bits stored, of which {low:g} to {high:g}")
-    return Scale(*full, f"no window, {bits} bits stored")
+        return values.astype(np.float64)
 
 
 def palette(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
@@ -176,10 +158,10 @@ def _signed_values(patterns: np.ndarray, bits: int, signed: bool) -> np.ndarray:
     return values
 
 
-def _padding(dataset: Dataset, bits: int, signed: bool) -> np.ndarray | None:
+def _padding(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
     """Return which bit patterns are padding, bool (2^bits,)."""
     if not is_given(dataset, "PixelPaddingValue"):
-        return None
+        return np.zeros(2**bits, bool)
     first = int(number_of(dataset, "PixelPaddingValue"))
     last = int(number_of(dataset, "PixelPaddingRangeLimit", first))
     # Some write a signed value without its sign.

@@ -7,6 +7,7 @@ An element that the standard gives a value to, or that follows from the others, 
 Nothing else tells a picture from its negative, so without them it is named. So is `BitsAllocated`.
 """
 
+import math
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -69,9 +70,9 @@ class Layout:
         return (self.rows, self.columns) + (3,) * (self.samples == 3)
 
     @property
-    def image_bytes(self) -> int:
-        """Bytes of a frame as the uint8 image that comes of it."""
-        return self.rows * self.columns * (1 if self.photometric in GREY else 3)
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of the uint8 image that a frame becomes: (H, W, 1) or (H, W, 3)."""
+        return self.rows, self.columns, 1 if self.photometric in GREY else 3
 
     def size(self, *, native: bool) -> int:
         """Return the bytes of all frames: as stored without compression, or decoded."""
@@ -161,10 +162,7 @@ def _photometric(dataset: Dataset) -> str:
 def check_size(dataset: Dataset, layout: Layout, limit: int) -> None:
     """Compare what the header claims with the bytes there are, before any memory is taken.
 
-    Args:
-        dataset: the file, its transfer syntax known.
-        layout: what the header claims.
-        limit: most bytes of all frames, decoded.
+    `limit` is the most bytes of all frames, decoded.
 
     Raises:
         DataError: the pixel data is too short or too long for it, or there are too many bytes.
@@ -184,7 +182,7 @@ def check_size(dataset: Dataset, layout: Layout, limit: int) -> None:
             f"{wrong}; its pixel data is {there} bytes long. It is truncated or damaged; export it "
             "again."
         )
-    if max(claimed, layout.frames * layout.image_bytes) > limit:
+    if max(claimed, layout.frames * math.prod(layout.image_shape)) > limit:
         raise DataError(f"{layout} are more than {limit} bytes; split it into parts.")
     if layout.frames > MAX_FRAMES:
         raise DataError(f"{layout.frames} frames; more than {MAX_FRAMES} are not read.")
