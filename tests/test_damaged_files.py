@@ -4,7 +4,6 @@ import copy
 import json
 import shutil
 import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +28,10 @@ from helpers.files import (
     text_cell,
 )
 from helpers.paths import repo_root
-from helpers.predict.output import PREDICTIONS, SKIPPED, write_output
+from helpers.predict.folder import PREDICTIONS, SKIPPED, FolderReport, write_output
+from helpers.predict.overlays import Overlays
+from helpers.predict.predict import Predictions
+from helpers.predict.reading import Skipped
 from helpers.runs import matrix, portable, progress, ship, store, tuning, weights
 from helpers.runs.experiment import save_tensors, save_weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
@@ -458,10 +460,9 @@ def test_predictions_and_skipped_are_guarded(tmp_path):
     import pandas as pd
 
     frame = pd.DataFrame({"file": ["=cmd|calc.png", "a.png"], "p_@SUM(1)": [0.25, 0.75]})
-    entries = [SimpleNamespace(file="+1+1.txt", reason="no image of a known kind")]
-    predictions = SimpleNamespace(skipped=entries)
-    overlays = SimpleNamespace(pictures=[])
-    write_output(tmp_path, table=frame, predictions=predictions, overlays=overlays, page="")
+    skipped = [Skipped("+1+1.txt", "no image of a known kind")]
+    predictions = Predictions([], np.empty((0, 1)), np.empty((0, 1)), skipped)
+    write_output(FolderReport(tmp_path, frame, predictions, Overlays([])), page="")
     assert (tmp_path / PREDICTIONS).read_text() == (
         "file,p_@SUM(1)\n'=cmd|calc.png,0.250000\na.png,0.750000\n"
     )

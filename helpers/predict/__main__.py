@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from helpers.config import PROFILES
 from helpers.paths import given_path
+from helpers.predict import folder
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
-from helpers.predict.folder import OVERLAY_COUNT, FolderReport, predict_folder
-from helpers.predict.output import NOT_CALIBRATED, OVERLAYS, PAGE, PREDICTIONS, SKIPPED
 from helpers.predict.predict import BATCH_SIZE
 from helpers.runs.store import list_shipped
 from helpers.terminal import command
@@ -32,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--overlays",
         type=int,
-        default=OVERLAY_COUNT,
+        default=folder.OVERLAY_COUNT,
         metavar="N",
-        help=f"frames that get a class activation map, at most (default {OVERLAY_COUNT})",
+        help=f"frames that get a class activation map, at most (default {folder.OVERLAY_COUNT})",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the files of an earlier prediction"
@@ -48,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = find_run(options.run, profile=options.profile)
     checkpoint = open_checkpoint(run)
     print(f"run         {public_name(run)}")
-    print(f"calibration {checkpoint.calibration or NOT_CALIBRATED}", flush=True)
-    report = predict_folder(
+    print(f"calibration {checkpoint.calibration or folder.NOT_CALIBRATED}", flush=True)
+    report = folder.predict_folder(
         checkpoint,
         images,
         output,
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _report(report: FolderReport) -> None:
+def _report(report: folder.FolderReport) -> None:
     files = report.table["file"].nunique()
     print(f"predicted   {len(report.table)} frame(s) of {files} file(s)")
     for name, count in report.table["predicted"].value_counts().items():
@@ -71,7 +70,8 @@ def _report(report: FolderReport) -> None:
         print(f"skipped     {entry.file}: {entry.reason}")
     if report.overlays.reason:
         print(f"no overlays {report.overlays.reason}")
-    print(f"written     {PREDICTIONS}, {SKIPPED}, {OVERLAYS}/, {PAGE} in {report.output}")
+    names = f"{folder.PREDICTIONS}, {folder.SKIPPED}, {folder.OVERLAYS}/, {folder.PAGE}"
+    print(f"written     {names} in {report.output}")
     print("Not for clinical use.")
 
 

@@ -103,16 +103,12 @@ def open_checkpoint(run: Run) -> Checkpoint:
     except DataError as error:
         raise RunError(f"{run.path.name}: {error}") from None
     model = load_model(run).to(default_device(), memory_format=torch.channels_last)
-    checkpoint = Checkpoint(run, model, calibration_of(run))
+    calibration = None
+    if (run.path / store.PREDICTIONS).exists() and run.has_predictions("val"):
+        calibration = fit_temperature(*run.predictions("val"))
+    checkpoint = Checkpoint(run, model, calibration)
     _ = checkpoint.graph  # before several threads ask for it at once
     return checkpoint
-
-
-def calibration_of(run: Run) -> Calibration | None:
-    """Fit the temperature on a run's stored validation predictions; None if they are not here."""
-    if not (run.path / "predictions.npz").exists():
-        return None
-    return fit_temperature(*run.predictions("val")) if run.has_predictions("val") else None
 
 
 def find_run(name: str | Path, *, profile: str = "paper") -> Run:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
-from pydicom import Dataset, FileMetaDataset, dcmwrite
+from pydicom import Dataset, dcmwrite
 from pydicom.uid import (
-    ExplicitVRLittleEndian,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
     generate_uid,
@@ -39,8 +39,10 @@ def write_example_folder(folder: Path, splits: Splits) -> Example:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(f"the example folder {folder.name} is not empty; choose another.")
-    images = splits.test.images
-    chosen = np.resize(_class_by_class(splits.test.labels), PICTURES + FRAMES)
+    images, labels = splits.test.images, splits.test.labels
+    order = np.random.default_rng(0).permutation(len(labels))
+    turn = pd.Series(order).groupby(labels[order]).cumcount()
+    chosen = np.resize(order[np.argsort(turn, kind="stable")], PICTURES + FRAMES)
     shown = {}
     for number, index in enumerate(chosen[:PICTURES]):
         name = f"image_{number:02d}.png"
@@ -52,16 +54,6 @@ def write_example_folder(folder: Path, splits: Splits) -> Example:
     whole = _png(images[chosen[0]])
     (folder / TRUNCATED).write_bytes(whole[: len(whole) // 2])
     return Example(folder, shown)
-
-
-def _class_by_class(labels: np.ndarray) -> np.ndarray:
-    """Return all indices in random order, the classes taking turns as long as they last."""
-    order = np.random.default_rng(0).permutation(len(labels))
-    turn = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        of_class = order[labels[order] == label]
-        turn[of_class] = np.arange(len(of_class))
-    return order[np.argsort(turn[order], kind="stable")]
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -87,19 +79,8 @@ def _cine(frames: np.ndarray) -> bytes:
     dataset.DeidentificationMethod = "Made by a program from public images"
     dataset.Modality, dataset.ConversionType = "OT", "SYN"
     dataset.ImageComments = "Example: single public test images in a row, no film of a patient"
-    dataset.NumberOfFrames, dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = frames.shape
-    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    if colour:
-        dataset.PlanarConfiguration = 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelRepresentation = 0
-    content = frames.tobytes()
-    dataset.PixelData = content + b"\0" * (len(content) % 2)
-    dataset["PixelData"].VR = "OB"
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    pixels, kind = (frames, "RGB") if colour else (frames[..., 0], "MONOCHROME2")
+    dataset.set_pixel_data(pixels, kind, 8, generate_instance_uid=False)
     file = io.BytesIO()
     dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()

@@ -8,6 +8,7 @@ from helpers.metrics.calibration import apply_temperature
 from helpers.plots import run, style
 from helpers.predict.checkpoint import Checkpoint
 from helpers.predict.folder import FolderReport
+from helpers.predict.overlays import spread
 from helpers.predict.page import chance, title
 
 _COLUMNS = 4
@@ -31,10 +32,9 @@ def draw_overlays(report: FolderReport) -> Figure:
     At most eight of them are drawn, evenly over all; there must be one.
     """
     pictures = report.overlays.pictures
-    count = min(8, len(pictures))
-    chosen = [pictures[(2 * k + 1) * len(pictures) // (2 * count)] for k in range(count)]
+    chosen = spread(pictures, min(8, len(pictures)))
     frames_of = report.table["file"].value_counts().to_dict()
-    rows = -(-count // _COLUMNS)
+    rows = -(-len(chosen) // _COLUMNS)
     figure, grid = plt.subplots(2 * rows, _COLUMNS, figsize=(1.75 * _COLUMNS, 3.7 * rows))
     for axes in grid.flat:
         axes.set_axis_off()

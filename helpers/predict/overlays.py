@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -67,13 +67,13 @@ def choose_rows(files: Sequence[str], number: int) -> list[int]:
     left = min(number, len(files))
     while left:
         unfinished = [file for file, rows in rows_of.items() if share[file] < len(rows)]
-        for file in _spread(unfinished, min(left, len(unfinished))):
+        for file in spread(unfinished, min(left, len(unfinished))):
             share[file] += 1
             left -= 1
-    return [row for file, rows in rows_of.items() for row in _spread(rows, share[file])]
+    return [row for file, rows in rows_of.items() for row in spread(rows, share[file])]
 
 
-def _spread(items: Sequence[_T], number: int) -> list[_T]:
+def spread(items: Sequence[_T], number: int) -> list[_T]:
     """Return so many of the items, evenly spaced."""
     return [items[(2 * k + 1) * len(items) // (2 * number)] for k in range(number)]
 
@@ -91,7 +91,7 @@ def explain_frames(
     views = _read_again(files, predictions.lines, rows, checkpoint)
     if not views:
         return Overlays([], reason="the files have gone")
-    pixels = torch.cat([view.pixels for view in views.values()])
+    pixels = torch.cat([pixels for pixels, _ in views.values()])
     try:
         layers = stage_layers(checkpoint.model, image_size=checkpoint.image_size)
         title, layer = list(layers.items())[-1]
@@ -103,23 +103,19 @@ def explain_frames(
         return Overlays([], reason=f"the maps cannot be computed: {first_line(error)}")
     maps = unit_range(found[layer, METHOD])
     pictures = [
-        _picture(row, predictions.lines[row], view.image, unit_map)
-        for (row, view), unit_map in zip(views.items(), maps, strict=True)
+        _picture(row, predictions.lines[row], image, unit_map)
+        for (row, (_, image)), unit_map in zip(views.items(), maps, strict=True)
     ]
     return Overlays(pictures, layer=title)
 
 
-class _View(NamedTuple):
-    """What is kept of a frame, which may be large."""
-
-    pixels: Tensor  # as the network takes them
-    image: np.ndarray  # for the eye
-
-
 def _read_again(
     files: Sequence[ImageFile], lines: Sequence[FrameLine], rows: list[int], checkpoint: Checkpoint
-) -> dict[int, _View]:
-    """Return the views of the frames in these rows, without those that are no longer there."""
+) -> dict[int, tuple[Tensor, np.ndarray]]:
+    """Return the frames in these rows as the network takes them and for the eye.
+
+    Those that are no longer there are left out.
+    """
     by_name = {found.name: found for found in files}
     wanted = {(lines[row].file, lines[row].frame): row for row in rows}
     views = {}
@@ -127,9 +123,8 @@ def _read_again(
         read = read_file(by_name[file], checkpoint.reading, min_side=checkpoint.min_side)
         for frame in () if isinstance(read, Skipped) else read:
             if (frame.file, frame.frame) in wanted:
-                pixels, _ = prepare_frame(frame, checkpoint)
-                row = wanted[frame.file, frame.frame]
-                views[row] = _View(pixels, _for_the_eye(frame.pixels))
+                _, pixels = prepare_frame(frame, checkpoint)
+                views[wanted[frame.file, frame.frame]] = pixels, _for_the_eye(frame.pixels)
     return views
 
 

@@ -30,7 +30,7 @@ _BARS = 4  # classes whose probability stands beside a picture
 def render(
     checkpoint: Checkpoint, *, table: pd.DataFrame, predictions: Predictions, overlays: Overlays
 ) -> str:
-    """Return the page of a network's predictions, `table` being `output.prediction_table`'s."""
+    """Return the page of a network's predictions, `table` being that of `predictions.csv`."""
     run, names = checkpoint.run, checkpoint.class_names
     frames_of = table["file"].value_counts().to_dict()
     counts = np.bincount(predictions.predicted, minlength=len(names))

@@ -58,7 +58,7 @@ class FrameLine(NamedTuple):
     notes: tuple[str, ...]
 
 
-_Prepared = Iterator[tuple[FrameLine, Tensor]]  # one file's frames, as the network takes them
+_Prepared = tuple[FrameLine, Tensor]  # a frame, as the network takes it
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,8 @@ def predict_files(
     with network, readers, _quick_turns(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of files that it reads or refuses anyway
         read = partial(_read_and_prepare, checkpoint=checkpoint, at_most=_LARGE)
-        results = _in_order(readers, read, files, ahead=batch_size + workers, size=_bytes)
+        ahead = batch_size + workers
+        results = _in_order(readers, read, files, ahead=ahead, size=lambda found: found.size)
         # disable=None: a bar on a terminal, silence in notebooks and log files.
         results = tqdm(results, total=len(files), unit="file", disable=None)
         batches = _batches(_readable(results, skipped, checkpoint), batch_size)
@@ -129,10 +130,11 @@ def predict_files(
     return Predictions(lines, probabilities, uncalibrated, skipped)
 
 
-def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[str, ...]]:
+def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> _Prepared:
     """Turn a frame into the network's input, float32 (1, C, S, S), and say what was done to it."""
     pixels, notes = frame.pixels, frame.notes
-    if checkpoint.is_grey and pixels.shape[2] == 3:
+    height, width, channels = pixels.shape
+    if checkpoint.is_grey and channels == 3:
         pixels = to_grey(frame.pixels)
         if (frame.pixels != pixels).any():
             notes += ("colour turned grey, as in the images that the run was trained on",)
@@ -140,12 +142,13 @@ def prepare_frame(frame: Frame, checkpoint: Checkpoint) -> tuple[Tensor, tuple[s
     form = checkpoint.run.form
     if form.channels == "native":  # a grey image for a network of colour images
         images = images.expand(-1, 1 if checkpoint.is_grey else 3, -1, -1)
-    return prepare(images, checkpoint.image_size, form), notes
+    line = FrameLine(frame.file, frame.frame, width, height, notes)
+    return line, prepare(images, checkpoint.image_size, form)
 
 
 def _read_and_prepare(
     found: ImageFile, *, checkpoint: Checkpoint, at_most: int | None
-) -> _Prepared | Skipped | ImageFile:
+) -> Iterator[_Prepared] | Skipped | ImageFile:
     """Return a file's frames, or why it has none, or the file itself if it is large."""
     try:
         frames = read_file(found, checkpoint.reading, min_side=checkpoint.min_side, at_most=at_most)
@@ -153,22 +156,16 @@ def _read_and_prepare(
         return found
     if isinstance(frames, Skipped):
         return frames
-    ahead = [_prepared(frame, checkpoint) for frame in frames[:_FRAMES_AHEAD]]
+    ahead = [prepare_frame(frame, checkpoint) for frame in frames[:_FRAMES_AHEAD]]
     rest = frames[_FRAMES_AHEAD:]
-    return chain(ahead, (_prepared(frame, checkpoint) for frame in rest)) if rest else iter(ahead)
-
-
-def _prepared(frame: Frame, checkpoint: Checkpoint) -> tuple[FrameLine, Tensor]:
-    pixels, notes = prepare_frame(frame, checkpoint)
-    height, width = frame.pixels.shape[:2]
-    return FrameLine(frame.file, frame.frame, width, height, notes), pixels
+    return chain(ahead, (prepare_frame(frame, checkpoint) for frame in rest))
 
 
 def _readable(
-    results: Iterable[_Prepared | Skipped | ImageFile],
+    results: Iterable[Iterator[_Prepared] | Skipped | ImageFile],
     skipped: list[Skipped],
     checkpoint: Checkpoint,
-) -> Iterator[tuple[FrameLine, Tensor]]:
+) -> Iterator[_Prepared]:
     """Yield frame by frame; what was skipped is put aside."""
     for result in results:
         if isinstance(result, ImageFile):
@@ -180,7 +177,7 @@ def _readable(
 
 
 def _compute(
-    batch: Sequence[tuple[FrameLine, Tensor]], *, checkpoint: Checkpoint
+    batch: Sequence[_Prepared], *, checkpoint: Checkpoint
 ) -> tuple[list[FrameLine], np.ndarray]:
     pixels = torch.cat([pixels for _, pixels in batch])
     return [line for line, _ in batch], checkpoint.probabilities(pixels)
@@ -213,10 +210,6 @@ def _quick_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _bytes(found: ImageFile) -> int:
-    return found.size
 
 
 def _in_order(

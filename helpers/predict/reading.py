@@ -63,10 +63,6 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
         raise DataError(f"there is no folder {folder}; expected one with images.")
     if not folder.is_dir():
         raise DataError(f"{folder} is a file; expected a folder with images.")
-    try:
-        os.listdir(folder)
-    except OSError as error:
-        raise DataError(f"the folder {folder} cannot be listed: {error.strerror}.") from error
     found: list[ImageFile] = []
     skipped: list[Skipped] = []
 
@@ -74,6 +70,8 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], list[Skipped]]:
         return _printable(path.relative_to(folder).as_posix())
 
     def refuse(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise DataError(f"the folder {folder} cannot be listed: {error.strerror}.") from error
         reason = f"folder cannot be listed: {error.strerror}"
         skipped.append(Skipped(name_of(Path(error.filename)), reason))
 
@@ -113,9 +111,8 @@ def read_file(
     """
     try:
         with found.path.open("rb") as file:
-            pictures = read_one(
-                file, what="the file", suffix=found.path.suffix, at_most=at_most
-            ).pictures
+            one = read_one(file, what="the file", suffix=found.path.suffix, at_most=at_most)
+        pictures = one.pictures
         for number, picture in enumerate(pictures):
             height, width = picture.pixels.shape[:2]
             if min(height, width) < min_side:
@@ -155,7 +152,10 @@ def _frames(name: str, pictures: list[Picture], reading: Reading) -> list[Frame]
     frames = []
     for number, picture in enumerate(pictures):
         pixels = to_uint8(picture, bits)
-        notes = picture.notes + _scaled(picture, bits) + _squeezed(pixels)
+        notes = picture.notes + _scaled(picture, bits)
+        sides = pixels.shape[:2]
+        if max(sides) > 1.1 * min(sides):
+            notes += (SQUEEZED,)
         if flat := flatness(pixels, picture.view):
             notes += (flat,)
         frames.append(Frame(name, number, pixels, notes))
@@ -173,11 +173,6 @@ def _scaled(picture: Picture, bits: int | None) -> tuple[str, ...]:
         return (note,)
     beyond = f"values up to {largest} are beyond the {bits} bits of the training images"
     return note, f"{beyond} and became 255"
-
-
-def _squeezed(pixels: np.ndarray) -> tuple[str, ...]:
-    sides = pixels.shape[:2]
-    return (SQUEEZED,) if max(sides) > 1.1 * min(sides) else ()
 
 
 def _size(path: Path) -> int | str:

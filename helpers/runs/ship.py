@@ -71,7 +71,7 @@ def measure(run: Run, splits: Splits) -> dict[str, Any]:
     """Measure the shipped weights of a run, on its data, as they lie on this disk.
 
     The temperature is the one that predicting applies: fitted on the run's stored validation
-    predictions (`helpers.predict.checkpoint.calibration_of`).
+    predictions (`helpers.predict.checkpoint.open_checkpoint`).
 
     Returns:
         `bytes` and `sha256` of the file; `temperature`; `difference`, the largest of a test

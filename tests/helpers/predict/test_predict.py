@@ -29,11 +29,10 @@ from helpers.predict import __main__ as command
 from helpers.predict import figures
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
 from helpers.predict.example import CINE, FRAMES, PICTURES, write_example_folder
-from helpers.predict.folder import predict_folder
-from helpers.predict.output import OutputError
+from helpers.predict.folder import OutputError, predict_folder
 from helpers.predict.overlays import choose_rows
 from helpers.predict.page import chance
-from helpers.predict.predict import predict_files
+from helpers.predict.predict import FrameLine, predict_files
 from helpers.predict.reading import Frame, Skipped, list_folder, read_file, to_grey
 from helpers.runs.experiment import data_record, run_experiment
 from helpers.runs.store import Run, RunError, load_run
@@ -456,7 +455,8 @@ def test_twenty_thousand_files_wait_on_disk_and_not_in_memory(checkpoint, tmp_pa
     monkeypatch.setattr("helpers.predict.predict.read_file", read)
     monkeypatch.setattr("helpers.predict.predict._compute", compute)
     monkeypatch.setattr(
-        "helpers.predict.predict.prepare_frame", lambda frame, _: (torch.zeros(1, 1, 1, 1), ())
+        "helpers.predict.predict.prepare_frame",
+        lambda frame, _: (FrameLine(frame.file, 0, 16, 16, ()), torch.zeros(1, 1, 1, 1)),
     )
     got = predict_files(checkpoint, found, workers=2)
     assert [line.file for line in got.lines] == [f"{number:05d}.png" for number in range(20_000)]

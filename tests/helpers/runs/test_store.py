@@ -669,11 +669,11 @@ def test_half_normalised_native_channels_go_the_whole_way(channels, results_tree
 
     checkpoint = open_checkpoint(run)
     for image, probabilities in zip(splits.test.images, expected, strict=True):
-        prepared, _ = prepare_frame(Frame("x", 0, image), checkpoint)
+        _, prepared = prepare_frame(Frame("x", 0, image), checkpoint)
         np.testing.assert_allclose(checkpoint.probabilities(prepared)[0], probabilities, atol=1e-5)
     other = splits.test.images[:1].mean(axis=3, keepdims=True).astype(np.uint8)
     other = other[0] if channels == 3 else np.repeat(other[0], 3, axis=2)
-    prepared, _ = prepare_frame(Frame("x", 0, other), checkpoint)
+    _, prepared = prepare_frame(Frame("x", 0, other), checkpoint)
     assert prepared.shape == (1, channels, 28, 28)
 
     maps = make_maps(model, run, splits.test)
