@@ -112,12 +112,10 @@ def open_checkpoint(run: Run) -> Checkpoint:
 
 
 def find_run(name: str | Path, *, profile: str = "paper") -> Run:
-    """Find a run by a folder on this disk, or else by its name in the run store.
+    """Find a run by a folder on this disk, or else by its name in the run store of a profile.
 
-    Args:
-        name: a folder that holds `run.json` and weights (or one of these files), as seen from here;
-            or a name for `helpers.runs.store.find_run`.
-        profile: whose store.
+    `name` is a folder that holds `run.json` and weights (or one of these files), as seen from here;
+    or a name for `helpers.runs.store.find_run`.
 
     Raises:
         RunError: no such run (the message lists the nearest), or several.

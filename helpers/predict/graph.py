@@ -22,11 +22,7 @@ def record_steps(model: nn.Module, pixels: Tensor) -> Callable[[Tensor], Tensor]
     """Return the steps of a network in evaluation mode, recorded on `pixels`, as a frozen graph.
 
     Where a graph fails, or answers otherwise for another number of images, the network itself is
-    returned, which is merely slower.
-
-    Args:
-        model: in evaluation mode; it stays as it is.
-        pixels: float32 (2, C, S, S), an input of the network, any values but zeros.
+    returned, which is merely slower. `pixels` are float32 (2, C, S, S), any values but zeros.
     """
     other = torch.cat([pixels.flip(-1), pixels[:1].flip(-2)])
     with torch.inference_mode(), warnings.catch_warnings():
@@ -41,15 +37,11 @@ def record_steps(model: nn.Module, pixels: Tensor) -> Callable[[Tensor], Tensor]
 
 
 def fold_batch_norms(model: nn.Module, pixels: Tensor) -> nn.Module:
-    """Return a network in evaluation mode that answers alike with fewer steps.
+    """Return a copy of a network in evaluation mode that answers alike with fewer steps.
 
-    Which batch norm reads which convolution is seen in one pass over `pixels`. A convolution whose
-    output something else reads as well cannot be folded; the answers would differ, and the network
-    itself is returned.
-
-    Args:
-        model: in evaluation mode; it stays as it is.
-        pixels: float32 (B, C, S, S), an input of the network, any values but zeros.
+    Which batch norm reads which convolution is seen in one pass over `pixels`, float32
+    (B, C, S, S), any values but zeros. A convolution whose output something else reads as well
+    cannot be folded; the answers would differ, and the network itself is returned.
     """
     folded = deepcopy(model)
     with torch.inference_mode():

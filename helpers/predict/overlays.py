@@ -87,7 +87,7 @@ def explain_frames(
     """
     rows = choose_rows([line.file for line in predictions.lines], number)
     if not rows:
-        return Overlays([], reason="" if predictions.lines else "there is no frame to explain")
+        return Overlays([])
     views = _read_again(files, predictions.lines, rows, checkpoint)
     if not views:
         return Overlays([], reason="the files have gone")

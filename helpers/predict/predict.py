@@ -84,13 +84,10 @@ def predict_files(
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
 ) -> Predictions:
-    """Predict every frame of every file that can be read.
+    """Predict every frame of every file (see `reading.list_folder`) that can be read.
 
-    Args:
-        checkpoint: the network.
-        files: from `reading.list_folder`.
-        batch_size: frames that go through the network together; does not change the result.
-        workers: threads that read; by default as many as leave the network its processors.
+    `batch_size` frames go through the network together, which does not change the result; `workers`
+    threads read, by default as many as leave the network its processors.
 
     Raises:
         ValueError: `batch_size` or `workers` below 1 or above `MOST`.

@@ -83,13 +83,8 @@ def _check_gdcm(syntax: Any) -> None:
 def stored_values(dataset: Dataset, layout: Layout, frames: Sequence[int]) -> Iterator[np.ndarray]:
     """Yield the stored values of frames, as numbers of `layout.stored` bits, sign not applied.
 
-    Args:
-        dataset: the file; its transfer syntax has been checked, and its size.
-        layout: what the header claims.
-        frames: numbers of frames, rising.
-
-    Yields:
-        uint8, uint16 or uint32 (H, W), or (H, W, 3) with YBR turned into RGB.
+    They are uint8, uint16 or uint32 (H, W), or (H, W, 3) with YBR turned into RGB. The transfer
+    syntax and the size of the file have been checked, and the numbers of the frames rise.
 
     Raises:
         DataError: a frame cannot be decoded; says why.

@@ -90,18 +90,11 @@ def pseudonym(kind: str, identity: str) -> str:
 
 
 def read_dicom(what: str, content: bytes, frames: Sequence[int] | None = None) -> DicomFrames:
-    """Read frames of a DICOM file.
-
-    Args:
-        what: name of the file in errors.
-        content: the whole file.
-        frames: which frames, from 0; None for all.
-
-    Returns:
-        The frames, in the order asked for.
+    """Read the frames of a DICOM file, all or (from 0) those asked for, in that order.
 
     Raises:
-        DataError: no DICOM, no pixels, damaged, or of a kind that is not read; says what to do.
+        DataError: no DICOM, no pixels, damaged, or of a kind that is not read; names the file as
+            `what` does and says what to do.
     """
     try:
         with quiet():
@@ -142,10 +135,7 @@ def _images(dataset: Dataset, claimed: Layout, chosen: np.ndarray) -> tuple[np.n
     images = np.empty((len(chosen), *claimed.image_shape), np.uint8)
     wanted = np.unique(chosen).tolist()
     for frame, values in zip(wanted, stored_values(dataset, claimed, wanted), strict=True):
-        if is_palette:
-            image = colours[values]
-        else:
-            image = greys(frame).image(values, greys(frame).asked or scale)
+        image = colours[values] if is_palette else greys(frame).image(values, scale)
         images[chosen == frame] = image.reshape(claimed.image_shape)
     return images, view
 

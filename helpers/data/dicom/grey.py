@@ -116,8 +116,9 @@ class Greys:
         ends = [(shown.min(), shown.max()) for shown in map(self._shown, patterns)]
         return np.min(ends), np.max(ends)
 
-    def image(self, patterns: np.ndarray, scale: Scale) -> np.ndarray:
-        """Return uint8 of stored values (H, W) or (H, W, 3)."""
+    def image(self, patterns: np.ndarray, scale: Scale | None) -> np.ndarray:
+        """Return uint8 of stored values (H, W) or (H, W, 3), by `scale` where none is asked for."""
+        scale = self.asked or scale
         if self._table is not None:
             return scale(self._table)[patterns]
         # Row by row, as the numbers in between take twice the memory of the values.
