@@ -5,7 +5,6 @@ import json
 import os
 from dataclasses import replace
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -24,7 +23,6 @@ from helpers.data.pictures import Reading
 from helpers.data.splits import DataError, Split, Splits
 from helpers.explain.cam import ExplainError
 from helpers.models.registry import build_model
-from helpers.paths import given_path
 from helpers.predict import __main__ as command
 from helpers.predict import figures
 from helpers.predict.checkpoint import find_run, open_checkpoint, public_name
@@ -41,6 +39,7 @@ from tests.conftest import toy_split
 from tests.fabricated import fabricate_run
 from tests.helpers.data.test_dicom import make, stored_values, to_bytes
 from tests.helpers.data.test_pictures import png_16
+from tests.html_pages import Page
 
 MODEL = "medspectralnet_light"
 WEIGHTS = "model.safetensors"
@@ -65,10 +64,14 @@ def weights(num_classes):
 def stored(*, channels=1, classes=("malignant", "normal, benign"), **options):
     """Store a run of a network of 32 px with these weights."""
     run = fabricate_run("breastmnist_64", MODEL, image_size=32, classes=classes, **options)
-    record = json.loads((run.path / "run.json").read_text())
-    record["data"]["in_channels"] = channels
-    (run.path / "run.json").write_text(json.dumps(record))
     save_file(weights(len(classes)), run.path / WEIGHTS)
+    return with_data(run, in_channels=channels)
+
+
+def with_data(run, **data):
+    """Store a run again with other facts of its data."""
+    record = run.record | {"data": run.record["data"] | data}
+    (run.path / "run.json").write_text(json.dumps(record))
     return load_run(run.path)
 
 
@@ -214,24 +217,33 @@ def test_the_test_images_as_files_get_the_probabilities_of_training(
     assert np.ptp(expected[:, 0]) > 0.01  # else any order would pass
 
 
-@pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (5, 3), (64, 2)])
-def test_batches_and_threads_change_nothing(checkpoint, mixed, batch_size, workers):
+@pytest.mark.parametrize(
+    ("options", "constants"),
+    [
+        ({"batch_size": 1, "workers": 1}, {}),
+        ({"batch_size": 5, "workers": 3}, {}),
+        ({"batch_size": 64, "workers": 2}, {}),
+        ({}, {"_BYTES_AHEAD": 1}),  # files wait for their turn
+        ({}, {"_LARGE": 2000}),  # large ones are read in it, and their pages come one by one
+    ],
+)
+def test_batches_threads_and_turns_change_nothing(
+    checkpoint, mixed, monkeypatch, options, constants
+):
+    pages = [Image.fromarray(noise((40, 40), seed=20 + k)) for k in range(12)]
+    pages[0].save(mixed / "pages.tif", save_all=True, append_images=pages[1:])
     found, _ = list_folder(mixed)
     expected = predict_files(checkpoint, found)
-    got = predict_files(checkpoint, found, batch_size=batch_size, workers=workers)
+    rows = np.round(expected.uncalibrated[:, 0], 4)
+    assert len(set(rows.tolist())) == len(rows) == 24  # no two frames alike: the order is seen
+    for name, value in constants.items():
+        monkeypatch.setattr(f"helpers.predict.predict.{name}", value)
+    same(predict_files(checkpoint, found, **options), expected)
+
+
+def same(got, expected):
     assert got.lines == expected.lines and got.skipped == expected.skipped
     np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
-    rows = np.round(expected.uncalibrated[:, 0], 4)
-    assert len(set(rows.tolist())) == len(rows) == 12  # no two frames alike: the order is seen
-
-
-def test_large_files_wait_for_their_turn(checkpoint, mixed, monkeypatch):
-    found, _ = list_folder(mixed)
-    expected = predict_files(checkpoint, found)
-    monkeypatch.setattr("helpers.predict.predict._BYTES_AHEAD", 1)
-    got = predict_files(checkpoint, found)
-    assert got.lines == expected.lines
-    np.testing.assert_array_equal(got.probabilities, expected.probabilities)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 9])
@@ -245,8 +257,7 @@ def test_the_processors_are_shared_and_given_back(checkpoint, mixed, threads):
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert got.lines == expected.lines
-    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
+    same(got, expected)
 
 
 def test_weights_that_are_no_numbers(results_tree, mixed):
@@ -257,18 +268,21 @@ def test_weights_that_are_no_numbers(results_tree, mixed):
         predict_files(open_checkpoint(run), list_folder(mixed)[0])
 
 
-def test_numbers_out_of_range(checkpoint, mixed, tmp_path):
-    found, _ = list_folder(mixed)
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        predict_files(checkpoint, found, batch_size=0)
-    with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
-        predict_files(checkpoint, found, workers=0)
-    with pytest.raises(ValueError, match="overlays must be at least 0, got -1"):
-        predict_folder(checkpoint, mixed, tmp_path / "out", overlays=-1)
-    with pytest.raises(ValueError, match=r"overlays must be int, got 2\.5"):
-        predict_folder(checkpoint, mixed, tmp_path / "out", overlays=2.5)
-    with pytest.raises(ValueError, match="batch_size must be int, got '8'"):
-        predict_files(checkpoint, found, batch_size="8")
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("batch_size", 0, "at least 1, got 0"),
+        ("batch_size", 10_000, "at most 1024, got 10000"),  # memory would not hold them
+        ("batch_size", "8", "int, got '8'"),
+        ("workers", 0, "at least 1, got 0"),
+        ("workers", 10_000, "at most 1024, got 10000"),
+        ("overlays", -1, "at least 0, got -1"),
+        ("overlays", 2.5, r"int, got 2\.5"),
+    ],
+)
+def test_numbers_out_of_range(checkpoint, mixed, tmp_path, name, value, reason):
+    with pytest.raises(ValueError, match=f"{name} must be {reason}"):
+        predict_folder(checkpoint, mixed, tmp_path / "out", **{name: value})
 
 
 def test_colour_becomes_grey_for_a_grey_run_alone(checkpoint, colourful, tmp_path):
@@ -349,11 +363,9 @@ def only_test_files(splits, kind, root):
 def test_a_runs_own_test_files_are_seen_as_training_saw_them(kind, tmp_path, results_tree):
     splits = folder_of(kind, tmp_path)
     run = stored(channels=splits.in_channels)
-    record = json.loads((run.path / "run.json").read_text())
-    kept = {name: record["data"][name] for name in ("class_names", "n")}
-    record["data"] = data_record(splits) | kept
-    (run.path / "run.json").write_text(json.dumps(record))
-    checkpoint = open_checkpoint(load_run(run.path))
+    kept = {name: run.record["data"][name] for name in ("class_names", "n")}
+    run = with_data(run, **data_record(splits) | kept)
+    checkpoint = open_checkpoint(run)
     images, rows = only_test_files(splits, kind, tmp_path)
     frames = [read_file(found, checkpoint.reading)[0] for found in list_folder(images)[0]]
     for frame, expected in zip(frames, splits.test.images[rows], strict=True):
@@ -369,7 +381,7 @@ def test_a_runs_own_test_files_are_seen_as_training_saw_them(kind, tmp_path, res
     assert np.abs(ours - expected).max() < 3e-5
     assert np.abs(ours - checkpoint.probabilities(prepare(tensor, 32))).max() < 1e-5
     bits = {"png16": 12, "png16rgb": 12, "tiff16": 12, "tiff16rgb": 12}.get(kind)
-    assert record["data"]["reading"]["bits"] == bits
+    assert run.record["data"]["reading"]["bits"] == bits
 
 
 def test_a_trained_run_says_of_its_test_files_what_it_stored(tmp_path, results_tree):
@@ -398,13 +410,10 @@ def test_values_beyond_the_depth_of_training_are_noted(tmp_path, results_tree):
 
 
 def test_a_reading_of_no_known_kind_is_refused(results_tree):
-    run = stored()
-    record = json.loads((run.path / "run.json").read_text())
     for damaged in ([], {"bits": 99}, {"bits": 12, "orientation": 3, "colour": None}):
-        record["data"]["reading"] = damaged
-        (run.path / "run.json").write_text(json.dumps(record))
+        run = with_data(stored(), reading=damaged)
         with pytest.raises(RunError, match="reading"):
-            open_checkpoint(load_run(run.path))
+            open_checkpoint(run)
 
 
 def test_pictures_without_content_are_marked_in_table_and_page(checkpoint, tmp_path):
@@ -417,28 +426,14 @@ def test_pictures_without_content_are_marked_in_table_and_page(checkpoint, tmp_p
     assert "2 images are nearly flat" in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_a_large_file_is_read_in_its_turn_and_pages_come_one_by_one(
-    checkpoint, mixed, tmp_path, monkeypatch
-):
-    pages = [Image.fromarray(noise((40, 40), seed=k)) for k in range(20)]
-    pages[0].save(mixed / "pages.tif", save_all=True, append_images=pages[1:])
-    found, _ = list_folder(mixed)
-    expected = predict_files(checkpoint, found)
-    assert len(expected.lines) == 32
-    monkeypatch.setattr("helpers.predict.predict._LARGE", 2000)
-    got = predict_files(checkpoint, found)
-    assert got.lines == expected.lines and got.skipped == expected.skipped
-    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
-
-
-def test_twenty_thousand_files_wait_on_disk_and_not_in_memory(checkpoint, tmp_path, monkeypatch):
+def test_two_thousand_files_wait_on_disk_and_not_in_memory(checkpoint, tmp_path, monkeypatch):
     """However many files there are, few are open or decoded at once."""
     (tmp_path / "images").mkdir()
     save(tmp_path / "one.png", noise((16, 16)))
-    for number in range(20_000):
-        os.link(tmp_path / "one.png", tmp_path / "images" / f"{number:05d}.png")
+    for number in range(2000):
+        os.link(tmp_path / "one.png", tmp_path / "images" / f"{number:04d}.png")
     found, skipped = list_folder(tmp_path / "images")
-    assert len(found) == 20_000 and not skipped
+    assert len(found) == 2000 and not skipped
     alive, most = 0, 0
 
     def read(found, *args, **options):
@@ -459,7 +454,7 @@ def test_twenty_thousand_files_wait_on_disk_and_not_in_memory(checkpoint, tmp_pa
         lambda frame, _: (FrameLine(frame.file, 0, 16, 16, ()), torch.zeros(1, 1, 1, 1)),
     )
     got = predict_files(checkpoint, found, workers=2)
-    assert [line.file for line in got.lines] == [f"{number:05d}.png" for number in range(20_000)]
+    assert [line.file for line in got.lines] == [f"{number:04d}.png" for number in range(2000)]
     assert most <= 32 * 7
 
 
@@ -675,37 +670,17 @@ def test_folders_without_images(checkpoint, tmp_path):
 # --- the page ----------------------------------------------------------------------------------
 
 
-class Page(HTMLParser):
-    """Tags, addresses and visible text of a page."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.addresses, self.words = [], [], []
-        self.attributes, self._open = set(), []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self._open.append(tag)
-        self.attributes |= {name for name, _ in attributes}
-        self.addresses += [v for k, v in attributes if k in ("src", "href")]
-
-    def handle_endtag(self, tag):
-        self._open.append(f"/{tag}")
-
-    def handle_data(self, data):
-        if self._open[-1:] != ["style"]:
-            self.words.append(data)
+def addresses(page):
+    return [attrs[key] for _, attrs in page.tags for key in ("src", "href") if key in attrs]
 
 
 def test_the_page_stands_alone_and_names_no_place(checkpoint, mixed, tmp_path):
     predict_folder(checkpoint, mixed, tmp_path / "out", overlays=3)
     text = (tmp_path / "out" / "index.html").read_text()
     page = Page(text)
-    words = " ".join(" ".join(page.words).split())
-    assert all(a.startswith(("data:image/jpeg;base64,", "#")) for a in page.addresses)
-    assert sum(a.startswith("data:") for a in page.addresses) == 6
-    assert "script" not in page.tags and str(tmp_path) not in text
+    assert all(a.startswith(("data:image/jpeg;base64,", "#")) for a in addresses(page))
+    assert sum(a.startswith("data:") for a in addresses(page)) == 6
+    assert not page.all("script") and str(tmp_path) not in text
     for expected in (
         "Not for clinical use",
         "12 images seen by",
@@ -718,9 +693,8 @@ def test_the_page_stands_alone_and_names_no_place(checkpoint, mixed, tmp_path):
         str(checkpoint.calibration),
         public_name(checkpoint.run),
     ):
-        assert expected in words, expected
-    rows = read_csv(tmp_path / "out")
-    assert page.tags.count("tr") == 1 + len(rows) + 1 + 2
+        assert expected in page.text, expected
+    assert len(page.all("tr")) == 1 + len(read_csv(tmp_path / "out")) + 1 + 2
     assert "PHANTOM" not in text
 
 
@@ -731,19 +705,18 @@ def test_names_of_files_and_classes_are_escaped(module_tree, tmp_path):
     save(tmp_path / "images" / name, noise())
     (tmp_path / "images" / "<script>.txt").write_text("x")
     predict_folder(checkpoint, tmp_path / "images", tmp_path / "out")
-    text = (tmp_path / "out" / "index.html").read_text()
-    page = Page(text)
-    assert "script" not in page.tags and "onerror" not in page.attributes
-    assert name in page.words and "<script>.txt" in page.words and nasty[0] in page.words
-    assert "x" not in page.addresses
+    page = Page((tmp_path / "out" / "index.html").read_text())
+    assert not page.all("script") and not any("onerror" in attrs for _, attrs in page.tags)
+    assert {name, "<script>.txt", nasty[0]} <= {*page.words}
+    assert "x" not in addresses(page)
     assert read_csv(tmp_path / "out")["file"].tolist() == [name]
 
 
 def test_a_long_table_is_cut_on_the_page_alone(checkpoint, mixed, tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.predict.page.MAX_ROWS", 5)
     predict_folder(checkpoint, mixed, tmp_path / "out", overlays=0)
-    text = " ".join((tmp_path / "out" / "index.html").read_text().split())
-    assert "here are the first 5 of 12" in text and Page(text).tags.count("tr") == 1 + 5 + 1 + 2
+    page = Page((tmp_path / "out" / "index.html").read_text())
+    assert "here are the first 5 of 12" in page.text and len(page.all("tr")) == 1 + 5 + 1 + 2
     assert len(read_csv(tmp_path / "out")) == 12
 
 
@@ -827,32 +800,17 @@ def test_an_empty_argument_is_no_folder(checkpoint, mixed, tmp_path, capsys, mon
     """A variable without a value would otherwise mean the working directory."""
     monkeypatch.chdir(mixed)
     given = {"--run": str(checkpoint.run.path), "--images": ".", "--output": str(tmp_path / "o")}
-    for name in given:
+    for name, called in zip(given, ("the name of the run", "--images", "--output"), strict=True):
         options = [text for pair in (given | {name: empty}).items() for text in pair]
         assert command.main(options) == 1
-        assert f"{name.strip('-').replace('run', 'the name of the run')} is empty" in (
-            capsys.readouterr().err
-        )
+        assert f"{called} is empty" in capsys.readouterr().err
     for name in ("images", "output"):
         with pytest.raises(ValueError, match=f"{name} is empty"):
-            predict_folder(
-                checkpoint, **{"images": mixed, "output": tmp_path / "o"} | {name: empty}
-            )
+            predict_folder(checkpoint, **{"images": ".", "output": "o"} | {name: empty})
     assert not (tmp_path / "o").exists()
     assert sorted(path.name for path in mixed.iterdir()) == [
         "a.png", "b", "c", "half.png", "large.bmp", "notes.txt",
     ]  # fmt: skip
-
-
-def test_a_folder_at_home_is_found(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert given_path("images", "~/mine") == tmp_path / "mine"
-
-
-def test_more_at_once_than_memory_holds_is_refused(checkpoint, mixed):
-    for name in ("batch_size", "workers"):
-        with pytest.raises(ValueError, match=f"{name} must be at most 1024, got 10000"):
-            predict_files(checkpoint, list_folder(mixed)[0], **{name: 10_000})
 
 
 def test_a_dicom_that_fails_midway_names_no_person(checkpoint, tmp_path):
