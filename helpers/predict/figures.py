@@ -1,6 +1,5 @@
 """What 11_predict draws: calibration before and after, and images beside their overlays."""
 
-import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -60,15 +59,10 @@ def brightest_places(report: FolderReport) -> list[tuple[str, int, str]]:
     """
     places = []
     for picture in report.overlays.pictures:
-        line = report.predictions.lines[picture.row]
-        places.append((line.file, line.frame, _ninth(picture.unit_map)))
+        line, (height, width) = report.predictions.lines[picture.row], picture.unit_map.shape
+        row, column = divmod(int(picture.unit_map.argmax()), width)
+        vertical = ("upper", "middle", "lower")[3 * row // height]
+        horizontal = ("left", "centre", "right")[3 * column // width]
+        place = "nowhere" if picture.is_empty else f"in the {vertical} {horizontal}"
+        places.append((line.file, line.frame, place))
     return places
-
-
-def _ninth(unit_map: np.ndarray) -> str:
-    if not unit_map.any():
-        return "nowhere"
-    row, column = np.unravel_index(unit_map.argmax(), unit_map.shape)
-    vertical = ("upper", "middle", "lower")[3 * row // unit_map.shape[0]]
-    horizontal = ("left", "centre", "right")[3 * column // unit_map.shape[1]]
-    return f"in the {vertical} {horizontal}"

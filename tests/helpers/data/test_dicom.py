@@ -142,7 +142,8 @@ def test_without_a_window_no_level_is_lost(case):
     values = np.round(build()).astype("i2" if signed else "u2")
     if case == "padded":
         elements = {"PixelPaddingValue": -32768}
-    read_file = read(make(values, bits=16, **elements))
+    content = to_bytes(make(values, bits=16, **elements))
+    read_file = read_dicom("x", content)
     there = values[values != -32768].astype(float)
     if case == "negative slope":
         there = -there
@@ -154,7 +155,6 @@ def test_without_a_window_no_level_is_lost(case):
     assert not any(flatness(image) for image in read_file.images)
     assert read_file.view.startswith("no window, 16 bits stored, of which ")
     # One scale for all frames, whichever of them are asked for.
-    content = to_bytes(make(values, bits=16, **elements))
     last = len(values) - 1
     np.testing.assert_array_equal(read_dicom("x", content, [last]).images, read_file.images[[last]])
 
@@ -171,9 +171,8 @@ def test_32_bits():
     images = read(make(values, bits=32)).images
     np.testing.assert_array_equal(images[..., 0], np.round(values / (2**32 - 1) * 255))
     window = {"WindowCenter": 2**30, "WindowWidth": 2**31, "RescaleSlope": 0.5}
-    expected = [[linear(x * 0.5, 2**30, 2**31) for x in row] for row in values[1].astype(float)]
     images = read(make(values, bits=32, **window)).images
-    np.testing.assert_array_equal(images[1, ..., 0], np.round(expected))
+    np.testing.assert_array_equal(images[1, ..., 0], linear(values[1] * 0.5, 2**30, 2**31))
 
 
 @pytest.mark.parametrize(
@@ -199,29 +198,24 @@ def test_transfer_syntaxes(syntax, bits):
 
 def test_jpeg_baseline_is_read_with_pillow():
     picture = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=95)
-    ds = make(picture[None], syntax=JPEGBaseline8Bit, PixelData=encapsulate([file.getvalue()]))
-    ds["PixelData"].is_undefined_length = True
+    ds = compressed(make(picture[None]), JPEGBaseline8Bit, [encoded(picture, "JPEG", quality=95)])
     assert np.abs(greys(ds)[0].astype(int) - picture).max() <= 3
 
 
 def linear(x, center, width):
-    """PS3.3 C.11.2.1.2.1, output 0 to 255."""
-    if x <= center - 0.5 - (width - 1) / 2:
-        return 0.0
-    if x > center - 0.5 + (width - 1) / 2:
-        return 255.0
-    return ((x - (center - 0.5)) / (width - 1) + 0.5) * 255
+    """PS3.3 C.11.2.1.2.1, output 0 to 255, rounded."""
+    low, high = x <= center - 0.5 - (width - 1) / 2, x > center - 0.5 + (width - 1) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):  # a width of 1 leaves nothing in between
+        between = ((x - (center - 0.5)) / (width - 1) + 0.5) * 255
+    return np.round(np.select([low, high], [0.0, 255.0], between))
 
 
 @pytest.mark.parametrize(("center", "width"), [(2048, 4096), (600, 300), (100.5, 1), (-20, 900)])
 def test_window_against_the_formula_of_the_standard(center, width):
     values = stored_values(12)
-    expected = np.round([[linear(float(x), center, width) for x in row] for row in values[0]])
     window = {"WindowCenter": [center, 5], "WindowWidth": [width, 7]}  # the first one counts
     images = greys(make(values, bits=12, **window))
-    np.testing.assert_array_equal(images[0], expected)
+    np.testing.assert_array_equal(images, linear(values.astype(float), center, width))
     inverted = greys(make(values, bits=12, PhotometricInterpretation="MONOCHROME1", **window))
     np.testing.assert_array_equal(inverted, 255 - images)
 
@@ -246,8 +240,7 @@ def test_rescale_comes_before_the_window(slope):
     expected = np.round((rescaled - low) * (255 / (high - low)))
     np.testing.assert_array_equal(greys(ds), expected)
     ds.WindowCenter, ds.WindowWidth = 300, 700
-    expected = np.round([[linear(x, 300, 700) for x in row] for row in rescaled[0]])
-    np.testing.assert_array_equal(greys(ds)[0], expected)
+    np.testing.assert_array_equal(greys(ds), linear(rescaled, 300, 700))
 
 
 def lut(keyword, data, first=0, depth=8, vr="US"):
@@ -547,6 +540,12 @@ def short_lut(keyword):
     return ds
 
 
+def encoded(picture, kind, **options):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind, **options)
+    return file.getvalue()
+
+
 def compressed(ds, syntax, fragments):
     ds.file_meta.TransferSyntaxUID = syntax
     ds.PixelData = encapsulate(fragments)
@@ -580,7 +579,6 @@ def bomb():
 
 BAD = {
     "no DICOM": (lambda: b"\x89PNG" + bytes(200), "x.dcm: it is no DICOM file"),
-    "empty": (lambda: b"", "x.dcm: it is no DICOM file"),
     "nothing but the mark": (lambda: bytes(128) + b"DICM", "does not say its transfer syntax"),
     "noise": (
         lambda: bytes(128) + b"DICM" + np.random.default_rng(0).bytes(500),
@@ -630,7 +628,6 @@ BAD = {
         r"one frame of 8193 x 16384 .* is more than 134217728 bytes",
     ),
     "no rows": (lambda: make(Rows=0), "Rows is 0; expected a whole number from 1"),
-    "no columns": (lambda: make(Columns=None), "does not say its Columns"),
     "no frames": (lambda: make(NumberOfFrames=0), "NumberOfFrames is 0"),
     "no palette": (
         lambda: make(PhotometricInterpretation="PALETTE COLOR"),
@@ -858,11 +855,8 @@ def test_lossless_codecs(syntax, tmp_path):
 
 @pytest.mark.parametrize(("term", "mct"), [("RGB", 0), ("RGB", 1), ("YBR_RCT", 1)])
 def test_colour_in_jpeg_2000(term, mct):
-    rgb, frames = blurred_colours(), []
-    for no_jp2 in (True, False):
-        file = io.BytesIO()
-        Image.fromarray(rgb[0]).save(file, "JPEG2000", mct=mct, no_jp2=no_jp2)
-        frames.append(file.getvalue())
+    rgb = blurred_colours()
+    frames = [encoded(rgb[0], "JPEG2000", mct=mct, no_jp2=no_jp2) for no_jp2 in (True, False)]
     ds = colour(np.concatenate([rgb, rgb]), PhotometricInterpretation=term, PlanarConfiguration=1)
     images = read(compressed(ds, JPEG2000Lossless, frames)).images
     np.testing.assert_array_equal(images, np.concatenate([rgb, rgb]))
@@ -942,13 +936,10 @@ def test_ybr_becomes_rgb(term):
 @pytest.mark.parametrize("subsampling", [0, 1])
 def test_ultrasound_in_jpeg(term, subsampling):
     rgb = blurred_colours()
-    file = io.BytesIO()
-    Image.fromarray(rgb[0]).save(file, "JPEG", quality=98, subsampling=subsampling)
-    ds = compressed(
-        colour(rgb, PhotometricInterpretation=term), JPEGBaseline8Bit, [file.getvalue()]
-    )
+    jpeg = encoded(rgb[0], "JPEG", quality=98, subsampling=subsampling)
+    ds = compressed(colour(rgb, PhotometricInterpretation=term), JPEGBaseline8Bit, [jpeg])
     assert np.abs(read(ds).images.astype(int) - rgb).max() <= 16
-    pillow = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    pillow = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int)
     assert np.abs(read(ds).images[0] - pillow).mean() < 2
 
 
@@ -1015,19 +1006,16 @@ def test_one_bit():
 
 def test_enhanced_files_have_a_window_a_frame():
     windows = [(600, 300), (2000, 1000), (600, 300)]
-    images = greys(enhanced(windows, slope=0.5, frames=3))
+    content = to_bytes(enhanced(windows, slope=0.5, frames=3))
+    images = read_dicom("x", content).images[..., 0]
     values = stored_values(12, frames=3) * 0.5
     for image, frame, window in zip(images, values, windows, strict=True):
-        expected = np.round([[linear(x, *window) for x in row] for row in frame])
-        np.testing.assert_array_equal(image, expected)
-    content = to_bytes(enhanced(windows, slope=0.5, frames=3))
+        np.testing.assert_array_equal(image, linear(frame, *window))
     np.testing.assert_array_equal(read_dicom("x", content, [1]).images[0, ..., 0], images[1])
     many = [(600, 300 + i % 70) for i in range(140)]
     images = greys(enhanced(many, frames=140))
-    last = stored_values(12, frames=140)[139]
-    np.testing.assert_array_equal(
-        images[139], np.round([[linear(x, *many[139]) for x in row] for row in last.astype(float)])
-    )
+    last = stored_values(12, frames=140)[139].astype(float)
+    np.testing.assert_array_equal(images[139], linear(last, *many[139]))
     without = enhanced([], slope=2, frames=2)
     np.testing.assert_array_equal(greys(without), full_range(stored_values(12, frames=2), 12))
 
@@ -1038,15 +1026,10 @@ def test_enhanced_files_have_a_window_a_frame():
 def whole_files():
     """A file of each kind, with every element that has a default in the standard at its default."""
     grey = make(RescaleSlope=1, RescaleIntercept=0)
-    rgb = colour()
-    file = io.BytesIO()
-    Image.fromarray(blurred_colours()[0]).save(file, "JPEG")
-    jpeg = compressed(
-        colour(blurred_colours(), PhotometricInterpretation="YBR_FULL_422"),
-        JPEGBaseline8Bit,
-        [file.getvalue()],
-    )
-    return {"grey": grey, "RGB": rgb, "JPEG": jpeg, "palette": palette()[0], "RLE": rle()}
+    rgb = blurred_colours()
+    source = colour(rgb, PhotometricInterpretation="YBR_FULL_422")
+    jpeg = compressed(source, JPEGBaseline8Bit, [encoded(rgb[0], "JPEG")])
+    return {"grey": grey, "RGB": colour(), "JPEG": jpeg, "palette": palette()[0], "RLE": rle()}
 
 
 DEFAULT = (

@@ -20,8 +20,8 @@ REPRESENTATIVE = (
 )
 
 
-def predict(name, size, folder, capsys):
-    """Predict two images with an untrained network; return what was printed."""
+def check(name, size, folder, capsys):
+    """Predict two images with an untrained network."""
     torch.manual_seed(0)
     model = build_model(name, num_classes=2, image_size=size, pretrained="none")
     run = fabricate_run("breastmnist_64", name, image_size=size, pretrained="none")
@@ -33,11 +33,7 @@ def predict(name, size, folder, capsys):
         Image.fromarray(pixels).save(folder / "images" / f"{k}.png")
     paths = {"--run": run.path, "--images": folder / "images", "--output": folder / "out"}
     assert command.main([str(part) for pair in paths.items() for part in pair]) == 0
-    return capsys.readouterr().out
-
-
-def check(name, size, folder, capsys):
-    printed = predict(name, size, folder, capsys)
+    printed = capsys.readouterr().out
     assert "predicted   2 frame(s) of 2 file(s)" in printed
     assert "no overlays" not in printed
     table = pd.read_csv(folder / "out" / "predictions.csv")

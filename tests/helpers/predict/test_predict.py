@@ -165,20 +165,6 @@ def test_a_folder_elsewhere_needs_two_files_alone(tmp_path, results_tree, mixed)
     assert "Not calibrated" in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_weights_that_are_missing_damaged_or_of_another_network(results_tree):
-    run = stored()
-    content = (run.path / WEIGHTS).read_bytes()
-    (run.path / WEIGHTS).unlink()
-    with pytest.raises(RunError, match=r"python -m helpers\.runs\.weights"):
-        open_checkpoint(run)
-    (run.path / WEIGHTS).write_bytes(content[:5000])
-    with pytest.raises(RunError, match="damaged"):
-        open_checkpoint(run)
-    save_file({"head.weight": torch.zeros(3, 3)}, run.path / WEIGHTS)
-    with pytest.raises(RunError, match=f"does not fit {MODEL}"):
-        open_checkpoint(run)
-
-
 def test_predictions_that_are_damaged_or_of_other_classes(results_tree):
     run = stored()
     file = run.path / "predictions.npz"
@@ -190,9 +176,6 @@ def test_predictions_that_are_damaged_or_of_other_classes(results_tree):
     assert open_checkpoint(load_run(run.path)).calibration is None
     np.savez(file, **arrays | {"val_probabilities": np.full((50, 3), 1 / 3)})
     with pytest.raises(RunError, match=r"shape \(50, 3\); expected .*\(50, 2\)"):
-        open_checkpoint(load_run(run.path))
-    np.savez(file, **arrays | {"val_probabilities": np.array([{}], dtype=object)})
-    with pytest.raises(RunError, match="cannot read"):  # it would have to be unpickled
         open_checkpoint(load_run(run.path))
 
 
@@ -656,8 +639,6 @@ def test_output_folders_that_are_not_fit(checkpoint, mixed, tmp_path):
 
 
 def test_folders_without_images(checkpoint, tmp_path):
-    with pytest.raises(DataError, match="there is no folder"):
-        predict_folder(checkpoint, tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has no image: it is empty"):
         predict_folder(checkpoint, tmp_path / "empty", tmp_path / "out")

@@ -137,23 +137,19 @@ def half(content):
     return content[: len(content) // 2]
 
 
-def png(pixels):
+def encoded(image, kind, **options):
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    image.save(file, kind, **options)
     return file.getvalue()
+
+
+def png(pixels):
+    return encoded(Image.fromarray(pixels), "PNG")
 
 
 def animation(kind):
-    file = io.BytesIO()
-    frames = [Image.fromarray(grey(seed=k)) for k in range(3)]
-    frames[0].save(file, kind, save_all=True, append_images=frames[1:])
-    return file.getvalue()
-
-
-def tiff(image):
-    file = io.BytesIO()
-    image.save(file, "TIFF")
-    return file.getvalue()
+    first, *others = [Image.fromarray(grey(seed=k)) for k in range(3)]
+    return encoded(first, kind, save_all=True, append_images=others)
 
 
 BAD = {
@@ -169,9 +165,9 @@ BAD = {
     "flat.png": (png(grey(40)[: MIN_SIDE - 1]), "40 x 15 pixels"),
     "film.gif": (animation("GIF"), "animated GIF of 3 frames"),
     "film.png": (animation("PNG"), "animated PNG of 3 frames"),
-    "cmyk.tif": (tiff(Image.new("CMYK", (30, 30))), "pixel mode CMYK"),
-    "float.tif": (tiff(Image.fromarray(np.ones((30, 30), np.float32))), "pixel mode F"),
-    "deep.tif": (tiff(Image.fromarray(np.full((30, 30), 2**20, np.int32))), "pixel mode I"),
+    "cmyk.tif": (encoded(Image.new("CMYK", (30, 30)), "TIFF"), "pixel mode CMYK"),
+    "float.tif": (encoded(Image.new("F", (30, 30), 1), "TIFF"), "pixel mode F"),
+    "deep.tif": (encoded(Image.new("I", (30, 30), 2**20), "TIFF"), "pixel mode I"),
     "report.dcm": (to_bytes(make(PixelData=None)), "no pixel data"),
     "zip.jpg": (b"PK\x03\x04" + bytes(100), "no picture inside"),
 }
@@ -190,9 +186,7 @@ def test_what_cannot_be_read_is_skipped_with_a_reason(tmp_path, name):
 def test_every_truncation_of_a_file_is_read_or_skipped(tmp_path):
     """Whatever a decoder raises, it does not come out."""
     for kind in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP"):
-        file = io.BytesIO()
-        Image.fromarray(colour(20)).save(file, kind)
-        content = file.getvalue()
+        content = encoded(Image.fromarray(colour(20)), kind)
         for end in range(1, len(content), max(1, len(content) // 25)):
             (tmp_path / "x.bin").write_bytes(content[:end])
             assert read(tmp_path / "x.bin")
