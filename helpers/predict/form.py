@@ -53,31 +53,21 @@ class PredictionForm:
         start, wide = self._start, widgets.Layout(width="44em")
         name = _name(start.run)
         known = tuple(dict.fromkeys([*list_shipped(), name]))
-        self._fields = (
-            widgets.Combobox(value=name, options=known, description="run", layout=wide),
-            widgets.Text(
-                value=start.images or "",
-                placeholder="a folder; empty: an example is made",
-                description="images",
-                layout=wide,
-            ),
-            widgets.FloatSlider(
-                value=start.threshold,
-                min=0,
-                max=1,
-                step=0.01,
-                description="threshold",
-                layout=wide,
-            ),
-        )
-        return widgets.VBox(self._fields)
+        empty = "a folder; empty: an example is made"
+        run = widgets.Combobox(value=name, options=known)
+        images = widgets.Text(value=start.images or "", placeholder=empty)
+        threshold = widgets.FloatSlider(value=start.threshold, min=0, max=1, step=0.01)
+        self._fields = {"run": run, "images": images, "threshold": threshold}
+        for description, field in self._fields.items():
+            field.description, field.layout = description, wide
+        return widgets.VBox(tuple(self._fields.values()))
 
     @property
     def choice(self) -> Choice:
         """What the fields hold now; a `RunError` where no run has the name in the field."""
         if self._fields is None:
             return self._start
-        name, images, threshold = (field.value for field in self._fields)
+        name, images, threshold = (field.value for field in self._fields.values())
         run = self._start.run
         if name != _name(run):
             run = find_run(name, profile=run.config["profile"])

@@ -16,7 +16,7 @@ SIZES = (32, 64, 224)
 REPRESENTATIVE = (
     *(("efficientformerv2_s0", size) for size in SIZES),
     *((name, 32) for name in ("mobilevit_s", "edgenext_small", "nest_tiny", "medmamba_t")),
-    *((name, 64) for name in ("swin_tiny", "medspectralnet_light", "brain_inspired_resnet18")),
+    *((name, 64) for name in ("swin_tiny", "brain_inspired_resnet18")),
 )
 
 
