@@ -57,19 +57,15 @@ _IN_GROUPS = {
 
 @dataclass(frozen=True, eq=False)
 class DicomFrames:
-    """The frames of one file.
+    """The frames of one file."""
 
-    Args:
-        images: uint8 (F, H, W, C), C = 1 (grey) or 3 (RGB).
-        group: pseudonym of the patient, else of the study, else of the series; None if the header
-            has none of the three. Equal IDs count as one patient, whichever hospital gave them.
-        view: what the greys come from, in words: "window 400 wide around 40", "no window, 16 bits
-            stored, of which -900 to 1200". Of enhanced files, the first frame's.
-    """
-
-    images: np.ndarray
+    images: np.ndarray  # uint8 (F, H, W, C), C = 1 (grey) or 3 (RGB)
+    # Pseudonym of the patient, else of the study, else of the series; None if the header has none
+    # of the three. Equal IDs count as one patient, whichever hospital gave them.
     group: str | None
-    view: str = ""
+    # What the greys come from, in words: "window 400 wide around 40", "no window, 16 bits stored,
+    # of which -900 to 1200". Of enhanced files, the first frame's.
+    view: str
 
 
 def is_dicom(head: bytes) -> bool:

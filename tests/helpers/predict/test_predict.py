@@ -77,11 +77,10 @@ def with_data(run, **data):
 
 @pytest.fixture(scope="module")
 def module_tree(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("results")
-    patch.setenv("REPRO_RESULTS", str(folder))
-    yield folder
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_RESULTS", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
