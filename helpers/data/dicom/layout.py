@@ -74,13 +74,6 @@ class Layout:
         """Of the uint8 image that a frame becomes: (H, W, 1) or (H, W, 3)."""
         return self.rows, self.columns, 1 if self.photometric in GREY else 3
 
-    def size(self, *, native: bool) -> int:
-        """Return the bytes of all frames: as stored without compression, or decoded."""
-        bits = self.frames * self.rows * self.columns * self.samples * self.allocated
-        if native and self.photometric in _HALF_CHROMA:
-            bits = bits // 3 * 2
-        return -(-bits // 8)
-
     def __str__(self) -> str:
         return (
             f"{self.columns} x {self.rows} pixels of {self.samples} x {self.allocated} bits in "
@@ -169,7 +162,10 @@ def check_size(dataset: Dataset, layout: Layout, limit: int) -> None:
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     native = not syntax.is_compressed
-    there, claimed = len(dataset.PixelData), layout.size(native=native)
+    bits = layout.frames * layout.rows * layout.columns * layout.samples * layout.allocated
+    if native and layout.photometric in _HALF_CHROMA:
+        bits = bits // 3 * 2
+    there, claimed = len(dataset.PixelData), -(-bits // 8)
     one_frame = claimed // layout.frames
     wrong = f"the header claims {layout}, {claimed} bytes"
     if layout.photometric in ("YBR_ICT", "YBR_RCT") and syntax not in JPEG2000TransferSyntaxes:
