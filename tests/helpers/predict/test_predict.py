@@ -199,6 +199,11 @@ def test_the_test_images_as_files_get_the_probabilities_of_training(
     assert np.ptp(expected[:, 0]) > 0.01  # else any order would pass
 
 
+def same(got, expected):
+    assert got.lines == expected.lines and got.skipped == expected.skipped
+    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "constants"),
     [
@@ -221,11 +226,6 @@ def test_batches_threads_and_turns_change_nothing(
     for name, value in constants.items():
         monkeypatch.setattr(f"helpers.predict.predict.{name}", value)
     same(predict_files(checkpoint, found, **options), expected)
-
-
-def same(got, expected):
-    assert got.lines == expected.lines and got.skipped == expected.skipped
-    np.testing.assert_allclose(got.probabilities, expected.probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 9])
