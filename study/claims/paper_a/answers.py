@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from helpers.config import RunConfig
 from helpers.metrics.scores import LEVEL, Estimate
@@ -15,7 +15,6 @@ from study.claims.check_result import CheckResult, verdict_of_measures
 from study.claims.ledger import Claim
 from study.claims.paper_a.differences import by_image, difference, judge_family, not_enough
 from study.claims.paper_a.planned import (
-    ENOUGH,
     is_linear,
     linear_said,
     not_run,
@@ -23,7 +22,7 @@ from study.claims.paper_a.planned import (
     planned_beside,
     under_other_readings,
 )
-from study.claims.seeds import with_interval
+from study.claims.seeds import ENOUGH, with_interval
 from study.verdicts import SHOWN, SHOWN_REVERSED, UNDERSPECIFIED
 from study.words import p_text
 
@@ -39,9 +38,8 @@ def _confidence(claim: Claim) -> dict[str, Any]:
     """Return how much more confidence A has than B, and the same where the loss is read else."""
     planned = planned_beside(claim)
     c = planned.one
-    differences = {name: difference(c.a, c.b, measure) for name, measure in CONFIDENCE.items()}
     return {
-        "differences": {} if None in differences.values() else differences,
+        "differences": {n: difference(c.a, c.b, measure) for n, measure in CONFIDENCE.items()},
         "under": {
             name: under_other_readings(c, partial(difference, measure=measure))
             for name, measure in CONFIDENCE.items()
@@ -52,7 +50,10 @@ def _confidence(claim: Claim) -> dict[str, Any]:
 
 @checks("A89", measured=_confidence)
 def less_confident(
-    *, differences: Mapping[str, Estimate], under: Mapping[str, Mapping[str, Estimate]], runs: str
+    *,
+    differences: Mapping[str, Estimate | None],
+    under: Mapping[str, Mapping[str, Estimate]],
+    runs: str,
 ) -> CheckResult:
     """Check that label smoothing makes the predicted probabilities less confident.
 
@@ -60,8 +61,8 @@ def less_confident(
     over images and seeds, corrected by Holm over the measures. Other readings of the loss are shown
     beside the linear one, which decides as in the planned comparisons.
 
-    `differences`: measure -> with label smoothing less without it, empty without runs; `under`:
-    measure -> reading -> the same.
+    `differences`: measure -> with label smoothing less without it; `under`: measure -> reading ->
+    the same.
     """
     if not_enough(differences.values()):
         return not_run(runs)
@@ -85,15 +86,14 @@ def besides_the_loss(a: RunConfig, b: RunConfig) -> list[str]:
     return [n for n in one if one[n] != other[n] and n not in (*OF_THE_LOSS, "seed")]
 
 
-def _entropy(labels: np.ndarray, p: np.ndarray) -> np.ndarray:
-    p = np.clip(p, 1e-12, 1)
-    return -(p * np.log2(p)).sum(axis=2)
+# Of the answer to each image, in bits.
+ENTROPY = by_image(lambda labels, p: special.entr(p).sum(axis=2) / np.log(2))
 
 
 def _whole_loss(claim: Claim) -> dict[str, Any]:
     """Return the entropy under the joint loss and its parts against that under cross-entropy."""
     planned = planned_beside(claim)
-    entropy_less = partial(difference, measure=by_image(_entropy))
+    entropy_less = partial(difference, measure=ENTROPY)
     whole = planned.deciding["whole"]
     return {
         "difference": entropy_less(whole.a, whole.b),

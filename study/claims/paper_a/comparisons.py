@@ -1,6 +1,5 @@
 """Paper A's claims that the framework, or a part of it, is better, by our planned comparisons."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,29 +7,24 @@ from helpers.metrics.scores import Estimate
 from study.claims.check import checks
 from study.claims.check_result import CheckResult, if_given
 from study.claims.ledger import Claim
-from study.claims.paper_a.by_seed import (
-    Sides,
-    at_epoch,
+from study.claims.paper_a.planned import (
+    Planned,
+    auc_less,
+    beside,
     framework,
+    not_run,
+    on_other_images,
     one_cycle_runs,
-    paired,
-    second_less_first,
-    too_few,
+    planned_beside,
 )
-from study.claims.paper_a.planned import Planned, beside, not_run, on_other_images, planned_beside
-from study.claims.seeds import with_interval
-from study.compare import Compared, measure
+from study.claims.seeds import Sides, at_epoch, paired, second_less_first, too_few, with_interval
+from study.compare import Compared
 from study.published import NOT_GIVEN, PRINTED_EPOCHS, Published
-from study.verdicts import INCONCLUSIVE, NOT_RUN, OPEN, SHOWN, UNDERSPECIFIED, on_all, on_some
+from study.verdicts import INCONCLUSIVE, NOT_RUN, SHOWN, UNDERSPECIFIED, on_all, on_some
 from study.words import p_text, sentence
 
 # Share of the rarer class from which a set of two classes is called even.
 EVEN = 0.45
-
-
-def is_open(compared: Sequence[Compared]) -> bool:
-    """Say whether there is none, or one that has no verdict yet."""
-    return not compared or any(c.verdict in OPEN or c.shown.get("auc") is None for c in compared)
 
 
 def told(c: Compared) -> str:
@@ -62,10 +56,9 @@ def is_better(*, planned: Planned) -> CheckResult:
     AUC is higher, after Holm's correction, in each. Where the same was compared on fewer images
     and seeds too, that is said and does not decide.
     """
-    compared = [*planned.deciding.values()]
-    if is_open(compared):
+    if planned.is_open:
         return not_run(planned.runs)
-    verdict = on_all([c.verdict for c in compared])
+    verdict = on_all([c.verdict for c in planned.deciding.values()])
     return on_other_images(verdict, all_told(planned) + planned.reading, planned.runs)
 
 
@@ -123,7 +116,7 @@ def _quantum(claim: Claim) -> dict[str, Any]:
     planned = planned_beside(claim)
     found = planned.deciding
     return {
-        "added": measure(found["quantum"].b, found["plain"].b).get("auc"),
+        "added": auc_less(found["quantum"].b, found["plain"].b),
         "planned": replace(planned, deciding={"matched": found["matched"]}),
     }
 
@@ -163,7 +156,7 @@ def parts_matter(*, planned: Planned) -> CheckResult:
     as a whole and of `on_some` of the parts: shown where the whole and at least one part are better
     on the AUC. Of two comparisons that ask the same, the one on more images and seeds is taken.
     """
-    if is_open([*planned.deciding.values()]):
+    if planned.is_open:
         return not_run(planned.runs)
     whole = planned.deciding["whole"]
     parts = [c for c in planned.deciding.values() if c is not whole]
@@ -185,12 +178,11 @@ def matters(*, planned: Planned) -> CheckResult:
     Rule: not run where a comparison has no verdict yet; shown where one of them is told apart,
     in either direction, after Holm's correction; else inconclusive.
     """
-    compared = [*planned.deciding.values()]
-    if is_open(compared):
+    if planned.is_open:
         return not_run(planned.runs)
-    apart = any(c.shown["auc"] for c in compared)
-    evidence = " ".join(told(c) for c in compared)
-    return on_other_images(SHOWN if apart else INCONCLUSIVE, evidence, planned.runs)
+    apart = any(c.shown["auc"] for c in planned.deciding.values())
+    verdict = SHOWN if apart else INCONCLUSIVE
+    return on_other_images(verdict, all_told(planned), planned.runs)
 
 
 def _schedules(claim: Claim) -> dict[str, Any]:
@@ -198,7 +190,7 @@ def _schedules(claim: Claim) -> dict[str, Any]:
     restarts, one_cycle = framework(), one_cycle_runs()
     return {
         "early": paired(restarts, one_cycle, at_epoch("val_auc", PRINTED_EPOCHS)),
-        "final": measure(one_cycle, restarts).get("auc"),
+        "final": auc_less(one_cycle, restarts),
     }
 
 

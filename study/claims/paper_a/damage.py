@@ -10,7 +10,7 @@ from helpers.metrics.scores import Estimate
 from study.claims.check import checks
 from study.claims.check_result import CheckResult, verdict_of_measures
 from study.claims.ledger import Claim
-from study.claims.paper_a.comparisons import all_told, is_open
+from study.claims.paper_a.comparisons import all_told
 from study.claims.paper_a.differences import (
     difference,
     difference_of_differences,
@@ -20,6 +20,7 @@ from study.claims.paper_a.differences import (
     sensitivity,
 )
 from study.claims.paper_a.planned import Planned, not_run, on_other_images, pair, planned_beside
+from study.compare import power_for
 from study.plans.verdicts import load_rules
 from study.verdicts import on_all
 
@@ -55,11 +56,11 @@ def keeps_its_auc(*, planned: Planned, kept: Mapping[str, Estimate | None]) -> C
 
     `kept`: name of the damage -> by how much more of its AUC the method keeps than its control.
     """
-    compared = [*planned.deciding.values()]
-    if is_open(compared) or not_enough(kept.values()):
+    if planned.is_open or not_enough(kept.values()):
         return not_run(planned.runs)
     members = judge_family(kept)
-    signs = [c.sign("auc") for c in compared] + [member.sign for member in members.values()]
+    signs = [c.sign("auc") for c in planned.deciding.values()]
+    signs += [member.sign for member in members.values()]
     listed = "; ".join(f"{name} {member.text()}" for name, member in members.items())
     return on_other_images(
         verdict_of_measures(signs),
@@ -72,7 +73,6 @@ def keeps_its_auc(*, planned: Planned, kept: Mapping[str, Estimate | None]) -> C
 def _minority(claim: Claim) -> dict[str, Any]:
     """Return how often method and cross-entropy find the minority class at each imbalance."""
     planned = _damages(claim)
-    stored = {name: c for name, c in planned.deciding.items() if c.a and c.b}
     return {
         "planned": planned,
         "differences": {
@@ -80,7 +80,8 @@ def _minority(claim: Claim) -> dict[str, Any]:
         },
         "means": {
             name: tuple(statistics.fmean(group.values("sensitivity")) for group in (c.a, c.b))
-            for name, c in stored.items()
+            for name, c in planned.deciding.items()
+            if c.a and c.b
         },
     }
 
@@ -106,11 +107,11 @@ def minority_sensitivity(
     if not_enough(differences.values()):
         return not_run(planned.runs)
     members = judge_family(differences)
-    size = 100 * load_rules().size["accuracy"]
+    size = load_rules().size["accuracy"]
     listed = "; ".join(
         f"at {name}: {100 * means[name][0]:.1f} against {100 * means[name][1]:.1f} %, a difference "
-        f"of {member.text(digits=1, scale=100)} points, power {100 * member.power:.0f} % for "
-        f"{size:g} points"
+        f"of {member.text(digits=1, scale=100)} points, power "
+        f"{100 * power_for(member.difference, size):.0f} % for {100 * size:g} points"
         for name, member in members.items()
     )
     return on_other_images(

@@ -5,7 +5,7 @@ both signs. A seed that was trained again on another processor has several draws
 their mean.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,8 @@ from helpers.metrics import intervals
 from helpers.metrics.intervals import Scores, contrast_scores, image_scores, less
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group, common_seeds
-from study.claims.paper_a.planned import ENOUGH
-from study.claims.seeds import with_interval
-from study.compare import correct, power_for
+from study.claims.seeds import ENOUGH, with_interval
+from study.compare import correct
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
 from study.verdicts import SHOWN, SHOWN_REVERSED, on_comparison
@@ -49,7 +48,15 @@ def by_image(score: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Measure:
     return lambda labels, p: image_scores(score(labels, p), bounded=False)
 
 
-def _of_seeds(group: Group, seeds: Sequence[int], measure: Measure) -> Scores:
+def _of_common_seeds(groups: Sequence[Group | None], measure: Measure) -> list[Scores]:
+    """Return a measure of each group, of the seeds that all have; none without runs."""
+    if None in groups:
+        return []
+    seeds = set.intersection(*(set(common_seeds(groups[0], group)) for group in groups))
+    return [_of_seeds(group, seeds, measure) for group in groups] if seeds else []
+
+
+def _of_seeds(group: Group, seeds: Collection[int], measure: Measure) -> Scores:
     draws = [run for run in group.draws if run.config["seed"] in seeds]
     labels, probabilities = zip(*(run.predictions("test") for run in draws), strict=True)
     scores = measure(labels[0], np.stack(probabilities).astype(float))
@@ -58,9 +65,8 @@ def _of_seeds(group: Group, seeds: Sequence[int], measure: Measure) -> Scores:
 
 def difference(a: Group | None, b: Group | None, measure: Measure) -> Estimate | None:
     """Return by how much A has more of something than B, paired by seed; None without runs."""
-    if a is None or b is None or not (seeds := common_seeds(a, b)):
-        return None
-    return intervals.mean(less(*(_of_seeds(group, seeds, measure) for group in (a, b))))
+    scores = _of_common_seeds((a, b), measure)
+    return intervals.mean(less(*scores)) if scores else None
 
 
 def difference_of_differences(
@@ -69,14 +75,8 @@ def difference_of_differences(
     measure: Measure,
 ) -> Estimate | None:
     """Return by how much A less B has changed, paired by seed; None without runs."""
-    groups = (*now, *before)
-    if None in groups:
-        return None
-    seeds = [s for s in common_seeds(*now) if s in common_seeds(*before)]
-    if not seeds or not common_seeds(now[0], before[0]):
-        return None
-    a, b, old_a, old_b = (_of_seeds(group, seeds, measure) for group in groups)
-    return intervals.mean(less(less(a, b), less(old_a, old_b)))
+    scores = _of_common_seeds((*now, *before), measure)
+    return intervals.mean(less(less(*scores[:2]), less(*scores[2:]))) if scores else None
 
 
 # --- judged as a family ---------------------------------------------------------------------------
@@ -89,7 +89,6 @@ class Member:
     difference: Estimate
     p: float | None  # after Holm's correction, None where no test is possible
     verdict: str  # on "above 0", see `verdicts.on_comparison`
-    power: float | None  # for the size that the rules fix for a share, None where nothing varies
 
     @property
     def sign(self) -> int:
@@ -107,19 +106,13 @@ def judge_family(differences: Mapping[str, Estimate]) -> dict[str, Member]:
 
     A difference of fewer seeds than the plan asks for keeps its place, and is not tested.
     """
-    rule, rules = load_plan().rule, load_rules()
-    tested = [d if (d.seeds or 0) >= rule.min_seeds else None for d in differences.values()]
+    min_seeds, rules = load_plan().rule.min_seeds, load_rules()
+    tested = [d if (d.seeds or 0) >= min_seeds else None for d in differences.values()]
     found = {}
     for (name, d), one in zip(differences.items(), correct(tested, level=rules.level), strict=True):
-        verdict = on_comparison(
-            d,
-            None if one.p_value is None else one.shown,
-            rules=rules,
-            paper=rule.paper,
-            min_seeds=rule.min_seeds,
-            same_images=rule.same_images,
-        )
-        found[name] = Member(d, one.p_value, verdict, power_for(d, rules.size["accuracy"]))
+        shown = None if one.p_value is None else one.shown
+        verdict = on_comparison(d, shown, rules=rules, min_seeds=min_seeds)
+        found[name] = Member(d, one.p_value, verdict)
     return found
 
 

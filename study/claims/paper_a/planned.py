@@ -21,11 +21,10 @@ from study.claims.ledger import Claim
 from study.claims.seeds import with_interval
 from study.compare import Compared, Results, compare_all, measure
 from study.plans.comparisons import load_plan
+from study.verdicts import OPEN
 
 # The end of the name of what is shown and does not decide.
 FEWER = "on fewer"
-# Seeds from which anything is judged.
-ENOUGH = 5
 LINEAR = "linear"
 OTHER_READINGS = tuple(name for name in READINGS if name != LINEAR)
 
@@ -49,13 +48,21 @@ class Planned:
         return found
 
     @property
+    def is_open(self) -> bool:
+        """Whether none decides, or one that does has no verdict yet."""
+        deciding = self.deciding.values()
+        return not deciding or any(
+            c.verdict in OPEN or c.shown.get("auc") is None for c in deciding
+        )
+
+    @property
     def reading(self) -> str:
         """How the loss of these runs reads Eq. 10; "" where no side has a loss of several."""
         compared = [*self.deciding.values(), *self.fewer]
         linear = [c for c in compared if is_linear(c.pair.a) or is_linear(c.pair.b)]
         if not linear:
             return ""
-        return linear_said({c.title: under_other_readings(c, _auc_of) for c in linear})
+        return linear_said({c.title: under_other_readings(c, auc_less) for c in linear})
 
 
 def results() -> Results:
@@ -71,6 +78,21 @@ def _results_of(root: Path) -> Results:
 def pair(family: str, name: str) -> Compared:
     """Return a comparison of `params/comparisons.yaml`."""
     return next(c for c in results().compared[family] if c.pair.name == name)
+
+
+def framework() -> Group | None:
+    """Return the runs of the framework on as many images as the paper has."""
+    return pair("table4", "over_resnet18").a
+
+
+def one_cycle_runs() -> Group | None:
+    """Return the runs under the recovered schedule to its end, with torch's momentum cycle."""
+    return pair("stopping_momentum", "at_target").b
+
+
+def auc_less(a: Group | None, b: Group | None) -> Estimate | None:
+    """Return the AUC of A less that of B, over images and seeds; None without runs."""
+    return measure(a, b).get("auc")
 
 
 def planned_beside(claim: Claim) -> Planned:
@@ -126,10 +148,6 @@ def under_other_readings(
         if apart is not None:
             found[reading] = apart
     return found
-
-
-def _auc_of(a: Group | None, b: Group | None) -> Estimate | None:
-    return measure(a, b).get("auc")
 
 
 def linear_said(under: Mapping[str, Mapping[str, Estimate]]) -> str:

@@ -7,6 +7,7 @@ is not given.
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from helpers.metrics.scores import Estimate
@@ -16,19 +17,26 @@ from helpers.runs.store import Run
 from study.claims.check import Whole, checks
 from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, if_given
 from study.claims.ledger import Claim
-from study.claims.paper_a.by_seed import (
-    Sides,
-    at_epoch,
-    by_seed,
+from study.claims.paper_a.planned import (
     framework,
+    not_run,
+    on_other_images,
     one_cycle_runs,
-    second_less_first,
-    too_few,
-    without_cycle,
+    pair,
 )
-from study.claims.paper_a.planned import not_run, on_other_images, pair
+from study.claims.seeds import Sides, at_epoch, both_scores, second_less_first, too_few
 from study.published import NOT_GIVEN, PRINTED_EPOCHS, Published
 from study.verdicts import OTHER_IMAGES, UNDERSPECIFIED
+
+
+def _with_and_without_cycle(
+    name: str, read: Callable[[Group | None], Any]
+) -> Callable[[Claim], dict[str, Any]]:
+    """Return what reads something of the runs with torch's momentum cycle, and of those without."""
+    return lambda claim: {
+        name: read(one_cycle_runs()),
+        "without": read(pair("stopping", "at_target").b),
+    }
 
 
 def _val_accuracies(group: Group | None) -> list[list[float]]:
@@ -37,13 +45,7 @@ def _val_accuracies(group: Group | None) -> list[list[float]]:
     return [[epoch["val_accuracy"] for epoch in run.record["history"]] for run in runs]
 
 
-@checks(
-    "A25",
-    measured=lambda claim: {
-        "val": _val_accuracies(one_cycle_runs()),
-        "without": _val_accuracies(without_cycle()),
-    },
-)
+@checks("A25", measured=_with_and_without_cycle("val", _val_accuracies))
 def target_reached(
     *,
     val: Sequence[Sequence[float]],
@@ -89,17 +91,10 @@ def target_reached(
 def _val_and_train(group: Group | None) -> Sides:
     """Return validation and training accuracy after as many epochs as are printed, by seed."""
     names = ("val_accuracy", "train_accuracy")
-    val, train = (by_seed(group, at_epoch(name, PRINTED_EPOCHS)) for name in names)
-    return val, train
+    return both_scores(group, *(at_epoch(name, PRINTED_EPOCHS) for name in names))
 
 
-@checks(
-    "A27",
-    measured=lambda claim: {
-        "accuracies": _val_and_train(one_cycle_runs()),
-        "without": _val_and_train(without_cycle()),
-    },
-)
+@checks("A27", measured=_with_and_without_cycle("accuracies", _val_and_train))
 def no_overfitting(*, accuracies: Sides, without: Sides, source: Published) -> CheckResult:
     """Check the paper's sign of no overfitting: validation not below training accuracy.
 
@@ -127,10 +122,8 @@ def no_overfitting(*, accuracies: Sides, without: Sides, source: Published) -> C
 
 def _test_scores(claim: Claim) -> dict[str, Sides]:
     """Return specificity and sensitivity of the framework, by seed."""
-    group = framework()
-    if group is None:
-        return {"scores": ([], [])}
-    return {"scores": (group.values("specificity"), group.values("sensitivity"))}
+    metrics = (partial(metric_of, name=name) for name in ("specificity", "sensitivity"))
+    return {"scores": both_scores(framework(), *metrics)}
 
 
 @checks("A39", measured=_test_scores)

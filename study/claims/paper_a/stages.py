@@ -9,30 +9,31 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from helpers.metrics.scores import LEVEL
 from helpers.runs.replicas import metric_of
 from helpers.runs.store import Run
 from study.claims.check import InOrder, Whole, checks
 from study.claims.check_result import CheckResult, verdict_of_measures
 from study.claims.ledger import Claim
-from study.claims.paper_a.by_seed import (
+from study.claims.paper_a.planned import framework, not_run, on_other_images, planned_beside
+from study.claims.seeds import (
+    ENOUGH,
+    Mean,
+    Score,
     Sides,
     at_epoch,
-    by_seed,
-    framework,
+    both_scores,
     paired,
     second_less_first,
     sides_text,
     too_few,
 )
-from study.claims.paper_a.planned import ENOUGH, not_run, on_other_images, planned_beside
-from study.claims.seeds import Mean
 from study.compare import Compared, correct
 from study.plans.verdicts import load_rules
 from study.published import NOT_GIVEN, Published
@@ -142,25 +143,25 @@ def _history(run: Run, name: str) -> np.ndarray:
 
 
 OSCILLATION = {
-    "fall of the validation AUC an epoch": lambda run: float(
-        np.maximum(-np.diff(_history(run, "val_auc")), 0).mean()
-    ),
-    "rise of the validation loss an epoch": lambda run: float(
-        np.maximum(np.diff(_history(run, "val_loss")), 0).mean()
-    ),
+    "fall of the validation AUC an epoch": lambda run: np.maximum(
+        -np.diff(_history(run, "val_auc")), 0
+    ).mean(),
+    "rise of the validation loss an epoch": lambda run: np.maximum(
+        np.diff(_history(run, "val_loss")), 0
+    ).mean(),
 }
 # At the end of training.
 OVERFITTING = {
-    "training less validation accuracy": lambda run: float(
+    "training less validation accuracy": lambda run: (
         _history(run, "train_accuracy")[-1] - _history(run, "val_accuracy")[-1]
     ),
-    "validation loss above its lowest": lambda run: float(
+    "validation loss above its lowest": lambda run: (
         _history(run, "val_loss")[-1] - _history(run, "val_loss").min()
     ),
 }
 
 
-def _by_stage(measures: Mapping[str, Callable[[Run], float]]) -> Callable[[Claim], dict[str, Any]]:
+def _by_stage(measures: Mapping[str, Score]) -> Callable[[Claim], dict[str, Any]]:
     """Return what reads measures of a course by seed, staged and of all layers."""
 
     def read(c: Compared) -> dict[str, Sides]:
@@ -199,33 +200,19 @@ def less_of(
 class Early:
     """The validation AUC after a few epochs."""
 
-    all_layers: Sequence[float]  # by seed
-    staged: Sequence[float]  # same seeds
-    by_images: float  # variance of the difference by the validation images
+    sides: Sides  # of all layers at once and of staged training, by seed
+    by_images: float  # variance of their difference by the validation images
 
     @property
     def lead(self) -> Mean:
         """By how much staged training is ahead, with its 95 % interval for images and seeds."""
-        seeds = self.over_seeds
-        apart = [b - a for a, b in zip(self.all_layers, self.staged, strict=True)]
-        error = math.sqrt(statistics.variance(apart) / seeds.n + self.by_images)
-        half = float(stats.t.ppf((1 + LEVEL) / 2, seeds.n - 1)) * error
-        return Mean(seeds.value, seeds.value - half, seeds.value + half, seeds.n)
-
-    @property
-    def over_seeds(self) -> Mean:
-        """The same for the seeds alone."""
-        return second_less_first((self.all_layers, self.staged))
+        return second_less_first(self.sides, by_images=self.by_images)
 
 
 def _early(claim: Claim) -> dict[str, Any]:
     """Return the validation AUC after the printed epochs."""
     score = at_epoch("val_auc", round(claim.value("epochs").value))
-
-    def read(c: Compared) -> Early:
-        return Early(*paired(c.b, c.a, score), _by_images(c))
-
-    return with_fewer(claim, "early", read)
+    return with_fewer(claim, "early", lambda c: Early(paired(c.b, c.a, score), _by_images(c)))
 
 
 def _by_images(c: Compared) -> float:
@@ -236,10 +223,9 @@ def _by_images(c: Compared) -> float:
     """
     if c.auc is None or not c.auc.se:
         return 0.0
-    sides = paired(c.a, c.b, lambda run: metric_of(run, "auc"))
-    apart = [a - b for a, b in zip(*sides, strict=True)]
+    apart = np.subtract(*paired(c.a, c.b, partial(metric_of, name="auc")))
+    of_images = c.auc.se**2 - apart.var(ddof=1) / len(apart)
     sizes = c.a.record["data"]["n"]
-    of_images = c.auc.se**2 - statistics.variance(apart) / len(apart)
     return max(of_images, 0.0) * sizes["test"] / sizes["val"]
 
 
@@ -255,13 +241,14 @@ def ahead_early(
     Rule: not run with fewer than five pairs; else shown where the difference lies above 0 (95 %),
     shown reversed where it lies below, inconclusive otherwise.
     """
-    if min(len(early.staged), len(early.all_layers)) < ENOUGH:
+    if too_few(early.sides):
         return not_run(runs)
     smaller = on_fewer(fewer, lambda found: found.lead.text())
     return on_other_images(
         verdict_of_measures([early.lead.sign]),
         f"Trained in stages less all layers at once, validation AUC after {epochs} epochs, over "
-        f"images and seeds: {early.lead.text()}; over the seeds alone {early.over_seeds.text()}."
+        f"images and seeds: {early.lead.text()}; over the seeds alone "
+        f"{second_less_first(early.sides).text()}."
         f"{smaller} Each side has the learning rate tuned for it.",
         runs,
     )
@@ -279,9 +266,8 @@ def _warm_up_epochs(claim: Claim) -> dict[str, Sides]:
     """Return the validation AUC after the first and the second epoch of the head alone, by seed."""
     group = framework()
     if group and any(run.record["history"][1]["stage"] != "warm-up" for run in group.runs):
-        return {"epochs": ([], [])}
-    first, second = (by_seed(group, at_epoch("val_auc", epoch)) for epoch in (1, 2))
-    return {"epochs": (first, second)}
+        group = None
+    return {"epochs": both_scores(group, at_epoch("val_auc", 1), at_epoch("val_auc", 2))}
 
 
 @checks("A86", measured=_warm_up_epochs)
@@ -320,10 +306,7 @@ def _warm_and_tuned(c: Compared) -> Sides:
     def warm(run: Run) -> float:
         return [e["val_auc"] for e in run.record["history"] if e["stage"] == "warm-up"][-1]
 
-    def tuned(run: Run) -> float:
-        return run.record["history"][-1]["val_auc"]
-
-    return by_seed(c.a, warm), by_seed(c.a, tuned)
+    return both_scores(c.a, warm, lambda run: run.record["history"][-1]["val_auc"])
 
 
 @checks("A98", measured=lambda claim: with_fewer(claim, "ends", _warm_and_tuned))
