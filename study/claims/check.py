@@ -25,30 +25,24 @@ def _only(items: Items) -> Published:
     return value
 
 
-def _totals(items: Items) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for key, value in items:
-        totals[key.row] = totals.get(key.row, 0) + value.value
-    return totals
-
-
-def _by_row_and_column(items: Items) -> dict[str, dict[str, Published]]:
-    found: dict[str, dict[str, Published]] = {}
-    for key, value in items:
-        found.setdefault(key.row, {})[key.column] = value
-    return found
-
-
 # How the values of one argument are arranged; of an argument of another type there is only one.
 InOrder = Annotated[Sequence[Published], lambda items: [value for _, value in items]]
 ByKey = Annotated[Mapping[Key, Published], dict]
 ByRow = Annotated[Mapping[str, Published], lambda items: {k.row: v for k, v in items}]
 ByColumn = Annotated[Mapping[str, Published], lambda items: {k.column: v for k, v in items}]
 ByDataset = Annotated[Mapping[str, Published], lambda items: {k.dataset: v for k, v in items}]
-ByRowAndColumn = Annotated[Mapping[str, Mapping[str, Published]], _by_row_and_column]
+ByRowAndColumn = Annotated[
+    Mapping[str, Mapping[str, Published]],
+    lambda items: {
+        key.row: {k.column: v for k, v in items if k.row == key.row} for key, _ in items
+    },
+]
 Whole = Annotated[int, lambda items: round(_only(items).value)]
 Total = Annotated[float, lambda items: sum(value.value for _, value in items)]
-TotalByRow = Annotated[Mapping[str, float], _totals]
+TotalByRow = Annotated[
+    Mapping[str, float],
+    lambda items: {key.row: sum(v.value for k, v in items if k.row == key.row) for key, _ in items},
+]
 
 
 @dataclass(frozen=True)

@@ -69,14 +69,10 @@ def if_given(given: Published, holds: bool, *, otherwise: str) -> str:
 
 
 def verdict_of_measures(signs: Iterable[int]) -> str:
-    """Return the verdict on a comparison whose measure is not named.
+    """Return the verdict on a comparison whose measure is not named, from the sign of each measure.
 
-    Args:
-        signs: that each measure shows, 0 or False for none; at least one.
-
-    Returns:
-        `SHOWN` or `SHOWN_REVERSED` where all measures say so, `INCONCLUSIVE` where none says
-        anything, else `UNDERSPECIFIED`.
+    `SHOWN` or `SHOWN_REVERSED` where all say so, `INCONCLUSIVE` where none says anything (0 or
+    False), else `UNDERSPECIFIED`. At least one measure.
     """
     signs = list(signs)
     if all(sign > 0 for sign in signs):

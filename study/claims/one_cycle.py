@@ -23,6 +23,9 @@ class Grid:
     steps: tuple[int, ...] = tuple(range(10, 71))  # batches an epoch
 
 
+GRID = Grid()
+
+
 @dataclass(frozen=True)
 class Fit:
     """Settings of `Grid` that give all printed rates, but for the number of steps."""
@@ -79,15 +82,15 @@ def _wanted(printed: Sequence[Published]) -> tuple[np.ndarray, np.ndarray]:
     return values, np.array([last_digit(value) / 2 for value in printed])
 
 
-def find_schedules(printed: Sequence[Published], *, grid: Grid | None = None) -> list[Fit]:
+def find_schedules(printed: Sequence[Published], *, grid: Grid = GRID) -> list[Fit]:
     """Return the schedules that have all printed rates, those after epochs 1, 2, and so on."""
     found: dict[tuple[float, ...], list[int]] = {}
-    for *setting, steps in _hits(grid or Grid(), *_wanted(printed)).tolist():
+    for *setting, steps in _hits(grid, *_wanted(printed)).tolist():
         found.setdefault(tuple(setting), []).append(round(steps))
     return [Fit(*setting, (min(n), max(n))) for setting, n in sorted(found.items())]
 
 
-def misfit(printed: Sequence[Published], *, grid: Grid | None = None) -> np.ndarray:
+def misfit(printed: Sequence[Published], *, grid: Grid = GRID) -> np.ndarray:
     """Return how far each schedule of a grid is from the printed rates.
 
     The unit is half the last printed digit: up to 1, rounding explains it. Of all first rates and
@@ -96,7 +99,6 @@ def misfit(printed: Sequence[Published], *, grid: Grid | None = None) -> np.ndar
     Returns:
         float (peaks, rises), the worst of the epochs; nan where the rise ends before the last one.
     """
-    grid = grid or Grid()
     wanted, halves = _wanted(printed)
     peak, rise = np.array(grid.max_lr), np.array(grid.rise_epochs)
     best = np.full((len(peak), len(rise)), np.inf)
@@ -108,16 +110,13 @@ def misfit(printed: Sequence[Published], *, grid: Grid | None = None) -> np.ndar
     return best
 
 
-def chance_of_fit(
-    *, epochs: int, grid: Grid | None = None, draws: int = 1000, seed: int = 0
-) -> float:
+def chance_of_fit(*, epochs: int, grid: Grid = GRID, draws: int = 1000) -> float:
     """Return how often one-cycle rates that are off the grid fit a schedule on it.
 
     Peaks, first rates, rises and steps are drawn evenly within the grid's ends, and the rates
     rounded to three digits, as printed.
     """
-    grid = grid or Grid()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     axes = (grid.max_lr, grid.div_factor, grid.rise_epochs, grid.steps)
     drawn = [rng.uniform(min(axis), max(axis), size=draws) for axis in axes]
     drawn[2] = np.maximum(drawn[2], epochs + 0.5)

@@ -14,8 +14,12 @@ from study.claims.paper_b import stored
 from study.published import Published, lookup
 from study.verdicts import NOT_RUN
 
-# Proportions of paper A's Table 2, and which of its test images each is of.
-_OF = {"accuracy": "images", "sensitivity": "positive", "specificity": "negative"}
+# Proportions of paper A's Table 2, which of its test images each is of, and their labels.
+_OF = {
+    "accuracy": ("images", (0, 1)),
+    "sensitivity": ("positive", (1,)),
+    "specificity": ("negative", (0,)),
+}
 
 
 @dataclass(frozen=True)
@@ -39,22 +43,18 @@ def paper_a_numbers(claims: Sequence[CheckedClaim], framework: Group | None) -> 
     source = ("A", "Table 2", "test", "accuracy")
     state = next(j.state for j in claims if j.claim.kind == "result" and source in j.claim.sources)
     rows = []
-    for metric, images in _OF.items():
+    for metric, (images, labels) in _OF.items():
         value = lookup(paper="A", table="Table 2", row="test", column=metric)
         n = round(lookup(paper="A", table="section 3.2", row="test set", column=images).value)
         ours = None
         if framework:
-            right = framework.right[:, _supported(framework, images)].astype(float)
+            y_true, _ = framework.runs[0].predictions("test")
+            right = framework.right[:, np.isin(y_true, labels)].astype(float)
             found = framework.estimate(image_scores(right), mean)
             ours = (found.value, found.low, found.high)
         seeds = len(framework.seeds) if framework else 0
         rows.append(SideBySide(f"A, {metric}", _with_interval(value, n), ours, seeds, state))
     return rows
-
-
-def _supported(group: Group, images: str) -> np.ndarray:
-    y_true, _ = group.runs[0].predictions("test")
-    return {"images": y_true >= 0, "positive": y_true == 1, "negative": y_true == 0}[images]
 
 
 def paper_b_numbers(claims: Sequence[CheckedClaim], datasets: dict[str, str]) -> list[SideBySide]:

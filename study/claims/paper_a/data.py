@@ -61,10 +61,9 @@ def imbalance(
     """
     n = smallest_size(val_accuracies)
     splits = auc_splits(val_aucs, n=n) if n else None
-    even = splits is not None and splits.smaller == (n // 2,)
     ratio = max(positive, negative) / max(1, min(positive, negative))
     validation = ""
-    if even:
+    if splits and splits.smaller == (n // 2,):
         validation = (
             f"; of {splits.tried} ways to split the {n} validation images, only {n // 2} : "
             f"{n - n // 2} makes all {len(val_aucs)} validation AUCs whole counts of pairs (that "

@@ -6,8 +6,10 @@ from functools import lru_cache
 
 import torch
 import torchvision
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.models.counting import blank_image, count_parameters
 from study.claims.arithmetic import percent_saved
 from study.claims.check import ByRow, checks
 from study.claims.check_result import OPEN_CHOICE, CheckResult, verdict_of_readings
@@ -16,7 +18,6 @@ from study.published import NOT_GIVEN, Published, rounding
 from study.sizes import matches
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, REPRODUCED, UNDERSPECIFIED
 
-MILLION = 1e6
 # What the paper names, and what its sizes allow.
 BACKBONES = ("resnet18", "resnet50")
 # "Far fewer": below this share of the backbone's parameters.
@@ -27,18 +28,18 @@ SMALL_SUBSET = 0.5
 
 @dataclass(frozen=True)
 class Backbone:
-    """Parameters of a ResNet of torchvision without its classifier."""
+    """Parameters of a ResNet of torchvision without its classifier, in millions."""
 
-    trunk: int  # all of them
-    last_stage: int  # of layer4
-    last_block: int  # of the last residual block
+    trunk: float  # all of them
+    last_stage: float  # of layer4
+    last_block: float  # of the last residual block
     features: int  # width of the pooled features
 
-    def linear(self, outputs: int) -> int:
+    def linear(self, outputs: int) -> float:
         """Return the parameters of a linear head with bias."""
-        return (self.features + 1) * outputs
+        return (self.features + 1) * outputs / 1e6
 
-    def with_linear(self, outputs: int) -> int:
+    def with_linear(self, outputs: int) -> float:
         """Return the parameters with such a head."""
         return self.trunk + self.linear(outputs)
 
@@ -48,15 +49,11 @@ def count_backbone(name: str) -> Backbone:
     """Count "resnet18", "resnet34" or "resnet50"; no memory is taken for the weights."""
     with torch.device("meta"):
         network = torchvision.models.get_model(name)
-
-    def count(module: torch.nn.Module) -> int:
-        return sum(p.numel() for p in module.parameters())
-
-    classifier = network.fc
+    last_stage, classifier = network.layer4, network.fc
     return Backbone(
-        trunk=count(network) - count(classifier),
-        last_stage=count(network.layer4),
-        last_block=count(network.layer4[-1]),
+        trunk=(count_parameters(network) - count_parameters(classifier)) / 1e6,
+        last_stage=count_parameters(last_stage) / 1e6,
+        last_block=count_parameters(last_stage[-1]) / 1e6,
         features=classifier.in_features,
     )
 
@@ -69,10 +66,10 @@ def backbones(claim: Claim) -> dict[str, dict[str, Backbone]]:
 def _heads(claim: Claim) -> dict[str, dict[str, tuple[float, Backbone]]]:
     """Return the heads that the paper allows: Eq. 4 on both backbones, and what 11.4 M leave."""
     known = backbones(claim)["backbones"]
-    heads = {f"Eq. 4 on {name}": (float(b.linear(1)), b) for name, b in known.items()}
     size, small = claim.value("size"), known["resnet18"]
-    most = rounding(size)[1] * MILLION - small.trunk
-    return {"heads": heads | {f"the most within {size.printed} M": (most, small)}}
+    heads = {f"Eq. 4 on {name}": (b.linear(1), b) for name, b in known.items()}
+    heads[f"the most within {size.printed} M"] = (rounding(size)[1] - small.trunk, small)
+    return {"heads": heads}
 
 
 @checks("A04", measured=_heads)
@@ -127,13 +124,11 @@ def backbone_size(
     where the backbone alone has more; else underspecified (a head could fill the rest).
     """
     backbone = backbones[named.printed.lower()]
-    alone, low, high = backbone.trunk / MILLION, *rounding(printed)
-    verdict = UNDERSPECIFIED
-    if matches(backbone.with_linear(1) / MILLION, printed):
+    low, high = rounding(printed)
+    verdict = CONTRADICTED if backbone.trunk > high else UNDERSPECIFIED
+    if matches(backbone.with_linear(1), printed):
         verdict = REPRODUCED
-    elif alone > high:
-        verdict = CONTRADICTED
-    counted = ", ".join(f"{name} {b.trunk / MILLION:.2f} M" for name, b in backbones.items())
+    counted = ", ".join(f"{name} {b.trunk:.2f} M" for name, b in backbones.items())
     return CheckResult(
         verdict=verdict,
         evidence=f"Without classifier: {counted}; Table 4 prints {printed.printed} M "
@@ -147,15 +142,14 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Che
 
     Rule: reproduced where one has, else contradicted.
     """
-    totals = {name: b.with_linear(1) / MILLION for name, b in backbones.items()}
+    totals = {name: b.with_linear(1) for name, b in backbones.items()}
     listed = ", ".join(f"{name} {total:.2f} M" for name, total in totals.items())
     holds = any(matches(total, printed) for total in totals.values())
     low, high = rounding(printed)
-    alone = {name: b.trunk / MILLION for name, b in backbones.items()}
     rooms = [
-        f"{low - size:.2f} to {high - size:.2f} M on {name}"
-        for name, size in alone.items()
-        if size < low
+        f"{low - b.trunk:.2f} to {high - b.trunk:.2f} M on {name}"
+        for name, b in backbones.items()
+        if b.trunk < low
     ]
     room = f", which leaves a head of {', '.join(rooms)}" if rooms else ""
     return CheckResult(
@@ -164,12 +158,11 @@ def linear_head(*, backbones: Mapping[str, Backbone], printed: Published) -> Che
     )
 
 
-def _with_classifier(claim: Claim) -> dict[str, float]:
-    backbone = count_backbone(claim.ours)
-    return {"count": backbone.with_linear(2) / MILLION}
-
-
-@checks("A62", "A63", measured=_with_classifier)
+@checks(
+    "A62",
+    "A63",
+    measured=lambda claim: {"count": count_backbone(claim.ours).with_linear(2)},
+)
 def counted_size(*, count: float, printed: Published) -> CheckResult:
     """Check a printed size against a count, both in millions.
 
@@ -191,16 +184,12 @@ def undescribed_head(
     Rule: contradicted where the backbone alone has more than is printed; underspecified while
     the head is not described; else reproduced.
     """
-    low, high = (end - backbone.trunk / MILLION for end in rounding(printed))
-    verdict = REPRODUCED
-    if high < 0:
-        verdict = CONTRADICTED
-    elif described.printed == NOT_GIVEN:
-        verdict = UNDERSPECIFIED
+    low, high = (end - backbone.trunk for end in rounding(printed))
+    verdict = UNDERSPECIFIED if described.printed == NOT_GIVEN else REPRODUCED
     return CheckResult(
-        verdict=verdict,
+        verdict=CONTRADICTED if high < 0 else verdict,
         evidence=f"{printed.printed} M leave {low:.2f} to {high:.2f} M for a head on ResNet-18 "
-        f"({backbone.trunk / MILLION:.2f} M); the circuit and its layers: {described.printed}.",
+        f"({backbone.trunk:.2f} M); the circuit and its layers: {described.printed}.",
     )
 
 
@@ -214,17 +203,14 @@ def lighter_in_use(*, ours: Published, others: ByRow) -> CheckResult:
     fewer than none, else underspecified: which network is meant is not said.
     """
     saved = {name: percent_saved(ours.value, value.value) for name, value in others.items()}
-    verdict = UNDERSPECIFIED
-    if all(share > 0 for share in saved.values()):
-        verdict = REPRODUCED
-    elif all(share <= 0 for share in saved.values()):
-        verdict = CONTRADICTED
+    fewer = [share > 0 for share in saved.values()]
+    some = UNDERSPECIFIED if any(fewer) else CONTRADICTED
     listed = ", ".join(
         f"{abs(share):.1f} % {'fewer' if share > 0 else 'more'} parameters than {name}"
         for name, share in saved.items()
     )
     return CheckResult(
-        verdict=verdict,
+        verdict=REPRODUCED if all(fewer) else some,
         evidence=f"Against which network is not said: {listed}. Freezing saves nothing in use.",
     )
 
@@ -252,66 +238,55 @@ STEP_SIDE = 224
 STAGES = {"warm-up": ("fc.",), "selective fine-tuning": ("layer4.", "fc."), "all layers": ("",)}
 
 
-def _by_stage(
-    name: str, count: Callable[[torch.nn.Module, torch.Tensor], float]
-) -> dict[str, float]:
-    """Count something of a backbone with one unit on one image, set up for each stage."""
+def by_stage(name: str, count: Callable[[nn.Module], float]) -> dict[str, float]:
+    """Count something of a backbone with one unit, set up for each stage."""
     found = {}
     for stage, trained in STAGES.items():
         with torch.device("meta"):  # no memory is taken
             network = torchvision.models.get_model(name, num_classes=1).eval()
-            image = torch.zeros(1, 3, STEP_SIDE, STEP_SIDE)
         for key, parameter in network.named_parameters():
             parameter.requires_grad_(key.startswith(trained))
-        found[stage] = count(network, image)
+        found[stage] = count(network)
     return found
 
 
-def training_step(name: str) -> dict[str, float]:
-    """Count a training step of one image by stage, forward and backward: 10^9 accumulates."""
-
-    def count(network: torch.nn.Module, image: torch.Tensor) -> float:
-        with FlopCounterMode(display=False) as counter:
-            network(image).sum().backward()
-        return counter.get_total_flops() / 2 / 1e9
-
-    return _by_stage(name, count)
+def step_cost(network: nn.Module) -> float:
+    """Count a training step of one image, forward and backward: 10^9 multiply-accumulates."""
+    with FlopCounterMode(display=False) as counter:
+        network(blank_image(network, STEP_SIDE)).sum().backward()
+    return counter.get_total_flops() / 2 / 1e9
 
 
-def step_memory(name: str) -> dict[str, float]:
-    """Count what a training step of one image holds by stage, in MB.
+def step_memory(network: nn.Module) -> float:
+    """Count what a training step of one image holds, in MB.
 
     All weights, the gradients of those that are trained, and what the forward pass keeps for the
     backward pass, each tensor once. What an optimizer keeps is left out, since none is named.
     """
+    kept = {}
 
-    def count(network: torch.nn.Module, image: torch.Tensor) -> float:
-        kept = {}
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return tensor
 
-        def keep(tensor: torch.Tensor) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            kept[storage._cdata] = storage.nbytes()
-            return tensor
-
-        for weights in (*network.parameters(), *network.buffers()):
-            keep(weights)
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            network(image).sum()
-        gradients = sum(p.nbytes for p in network.parameters() if p.requires_grad)
-        return (sum(kept.values()) + gradients) / 1e6
-
-    return _by_stage(name, count)
+    for weights in (*network.parameters(), *network.buffers()):
+        keep(weights)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(blank_image(network, STEP_SIDE)).sum()
+    gradients = sum(p.nbytes for p in network.parameters() if p.requires_grad)
+    return (sum(kept.values()) + gradients) / 1e6
 
 
 @checks(
     "A85",
     what="Multiply-accumulates of a training step, forward and backward",
-    measured=lambda claim: {"steps": {name: training_step(name) for name in BACKBONES}},
+    measured=lambda claim: {"steps": {name: by_stage(name, step_cost) for name in BACKBONES}},
 )
 @checks(
     "A96",
     what="Weights, gradients and what the forward pass of one image keeps for the backward pass",
-    measured=lambda claim: {"steps": {name: step_memory(name) for name in BACKBONES}},
+    measured=lambda claim: {"steps": {name: by_stage(name, step_memory) for name in BACKBONES}},
 )
 def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> CheckResult:
     """Check that freezing layers makes training cheaper, in computation or in memory.
@@ -319,7 +294,7 @@ def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> 
     Rule: reproduced where, on each backbone, a step of either stage takes less than one that
     trains all layers; else not reproduced.
 
-    `steps`: backbone -> see `training_step` and `step_memory`.
+    `steps`: backbone -> stage -> see `step_cost` and `step_memory`.
     """
     *stages, whole = STAGES
     shares = {

@@ -72,9 +72,9 @@ def whole_counts(*, printed: ByRow, n: Whole) -> CheckResult:
 SIGNIFICANT = 1 - LEVEL
 
 
-def corrected(p_value: float, others: Sequence[float]) -> float:
-    """Return a p value after Holm's correction over a family."""
-    return float(holm([p_value, *others])[0])
+def corrected(p_values: Sequence[float]) -> float:
+    """Return the first p value of a family after Holm's correction over it."""
+    return float(holm(p_values)[0])
 
 
 def apart_p(k1: int, k2: int, n: int) -> float:
@@ -87,19 +87,18 @@ def apart_p(k1: int, k2: int, n: int) -> float:
 def most_lost(gain: int, n: int, others: Sequence[float]) -> int | None:
     """Return how many images the lower system alone may have right for its loss to be shown.
 
+    It is the most with which McNemar's exact p, corrected by Holm, is below 5 %; None where no
+    overlap is favourable enough.
+
     Args:
         gain: images by which the other is ahead, at least 1.
         n: images of the test set.
         others: the smallest p values that the other comparisons of the family can have.
-
-    Returns:
-        The most with which McNemar's exact p, corrected by Holm, is below 5 %; None where no
-        overlap is favourable enough.
     """
     shown = None
     for lost in range((n - gain) // 2 + 1):
         p = float(stats.binomtest(gain + lost, gain + 2 * lost).pvalue)
-        if corrected(p, others) >= SIGNIFICANT:
+        if corrected([p, *others]) >= SIGNIFICANT:
             break
         shown = lost
     return shown
@@ -120,11 +119,10 @@ def shown_by_counts(
 
     `others`: accuracies of the other baselines.
     """
-    a, b = images(ours, n).images, images(theirs, n).images
-    rest = [images(value, n).images for value in others]
-    apart = corrected(apart_p(a, b, n), [apart_p(a, k, n) for k in rest])
-    best_of_rest = [best_mcnemar(a, k) for k in rest]
-    best = corrected(best_mcnemar(a, b), best_of_rest)
+    a, b, *rest = (images(value, n).images for value in (ours, theirs, *others))
+    apart = corrected([apart_p(a, k, n) for k in (b, *rest)])
+    best_p, *best_of_rest = (best_mcnemar(a, k) for k in (b, *rest))
+    best = corrected([best_p, *best_of_rest])
     gap, told = newcombe(a, n, b, n), power(a / n, b / n, n)
     family = f"corrected for the {len(rest) + 1} baselines"
     if a <= b:
@@ -204,15 +202,13 @@ def needed_correlation(
 ) -> float | None:
     """Return the correlation of the AUCs from which a difference is significant in its family.
 
-    Ours is taken to be as far correlated with each of the family; p is corrected by Holm.
-
-    Returns:
-        0 where none is needed, None where even `CLOSEST` is not enough.
+    Ours is taken to be as far correlated with each of the family; p is corrected by Holm. It is 0
+    where none is needed, None where even `CLOSEST` is not enough.
     """
 
     def above(r: float) -> float:
-        p_value, *rest = (auc_p(ours, t, positive, negative, r) for t in (theirs, *others))
-        return corrected(p_value, rest) - SIGNIFICANT
+        p_values = [auc_p(ours, value, positive, negative, r) for value in (theirs, *others)]
+        return corrected(p_values) - SIGNIFICANT
 
     if above(0.0) < 0:
         return 0.0
@@ -238,7 +234,7 @@ def auc_shown(
     sizes = (positive, negative)
     gap, needed = difference(ours, theirs), needed_correlation(ours, theirs, others, *sizes)
     error = math.hypot(*(auc_error(v.fraction, *sizes) for v in (ours, theirs)))
-    p_value, *rest = (auc_p(ours, value, *sizes, 0.0) for value in (theirs, *others))
+    p_values = [auc_p(ours, value, *sizes, 0.0) for value in (theirs, *others)]
     if gap <= 0:
         verdict, reason = CONTRADICTED, "not higher"
     elif needed is None:
@@ -256,8 +252,8 @@ def auc_shown(
         verdict=verdict,
         evidence=f"{ours.printed} against {theirs.printed} on {positive} and {negative} images: "
         f"{gap:+.4f} (95 % {gap - Z * error:+.3f} to {gap + Z * error:+.3f} as if of different "
-        f"images, {p_text(p_value)}, {p_text(corrected(p_value, rest))} corrected for the "
-        f"{len(others) + 1} baselines); {reason}.",
+        f"images, {p_text(p_values[0])}, {p_text(corrected(p_values))} corrected for the "
+        f"{len(p_values)} baselines); {reason}.",
     )
 
 

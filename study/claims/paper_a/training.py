@@ -4,7 +4,6 @@ Gradients are with respect to the logit of the right class, whose probability is
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -51,26 +50,25 @@ def equal_weights(*, easy: float = CONFIDENT, hard: float = HARD) -> CheckResult
 
 
 @checks("A09")
-def easy_suppressed(*, gammas: Sequence[float] = GAMMAS, p_t: float = CONFIDENT) -> CheckResult:
+def easy_suppressed(*, gammas: Sequence[float] = GAMMAS) -> CheckResult:
     """Check that the focal factor reduces the gradient of confident samples.
 
     Rule: reproduced where the gradient is below that of cross-entropy for each gamma, else not
     reproduced.
     """
-    ratios = {g: focal_gradient(p_t, g) / focal_gradient(p_t, 0.0) for g in gammas}
+    plain = focal_gradient(CONFIDENT, 0.0)
+    ratios = {gamma: focal_gradient(CONFIDENT, gamma) / plain for gamma in gammas}
     listed = ", ".join(f"{100 * ratio:.2g} % (gamma {g:g})" for g, ratio in ratios.items())
     return CheckResult(
         verdict=REPRODUCED if all(r < 1 for r in ratios.values()) else NOT_REPRODUCED,
-        evidence=f"At p_t = {p_t:g} the gradient is this share of cross-entropy's: {listed}; gamma "
-        "itself is not given, and 0, which the text allows, changes nothing. So with hard labels; "
-        "with smoothed ones it depends on how Eq. 10 is read.",
+        evidence=f"At p_t = {CONFIDENT:g} the gradient is this share of cross-entropy's: {listed}; "
+        "gamma itself is not given, and 0, which the text allows, changes nothing. So with hard "
+        "labels; with smoothed ones it depends on how Eq. 10 is read.",
     )
 
 
 @checks("A10")
-def uncertain_favoured(
-    *, gammas: Sequence[float] = GAMMAS, uncertain: float = UNCERTAIN, confident: float = CONFIDENT
-) -> CheckResult:
+def uncertain_favoured(*, gammas: Sequence[float] = GAMMAS) -> CheckResult:
     """Check that the focal factor moves the gradient from confident to uncertain samples.
 
     Rule: reproduced where an uncertain sample weighs more against a confident one than in
@@ -78,14 +76,14 @@ def uncertain_favoured(
     """
 
     def weight(gamma: float) -> float:
-        return focal_gradient(uncertain, gamma) / focal_gradient(confident, gamma)
+        return focal_gradient(UNCERTAIN, gamma) / focal_gradient(CONFIDENT, gamma)
 
     listed = ", ".join(f"{weight(gamma):.3g} (gamma {gamma:g})" for gamma in gammas)
     favoured = all(weight(gamma) > weight(0.0) for gamma in gammas)
     return CheckResult(
         verdict=REPRODUCED if favoured else NOT_REPRODUCED,
-        evidence=f"A sample at p_t = {uncertain:g} weighs {weight(0.0):.3g} times one at "
-        f"{confident:g} in cross-entropy, with the factor {listed}. It is amplified against the "
+        evidence=f"A sample at p_t = {UNCERTAIN:g} weighs {weight(0.0):.3g} times one at "
+        f"{CONFIDENT:g} in cross-entropy, with the factor {listed}. It is amplified against the "
         "others only: (1 - p_t)^gamma is never above 1.",
     )
 
@@ -135,12 +133,7 @@ def smoothed_labels(*, eps: Sequence[float] = EPS) -> CheckResult:
 
 @checks("A13")
 def joint_loss(
-    *,
-    probability: float = CONFIDENT,
-    gamma: float = 2.0,
-    eps: float = 0.1,
-    sure: float = SURE,
-    guess: float = UNCERTAIN,
+    *, probability: float = CONFIDENT, gamma: float = 2.0, eps: float = 0.1
 ) -> CheckResult:
     """Check that Eq. 10 defines one loss: its p_t (Eq. 8) is defined for labels 0 and 1 only.
 
@@ -149,13 +142,12 @@ def joint_loss(
 
     Rule: reproduced where all readings agree within 1 %, else underspecified.
 
-    `probability`: predicted for the sample; `sure`: probability of a sure right answer; `guess`: of
-    a guess.
+    `probability`: predicted for the sample.
     """
     grid = np.arange(1, 1000) / 1000
     at, lowest, dearer = {}, [], []
     for reading in READINGS:
-        points = [probability, sure, guess, *grid]
+        points = [probability, SURE, UNCERTAIN, *grid]
         losses = reading_losses(points, reading=reading, gamma=gamma, eps=eps)
         at[reading], of_sure, of_guess = losses[:3]
         lowest.append(f"{grid[losses[3:].argmin()]:.3g}")
@@ -168,8 +160,8 @@ def joint_loss(
         verdict=REPRODUCED if same else UNDERSPECIFIED,
         evidence=f"p_t is defined for hard labels only. At a probability of {probability:g}, gamma "
         f"{gamma:g} and eps {eps:g} the readings of Eq. 10 give {listed}; they are lowest at "
-        f"{', '.join(lowest)}. That a sure right answer ({sure:g}) costs less than a guess "
-        f"({guess:g}), as the text after Eq. 8 wants, holds in all{exceptions}.",
+        f"{', '.join(lowest)}. That a sure right answer ({SURE:g}) costs less than a guess "
+        f"({UNCERTAIN:g}), as the text after Eq. 8 wants, holds in all{exceptions}.",
     )
 
 
@@ -231,22 +223,18 @@ def warm_restarts(*, printed: InOrder, cycles: Cycles, named: Published) -> Chec
     )
 
 
-def _fits(claim: Claim) -> dict[str, Any]:
+def _fits(claim: Claim) -> dict[str, list[Fit]]:
     return {"fits": find_schedules([value for _, value in claim.items("printed")])}
 
 
-def _fits_and_chance(claim: Claim) -> dict[str, Any]:
-    return _fits(claim) | {"chance": chance_of_fit(epochs=len(claim.given["printed"]))}
-
-
-@checks("A18", measured=_fits_and_chance)
-def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> CheckResult:
+@checks("A18", measured=_fits)
+def one_cycle(*, printed: InOrder, fits: Sequence[Fit]) -> CheckResult:
     """Check that the rates are those of a one-cycle schedule.
 
     Rule: reproduced where a schedule of the grid gives all of them to the printed digits; else
     not reproduced.
 
-    `printed`: rates at the end of each epoch; `chance`: see `one_cycle.chance_of_fit`.
+    `printed`: rates at the end of each epoch.
     """
     if not fits:
         return CheckResult(
@@ -254,6 +242,7 @@ def one_cycle(*, printed: InOrder, fits: Sequence[Fit], chance: float) -> CheckR
             evidence="No one-cycle schedule of the grid gives the printed rates.",
         )
     best = fits[0]
+    chance = chance_of_fit(epochs=len(printed))
     only = "the only one of the grid" if len(fits) == 1 else f"one of {len(fits)} on the grid"
     return CheckResult(
         verdict=REPRODUCED,
