@@ -145,10 +145,17 @@ def joint_loss(
     `probability`: predicted for the sample.
     """
     grid = np.arange(1, 1000) / 1000
+    p = torch.tensor([probability, SURE, UNCERTAIN, *grid], dtype=torch.float64)
     at, lowest, dearer = {}, [], []
     for reading in READINGS:
-        points = [probability, SURE, UNCERTAIN, *grid]
-        losses = reading_losses(points, reading=reading, gamma=gamma, eps=eps)
+        losses = focal_loss(
+            torch.logit(p),
+            torch.ones_like(p),
+            gamma=gamma,
+            smoothing=eps,
+            reading=reading,
+            reduction="none",
+        ).numpy()
         at[reading], of_sure, of_guess = losses[:3]
         lowest.append(f"{grid[losses[3:].argmin()]:.3g}")
         if of_sure >= of_guess:
@@ -163,21 +170,6 @@ def joint_loss(
         f"{', '.join(lowest)}. That a sure right answer ({SURE:g}) costs less than a guess "
         f"({UNCERTAIN:g}), as the text after Eq. 8 wants, holds in all{exceptions}.",
     )
-
-
-def reading_losses(
-    probabilities: Sequence[float], *, reading: str, gamma: float, eps: float
-) -> np.ndarray:
-    """Return the loss of positive samples of the given probabilities."""
-    p = torch.as_tensor(probabilities, dtype=torch.float64)
-    return focal_loss(
-        torch.logit(p),
-        torch.ones_like(p),
-        gamma=gamma,
-        smoothing=eps,
-        reading=reading,
-        reduction="none",
-    ).numpy()
 
 
 # --- schedules -----------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ def test_holm_refuses_what_is_no_p_value():
         (lambda: auc_error(np.nan, 5, 5), "AUC within 0 .. 1"),
         (lambda: newcombe(3.7, 10, 3, 10), "whole numbers, .* got 3.7 of 10"),
         (lambda: newcombe(np.nan, 10, 3, 10), "got nan of 10"),
+        (lambda: newcombe(8, 7, 1, 7), "got 8 of 7"),
         (lambda: power(0.8, 0.9, 10.5), "whole n >= 1"),
         (lambda: power(0.8, np.nan, 10), "accuracies within 0 .. 1"),
         (lambda: detectable_gain(1.2, 50), "accuracies within 0 .. 1"),

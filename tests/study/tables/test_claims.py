@@ -15,7 +15,7 @@ from study.claims.side_by_side import SideBySide, paper_a_numbers, paper_b_numbe
 from study.claims.split_sizes import misfit as size_misfit
 from study.claims.split_sizes import search_sizes
 from study.plots import claims as claim_plots
-from study.published import Published, PublishedError, lookup, parse_printed
+from study.published import PublishedError, lookup
 from study.tables.accuracy import MEDMNIST
 from study.tables.claims import (
     COLUMNS,
@@ -36,6 +36,7 @@ from study.verdicts import (
     NOT_RUN,
     REPRODUCED,
 )
+from tests.study.claims.test_core import printed
 
 
 def claim(name, kind="result", cannot=""):
@@ -43,11 +44,6 @@ def claim(name, kind="result", cannot=""):
     source = (("A", "Table 2", "test", "accuracy"),)
     what = (name, name[0], "Table 2", f"Claim | {name}.", "85 %", kind, check)
     return Claim(*what, sources=source, given={}, beside={}, cannot=cannot)
-
-
-def printed(text, unit="%"):
-    value, low, high = parse_printed(text)
-    return Published(value, text, "T", "made up", unit, low=low, high=high)
 
 
 COUNTED = CheckResult(verdict=REPRODUCED, evidence="It is.", runs=("study.sizes",))
