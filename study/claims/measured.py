@@ -21,7 +21,6 @@ def store(device: str) -> Store | None:
 
 
 def _one_image(claim: Claim) -> dict[str, Any]:
-    """Return how long one image takes on our CPU, of the networks beside a claim."""
     plan, found = load_plan(), store("cpu")
 
     def median(model: str) -> float | None:

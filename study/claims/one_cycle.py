@@ -93,11 +93,9 @@ def find_schedules(printed: Sequence[Published], *, grid: Grid = GRID) -> list[F
 def misfit(printed: Sequence[Published], *, grid: Grid = GRID) -> np.ndarray:
     """Return how far each schedule of a grid is from the printed rates.
 
-    The unit is half the last printed digit: up to 1, rounding explains it. Of all first rates and
-    numbers of steps the best is taken. The printed rates are those after epochs 1, 2, ...
-
-    Returns:
-        float (peaks, rises), the worst of the epochs; nan where the rise ends before the last one.
+    The unit is half the last printed digit: up to 1, rounding explains it. The printed rates are
+    those after epochs 1, 2, ... It is that of the worst epoch, float (peaks, rises), with the best
+    of all first rates and numbers of steps; nan where the rise ends before the last epoch.
     """
     wanted, halves = _wanted(printed)
     peak, rise = np.array(grid.max_lr), np.array(grid.rise_epochs)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from study.claims.arithmetic import scale_of
 from study.published import Published, last_digit
 
 LARGEST = 1000  # sets of this many images and more are not looked for
@@ -61,7 +62,7 @@ def misfit(printed: Sequence[Published], sizes: np.ndarray) -> np.ndarray:
 
 def _shares(printed: Sequence[Published]) -> tuple[np.ndarray, float]:
     shares = np.array(sorted({value.fraction for value in printed}))
-    digits = {last_digit(value) / (1 if value.unit == "fraction" else 100) for value in printed}
+    digits = {last_digit(value) / scale_of(value) for value in printed}
     if len(digits) != 1:
         raise ValueError(f"expected shares of one set with the same digits, got {digits}.")
     return shares, digits.pop()

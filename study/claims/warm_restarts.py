@@ -8,6 +8,7 @@ of epochs is elsewhere at the end of each, so that rates can rise from epoch to 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -73,14 +74,11 @@ def fits_from_any(printed: Sequence[Published], cycles: Cycles) -> np.ndarray:
     """
     low, high = np.array([rounding(value) for value in printed]).T
     fitting = np.zeros(len(cycles), dtype=bool)
-    for i in range(len(low)):
-        for j in range(len(low)):
-            if i == j:
-                continue
-            with np.errstate(divide="ignore", invalid="ignore"):
-                fall = (high[j] - low[i]) / (cycles.heights[:, j] - cycles.heights[:, i])
-                least = (low - fall[:, None] * cycles.heights).max(axis=1)
-                most = (high - fall[:, None] * cycles.heights).min(axis=1)
-            slack = _HAIR * high.max()
-            fitting |= (fall > 0) & np.isfinite(fall) & (least <= most + slack) & (most >= -slack)
+    slack = _HAIR * high.max()
+    for i, j in permutations(range(len(low)), 2):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fall = (high[j] - low[i]) / (cycles.heights[:, j] - cycles.heights[:, i])
+            least = (low - fall[:, None] * cycles.heights).max(axis=1)
+            most = (high - fall[:, None] * cycles.heights).min(axis=1)
+        fitting |= (fall > 0) & np.isfinite(fall) & (least <= most + slack) & (most >= -slack)
     return fitting

@@ -35,7 +35,6 @@ CONFIDENCE = {
 
 
 def _confidence(claim: Claim) -> dict[str, Any]:
-    """Return how much more confidence A has than B, and the same where the loss is read else."""
     planned = planned_beside(claim)
     c = planned.one
     return {
@@ -91,7 +90,6 @@ ENTROPY = by_image(lambda labels, p: special.entr(p).sum(axis=2) / np.log(2))
 
 
 def _whole_loss(claim: Claim) -> dict[str, Any]:
-    """Return the entropy under the joint loss and its parts against that under cross-entropy."""
     planned = planned_beside(claim)
     entropy_less = partial(difference, measure=ENTROPY)
     whole = planned.deciding["whole"]
@@ -148,7 +146,6 @@ def smoother(
 
 
 def _constant(claim: Claim) -> dict[str, Any]:
-    """Count runs that answer one class for all test images, of all comparisons of a claim."""
     planned = planned_beside(claim)
 
     def count(groups: Sequence[Group | None]) -> tuple[int, int]:

@@ -112,7 +112,6 @@ def only_from_scratch(*, planned: Planned, start: Published) -> CheckResult:
 
 
 def _quantum(claim: Claim) -> dict[str, Any]:
-    """Return the quantum head beside the plain network, and beside an MLP of its size."""
     planned = planned_beside(claim)
     found = planned.deciding
     return {
@@ -186,7 +185,6 @@ def matters(*, planned: Planned) -> CheckResult:
 
 
 def _schedules(claim: Claim) -> dict[str, Any]:
-    """Return warm restarts and one-cycle: validation AUC early, test AUC in the end."""
     restarts, one_cycle = framework(), one_cycle_runs()
     return {
         "early": paired(restarts, one_cycle, at_epoch("val_auc", PRINTED_EPOCHS)),

@@ -33,7 +33,6 @@ def _damages(claim: Claim) -> Planned:
 
 
 def _kept(claim: Claim) -> dict[str, Any]:
-    """Return the comparisons under a damage, and how they differ from that without damage."""
     planned, before = _damages(claim), pair("robustness", "undamaged")
     kept = {
         name: difference_of_differences((c.a, c.b), (before.a, before.b), auc_scores)
@@ -71,7 +70,6 @@ def keeps_its_auc(*, planned: Planned, kept: Mapping[str, Estimate | None]) -> C
 
 
 def _minority(claim: Claim) -> dict[str, Any]:
-    """Return how often method and cross-entropy find the minority class at each imbalance."""
     planned = _damages(claim)
     return {
         "planned": planned,
@@ -123,7 +121,6 @@ def minority_sensitivity(
 
 
 def _thinned(claim: Claim) -> dict[str, Any]:
-    """Return how cross-entropy answers at each imbalance, and how that differs from none."""
     planned = _damages(claim)
     even = pair("robustness", "undamaged").b
     thinned = {name: c.b for name, c in planned.deciding.items()}

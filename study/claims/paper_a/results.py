@@ -17,13 +17,7 @@ from helpers.runs.store import Run
 from study.claims.check import Whole, checks
 from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, if_given
 from study.claims.ledger import Claim
-from study.claims.paper_a.planned import (
-    framework,
-    not_run,
-    on_other_images,
-    one_cycle_runs,
-    pair,
-)
+from study.claims.paper_a.planned import framework, not_run, on_other_images, one_cycle_runs, pair
 from study.claims.seeds import Sides, at_epoch, both_scores, second_less_first, too_few
 from study.published import NOT_GIVEN, PRINTED_EPOCHS, Published
 from study.verdicts import OTHER_IMAGES, UNDERSPECIFIED
@@ -40,7 +34,6 @@ def _with_and_without_cycle(
 
 
 def _val_accuracies(group: Group | None) -> list[list[float]]:
-    """Return the validation accuracy by epoch, of each seed; none without runs."""
     runs = group.runs if group else ()
     return [[epoch["val_accuracy"] for epoch in run.record["history"]] for run in runs]
 
@@ -89,7 +82,6 @@ def target_reached(
 
 
 def _val_and_train(group: Group | None) -> Sides:
-    """Return validation and training accuracy after as many epochs as are printed, by seed."""
     names = ("val_accuracy", "train_accuracy")
     return both_scores(group, *(at_epoch(name, PRINTED_EPOCHS) for name in names))
 
@@ -121,7 +113,6 @@ def no_overfitting(*, accuracies: Sides, without: Sides, source: Published) -> C
 
 
 def _test_scores(claim: Claim) -> dict[str, Sides]:
-    """Return specificity and sensitivity of the framework, by seed."""
     metrics = (partial(metric_of, name=name) for name in ("specificity", "sensitivity"))
     return {"scores": both_scores(framework(), *metrics)}
 
@@ -269,7 +260,6 @@ class Level:
 
 
 def _levels(claim: Claim) -> dict[str, dict[str, Level]]:
-    """Return the framework's accuracy on both sets of images, and how it scatters over its runs."""
     levels = {}
     for group in (pair("full_set", "full_plasticity").a, framework()):
         if group and len(group.draws) > 1:

@@ -5,7 +5,6 @@ at once, paired by seed. Of the course of training the seeds vary (Student's t):
 of the selected epoch alone. Runs on fewer images are shown and do not decide.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,19 +68,15 @@ class Scattered:
 
     @property
     def value(self) -> float:
-        """Logarithm of B's variance over A's: above 0 where A scatters less."""
-        return math.log(self._ratio)
+        """B's variance over A's, less 1: above 0 where A scatters less."""
+        return statistics.variance(self.b) / statistics.variance(self.a) - 1
 
     @property
     def p(self) -> float:
         """The p value of the test alone."""
         of_a, of_b = (seeds - 1 for seeds in self.seeds)
-        tail = float(stats.f.sf(self._ratio, of_b, of_a))
+        tail = float(stats.f.sf(1 + self.value, of_b, of_a))
         return 2 * min(tail, 1 - tail)
-
-    @property
-    def _ratio(self) -> float:
-        return statistics.variance(self.b) / statistics.variance(self.a)
 
     def text(self) -> str:
         """Write both standard deviations and the p value."""
@@ -210,7 +205,6 @@ class Early:
 
 
 def _early(claim: Claim) -> dict[str, Any]:
-    """Return the validation AUC after the printed epochs."""
     score = at_epoch("val_auc", round(claim.value("epochs").value))
     return with_fewer(claim, "early", lambda c: Early(paired(c.b, c.a, score), _by_images(c)))
 
@@ -263,7 +257,6 @@ def is_without_end(length: Published, criterion: Published) -> bool:
 
 
 def _warm_up_epochs(claim: Claim) -> dict[str, Sides]:
-    """Return the validation AUC after the first and the second epoch of the head alone, by seed."""
     group = framework()
     if group and any(run.record["history"][1]["stage"] != "warm-up" for run in group.runs):
         group = None
@@ -301,8 +294,6 @@ def steady_warm_up(
 
 
 def _warm_and_tuned(c: Compared) -> Sides:
-    """Return the validation AUC at the end of the warm-up and of all training, by seed."""
-
     def warm(run: Run) -> float:
         return [e["val_auc"] for e in run.record["history"] if e["stage"] == "warm-up"][-1]
 
