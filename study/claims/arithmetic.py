@@ -3,13 +3,11 @@
 A printed number is kept as text, so 85.00 and 85.0 differ: the first stands for 84.995 .. 85.005.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 
 from study.published import Published, last_digit, rounding
-from study.sizes import matches
 
 # Half a digit exactly may have been rounded either way, and binary fractions are not exact.
 _SLACK = 1 + 1e-6
@@ -56,15 +54,7 @@ def saved_range(ours: Published, theirs: Published) -> tuple[float, float]:
     return percent_saved(high, theirs_low), percent_saved(low, theirs_high)
 
 
-@dataclass(frozen=True)
-class Count:
-    """A printed share as a count of images."""
-
-    images: int  # nearest to it
-    fits: bool  # whether that count gives the printed digits
-
-
-def images(printed: Published, n: int) -> Count:
+def images(printed: Published, n: int) -> int:
     """Return the count of `n` images that is nearest to a printed share.
 
     Raises:
@@ -74,5 +64,4 @@ def images(printed: Published, n: int) -> Count:
         raise ValueError(f"n must be at least 1, got {n}.")
     if printed.fraction is None:
         raise ValueError(f"{printed.printed!r} ({printed.source}) is no plain number.")
-    count = round(printed.fraction * n)
-    return Count(count, matches(scale_of(printed) * count / n, printed))
+    return round(printed.fraction * n)

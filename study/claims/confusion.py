@@ -81,16 +81,10 @@ class Scored:
 
 def matrices(accuracy: Published, *, positive: int, negative: int) -> Scored:
     """Return the matrices of `positive` and `negative` images that have a printed accuracy."""
-    tp, tn = _all_pairs(positive, negative)
+    tn, tp = np.indices((negative + 1, positive + 1)).reshape(2, -1)
     right = fits(scale_of(accuracy) * (tp + tn) / (positive + negative), accuracy)
     tp, tn = tp[right], tn[right]
     return Scored(tp, _f1_scores(tp, tn, positive, negative))
-
-
-def _all_pairs(most: int, most_other: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pairs of counts from 0 up to these, int (m,) each."""
-    first, second = np.meshgrid(np.arange(most + 1), np.arange(most_other + 1))
-    return first.ravel(), second.ravel()
 
 
 def _f1_scores(
@@ -136,7 +130,7 @@ def f1_possible(
             evidence=f"No count of {n} images gives an accuracy of {accuracy.printed} %.",
         )
     evidence = (
-        f"{images(accuracy, n).images} of {n} right: of {tried} matrices of {positive} positive "
+        f"{images(accuracy, n)} of {n} right: of {tried} matrices of {positive} positive "
         f"and {negative} negative images, "
     )
     fitting = [name for name, scores in found.scores.items() if fits(scores, f1).any()]
@@ -191,7 +185,7 @@ def other_sets(
     for n in sizes:
         counts = np.arange(n + 1)
         for right in counts[fits(scale_of(accuracy) * counts / n, accuracy)].tolist():
-            tp, fn = _all_pairs(right, n - right)
+            fn, tp = np.indices((n - right + 1, right + 1)).reshape(2, -1)
             positive = tp + fn
             inside = (positive > 0) & (positive < n)
             tp, positive = tp[inside], positive[inside]

@@ -130,10 +130,8 @@ def _claim(row: dict[str, str], where: str) -> Claim:
             f"{where}: {row['id']} needs either how it is checked or why it cannot be, not both."
         )
     sources, also = (_keys(row[name], where) for name in ("sources", "also"))
-    given: dict[str, tuple[Key, ...]] = {}
-    for role, key in sources + also:
-        if role:
-            given[role] = (*given.get(role, ()), key)
+    roles = dict.fromkeys(role for role, _ in sources + also if role)
+    given = {role: tuple(key for r, key in sources + also if r == role) for role in roles}
     beside = [_named(entry) for entry in row["beside"].split(ENTRY) if entry]
     fields = row | {
         "sources": tuple(key for _, key in sources),

@@ -253,7 +253,7 @@ def generalises(*, val: Published, earlier: InOrder, test: Published, n_test: Wh
     before, which with it tell how many images there are.
     """
     n_val = smallest_size([*earlier, val])
-    a, b = images(val, n_val).images, images(test, n_test).images
+    a, b = images(val, n_val), images(test, n_test)
     drop = newcombe(a, n_val, b, n_test)
     verdict = REPRODUCED if drop.value <= 0 else UNDERSPECIFIED
     return CheckResult(

@@ -18,7 +18,7 @@ from study.claims.seeds import ENOUGH, with_interval
 from study.compare import correct
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
-from study.verdicts import SHOWN, SHOWN_REVERSED, on_comparison
+from study.verdicts import on_comparison
 from study.words import p_text
 
 # Of labels, int (n,), and probabilities, float (draws, n, 2), scores by draw and image.
@@ -88,12 +88,8 @@ class Member:
 
     difference: Estimate
     p: float | None  # after Holm's correction, None where no test is possible
+    sign: int  # 1 where it is shown to be above 0, -1 where below, else 0
     verdict: str  # on "above 0", see `verdicts.on_comparison`
-
-    @property
-    def sign(self) -> int:
-        """1 where it is shown to be above 0, -1 where below, else 0."""
-        return {SHOWN: 1, SHOWN_REVERSED: -1}.get(self.verdict, 0)
 
     def text(self, *, digits: int = 3, scale: float = 1) -> str:
         """Write it with its interval, seeds and corrected p value."""
@@ -112,7 +108,7 @@ def judge_family(differences: Mapping[str, Estimate]) -> dict[str, Member]:
     for (name, d), one in zip(differences.items(), correct(tested, level=rules.level), strict=True):
         shown = None if one.p_value is None else one.shown
         verdict = on_comparison(d, shown, rules=rules, min_seeds=min_seeds)
-        found[name] = Member(d, one.p_value, verdict)
+        found[name] = Member(d, one.p_value, one.shown, verdict)
     return found
 
 

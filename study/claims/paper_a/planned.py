@@ -65,19 +65,15 @@ class Planned:
         return linear_said({c.title: under_other_readings(c, auc_less) for c in linear})
 
 
-def results() -> Results:
-    """Return all comparisons, of the runs that are stored."""
-    return _results_of(results_root())
-
-
 @cache
-def _results_of(root: Path) -> Results:
+def results(root: Path) -> Results:
+    """Return all comparisons, of the runs that are stored in a results tree."""
     return compare_all(group_runs(filter(is_real, list_runs(root))), load_plan())
 
 
 def pair(family: str, name: str) -> Compared:
     """Return a comparison of `params/comparisons.yaml`."""
-    return next(c for c in results().compared[family] if c.pair.name == name)
+    return next(c for c in results(results_root()).compared[family] if c.pair.name == name)
 
 
 def framework() -> Group | None:
@@ -138,13 +134,13 @@ def under_other_readings(
     compared: Compared, difference: Callable[[Group | None, Group | None], Estimate | None]
 ) -> dict[str, Estimate]:
     """Return a difference of both sides by how the loss is read else, as far as runs are stored."""
-    found = {}
+    found, groups = {}, results(results_root()).groups
     for reading in OTHER_READINGS:
         configs = (
             replace(config, focal_reading=reading) if is_linear(config) else config
             for config in (compared.pair.a, compared.pair.b)
         )
-        apart = difference(*(find_group(results().groups, config) for config in configs))
+        apart = difference(*(find_group(groups, config) for config in configs))
         if apart is not None:
             found[reading] = apart
     return found

@@ -8,7 +8,7 @@ from scipy import optimize, stats
 from helpers.metrics.intervals import holm
 from helpers.metrics.power import auc_error, best_mcnemar, newcombe, power
 from helpers.metrics.scores import LEVEL
-from study.claims.arithmetic import difference, images
+from study.claims.arithmetic import difference, images, scale_of
 from study.claims.check import ByColumn, ByRow, ByRowAndColumn, InOrder, Whole, checks
 from study.claims.check_result import CheckResult
 from study.published import Published, rounding
@@ -60,8 +60,12 @@ def whole_counts(*, printed: ByRow, n: Whole) -> CheckResult:
     Rule: reproduced where all are, else contradicted.
     """
     counts = {name: images(value, n) for name, value in printed.items()}
-    listed = ", ".join(f"{name} {c.images}" for name, c in counts.items())
-    wrong = [name for name, c in counts.items() if not c.fits]
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    wrong = [
+        name
+        for name, value in printed.items()
+        if not matches(scale_of(value) * counts[name] / n, value)
+    ]
     found = f"no whole count: {', '.join(wrong)}" if wrong else "each gives the digits"
     return CheckResult(
         verdict=CONTRADICTED if wrong else REPRODUCED,
@@ -119,7 +123,7 @@ def shown_by_counts(
 
     `others`: accuracies of the other baselines.
     """
-    a, b, *rest = (images(value, n).images for value in (ours, theirs, *others))
+    a, b, *rest = (images(value, n) for value in (ours, theirs, *others))
     apart = corrected([apart_p(a, k, n) for k in (b, *rest)])
     best_p, *best_of_rest = (best_mcnemar(a, k) for k in (b, *rest))
     best = corrected([best_p, *best_of_rest])

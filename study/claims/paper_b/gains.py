@@ -59,7 +59,7 @@ def gaps_to_quoted(ours: ByDataset, quoted: Quoted) -> dict[str, float]:
 
 def interval(ours: Published, theirs: Published, n: int) -> Estimate:
     """Return ours - theirs with the 95 % interval of Newcombe, as if the n images were others."""
-    return newcombe(images(ours, n).images, n, images(theirs, n).images, n)
+    return newcombe(images(ours, n), n, images(theirs, n), n)
 
 
 @checks("B74", "B75", "B76", "B81", "B82", "B83", "B84")
