@@ -1,7 +1,7 @@
 """Paper A's claims on damaged training data, imbalanced or with flipped labels, by stored runs."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -128,7 +128,7 @@ def _thinned(claim: Claim) -> dict[str, Any]:
     return {
         "differences": {name: difference(group, even, leaning) for name, group in thinned.items()},
         "levels": {
-            name: tuple(group.values(metric) for metric in metrics)
+            name: tuple(statistics.fmean(group.values(metric)) for metric in metrics)
             for name, group in ({"none": even} | thinned).items()
             if group
         },
@@ -140,7 +140,7 @@ def _thinned(claim: Claim) -> dict[str, Any]:
 def overfits_majority(
     *,
     differences: Mapping[str, Estimate | None],
-    levels: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    levels: Mapping[str, tuple[float, float]],
     runs: str,
 ) -> CheckResult:
     """Check that plain cross-entropy comes to favour the commoner class of its training images.
@@ -153,15 +153,12 @@ def overfits_majority(
     it leans more at each imbalance, shown reversed where it leans less at one.
 
     `differences`: imbalance -> by how much more it leans; `levels`: imbalance, or "none" ->
-    sensitivity and specificity by seed.
+    sensitivity and specificity.
     """
     if not_enough(differences.values()):
         return not_run(runs)
     members = judge_family(differences)
-    shown = {
-        name: "{:.1f} and {:.1f} %".format(*(100 * statistics.fmean(values) for values in both))
-        for name, both in levels.items()
-    }
+    shown = {name: f"{100 * a:.1f} and {100 * b:.1f} %" for name, (a, b) in levels.items()}
     listed = "; ".join(
         f"at {name} they are {shown[name]}, a leaning to the commoner class that is greater by "
         f"{member.text(digits=1, scale=100)} points"
