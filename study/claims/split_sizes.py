@@ -50,10 +50,7 @@ def misfit(printed: Sequence[Published], sizes: np.ndarray) -> np.ndarray:
     """Return how far the worst printed share is from a whole count, float (sizes,).
 
     The unit is half the last printed digit: up to 1, rounding explains it. The sizes, int, are at
-    least 1.
-
-    Raises:
-        ValueError: no shares, or printed with different digits.
+    least 1; errors as of `search_sizes`.
     """
     shares, digit = _shares(printed)
     counts = np.rint(shares[None, :] * sizes[:, None])

@@ -300,10 +300,10 @@ def lighter_training(*, steps: Mapping[str, Mapping[str, float]], what: str) -> 
     shares = {
         name: {stage: step[stage] / step[whole] for stage in stages} for name, step in steps.items()
     }
-    cheaper = all(share < 1 for by_stage in shares.values() for share in by_stage.values())
+    cheaper = all(share < 1 for found in shares.values() for share in found.values())
     listed = "; ".join(
-        f"{name} {', '.join(f'{stage} {100 * share:.0f} %' for stage, share in by_stage.items())}"
-        for name, by_stage in shares.items()
+        f"{name} {', '.join(f'{stage} {100 * share:.0f} %' for stage, share in found.items())}"
+        for name, found in shares.items()
     )
     return CheckResult(
         verdict=REPRODUCED if cheaper else NOT_REPRODUCED,
