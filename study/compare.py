@@ -264,14 +264,6 @@ def judge_gain(compared: Compared, published: Published, *, metric: str, **rule:
     return Gain(metric, published, measured, verdict, sign, chance)
 
 
-def judge_gains(compared: Compared, *, plan: ComparisonPlan, rules: Rules) -> list[Gain]:
-    """Judge the gains that the paper prints for a comparison; none if it prints none."""
-    if (row := compared.pair.published) is None:
-        return []
-    rule = {"rules": rules} | plan.rule.model_dump(exclude={"level"})
-    return [judge_gain(compared, row.at(metric), metric=metric, **rule) for metric in GAINS]
-
-
 # --- all comparisons of a plan -------------------------------------------------------------------
 
 
@@ -285,8 +277,11 @@ class Results:
     compared: dict[str, list[Compared]]  # by the name of their family
 
     def gains(self, compared: Compared) -> list[Gain]:
-        """Return the printed gains of a comparison, judged."""
-        return judge_gains(compared, plan=self.plan, rules=self.rules)
+        """Judge the gains that the paper prints for a comparison; none if it prints none."""
+        if (row := compared.pair.published) is None:
+            return []
+        rule = {"rules": self.rules} | self.plan.rule.model_dump(exclude={"level"})
+        return [judge_gain(compared, row.at(metric), metric=metric, **rule) for metric in GAINS]
 
     def used(self, configs: Iterable[RunConfig]) -> list[Group]:
         """Return the groups of runs of the given protocols, each once."""

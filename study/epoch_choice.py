@@ -1,13 +1,9 @@
 """What choosing the epoch on the test split is worth, by stored test curves."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
-from helpers.metrics.scores import LEVEL
+from helpers.metrics.seeds import aggregate_seeds
 from helpers.runs.groups import Group
 
 
@@ -37,19 +33,12 @@ def curve_rows(groups: Iterable[Group]) -> list[dict[str, Any]]:
             for run, curve in curves
             if curve is not None
         ]
-        if gains:
-            rows.append(
-                {key: group.config[key] for key in ("dataset", "model", "pretrained", "epochs")}
-                | {"seeds": len(gains)}
-                | _student(gains)
-            )
+        if not gains:
+            continue
+        found = aggregate_seeds(gains)
+        if len(set(gains)) == 1:  # seeds that all agree say nothing of their scatter
+            found |= {"low": None, "high": None}
+        row = {key: group.config[key] for key in ("dataset", "model", "pretrained", "epochs")}
+        row |= {"seeds": found["n"], "gain": found["mean"]}
+        rows.append(row | {"gain_low": found["low"], "gain_high": found["high"]})
     return rows
-
-
-def _student(values: Sequence[float]) -> dict[str, float | None]:
-    mean, low, high = float(np.mean(values)), None, None
-    if len(values) > 1 and np.ptp(values) > 0:  # seeds that all agree say nothing of their scatter
-        half = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1)
-        half *= np.std(values, ddof=1) / math.sqrt(len(values))
-        low, high = mean - half, mean + half
-    return {"gain": mean, "gain_low": low, "gain_high": high}

@@ -68,18 +68,14 @@ def judge_level(
     ]
     key = (*asked, f"{dataset}/{measure}")
     group = nearest(there, rules=rules)
-    if group is None:
-        return Level(
-            key, printed, None, None, None, on_number(printed, None, rules=rules, paper=paper)
-        )
-    here, one_more = (group.estimate(measure, how) for how in (mean_here, one_more_run))
+    here, one_more = (group and group.estimate(measure, how) for how in (mean_here, one_more_run))
     verdict = on_number(
         printed,
         one_more,
         rules=rules,
         paper=paper,
-        epochs=group.config["epochs"],
-        same_images=group.rebuilt is None,
+        epochs=group and group.config["epochs"],
+        same_images=not (group and group.rebuilt),
     )
     return Level(key, printed, group, here, one_more, verdict)
 

@@ -5,7 +5,7 @@ formatter that writes them. All numbers on a page go through the formatters here
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -217,7 +217,9 @@ class Table:
     @property
     def cells(self) -> list[list[str]]:
         """The text of each row."""
-        return [[shown.cell(row) for shown in self.columns] for row in _rows(self.frame)]
+        return [
+            [shown.cell(row) for shown in self.columns] for row in self.frame.to_dict("records")
+        ]
 
     def markdown(self) -> str:
         """Return the columns as markdown."""
@@ -229,10 +231,7 @@ class Table:
         """Return the rows that have these values, as a table of its own."""
         if self.frame.empty:  # it may lack the columns
             return self
-        kept = pd.Series(True, index=self.frame.index)
-        for name, value in wanted.items():
-            kept &= self.frame[name] == value
-        return self.keep(kept)
+        return self.keep((self.frame[list(wanted)] == pd.Series(wanted)).all(axis=1))
 
     def keep(self, kept: pd.Series) -> "Table":
         """Return the rows that are marked, bool (rows,), as a table of its own."""
@@ -258,11 +257,6 @@ class Table:
 
 def _as_columns(columns: Iterable[Column | str]) -> tuple[Column, ...]:
     return tuple(column(one) if isinstance(one, str) else one for one in columns)
-
-
-def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    names = list(frame.columns)
-    return (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None))
 
 
 def markdown_table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ claim that needs several comparisons.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group
@@ -218,17 +219,14 @@ def on_gain(
     difference: Estimate | None,
     shown: int | None,
     *,
-    rules: Rules,
-    paper: str,
-    epochs: float | None = None,
     one_more: Estimate | None = None,
     same_images: bool = True,
-    min_seeds: int | None = None,
+    **rule: Any,
 ) -> str:
     """Return the verdict on a printed difference: its size must be ours, and its sign be shown.
 
-    As `on_comparison`, but a shown sign with another size is `EXCLUDED`; on other images there is
-    no verdict (`OTHER_IMAGES`).
+    As `on_comparison`, which the `rule` is for, but a shown sign with another size is `EXCLUDED`;
+    on other images there is no verdict (`OTHER_IMAGES`).
     """
     if printed.mark == "M":
         return UNVERIFIED
@@ -237,16 +235,7 @@ def on_gain(
     if difference is not None and not same_images:
         return OTHER_IMAGES
     size = printed.fraction
-    verdict = on_comparison(
-        difference,
-        shown,
-        rules=rules,
-        paper=paper,
-        epochs=epochs,
-        size=size,
-        one_more=one_more,
-        min_seeds=min_seeds,
-    )
+    verdict = on_comparison(difference, shown, size=size, one_more=one_more, **rule)
     return EXCLUDED if verdict == SHOWN and excludes(one_more, size) else verdict
 
 

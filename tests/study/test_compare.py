@@ -20,13 +20,7 @@ from helpers.paths import repo_root
 from helpers.runs.groups import group_runs, is_real
 from helpers.runs.matrix import load_matrix
 from helpers.runs.store import list_runs
-from study.compare import (
-    Compared,
-    Corrected,
-    compare_family,
-    correct,
-    judge_gains,
-)
+from study.compare import Compared, Corrected, Results, compare_family, correct
 from study.plans.comparisons import load_plan, planned_configs
 from study.plans.form import PlanError
 from study.plans.verdicts import load_rules
@@ -392,7 +386,7 @@ def test_a_difference_is_written_with_its_sign():
 
 def gains_of(compared, plan, **change):
     plan = with_rule(plan, **{"paper": "A", "same_images": True} | change)
-    return judge_gains(compared, plan=plan, rules=load_rules())
+    return Results(plan, load_rules(), (), {}).gains(compared)
 
 
 @pytest.mark.parametrize(
