@@ -8,12 +8,12 @@ same pictures in the same order; the larger file tells look-alikes from copies b
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from helpers.files import DamagedFile
 from helpers.metrics.scores import evaluate
+from helpers.paths import leakage_dir
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
 from study.measurements import open_csv
@@ -57,11 +57,15 @@ class Tied:
         return len(y_true) == self.n_test and np.array_equal(y_true[self.index], self.label)
 
 
-def read_tied(path: Path) -> Tied | None:
-    """Read what is stored for a data set, None if nothing is; a `LeakageError` if out of order."""
+def load_tied(dataset: str) -> Tied | None:
+    """Read what is stored for a data set (name without a size), None if nothing is.
+
+    A `LeakageError` where the file is out of order.
+    """
+    path = leakage_dir() / f"{dataset}.csv"
     if not path.is_file():
         return None
-    advice = f"; write it anew (`python -m study leakage {path.stem}`)"
+    advice = f"; write it anew (`python -m study leakage {dataset}`)"
     with open_csv(path, COLUMNS, LeakageError, advice) as table:
         if table.empty or table["n_test"].nunique() != 1:
             raise DamagedFile(f"{path.name}: {len(table)} rows, expected those of one test split")
@@ -89,11 +93,12 @@ class Free:
     images: int
 
 
-def free_accuracy(group: Group, tied: Tied | None) -> Free | None:
+def free_accuracy(group: Group) -> Free | None:
     """Return the accuracy of runs without tied images, as fractions.
 
     None where none is known to be tied, or the runs have other test images.
     """
+    tied = load_tied(group.dataset)
     if tied is None or not len(tied.free) or not all(tied.fits(run) for run in group.runs):
         return None
     found = group.mean_and_sd(lambda run: score_on(run, tied.free)["accuracy"])

@@ -37,7 +37,7 @@ from helpers.runs.experiment import save_tensors, save_weights
 from helpers.runs.store import RunError, list_runs, list_unreadable, load_run
 from helpers.training import seeds
 from helpers.training.loop import _State
-from study import sizes
+from study import sizes, tied
 from study.claims.ledger import ClaimsError, load_claims
 from study.costs.store import EfficiencyError, Store
 from study.maps.scores import load_scores, save_scores
@@ -45,7 +45,7 @@ from study.plans import automl, comparisons, costs, maps, ranking, table2, verdi
 from study.plans.form import PlanError
 from study.published import PublishedError, _read
 from study.report import charts
-from study.tables import leakage, speed
+from study.tables import speed
 from tests.damage import N_CHANGES, damaged, survive
 from tests.fabricated import fabricate_run
 
@@ -238,8 +238,8 @@ def test_leakage(tmp_path, monkeypatch):
     lines = (repo_root() / "results" / "leakage" / "breastmnist.csv").read_text().splitlines(True)
     path = tmp_path / "breastmnist.csv"
     path.write_text("".join(lines[:6]))
-    monkeypatch.setattr(leakage, "leakage_dir", lambda: tmp_path)
-    survive(path, lambda: leakage.load_tied("breastmnist"), leakage.LeakageError)
+    monkeypatch.setattr(tied, "leakage_dir", lambda: tmp_path)
+    survive(path, lambda: tied.load_tied("breastmnist"), tied.LeakageError)
 
 
 def test_tuning_table(tmp_path):

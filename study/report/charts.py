@@ -19,8 +19,7 @@ from study.report.forest import Track, forest
 from study.table import COMMAND, Column, Table, column, interval, number
 from study.tables.accuracy import MEDMNIST, STARTS
 from study.tables.comparisons import POWER
-from study.tables.leakage import FREE
-from study.tables.scores import PERCENT, SEEDS, metric_column, range_column
+from study.tables.scores import FREE, PERCENT, SEEDS, metric_column, range_column
 from study.verdicts import NOT_RUN
 
 ACCURACY = Track("accuracy, %", "accuracy_mean", "accuracy_low", "accuracy_high", scale=100)

@@ -20,7 +20,7 @@ from study.plans.ranking import load_plan as load_ranking
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.table import COMMAND
-from study.tables.accuracy import TablesError, cag_files, medmnist_pages, protocol_labels
+from study.tables.accuracy import TablesError, cag_files, medmnist_pages
 from study.tables.angiograms import angiogram_pages
 from study.tables.answer import answer_block
 from study.tables.claims import claims_files, readme_claims
@@ -94,7 +94,7 @@ def generate(*, root: Path, pages: Path | None) -> dict[Path, str]:
         "speed": speed_pages(),
     }
     tables = cag_files(groups, rules) | claims_files(claims) | replica_files(groups)
-    tables |= evidence_files(groups) | leakage_files(groups, protocol_labels(groups))
+    tables |= evidence_files(groups) | leakage_files(groups)
     for one in made.values():
         tables |= one.files
     files = {root / "tables" / name: text for name, text in tables.items()}

@@ -32,10 +32,11 @@ from study.table import (
     page,
     percent_as_printed,
 )
-from study.tables.leakage import FREE, free_cells
 from study.tables.scores import (
+    FREE,
     SEEDS,
     accuracy_column,
+    free_cells,
     metric_column,
     range_column,
     score_cells,

@@ -11,8 +11,8 @@ from study.plans.verdicts import Rules
 from study.table import COMMAND, column, interval, joined, span
 from study.tables.accuracy import MEDMNIST, AccuracyLine, accuracy_table, build_rows
 from study.tables.claims import is_measured, there
-from study.tables.leakage import FREE, load_tied
-from study.tables.scores import PERCENT
+from study.tables.scores import FREE, PERCENT
+from study.tied import load_tied
 from study.verdicts import DECIDED, NOT_RUN, REVIEWERS_QUESTION
 
 

@@ -5,7 +5,6 @@ Which ones these are, `study.tied` says; `python -m study leakage breastmnist_64
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,47 +15,24 @@ from helpers.metrics.intervals import image_scores, mean
 from helpers.paths import leakage_dir, write_text
 from helpers.runs.groups import Group
 from helpers.terminal import escape_unshowable
-from study.table import Table, code, column, csv_text, deviation, page, percent
+from study.table import Table, code, column, csv_text, page, percent
+from study.tables.accuracy import protocol_labels
 from study.tables.scores import PERCENT, SEEDS, metric_column, range_column
-from study.tied import COLUMNS, Tied, free_accuracy, read_tied, score_on
-from study.tied import LeakageError as LeakageError  # what `load_tied` raises
+from study.tied import COLUMNS, Tied, load_tied, score_on
 
 
-def load_tied(dataset: str) -> Tied | None:
-    """Return what is stored for a data set (name without a size), see `read_tied`."""
-    return read_tied(leakage_dir() / f"{dataset}.csv")
-
-
-def free_cells(group: Group | None) -> dict[str, Any]:
-    """Return the accuracy on the images that nothing ties to training: `FREE` shows it."""
-    found = group and free_accuracy(group, load_tied(group.dataset))
-    names = ("mean", "sd", "images")
-    return {f"free_{name}": found and getattr(found, name) for name in names}
-
-
-def _free_text(mean: float, sd: float | None, images: int) -> str:
-    return deviation(mean, sd, f"{images:,.0f} images", **PERCENT)
-
-
-FREE = column(
-    "on images not tied to training", "free_mean", "free_sd", "free_images", write=_free_text
-)
-
-
-def leakage_files(groups: Sequence[Group], protocols: Sequence[str]) -> dict[str, str]:
+def leakage_files(groups: Sequence[Group]) -> dict[str, str]:
     """Return the tables of second scores: file name -> content.
 
-    Of all groups those of data sets with stored ties enter, if an image is free; the protocols are
-    theirs, in words.
+    Of all groups those of data sets with stored ties enter, if an image is free.
     """
-    labelled: dict[str, list[tuple[Group, str]]] = {}
-    for group, protocol in zip(groups, protocols, strict=True):
-        labelled.setdefault(group.dataset, []).append((group, protocol))
+    labelled = list(zip(groups, protocol_labels(groups), strict=True))
     rows, parts, entered, left_out = [], [], [], {}
-    for dataset, members in sorted(labelled.items()):
+    for dataset in sorted({group.dataset for group in groups}):
         tied = load_tied(dataset)
         if tied is None or not len(tied.free):
             continue
+        members = [(group, protocol) for group, protocol in labelled if group.dataset == dataset]
         fitting = [(g, p) for g, p in members if all(tied.fits(run) for run in g.runs)]
         some = [_row(group, protocol, tied) for group, protocol in fitting]
         rows += sorted(some, key=lambda r: (r["pretrained"], -r["accuracy_free_mean"], r["model"]))
@@ -82,12 +58,11 @@ _INTRO = (
     "the other tables. The classes are not mixed alike in the parts, so an accuracy is to be read "
     "against the constant answer's, or beside the AUC, which does not depend on the mix."
 )
-_PARTS = ("all", "free", "tied")
 
 
-def _parts(tied: Tied) -> tuple[np.ndarray, ...]:
-    """Return the indices of each of `_PARTS`."""
-    return np.arange(tied.n_test), tied.free, tied.index
+def _parts(tied: Tied) -> dict[str, np.ndarray]:
+    """Return the test images of each part."""
+    return {"all": np.arange(tied.n_test), "free": tied.free, "tied": tied.index}
 
 
 PART_COLUMNS = (
@@ -101,7 +76,7 @@ PART_COLUMNS = (
 def _part_rows(dataset: str, tied: Tied, group: Group | None) -> list[dict]:
     """Return how many images each part has, and what a constant answer scores there."""
     rows = []
-    for name, indices in zip(_PARTS, _parts(tied), strict=True):
+    for name, indices in _parts(tied).items():
         row = {"dataset": dataset, "part": name, "images": len(indices), "found in": tied.source}
         if group:
             y_true, _ = group.runs[0].predictions("test")
@@ -120,7 +95,7 @@ def _row(group: Group, protocol: str, tied: Tied) -> dict:
         "n_test": tied.n_test,
         "n_free": len(tied.free),
     }
-    for part, indices in zip(_PARTS, _parts(tied), strict=True):
+    for part, indices in _parts(tied).items():
         scores = {run.path: score_on(run, indices) for run in group.draws}
         for metric in ("accuracy", "auc"):
             found = group.mean_and_sd(lambda run, name=metric, of=scores: of[run.path][name])
@@ -137,7 +112,10 @@ COLUMNS_SHOWN = (
     *(metric_column(part, f"accuracy_{part}", **PERCENT) for part in ("all", "free")),
     range_column("95 % interval", "accuracy_free"),
     column("tied", "accuracy_tied_mean", write=percent),
-    *(metric_column(f"AUC, {part}", f"auc_{part}", missing="undefined") for part in _PARTS),
+    *(
+        metric_column(f"AUC, {part}", f"auc_{part}", missing="undefined")
+        for part in ("all", "free", "tied")
+    ),
 )
 
 

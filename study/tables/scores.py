@@ -8,6 +8,7 @@ from helpers.metrics.intervals import mean_here, one_more_run
 from helpers.runs.groups import Group
 from helpers.runs.replicas import metric_of
 from study.table import Column, column, deviation, number, seeds, span
+from study.tied import free_accuracy
 from study.verdicts import NOT_RUN
 
 PERCENT = {"spec": ".1f", "scale": 100}
@@ -45,6 +46,19 @@ def score_cells(
     return cells
 
 
+def free_cells(group: Group | None) -> dict[str, Any]:
+    """Return the accuracy on the images that nothing ties to training: `FREE` shows it."""
+    found = group and free_accuracy(group)
+    return {f"free_{name}": found and getattr(found, name) for name in ("mean", "sd", "images")}
+
+
+def _free_text(mean: float, sd: float | None, images: int) -> str:
+    return deviation(mean, sd, f"{images:,.0f} images", **PERCENT)
+
+
+FREE = column(
+    "on images not tied to training", "free_mean", "free_sd", "free_images", write=_free_text
+)
 SEEDS = column("seeds", "n_seeds", write=seeds)
 SEEDS_OR_NOT_RUN = column("seeds", "n_seeds", write=lambda count: seeds(count) or NOT_RUN)
 

@@ -11,11 +11,11 @@ from study.plans.verdicts import Rules
 from study.table import COMMAND, Pages, Table, code, column, joined, origin, page
 from study.tables.accuracy import LEVEL
 from study.tables.comparisons import BRIEF, PAIRED, comparison_table, family_sections
-from study.tables.leakage import free_cells
 from study.tables.scores import (
     SEEDS_OR_NOT_RUN,
     accuracy_column,
     count_column,
+    free_cells,
     metric_column,
     range_column,
     score_cells,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.config import without_size
-from helpers.paths import leakage_dir, results_root
+from helpers.paths import results_root
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import whole_runs
 from study.claims.ledger import Claim
@@ -21,7 +21,7 @@ from study.plans.ranking import load_plan
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
 from study.ranking import compare_as_published, compare_focus, judge_claim
-from study.tied import free_accuracy, read_tied
+from study.tied import free_accuracy
 
 SIX = ("breastmnist", "pneumoniamnist", "bloodmnist", "dermamnist", "organcmnist", "organsmnist")
 RECIPES = ("common", "ranking", "table2", "paper_b")
@@ -72,8 +72,8 @@ def network_level(claim: Claim) -> Level:
 
 def network_accuracy(claim: Claim) -> dict[str, Any]:
     """Return `network_level`, and the accuracy of its runs without images tied to training."""
-    level, tied = network_level(claim), read_tied(leakage_dir() / f"{claim.dataset}.csv")
-    return {"level": level, "free": level.group and free_accuracy(level.group, tied)}
+    level = network_level(claim)
+    return {"level": level, "free": level.group and free_accuracy(level.group)}
 
 
 # --- the network against others -------------------------------------------------------------------

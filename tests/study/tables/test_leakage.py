@@ -8,15 +8,17 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from helpers.metrics.intervals import mean_here, one_more_run
-from helpers.paths import data_root
+from helpers.paths import data_root, leakage_dir
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
+from study import tied
 from study.compare import judge_cells
 from study.plans.table2 import load_table2
 from study.plans.verdicts import load_rules
-from study.tables import accuracy, leakage, table2
+from study.tables import accuracy, table2
 from study.tables.answer import answer_block, tied_sentence
-from study.tables.leakage import find_tied, leakage_files, load_tied, score_on
+from study.tables.leakage import find_tied, leakage_files
+from study.tied import load_tied, score_on
 from study.verdicts import COMPATIBLE
 from tests.fabricated import fabricate_run
 
@@ -24,11 +26,11 @@ from tests.fabricated import fabricate_run
 @pytest.fixture
 def tied_images(tmp_path, monkeypatch):
     """Store ties of a set whose runs are made up: images 0 to 45 of 156, labels alternating."""
-    monkeypatch.setattr(leakage, "leakage_dir", lambda: tmp_path / "leakage")
+    monkeypatch.setattr(tied, "leakage_dir", lambda: tmp_path / "leakage")
 
     def put(dataset="breastmnist", n=46, **changes):
         values = {"source": "x.npz", "n_test": 156, "index": range(n), "label": np.arange(n) % 2}
-        table = pd.DataFrame({name: [""] * n for name in leakage.COLUMNS})
+        table = pd.DataFrame({name: [""] * n for name in tied.COLUMNS})
         table = table.assign(**values | changes)
         (tmp_path / "leakage").mkdir(exist_ok=True)
         table.to_csv(tmp_path / "leakage" / f"{dataset}.csv", index=False)
@@ -37,8 +39,7 @@ def tied_images(tmp_path, monkeypatch):
 
 
 def second_scores(store):
-    groups = group_runs(list_runs(store))
-    files = leakage_files(groups, [f"protocol {i}" for i in range(len(groups))])
+    files = leakage_files(group_runs(list_runs(store)))
     return files["leakage.md"], pd.read_csv(io.StringIO(files["leakage.csv"]))
 
 
@@ -124,7 +125,7 @@ def test_the_committed_lists_are_what_the_data_give(name):
     if root is None or not any((root / place / file).is_file() for place in ("medmnist", "npz")):
         pytest.skip(f"{name} is not in REPRO_DATA")
     dataset, text = find_tied(name)
-    assert text == (leakage.leakage_dir() / f"{dataset}.csv").read_text()
+    assert text == (leakage_dir() / f"{dataset}.csv").read_text()
 
 
 def test_a_verdict_on_a_level_stands_beside_both_intervals_and_the_second_score(
