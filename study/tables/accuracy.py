@@ -1,7 +1,4 @@
-"""Tables of results, and the README's status, made from the run store and the published values.
-
-`python -m study tables` writes `results/tables/*.md`, `*.csv` and the README's generated blocks;
-`python -m study tables --check` only compares, and ends with 1 where something is stale.
+"""Accuracies beside the published ones, as tables, and the status on the page of results.
 
 Only runs of the paper profile on real images enter. One row is one protocol: runs that differ in
 anything but the seed never share a row. Runs that started from ImageNet weights and runs from
@@ -119,20 +116,18 @@ def build_rows(
     by default the same. Rows come by data set and start, highest mean accuracy first, those without
     runs last.
     """
-    protocols = protocol_labels(groups)
     levels = judge_levels(groups if among is None else among, datasets=datasets, rules=rules)
     rows = [
-        _paired(group, protocols[i], levels, rules)
-        for i, group in enumerate(groups)
+        _paired(group, protocol, levels, rules)
+        for group, protocol in zip(groups, protocol_labels(groups), strict=True)
         if group.dataset in datasets
     ]
     rows += [_missing(level, rules) for level in levels if level.group is None]
-    datasets, starts = list(datasets), list(STARTS)
 
     def rank(row: AccuracyLine) -> tuple:
         mean = -row.group.accuracy.value if row.group else math.inf
-        dataset, start = datasets.index(row.dataset), starts.index(row.start)
-        return dataset, start, mean, row.model, row.protocol
+        place = (datasets.index(row.dataset), list(STARTS).index(row.start))
+        return *place, mean, row.model, row.protocol
 
     return sorted(rows, key=rank)
 
@@ -220,11 +215,7 @@ def _published_text(printed: str, system: str, mark: str) -> str:
 
 MODEL = column("model", write=code)
 PUBLISHED = column(
-    "published",
-    "published_printed",
-    "published_system",
-    "published_mark",
-    write=_published_text,
+    "published", "published_printed", "published_system", "published_mark", write=_published_text
 )
 OURS = accuracy_column("ours, mean ± sd")
 # What stands beside the verdict on a level: our mean here, what judges, and what leakage is worth.
@@ -282,21 +273,6 @@ def _cells(row: AccuracyLine, metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def published_table(dataset: str, start: str) -> Table | None:
-    """Return what others published on a data set for one start, highest first; None if nothing."""
-    if dataset not in (*MEDMNIST, "cag"):
-        return None
-    found = comparators(dataset, "accuracy")
-    found = found[found["pretrained"] == start]
-    columns = [
-        column("published system", "row"),
-        column("accuracy, %", "printed", "unit", write=percent_as_printed),
-        "source",
-        column("mark", write=lambda mark: "M (unverified)" if mark == "M" else mark),
-    ]
-    return None if found.empty else Table(found, columns)
-
-
 # --- files ---------------------------------------------------------------------------------------
 
 
@@ -308,9 +284,20 @@ def _rankings(dataset: str, table: Table) -> Iterator[str | Table]:
         yield from _published(dataset, start)
 
 
-def _published(dataset: str, start: str, heading: str = "") -> Iterator[str | Table]:
-    if published := published_table(dataset, start):
-        yield from ([heading, published] if heading else [published])
+def _published(dataset: str, start: str, *heading: str) -> Iterator[str | Table]:
+    """Yield what others published on a data set for one start, highest first, if they did."""
+    if dataset not in (*MEDMNIST, "cag"):
+        return
+    found = comparators(dataset, "accuracy")
+    found = found[found["pretrained"] == start]
+    columns = [
+        column("published system", "row"),
+        column("accuracy, %", "printed", "unit", write=percent_as_printed),
+        "source",
+        column("mark", write=lambda mark: "M (unverified)" if mark == "M" else mark),
+    ]
+    if not found.empty:
+        yield from (*heading, Table(found, columns))
 
 
 def medmnist_pages(groups: Sequence[Group], rules: Rules) -> Pages:

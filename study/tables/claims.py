@@ -21,20 +21,6 @@ RULES = (
     "check is shown to come out otherwise on altered inputs (`tests/study/claims`). Claims are "
     "told in our words; *printed* is what the paper prints."
 )
-COLUMNS = (
-    "id",
-    "paper",
-    "place",
-    "kind",
-    "claim",
-    "printed",
-    "verdict",
-    "evidence",
-    "check",
-    "limits",
-    "runs",
-    "sources",
-)
 HANGS_ON = {
     STAND_IN: "paper A's angiograms are not public; these verdicts come from ARCADE patches",
     OPEN_CHOICE: "another reading of what the paper leaves open could give another verdict",
@@ -56,7 +42,7 @@ def claims_files(claims: Sequence[CheckedClaim]) -> dict[str, str]:
         "## What the verdicts hang on",
         limits_text(claims),
     )
-    return {"claims.md": text + "\n", "claims.csv": claim_table(claims, columns=COLUMNS).csv()}
+    return {"claims.md": text + "\n", "claims.csv": claim_table(claims).csv()}
 
 
 def readme_claims(claims: Sequence[CheckedClaim]) -> str:
@@ -128,7 +114,7 @@ def claim_table(
     *,
     columns: Sequence[str] = ("id", "place", "claim", "printed", "verdict", "evidence"),
 ) -> Table:
-    """Return claims as a table, in their order, with some of `COLUMNS`."""
+    """Return claims as a table, in their order."""
     return Table.of(map(_cells, claims), columns)
 
 
@@ -163,21 +149,18 @@ def consistency_sentence(claims: Sequence[CheckedClaim]) -> str:
 
 def limits_text(claims: Sequence[CheckedClaim], *, named: bool = True) -> str:
     """Say on what verdicts hang beside the papers' own numbers, how many, and (`named`) which."""
-    return "\n".join(f"- {line}" for line in _limit_lines(claims, named))
-
-
-def _limit_lines(claims: Sequence[CheckedClaim], named: bool) -> Iterator[str]:
     results = {one.claim.id: one.result for one in claims if one.result}
     free = [
         name
         for name, result in results.items()
         if result.verdict != NOT_RUN and not result.limits and not is_measured(result)
     ]
+    lines = []
     for limit in LIMITS:
         on_it = [name for name, result in results.items() if limit in result.limits]
         why = f" ({HANGS_ON[limit]})" if limit in HANGS_ON else ""
-        yield f"On {limit}{why}: {len(on_it)} verdicts{_listed(on_it, named)}."
-    yield f"On printed numbers, formulas and counting alone: {len(free)} verdicts."
+        lines.append(f"On {limit}{why}: {len(on_it)} verdicts{_listed(on_it, named)}.")
+    lines.append(f"On printed numbers, formulas and counting alone: {len(free)} verdicts.")
     unverified = {
         (row.paper, row.table, row.row, row.column)
         for row in load_published().itertuples()
@@ -188,10 +171,11 @@ def _limit_lines(claims: Sequence[CheckedClaim], named: bool) -> Iterator[str]:
         for one in claims
         if unverified & {*one.claim.sources, *chain.from_iterable(one.claim.given.values())}
     ]
-    yield (
+    lines.append(
         f"On values that could not be verified (mark M, {len(unverified)} of them in "
         f"`results/published`): {len(used)} verdicts{_listed(used, named)}."
     )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def is_measured(result: CheckResult) -> bool:

@@ -37,7 +37,7 @@ from study.table import (
     text,
 )
 from study.tables.comparisons import POINTS
-from study.tables.scores import PERCENT
+from study.tables.scores import PERCENT, count_column
 from study.verdicts import NOT_RUN
 
 NOT_MEASURED = "not measured"
@@ -98,12 +98,9 @@ def _throughput_column(plan: CostPlan, *, missing: str = NOT_MEASURED) -> Column
     return estimate(title, "throughput", "throughput_rounds", spec=".3g", missing=missing)
 
 
-def _count_column(title: str, name: str, scale: float) -> Column:
-    return column(title, name, write=number, spec=".2f", scale=scale, missing=NOT_MEASURED)
-
-
-_PARAMS = _count_column("parameters, M", "params", 1e-6)
-_MACS = _count_column("MACs, G", "macs", 1e-9)
+_COUNTED = {"spec": ".2f", "missing": NOT_MEASURED}
+_PARAMS = count_column("parameters, M", "params", **_COUNTED)
+_MACS = count_column("MACs, G", "macs", scale=1e-9, **_COUNTED)
 
 
 def _memory_column(title: str, name: str) -> Column:

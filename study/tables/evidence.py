@@ -76,13 +76,9 @@ def curve_table(groups: Iterable[Group]) -> Table:
     """Return what choosing the epoch on the test split is worth, see `longest`, `curve_rows`."""
     gain = estimate("best test epoch less selected one, points", "gain", **POINTS)
     columns = [*_NETWORK, "epochs", "seeds", gain]
-    return Table.of(
-        curve_rows(_with_curves(groups)), columns, empty="No run with a test curve is stored yet."
-    )
-
-
-def _with_curves(groups: Iterable[Group]) -> list[Group]:
-    return longest(g for g in groups if any(run.test_curve() is not None for run in g.runs))
+    recorded = (g for g in groups if any(run.test_curve() is not None for run in g.runs))
+    rows = curve_rows(longest(recorded))
+    return Table.of(rows, columns, empty="No run with a test curve is stored yet.")
 
 
 def evidence_files(groups: Sequence[Group]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Where the maps look, as tables: `results/localisation` and the maps beside the runs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
@@ -65,27 +65,24 @@ PHANTOM = "**PHANTOM: synthetic images, no result about patients.**"
 def mean_table(measured: Measured, plan: MapPlan, *, view: str) -> Table:
     """Return all measures of Grad-CAM of each layer, and of the controls."""
     last = FIRST_LAYERS["last"]
-    networks = {f"MedSpectralNet: {title}": (TRAINED, k) for k, title in measured.layers.items()}
-    networks["plain ResNet-18: last map"] = (PLAIN, measured.last_plain)
+    means = {
+        f"MedSpectralNet: {title}": partial(measured.mean, TRAINED, layer)
+        for layer, title in measured.layers.items()
+    }
+    means["plain ResNet-18: last map"] = partial(measured.mean, PLAIN, measured.last_plain)
     for network in UNTAUGHT:
         title = CONTROL_TITLES[network].removeprefix("same layer, ")
-        networks[f"second SpectralFlow: {title}"] = (network, last)
+        means[f"second SpectralFlow: {title}"] = partial(measured.mean, network, last)
+    for control in (CHANCE, *plan.input_controls):
+        means[CONTROL_TITLES[control]] = partial(measured.control_mean, control)
     rows = []
-    for title, (network, layer) in networks.items():
-        means = (measured.mean(network, layer, view=view, measure=m) for m in plan.measures)
-        rows.append({"map": title} | _means(plan, means))
-    for row in (CHANCE, *plan.input_controls):
-        means = (measured.control_mean(row, view=view, measure=m) for m in plan.measures)
-        rows.append({"map": CONTROL_TITLES[row]} | _means(plan, means))
+    for title, mean in means.items():
+        row = {"map": title}
+        for name in plan.measures:
+            row |= ends(name, mean(view=view, measure=name))
+        rows.append(row)
     columns = (estimate(MEASURES[name], name) for name in plan.measures)
     return Table.of(rows, ["map", *columns], VIEW_TITLES[view])
-
-
-def _means(plan: MapPlan, means: Iterable[Estimate]) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for name, found in zip(plan.measures, means, strict=True):
-        cells |= ends(name, found)
-    return cells
 
 
 def verdict_on(verdict: str, measured: Measured) -> str:

@@ -88,6 +88,6 @@ def range_column(title: str, name: str = "accuracy", **form: Any) -> Column:
     return column(title, f"{name}_low", f"{name}_high", write=span, **(form or PERCENT))
 
 
-def count_column(title: str, name: str, *, scale: float = 1e-6, spec: str = ".1f") -> Column:
-    """Return a count of parameters or multiply-accumulates, in millions."""
-    return column(title, name, write=number, scale=scale, spec=spec)
+def count_column(title: str, name: str, **form: Any) -> Column:
+    """Return a count of parameters or multiply-accumulates, in millions unless told otherwise."""
+    return column(title, name, write=number, **({"scale": 1e-6, "spec": ".1f"} | form))
