@@ -141,13 +141,9 @@ def correct(
 ) -> list[Corrected]:
     """Correct the tests of a family for their number (Holm), and say what they show.
 
-    The one place where anything is corrected.
-
-    Args:
-        family: differences; None for one that may not be judged. It keeps its place in the
-            correction, as does one without a p value.
-        level: below which a corrected p value shows a difference.
-        planned: how many there will be, by default as many as are given; fewer is a `ValueError`.
+    The one place where anything is corrected. A difference that may not be judged is None; it keeps
+    its place in the correction, as does one without a p value. `planned` is how many there will be,
+    by default as many as are given; fewer is a `ValueError`.
     """
     planned = len(family) if planned is None else planned
     if planned < len(family):
@@ -175,17 +171,11 @@ def judge(
     same_images: bool = True,
     planned: int | None = None,
 ) -> list[Compared]:
-    """Correct the tests of a family, and judge "A is better" on each member.
+    """Correct the tests of a family, run or not, and judge "A is better" on each member.
 
-    Args:
-        family: measured comparisons, run or not.
-        on: the measure that the verdict is on; both are corrected, each by itself.
-        rules: of the verdicts.
-        level: of the corrected p values.
-        paper: whose claim it is.
-        min_seeds: for a verdict; by default what the rules ask for on so many images.
-        same_images: whether the test images are those that the paper names.
-        planned: members of the family, by default as many as are given.
+    The verdict is on one measure; both are corrected, each by itself, over the planned members, by
+    default as many as are given. It needs `min_seeds`, by default what the rules ask for on so many
+    images; `same_images` says whether these are the ones that the paper names.
     """
     planned = planned or len(family)
 

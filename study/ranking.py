@@ -28,7 +28,6 @@ class Place:
     system: Comparator
     group: Group | None
     accuracy: Estimate | None = None  # mean over the seeds, interval of images and seeds
-    auc: Estimate | None = None
     rank: int | None = None  # 1 + how many models have a higher mean
     best: int | None = None  # rank that the paired tests leave possible
     worst: int | None = None
@@ -147,9 +146,7 @@ def _places(
     means = {m: round(group.accuracy.value, 12) for m, group in _competitors(found).items()}
     places = []
     for model, group in found.items():
-        place = Place(plan.systems[model], group)
-        if group is not None:
-            place = replace(place, accuracy=group.accuracy, auc=group.auc)
+        place = Place(plan.systems[model], group, group and group.accuracy)
         if model in means:
             rank = 1 + sum(other > means[model] for other in means.values())
             # All seeds of a model make its mean, the common ones its tests.

@@ -44,10 +44,7 @@ METHODS = {
     "layercam": "Layer-CAM",
     "eigencam": "Eigen-CAM",
 }
-VIEW_TITLES = {
-    CROPS: "Crops away from the centre",
-    WHOLE: "Whole images",
-}
+VIEW_TITLES = {CROPS: "Crops away from the centre", WHOLE: "Whole images"}
 NOTE = (
     "Test images with a lesion box; the explained class is the image's own. Means over images and "
     "seeds with 95 % intervals for both. ARCADE patches are cut around their lesion, so the "

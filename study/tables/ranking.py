@@ -43,11 +43,7 @@ from study.tables.places import (
     ranking_table,
     shown,
 )
-from study.tables.scores import (
-    SEEDS,
-    range_column,
-    score_cells,
-)
+from study.tables.scores import SEEDS, range_column, score_cells
 from study.verdicts import NOT_RUN
 
 RULE = (

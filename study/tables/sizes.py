@@ -140,9 +140,6 @@ def size_pages() -> Pages:
     table = size_table()
     counts = count_table(table)
     title = "Parameters and multiply-accumulates of every model, beside the published ones"
-    files = {
-        "model_sizes.md": page(title, NOTE, counts, table),
-        "model_sizes.csv": table.csv(),
-    }
+    files = {"model_sizes.md": page(title, NOTE, counts, table), "model_sizes.csv": table.csv()}
     link = "All counts: [model sizes](results/tables/model_sizes.md)."
     return Pages(files, joined(NOTE, counts, mismatches(table), link))

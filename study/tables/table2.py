@@ -86,10 +86,7 @@ def best_table(results: Results) -> Table:
 
 _CELL = column("optimizer, augmentation", "cell")
 _ACCURACY = (SEEDS_OR_NOT_RUN, accuracy_column(missing=""))
-_RESULT = (
-    column("paper: Table 2, %", "printed"),
-    column("verdict", missing=NO_NUMBER),
-)
+_RESULT = (column("paper: Table 2, %", "printed"), column("verdict", missing=NO_NUMBER))
 SHORT_CELLS = (_CELL, *_ACCURACY, *LEVEL, metric_column("AUC", "auc"), *_RESULT)
 CELLS = (
     _CELL,
