@@ -12,13 +12,11 @@ from helpers.runs.groups import group_runs, is_real
 from helpers.runs.store import list_runs
 from study.plans.comparisons import load_plan
 from study.table import interval
-from study.tables import __main__ as command
 from study.tables.angiograms import angiogram_pages, reached
 from study.words import protocol_text
 from tests.fabricated import fabricate_from, fabricate_run
 
 DATASET = "cag:arcade_patches/subset800"
-RESULTS = "results/README.md"
 
 
 def course(accuracies):
@@ -94,7 +92,7 @@ def csv_of(files, name):
 
 
 def test_where_nothing_ran_every_row_says_so():
-    files = angiogram_pages([], load_plan()).files
+    files, block = angiogram_pages([], load_plan())
     assert set(files) == {
         f"cag_{name}.{kind}"
         for name in ("ablation", "table4", "table1", "robustness")
@@ -108,7 +106,6 @@ def test_where_nothing_ran_every_row_says_so():
         if name.endswith(".md"):
             assert "No run of the paper profile on real images is stored yet." in text
             assert "not run" in text
-    block = angiogram_pages([], load_plan()).block
     pairs = [pair for family in load_plan().families for pair in family.pairs]
     assert block.count("not run") == 2 * 5 + len(pairs), "each system, each comparison"
 
@@ -147,20 +144,6 @@ def test_quick_runs_and_other_angiograms_do_not_enter(files, groups):
     assert others, "they are stored"
     alone = angiogram_pages(others, load_plan()).files
     assert alone == angiogram_pages([], load_plan()).files
-
-
-def test_phantom_runs_do_not_enter(results_tree):
-    run = fabricate_from(load_plan().family("ablation").pairs[0].a)
-    file = run.path / "run.json"
-
-    def table():
-        groups = group_runs(filter(is_real, list_runs()))
-        return angiogram_pages(groups, load_plan()).files["cag_table4.md"]
-
-    assert "| n = 1 |" in table()
-    file.write_text(file.read_text().replace('"phantom": false', '"phantom": true'))
-    assert "n = 1" not in table()
-    assert "No run of the paper profile on real images" in table()
 
 
 # --- Table 4 -------------------------------------------------------------------------------------
@@ -252,7 +235,7 @@ def test_what_damage_costs_is_paired_with_the_undamaged_runs(files):
     assert line_of(costs, "imbalance 4")[1:] == ["not run", "not run"]
 
 
-# --- words, README, staleness --------------------------------------------------------------------
+# --- words, README --------------------------------------------------------------------
 
 
 def test_a_protocol_is_written_with_what_departs_from_its_recipe():
@@ -270,29 +253,3 @@ def test_the_readme_has_systems_and_all_comparisons(groups):
     assert focal[3:5] == ["n = 5", "inconclusive"]
     assert re.fullmatch(r"\d+ %", focal[5])
     assert all(p.title in block for family in load_plan().families for p in family.pairs)
-
-
-def test_check_sees_a_stale_page_and_a_stale_block(root, results_tree, tmp_path):
-    """The claims are judged on a tree without runs, which takes a moment."""
-    for name, blocks in command.PAGES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(
-            "\n".join(mark for block in blocks for mark in command.markers(block))
-        )
-    readme = tmp_path / RESULTS
-    files = command.generate(root=root, pages=tmp_path)
-    assert "cag_table4.md" in {path.name for path in files}
-    block = angiogram_pages(group_runs(filter(is_real, list_runs(root))), load_plan()).block
-    assert command.linked_from(RESULTS, block) in files[readme]
-    files.pop(tmp_path / "README.md")  # the other page
-    elsewhere = {tmp_path / path.name: text for path, text in files.items()}
-    readme = tmp_path / readme.name
-    command.write(elsewhere)
-    assert command.stale(elsewhere) == ""
-    page = tmp_path / "cag_ablation.md"
-    page.write_text(page.read_text().replace("inconclusive", "shown"))
-    readme.write_text(readme.read_text().replace("The focal term", "The focal loss"))
-    difference = command.stale(elsewhere)
-    assert "cag_ablation.md (on disk)" in difference
-    assert "README.md (on disk)" in difference
-    assert "cag_table4.md (on disk)" not in difference
