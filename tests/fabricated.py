@@ -1,5 +1,7 @@
 """Made-up runs for tests: written to the store that a test points `REPRO_RESULTS` to."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from helpers.config import RunConfig, make_config
@@ -138,3 +140,9 @@ def fabricate_from(
     }
     (run_dir(config) / "run.json").unlink(missing_ok=True)  # a test may make one up anew
     return save_run(config, record=record, predictions=predictions)
+
+
+def fabricate_seeds(config: RunConfig, *, seeds=range(5), wrong=20, **options) -> None:
+    """Store runs of a protocol, with one mistake more for each seed."""
+    for i, seed in enumerate(seeds):
+        fabricate_from(replace(config, seed=seed), wrong=wrong + i, **options)

@@ -14,7 +14,7 @@ from study.plans.comparisons import load_plan
 from study.table import interval
 from study.tables.angiograms import angiogram_pages, reached
 from study.words import protocol_text
-from tests.fabricated import fabricate_from, fabricate_run
+from tests.fabricated import fabricate_from, fabricate_run, fabricate_seeds
 
 DATASET = "cag:arcade_patches/subset800"
 
@@ -39,7 +39,7 @@ def course(accuracies):
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def groups(tmp_path_factory):
     """A store with runs of the framework, without its focal term, of ResNet18, stops and noise."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
@@ -48,10 +48,8 @@ def root(tmp_path_factory):
         pairs = {(f.name, p.name): p for f in plan.families for p in f.pairs}
         focal, plain = pairs["ablation", "focal"], pairs["table4", "over_resnet18"]
         stop = pairs["stopping", "at_target"]
-        for seed in range(5):
-            fabricate_from(replace(focal.a, seed=seed), wrong=15 + seed)
-            fabricate_from(replace(focal.b, seed=seed), wrong=16 + seed)
-            fabricate_from(replace(plain.b, seed=seed), wrong=50 + seed)
+        for config, wrong in ((focal.a, 15), (focal.b, 16), (plain.b, 50)):
+            fabricate_seeds(config, wrong=wrong)
         for seed, accuracies in enumerate([(0.6, 0.92), (0.6, 0.7, 0.7)]):
             config = replace(stop.a, seed=seed)
             fabricate_from(config, wrong=20, history=course(accuracies))
@@ -66,12 +64,7 @@ def root(tmp_path_factory):
         target.parent.mkdir(parents=True, exist_ok=True)
         quick.path.rename(target)
         fabricate_run("cag:patches", "brain_inspired_resnet18", recipe="brain_inspired", epochs=9)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def groups(root):
-    return group_runs(filter(is_real, list_runs(root)))
+        return group_runs(filter(is_real, list_runs()))
 
 
 @pytest.fixture(scope="module")

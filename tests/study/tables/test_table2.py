@@ -38,7 +38,7 @@ from study.verdicts import (
     TOO_FEW_SEEDS,
     UNTESTABLE,
 )
-from tests.fabricated import fabricate_from
+from tests.fabricated import fabricate_seeds
 
 # The runs of Table 2 are shorter than a tenth of the paper's; these rules know no budget.
 TABLE, RULES = load_table2(), load_rules()
@@ -54,12 +54,6 @@ def pairs(family):
 def departures(pair):
     a, b = pair.a.to_dict(), pair.b.to_dict()
     return {key for key in a if a[key] != b[key]}
-
-
-def store(config, *, wrong, seeds=range(5)):
-    """Store runs of a protocol, with one mistake more for each seed."""
-    for i, seed in enumerate(seeds):
-        fabricate_from(replace(config, seed=seed), wrong=wrong + i, source_size=64)
 
 
 def stored():
@@ -80,14 +74,14 @@ def groups(tmp_path_factory):
     """Adam wins and CutMix helps it; RMSprop has two seeds of a cell; ContextGate does nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REPRO_RESULTS", str(tmp_path_factory.mktemp("store")))
-        store(CELLS["SGD, normal"], wrong=60)
-        store(CELLS["SGD, normal + CutMix"], wrong=59)
-        store(CELLS["RMSprop, normal"], wrong=58, seeds=[0, 1])
-        store(CELLS["RMSprop, normal + CutMix"], wrong=57)
-        store(CELLS["Adam, normal + CutMix"], wrong=10)
-        store(CELLS["Adam, normal"], wrong=55)
-        store(pairs("blocks")["contextgate"].b, wrong=11)
-        store(pairs("blocks")["plain"].b, wrong=40)
+        fabricate_seeds(CELLS["SGD, normal"], wrong=60)
+        fabricate_seeds(CELLS["SGD, normal + CutMix"], wrong=59)
+        fabricate_seeds(CELLS["RMSprop, normal"], wrong=58, seeds=[0, 1])
+        fabricate_seeds(CELLS["RMSprop, normal + CutMix"], wrong=57)
+        fabricate_seeds(CELLS["Adam, normal + CutMix"], wrong=10)
+        fabricate_seeds(CELLS["Adam, normal"], wrong=55)
+        fabricate_seeds(pairs("blocks")["contextgate"].b, wrong=11)
+        fabricate_seeds(pairs("blocks")["plain"].b, wrong=40)
         yield stored()
 
 
@@ -153,13 +147,8 @@ def test_comparisons_differ_in_what_they_name_alone():
             "cells.SGD, normal.published: .*Did you mean",
         ),
         (("runs: &sgd", "run: &sgd"), "the key 'runs' is missing"),
-        (("learning_rate:", "learnig_rate:"), "unknown parameter learnig_rate"),
         (("optimizer: sgd,", "optimizer: sgd, weight_decay: 1e-2,"), "YAML reads 1e-4 as text"),
-        (("optimizer: rmsprop", "optimizer: rmspop"), "must be one of .*got 'rmspop'"),
-        (("id: rmsprop\n", "id: sgd\n"), "families.cutmix: comparisons: sgd stands twice"),
-        (("cutmix: 0.5", "cutmix: 0.0"), "comparisons.sgd: a and b are the same protocol"),
         (("_plain}", "_plane}"), "unknown model 'medspectralnet_plane'; known: medspectralnet,"),
-        (("min_seeds: 5", "min_seeds: 1"), "rule.min_seeds: .*greater than or equal to 2, got 1"),
     ],
 )
 def test_a_plan_out_of_order_is_refused(tmp_path, change, message):
@@ -189,7 +178,7 @@ def test_a_cell_is_judged_by_its_own_number(results_tree, printed, wrong, seeds,
     published = replace(cell.published, printed=printed, value=value, low=low, high=high)
     table = TABLE.model_copy(update={"cells": (cell.model_copy(update={"published": published}),)})
     if wrong is not None:
-        store(cell.config, wrong=wrong, seeds=seeds)
+        fabricate_seeds(cell.config, wrong=wrong, seeds=seeds)
     (result,) = judge_cells(stored(), table, rules=RULES)
     assert result.verdict == verdict
     if len(seeds) == 5 and value is not None:
