@@ -73,8 +73,9 @@ def _verdicts(ledger: str) -> dict[str, str]:
 def sentence(compared: Mapping[str, Any]) -> str:
     """Say what `compare` found, in one line."""
     equal, different = compared["equal"], compared["different"]
-    drawn_equal = [name for name in equal if _is_drawn(name)]
-    drawn_different = [name for name in different if _is_drawn(name)]
+    drawn_equal, drawn_different = (
+        [name for name in names if name.endswith(".png")] for names in (equal, different)
+    )
     written, drawn_n = len(equal) - len(drawn_equal), len(drawn_equal) + len(drawn_different)
     text = f"{written} of {len(equal) + len(different) - drawn_n} tables and pages equal"
     if drawn_n:
@@ -85,10 +86,6 @@ def sentence(compared: Mapping[str, Any]) -> str:
     if len(different) > len(drawn_different):
         text += f" (`{TABLES_COMMAND} --check` shows where)"
     return f"{text}."
-
-
-def _is_drawn(name: str) -> bool:
-    return Path(name).suffix == ".png"
 
 
 def main_figures(root: Path) -> tuple[dict[Path, bytes], list[str]]:

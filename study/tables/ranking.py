@@ -192,18 +192,12 @@ def _published_difference(value: float, printed: str, verified: bool) -> str:
 
 def claim_table(results: Table3) -> Table:
     """Return the paper's claims in words with their verdicts."""
+    columns = ("the paper says", "section", "both from scratch", "as the paper compares")
     rows = [
-        {
-            "the paper says": f'"{scratch.claim.text}"',
-            "section": scratch.claim.section,
-            "both from scratch": _claim_text(scratch),
-            "as the paper compares": _claim_text(mixed),
-        }
+        (f'"{scratch.claim.text}"', scratch.claim.section, _claim_text(scratch), _claim_text(mixed))
         for scratch, mixed in results.claims()
     ]
-    return Table.of(
-        rows, ("the paper says", "section", "both from scratch", "as the paper compares")
-    )
+    return Table.of((dict(zip(columns, row, strict=True)) for row in rows), columns)
 
 
 def _claim_text(found: RankingClaim) -> str:

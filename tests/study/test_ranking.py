@@ -94,16 +94,10 @@ def store(tmp_path, monkeypatch):
 
 
 def runs(model, wrong, *, seeds=5, dataset="breastmnist", start="none", recipe="ranking", **more):
-    for seed in range(seeds):
-        fabricate_run(
-            *(dataset, model),
-            seed=seed,
-            pretrained=start,
-            recipe=recipe,
-            epochs=None,
-            wrong=wrong,
-            **more,
-        )
+    """Store runs with so many mistakes, or with those of each seed."""
+    more |= {"pretrained": start, "recipe": recipe, "epochs": None}
+    for seed, mistakes in enumerate([wrong] * seeds if isinstance(wrong, int) else wrong):
+        fabricate_run(dataset, model, seed=seed, wrong=mistakes, **more)
 
 
 @pytest.fixture(scope="module")
@@ -280,15 +274,8 @@ def test_models_without_runs_are_last_without_numbers_and_hold_their_place(plan)
 
 
 def test_the_tests_are_those_of_intervals_and_corrected_by_holm_over_all_pairs(plan):
-    wrong = {
-        "medspectralnet": 14,
-        "medmamba_t": 18,
-        "medmamba_b": 20,
-        "resnet50": 25,
-        "swin_tiny": 90,
-    }
-    for model, count in wrong.items():
-        runs(model, count, seeds=2)
+    for model, wrong in zip(SMALL["models"], (14, 18, 20, 25, 90), strict=True):
+        runs(model, wrong, seeds=2)
     ranking = ranked(plan)
     by_model = {g.config["model"]: g for g in ranking.groups}
     expected = []
@@ -468,9 +455,8 @@ def judged_gains(plan, dataset, rules=RULES):
 
 def test_published_differences_are_judged_by_one_more_pair_and_sign(plan):
     # Published on PneumoniaMNIST: 94.2 against 89.9 and 85.4 and (unverified) 92.5.
-    for seed, wrong in enumerate((45, 52, 48, 55, 50)):
-        more = {"pretrained": "imagenet", "epochs": None, "recipe": "ranking", "seed": seed}
-        fabricate_run("pneumoniamnist", "medspectralnet", wrong=wrong, **more)
+    wrong = (45, 52, 48, 55, 50)
+    runs("medspectralnet", wrong, dataset="pneumoniamnist", start="imagenet")
     runs("medmamba_t", 77, dataset="pneumoniamnist")
     runs("resnet50", 50, dataset="pneumoniamnist")
     gains = judged_gains(plan, "pneumoniamnist")
@@ -489,9 +475,7 @@ def test_published_differences_are_judged_by_one_more_pair_and_sign(plan):
 
 def test_a_difference_that_the_interval_holds_but_no_test_shows_is_inconclusive(plan):
     # Published on BreastMNIST: 86.5 against 85.3.
-    for seed, wrong in enumerate((30, 25, 33, 28, 31)):
-        more = {"pretrained": "imagenet", "epochs": None, "recipe": "ranking", "seed": seed}
-        fabricate_run("breastmnist", "medspectralnet", wrong=wrong, **more)
+    runs("medspectralnet", (30, 25, 33, 28, 31), start="imagenet")
     runs("medmamba_t", 31)
     c, _, gain = judged_gains(plan, "breastmnist")["medmamba_t"]
     assert c.verdict == gain.verdict == INCONCLUSIVE

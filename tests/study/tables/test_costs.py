@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.metrics.scores import Estimate
-from helpers.plots import style
 from helpers.runs.groups import group_runs
 from helpers.runs.store import list_runs
 from study.costs.findings import (
@@ -29,12 +27,7 @@ from study.costs.store import QUIET, Store, disturbance_text, store_path
 from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, load_plan
 from study.plots.costs import plot_forms
 from study.published import lookup
-from study.tables.costs import (
-    NOT_MEASURED,
-    cost_pages,
-    form_table,
-    model_table,
-)
+from study.tables.costs import NOT_MEASURED, cost_pages, form_table, model_table
 from study.verdicts import INCONCLUSIVE, MATCH, MET, MISSED, NO_MATCH, NOT_RUN
 from tests.fabricated import fabricate_from, fabricate_run
 
@@ -71,14 +64,8 @@ def store(results_tree):
     broken = {k: v for k, v in seconds.items() if k != "medspectralnet compiled"}
     reason = {"medspectralnet compiled": "torch.compile: no compiler | here"}
     store.add("times", group="main latency", batch_size=1, seconds=broken, failed=reason, **shared)
-    store.add(
-        *("times",),
-        group="others 1 latency",
-        batch_size=1,
-        seconds={"resnet18 eager": rounds(60, 3), "swin_tiny eager": rounds(120, 3)},
-        failed={},
-        **shared,
-    )
+    others = {"resnet18 eager": rounds(60, 3), "swin_tiny eager": rounds(120, 3)}
+    store.add("times", group="others 1 latency", batch_size=1, seconds=others, failed={}, **shared)
     store.add("memory", model="resnet18", step=FORWARD, batch_size=1, bytes=80 * 2**20, reason=None)
     exported = {"image_size": 224, "opset": 18, "difference": 2e-6, "scale": 0.5, "reason": None}
     failed = {"image_size": 224} | dict.fromkeys(("opset", "difference", "scale"))
@@ -204,10 +191,7 @@ def test_integers_over_all_seeds(store):
 
 systems = st.lists(
     st.builds(
-        Point,
-        st.just("x"),
-        st.integers(1, 6).map(float),
-        st.integers(0, 5).map(lambda k: k / 5),
+        Point, st.just("x"), st.integers(1, 6).map(float), st.integers(0, 5).map(lambda k: k / 5)
     ),
     min_size=1,
     max_size=12,
@@ -314,10 +298,8 @@ def test_nothing_measured(results_tree):
 # --- pictures ---
 
 
-def test_bars_are_medians(store):
-    with style.style():
-        _, axes = plt.subplots()
-        plot_forms(store, PLAN, batch_size=1, axes=axes)
+def test_bars_are_medians(store, axes):
+    plot_forms(store, PLAN, batch_size=1, axes=axes)
     heights = sorted(round(patch.get_height(), 6) for patch in axes.patches)
     expected = sorted(float(cost) for costs in COST.values() for cost in costs)
     expected.remove(35.0)  # MedSpectralNet is not compiled
@@ -325,4 +307,3 @@ def test_bars_are_medians(store):
     reference = store.times(Candidate("resnet18", EAGER), image_size=224, batch_size=1)
     assert any(line.get_ydata()[0] == pytest.approx(1000 * reference.median) for line in axes.lines)
     assert store.times(Candidate("swin_tiny", ONNX), image_size=224, batch_size=1) is None
-    plt.close("all")

@@ -3,7 +3,6 @@
 import io
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -332,18 +331,12 @@ def test_the_networks_of_the_ablation_stand_once(files):
 # --- the picture ---------------------------------------------------------------------------------
 
 
-def drawn(cells):
-    figure, axes = plt.subplots()
-    forest.plot_cells(cells, TABLE.network, axes=axes)
-    return figure, axes
-
-
-def test_the_picture_shows_means_seeds_and_the_printed_accuracy(groups):
+def test_the_picture_shows_means_seeds_and_the_printed_accuracy(groups, axes):
     cells = judge_cells(groups, TABLE, rules=RULES)
     own = replace(cells[0].cell.published, value=80.0, printed="80.0")
     own_cell = cells[0].cell.model_copy(update={"published": own})
     cells[0] = replace(cells[0], cell=own_cell)
-    figure, axes = drawn(cells)
+    forest.plot_cells(cells, TABLE.network, axes=axes)
     points = {
         marker: [(*artist.get_xdata(), *artist.get_ydata()[:1]) for artist in axes.lines
                  if artist.get_marker() == marker]
@@ -358,10 +351,8 @@ def test_the_picture_shows_means_seeds_and_the_printed_accuracy(groups):
     assert network.get_xdata() == pytest.approx([86.5, 86.5])
     assert to_hex(network.get_color()) == to_hex(style.COLOURS[1])
     assert [label.get_text() for label in axes.get_yticklabels()] == list(CELLS)
-    plt.close(figure)
 
 
-def test_the_picture_marks_what_is_not_run():
-    figure, axes = drawn(judge_cells([], TABLE, rules=RULES))
+def test_the_picture_marks_what_is_not_run(axes):
+    forest.plot_cells(judge_cells([], TABLE, rules=RULES), TABLE.network, axes=axes)
     assert [text.get_text() for text in axes.texts] == [NOT_RUN] * len(CELLS)
-    plt.close(figure)
