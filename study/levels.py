@@ -11,7 +11,7 @@ from helpers.metrics.intervals import mean_here, one_more_run
 from helpers.metrics.scores import Estimate
 from helpers.runs.groups import Group
 from study.plans.verdicts import Comparison, Rules
-from study.published import Published, PublishedError
+from study.published import Published, find
 from study.verdicts import nearest, on_number
 
 
@@ -33,16 +33,6 @@ def stands_beside(comparison: Comparison, group: Group) -> bool:
     return all(have[name] == wanted for name, wanted in comparison.runs.items())
 
 
-def printed_at(comparison: Comparison, dataset: str, measure: str = "accuracy") -> Published | None:
-    """Return the published number of a comparison, None if its source has none for this set."""
-    try:
-        return comparison.published.at(f"{dataset}/{measure}")
-    except PublishedError as error:
-        if "unknown column" not in str(error):
-            raise
-        return None
-
-
 def judge_level(
     groups: Iterable[Group],
     *,
@@ -59,14 +49,14 @@ def judge_level(
     table and row are those of the print. None where no comparison of the rules speaks of the
     number, or none is printed.
     """
-    asked = (paper, table, row)
-    comparisons = [c for c in rules.comparisons if c.judged and c.published == asked]
-    if not comparisons or (printed := printed_at(comparisons[0], dataset, measure)) is None:
+    key = (paper, table, row, f"{dataset}/{measure}")
+    comparisons = [c for c in rules.comparisons if c.judged and c.published == key[:3]]
+    printed = find(*key)
+    if not comparisons or printed is None:
         return None
     there = [
         g for g in groups if g.dataset == dataset and any(stands_beside(c, g) for c in comparisons)
     ]
-    key = (*asked, f"{dataset}/{measure}")
     group = nearest(there, rules=rules)
     here, one_more = (group and group.estimate(measure, how) for how in (mean_here, one_more_run))
     verdict = on_number(

@@ -186,11 +186,15 @@ def lookup(*, paper: str, table: str, row: str, column: str) -> Published:
     The paper is "A", "B" or the name of another source ("medmnist_v2"), the table its table, figure
     or section, the column as in the files ("params", "breastmnist/accuracy").
     """
-    index = _index(published_dir())
     key = (paper, table, row, column)
-    if key not in index:
-        raise PublishedError(_no_such(key, list(index)))
-    return index[key]
+    if (found := find(*key)) is None:
+        raise PublishedError(_no_such(key, list(_index(published_dir()))))
+    return found
+
+
+def find(paper: str, table: str, row: str, column: str) -> Published | None:
+    """Return one published value as `lookup` does, None where there is none."""
+    return _index(published_dir()).get((paper, table, row, column))
 
 
 # Paper A's images are not public; an own folder of images stands for none of them.
@@ -211,7 +215,7 @@ def proposed_accuracy(dataset: str) -> tuple[str, Published] | None:
         system = "paper B, MedSpectralNet" + (", on the official set" if rebuilt else "")
         official = rebuilt.official if rebuilt else without_size(dataset)
         key = ("B", "Table 3", "MedSpectralNet", f"{official}/accuracy")
-    found = _index(published_dir()).get(key)
+    found = find(*key)
     return None if found is None else (system, found)
 
 
@@ -269,21 +273,22 @@ def comparators(dataset: str, metric: str) -> pd.DataFrame:
     share = found["number"].where(found["unit"] == "fraction", found["number"] / 100)
     table = found[[*KEY, "value", "unit", "mark", "source", "note"]]
     table = table.rename(columns={"value": "printed"}).assign(value=share)
-    starts = {
-        (paper, row): value.printed
-        for (paper, _, row, column), value in _index(published_dir()).items()
-        if column == "pretrained"
-    }
-    systems = zip(table["paper"], table["row"], strict=True)
-    table["pretrained"] = [_start(paper, row, starts) for paper, row in systems]
+    table["pretrained"] = list(map(start_of, table["paper"], table["row"]))
     return table.sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def _start(paper: str, system: str, starts: dict[tuple[str, ...], str]) -> str:
-    """Return how a published system was initialised.
+def start_of(paper: str, system: str) -> str:
+    """Return how a published system was initialised: "imagenet", "none" or "not given".
 
-    `starts` maps a paper and a system ("MedViT-T"), or what the system's name begins with
-    ("ResNet-18", "ResNet"), to a word; the longest name wins.
+    A source says it of a system ("MedViT-T"), or of all whose names begin so ("ResNet-18",
+    "ResNet"); the longest name wins.
     """
+    starts = _starts(published_dir())
     fitting = [name for source, name in starts if source == paper and system.startswith(name)]
     return starts[paper, max(fitting, key=len)] if fitting else NOT_GIVEN
+
+
+@lru_cache(maxsize=4)
+def _starts(folder: Path) -> dict[tuple[str, str], str]:
+    found = _index(folder).items()
+    return {(key[0], key[2]): value.printed for key, value in found if key[3] == "pretrained"}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from study.plans.form import (
     params_file,
     read_plan,
 )
-from study.published import Published, PublishedError, comparators, load_published
+from study.published import Published, find, start_of
 
 STARTS = {"none": "Trained from scratch", "imagenet": "Started from ImageNet weights"}
 START_WORDS = {
@@ -138,24 +137,11 @@ def load_plan(path: Path | None = None) -> RankingPlan:
 # --- published accuracies ------------------------------------------------------------------------
 
 
-@cache
-def _accuracies(dataset: str) -> dict[Row, PublishedAccuracy]:
-    """Return every published accuracy on a data set; none where nothing is published on it."""
-    try:
-        table = comparators(dataset, "accuracy")
-    except PublishedError:
-        if (load_published()["column"] == f"{dataset}/accuracy").any():
-            raise
-        return {}
-    found = {}
-    for r in table.itertuples():
-        row = Row(r.paper, r.table, r.row)
-        if (value := row.at(r.column)).value is not None:
-            found[row] = PublishedAccuracy(r.row, value, r.pretrained)
-    return found
-
-
 def published_accuracies(rows: Sequence[Row], dataset: str) -> tuple[PublishedAccuracy, ...]:
     """Return what rows say of a data set (no size suffix), in their order; none where one lacks."""
-    known = _accuracies(dataset)
-    return tuple(known[key] for key in rows if key in known)
+    found = [(row, find(*row, f"{dataset}/accuracy")) for row in rows]
+    return tuple(
+        PublishedAccuracy(row.row, published, start_of(row.paper, row.row))
+        for row, published in found
+        if published and published.value is not None
+    )

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.runs.groups import Group
-from study.levels import Level, judge_levels, printed_at, stands_beside
+from study.levels import Level, judge_levels, stands_beside
 from study.plans.ranking import STARTS as RANKED
 from study.plans.verdicts import Comparison, Rules
-from study.published import Published, comparators, lookup
+from study.published import Published, comparators, find, lookup
 from study.table import (
     Column,
     Pages,
@@ -136,8 +136,9 @@ def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) 
     row = AccuracyLine(
         group.dataset, group.config["pretrained"], group.config["model"], protocol, group
     )
+    accuracy = f"{group.dataset}/accuracy"
     fitting = [
-        c for c in rules.comparisons if stands_beside(c, group) and printed_at(c, group.dataset)
+        c for c in rules.comparisons if stands_beside(c, group) and find(*c.published, accuracy)
     ]
     if len(fitting) > 1:
         names = ", ".join(c.published.row for c in fitting)
@@ -151,7 +152,7 @@ def _paired(group: Group, protocol: str, levels: Sequence[Level], rules: Rules) 
     verdicts = [level.verdict for level in own if level.key[:3] == comparison.published]
     return replace(
         row,
-        published=printed_at(comparison, group.dataset),
+        published=find(*comparison.published, accuracy),
         system=comparison.published.row,
         verdict=verdicts[0] if verdicts else NO_VERDICT,
         departures=departures(group, comparison),
