@@ -1,4 +1,4 @@
-"""The one verdict on a printed accuracy or AUC, from all our runs that stand beside it.
+"""The one verdict on a printed accuracy, from all our runs that stand beside it.
 
 Which runs those are is said in `params/verdicts.yaml`; tables, README and the list of claims all
 ask here.
@@ -34,22 +34,14 @@ def stands_beside(comparison: Comparison, group: Group) -> bool:
 
 
 def judge_level(
-    groups: Iterable[Group],
-    *,
-    paper: str,
-    table: str,
-    row: str,
-    dataset: str,
-    rules: Rules,
-    measure: str = "accuracy",
+    groups: Iterable[Group], *, paper: str, table: str, row: str, dataset: str, rules: Rules
 ) -> Level | None:
-    """Judge a printed number of a MedMNIST test split by the nearest of our protocols.
+    """Judge a printed accuracy on a MedMNIST test split by the nearest of our protocols.
 
-    Of all stored real runs, on a data set (name without a size), in "accuracy" or "auc"; paper,
-    table and row are those of the print. None where no comparison of the rules speaks of the
-    number, or none is printed.
+    Of all stored real runs, on a data set (name without a size); paper, table and row are those of
+    the print. None where no comparison of the rules speaks of the number, or none is printed.
     """
-    key = (paper, table, row, f"{dataset}/{measure}")
+    key = (paper, table, row, f"{dataset}/accuracy")
     comparisons = [c for c in rules.comparisons if c.judged and c.published == key[:3]]
     printed = find(*key)
     if not comparisons or printed is None:
@@ -58,7 +50,9 @@ def judge_level(
         g for g in groups if g.dataset == dataset and any(stands_beside(c, g) for c in comparisons)
     ]
     group = nearest(there, rules=rules)
-    here, one_more = (group and group.estimate(measure, how) for how in (mean_here, one_more_run))
+    here, one_more = (
+        group and group.estimate("accuracy", how) for how in (mean_here, one_more_run)
+    )
     verdict = on_number(
         printed,
         one_more,

@@ -120,13 +120,8 @@ def claim_table(
 
 def _cells(one: CheckedClaim) -> dict[str, str]:
     claim, result = one.claim, one.result
-    return {
-        "id": claim.id,
-        "paper": claim.paper,
-        "place": claim.place,
-        "kind": claim.kind,
-        "claim": claim.claim,
-        "printed": claim.printed,
+    told = ("id", "paper", "place", "kind", "claim", "printed")
+    return {name: getattr(claim, name) for name in told} | {
         "verdict": one.state,
         "evidence": one.evidence,
         "check": claim.check,

@@ -100,8 +100,8 @@ CELLS = (
 )
 
 
-def cell_table(cells: Sequence[CellResult], *, columns: Sequence = CELLS) -> Table:
-    """Return the cells of Table 2 beside ours, shares from 0 to 1: `CELLS`, or `SHORT_CELLS`."""
+def cell_table(cells: Sequence[CellResult]) -> Table:
+    """Return the cells of Table 2 beside ours, shares from 0 to 1."""
     rows = [
         {
             "cell": result.cell.title,
@@ -117,7 +117,7 @@ def cell_table(cells: Sequence[CellResult], *, columns: Sequence = CELLS) -> Tab
         }
         for result in cells
     ]
-    return Table.of(rows, columns, "Table 2")
+    return Table.of(rows, CELLS, "Table 2")
 
 
 def network_table(results: Results) -> Table:

@@ -218,45 +218,23 @@ def test_the_best_optimizer_is_better_than_each_of_the_others(verdicts, best):
 
 def test_comparisons_of_stored_runs_come_out_each_way(groups):
     verdicts = {
-        family.name: {
-            c.pair.name: c.verdict
-            for c in compare_family(family, groups, plan=TABLE.plan, rules=RULES)
-        }
+        (family.name, c.name): c.verdict
         for family in TABLE.plan.families
+        for c in compare_family(family, groups, plan=TABLE.plan, rules=RULES)
     }
-    assert verdicts == {
-        "cutmix": {"sgd": INCONCLUSIVE, "rmsprop": TOO_FEW_SEEDS, "adam": SHOWN},
-        "optimizer": {
-            "adam_sgd": INCONCLUSIVE,
-            "adam_rmsprop": TOO_FEW_SEEDS,
-            "rmsprop_sgd": TOO_FEW_SEEDS,
-            "adam_sgd_cutmix": SHOWN,
-            "adam_rmsprop_cutmix": SHOWN,
-            "rmsprop_sgd_cutmix": INCONCLUSIVE,
-        },
-        "blocks": {
-            "spectralflow": NOT_RUN,
-            "contextgate": INCONCLUSIVE,
-            "both": NOT_RUN,
-            "plain": SHOWN,
-            "patch_side": NOT_RUN,
-        },
-        "plain": {
-            "contextgate_alone": NOT_RUN,
-            "spectralflow_alone": SHOWN,
-            "nothing": NOT_RUN,
-        },
-        "read_otherwise": dict.fromkeys(
-            ("gate_read_otherwise", "depthwise_read_otherwise"), NOT_RUN
-        ),
-        "readings": dict.fromkeys(
-            ("gate", "depthwise", "both_at_length", "plain_at_length"), NOT_RUN
-        ),
-        "tenth": dict.fromkeys(
-            ("spectralflow_tenth", "contextgate_tenth", "cutmix_tenth"), NOT_RUN
-        ),
-        "augmentation": {"flips_alone": NOT_RUN},
-        "at_length": dict.fromkeys(("resnet18_breastmnist", "resnet18_pneumoniamnist"), NOT_RUN),
+    assert {key: verdict for key, verdict in verdicts.items() if verdict != NOT_RUN} == {
+        ("cutmix", "sgd"): INCONCLUSIVE,
+        ("cutmix", "rmsprop"): TOO_FEW_SEEDS,
+        ("cutmix", "adam"): SHOWN,
+        ("optimizer", "adam_sgd"): INCONCLUSIVE,
+        ("optimizer", "adam_rmsprop"): TOO_FEW_SEEDS,
+        ("optimizer", "rmsprop_sgd"): TOO_FEW_SEEDS,
+        ("optimizer", "adam_sgd_cutmix"): SHOWN,
+        ("optimizer", "adam_rmsprop_cutmix"): SHOWN,
+        ("optimizer", "rmsprop_sgd_cutmix"): INCONCLUSIVE,
+        ("blocks", "contextgate"): INCONCLUSIVE,
+        ("blocks", "plain"): SHOWN,
+        ("plain", "spectralflow_alone"): SHOWN,
     }
 
 
