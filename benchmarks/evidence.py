@@ -44,7 +44,7 @@ def measure(*, images: int = 96) -> list[Speed]:
     torch.set_num_threads(1)
     phantom = make_phantom(n_train=images, n_val=16, n_test=2, image_size=64, seed=0)
     speeds, of_an_image = [], {}
-    for name, config in protocols(load_matrix("evidence")).items():
+    for name, (config, *_) in protocols(load_matrix("evidence")).items():
         try:
             total = len(load_dataset(config.dataset).train) * config.epochs
         except DataError as error:

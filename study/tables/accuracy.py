@@ -30,6 +30,7 @@ from study.table import (
     percent_as_printed,
 )
 from study.tables.scores import (
+    AUC,
     FREE,
     SEEDS,
     accuracy_column,
@@ -225,7 +226,6 @@ LEVEL = (
     range_column("one more run, 95 %", "one_more"),
     FREE,
 )
-AUC = metric_column("AUC", "auc")
 VERDICT = column("verdict", "verdict", "departures")
 
 DATASET = column("data set", "dataset_title")

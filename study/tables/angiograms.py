@@ -39,6 +39,7 @@ from study.tables.comparisons import (
     gain_table,
 )
 from study.tables.scores import (
+    AUC,
     PERCENT,
     SEEDS,
     SEEDS_OR_NOT_RUN,
@@ -293,7 +294,7 @@ _SYSTEM = (
 _SYSTEM_BRIEF = (
     "system",
     accuracy_column(),
-    metric_column("AUC", "auc"),
+    AUC,
     SEEDS,
     column("paper: accuracy, %", "printed_accuracy"),
     column("paper: AUC", "printed_auc"),

@@ -32,17 +32,13 @@ CURVES = (
 )
 
 
-def protocols(matrix: Iterable[RunConfig]) -> dict[str, RunConfig]:
-    """Return the protocols of a matrix by a name in words, each with its first seed."""
-    found: dict[str, RunConfig] = {}
+def protocols(matrix: Iterable[RunConfig]) -> dict[str, list[RunConfig]]:
+    """Return the runs of each protocol of a matrix, by what tells it from the others, in words."""
+    found: dict[str, list[RunConfig]] = {}
     for config in matrix:
-        found.setdefault(protocol_name(config), config)
+        name = f"{config.recipe}, {config.dataset}, {network_name(config)} from {config.pretrained}"
+        found.setdefault(name, []).append(config)
     return found
-
-
-def protocol_name(config: RunConfig) -> str:
-    """Return what tells a protocol of the matrix from all others, in words."""
-    return f"{config.recipe}, {config.dataset}, {network_name(config)} from {config.pretrained}"
 
 
 def network_name(config: RunConfig) -> str:
@@ -57,13 +53,12 @@ def matrix_rows(matrix: Sequence[RunConfig]) -> list[dict[str, Any]]:
         s.name: s.median for r in load_records() for s in r.speeds if r.benchmark == "evidence"
     }
     rows = []
-    for name, first in protocols(matrix).items():
-        runs = [config for config in matrix if protocol_name(config) == name]
+    for name, runs in protocols(matrix).items():
         stored = sum(map(is_stored, runs))
         missing = len(runs) - stored
         rows.append(
-            {key: getattr(first, key) for key in ("recipe", "dataset", "pretrained", "epochs")}
-            | {"model": network_name(first), "stored": stored, "planned": len(runs)}
+            {key: getattr(runs[0], key) for key in ("recipe", "dataset", "pretrained", "epochs")}
+            | {"model": network_name(runs[0]), "stored": stored, "planned": len(runs)}
             | {"hours": missing * hours[name] if name in hours else None}
         )
     return rows

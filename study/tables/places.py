@@ -7,10 +7,10 @@ from study.ranking import Ranking, Table3, primary
 from study.table import Column, Table, as_percent, column
 from study.tables.accuracy import DATASET
 from study.tables.scores import (
+    AUC,
     SEEDS,
     accuracy_column,
     count_column,
-    metric_column,
     range_column,
     score_cells,
 )
@@ -35,7 +35,7 @@ def _published_text(
 OURS = (
     accuracy_column("ours, mean ± sd"),
     range_column("95 %"),
-    metric_column("AUC", "auc"),
+    AUC,
     SEEDS,
 )
 RANK = column("rank", "rank", "n_ranked", write="{} of {}".format)

@@ -83,6 +83,9 @@ def metric_column(title: str, metric: str, **form: Any) -> Column:
     return column(title, f"{metric}_mean", f"{metric}_sd", write=deviation, **form)
 
 
+AUC = metric_column("AUC", "auc")
+
+
 def range_column(title: str, name: str = "accuracy", **form: Any) -> Column:
     """Return an interval alone, in percent unless told otherwise."""
     return column(title, f"{name}_low", f"{name}_high", write=span, **(form or PERCENT))

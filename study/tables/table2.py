@@ -12,11 +12,11 @@ from study.table import COMMAND, Pages, Table, code, column, joined, origin, pag
 from study.tables.accuracy import LEVEL
 from study.tables.comparisons import BRIEF, PAIRED, comparison_table, family_sections
 from study.tables.scores import (
+    AUC,
     SEEDS_OR_NOT_RUN,
     accuracy_column,
     count_column,
     free_cells,
-    metric_column,
     range_column,
     score_cells,
 )
@@ -87,14 +87,14 @@ def best_table(results: Results) -> Table:
 _CELL = column("optimizer, augmentation", "cell")
 _ACCURACY = (SEEDS_OR_NOT_RUN, accuracy_column(missing=""))
 _RESULT = (column("paper: Table 2, %", "printed"), column("verdict", missing=NO_NUMBER))
-SHORT_CELLS = (_CELL, *_ACCURACY, *LEVEL, metric_column("AUC", "auc"), *_RESULT)
+SHORT_CELLS = (_CELL, *_ACCURACY, *LEVEL, AUC, *_RESULT)
 CELLS = (
     _CELL,
     column("learning rate", "learning_rate"),
     *_ACCURACY,
     range_column("95 %, other images"),
     *LEVEL,
-    metric_column("AUC", "auc"),
+    AUC,
     range_column("AUC, 95 %", "auc", spec=".3f"),
     *_RESULT,
 )
@@ -129,7 +129,7 @@ def network_table(results: Results) -> Table:
         count_column("parameters, M", "params", spec=".2f"),
         count_column("GMACs", "macs", scale=1e-9, spec=".3f"),
         *_ACCURACY,
-        metric_column("AUC", "auc"),
+        AUC,
     ]
     rows = [
         {"network": config.model} | score_cells(find_group(results.groups, config))

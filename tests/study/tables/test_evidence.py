@@ -14,7 +14,7 @@ from study.tables.speed import Record, Speed, save_record
 from tests.fabricated import fabricate_from
 
 MATRIX = load_matrix("evidence")
-FIRST = next(iter(protocols(MATRIX).values()))
+NAME, (FIRST, *_) = next(iter(protocols(MATRIX).items()))
 
 
 def row_of(rows, config):
@@ -31,9 +31,8 @@ def test_protocols_have_names_of_their_own_and_hold_the_whole_matrix(results_tre
 
 
 def test_hours_are_those_of_the_missing_runs(results_tree):
-    name = next(iter(protocols(MATRIX)))
     about = {"date": "2000-01-01", "settings": {}, "env": {}, "git": {"sha": "0", "dirty": False}}
-    speeds = (Speed(name=name, unit="h", values=(0.5,)),)
+    speeds = (Speed(name=NAME, unit="h", values=(0.5,)),)
     save_record(Record(benchmark="evidence", speeds=speeds, **about))
     planned = row_of(matrix_rows(MATRIX), FIRST)["planned"]
     fabricate_from(replace(FIRST, seed=0), wrong=3)
