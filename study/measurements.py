@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from helpers.files import Arrays, DamagedFile, open_arrays, read_csv, read_json, reading
+from helpers.files import Arrays, DamagedFile, open_arrays, read_json, reading
 from helpers.paths import write_atomically, write_text
 
 # The largest file that is stored has about a twentieth of this.
@@ -67,12 +66,3 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], text: Mapping[str,
     """Write arrays with a JSON-ready text beside them."""
     with write_atomically(path) as temporary:
         np.savez_compressed(temporary, **arrays, text=np.array(json.dumps(text, sort_keys=True)))
-
-
-@contextmanager
-def open_csv(
-    path: Path, columns: Mapping[str, type], error: type[Exception], advice: str = ""
-) -> Iterator[pd.DataFrame]:
-    """Open a CSV file of known columns, see `helpers.files.read_csv`."""
-    with open_measured(path, error, advice):
-        yield read_csv(path, columns)

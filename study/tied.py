@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.files import DamagedFile
+from helpers.files import DamagedFile, read_csv
 from helpers.metrics.scores import evaluate
 from helpers.paths import leakage_dir
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
-from study.measurements import open_csv
+from study.measurements import open_measured
 
 COLUMNS = {
     "source": str,
@@ -66,7 +66,8 @@ def load_tied(dataset: str) -> Tied | None:
     if not path.is_file():
         return None
     advice = f"; write it anew (`python -m study leakage {dataset}`)"
-    with open_csv(path, COLUMNS, LeakageError, advice) as table:
+    with open_measured(path, LeakageError, advice):
+        table = read_csv(path, COLUMNS)
         if table.empty or table["n_test"].nunique() != 1:
             raise DamagedFile(f"{path.name}: {len(table)} rows, expected those of one test split")
     first = table.iloc[0]

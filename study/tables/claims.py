@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 from study.claims.check_result import LIMITS, OPEN_CHOICE, STAND_IN, CheckResult
@@ -29,16 +29,20 @@ HANGS_ON = {
 
 def claims_files(claims: Sequence[CheckedClaim]) -> dict[str, str]:
     """Return the generated files: name -> content."""
+    sections: list[str | Table] = []
+    for paper in PAPERS:
+        own = [one for one in claims if one.claim.paper == paper]
+        sections += [f"## Paper {paper}", claim_table(own)]
     text = joined(
         MADE,
         "# The claims of both papers",
         f"{len(claims)} claims, each with a verdict or the reason why there is none. {RULES}",
         "## How many",
         count_table(claims),
-        meaning_list(claims),
+        "\n".join(f"- *{state}*: {MEANING[state]}." for state in there(claims)),
         consistency_sentence(claims),
         kind_table(claims),
-        *_paper_sections(claims),
+        *sections,
         "## What the verdicts hang on",
         limits_text(claims),
     )
@@ -96,17 +100,6 @@ def kind_table(claims: Sequence[CheckedClaim]) -> Table:
         rows.append(Counter(states) | {"kind": kind, "all": len(states)})
     shown = [column(short(state), state, missing="0") for state in there(claims)]
     return Table.of(rows, ("kind", *shown, "all"))
-
-
-def meaning_list(claims: Sequence[CheckedClaim]) -> str:
-    """Say what each verdict means, of those that occur."""
-    return "\n".join(f"- *{state}*: {MEANING[state]}." for state in there(claims))
-
-
-def _paper_sections(claims: Sequence[CheckedClaim]) -> Iterator[str | Table]:
-    for paper in PAPERS:
-        yield f"## Paper {paper}"
-        yield claim_table([one for one in claims if one.claim.paper == paper])
 
 
 def claim_table(

@@ -163,14 +163,11 @@ def find_tied(name: str) -> tuple[str, str]:
     return dataset, csv_text(table, float_format="%.4f")
 
 
-def _command(dataset: str) -> str:
-    return f"python -m study leakage {dataset}"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     escape_unshowable()
-    parser = argparse.ArgumentParser(prog=_command("")[:-1], description=__doc__.split("\n")[0])
+    summary = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m study leakage", description=summary)
     parser.add_argument("datasets", nargs="+", help="names of data sets that are on this machine")
     for name in parser.parse_args(arguments).datasets:
         dataset, text = find_tied(name)
