@@ -56,12 +56,18 @@ def _section(one: CheckedClaim) -> str:
         if one.result.runs:
             runs = ", ".join(map(_link, run_names(one.result.runs)))
             lines.append(f"Runs: {runs}; all of them stand in [results](../results/README.md).")
-        lines += _check(claim.id)
+        check = CHECKS[claim.id].function
+        place = f"{check.__module__}.{check.__qualname__}"
+        lines += [
+            f"<details><summary>The check: <code>{place}</code></summary>",
+            f"```python\n{_source(check)}```",
+            "</details>",
+        ]
     return "\n\n".join(lines)
 
 
 def run_names(runs: Sequence[str]) -> Iterator[str]:
-    """Yield what an result names one by one: of "ablation: a, b; table1" three names."""
+    """Yield what a result names one by one: of "ablation: a, b; table1" three names."""
     for part in (part for text in runs for part in text.split("; ")):
         family, colon, names = part.rpartition(": ")
         yield from (f"{family}{colon}{name}" for name in names.split(", "))
@@ -88,17 +94,6 @@ def _runs(name: str, groups: Sequence[Group]) -> str:
         for group in chosen
     ]
     return f"({_address(name)})=\n`{name}`:\n\n" + ("\n".join(lines) or "- none stored")
-
-
-def _check(name: str) -> list[str]:
-    check = CHECKS[name]
-    place = f"{check.function.__module__}.{check.function.__qualname__}"
-    source = _source(check.function)
-    return [
-        f"<details><summary>The check: <code>{place}</code></summary>",
-        f"```python\n{source}```",
-        "</details>",
-    ]
 
 
 @cache

@@ -51,10 +51,13 @@ class Tied:
         """Indices of the other test images, int64 (n_test - N,)."""
         return np.setdiff1d(np.arange(self.n_test), self.index)
 
-    def fits(self, run: Run) -> bool:
-        """Say whether a run's test images are these, as far as number and labels tell."""
-        y_true, _ = run.predictions("test")
-        return len(y_true) == self.n_test and np.array_equal(y_true[self.index], self.label)
+    def fits(self, group: Group) -> bool:
+        """Say whether the test images of runs are these, as far as number and labels tell."""
+        labels = (run.predictions("test")[0] for run in group.runs)
+        return all(
+            len(y_true) == self.n_test and np.array_equal(y_true[self.index], self.label)
+            for y_true in labels
+        )
 
 
 def load_tied(dataset: str) -> Tied | None:
@@ -100,7 +103,7 @@ def free_accuracy(group: Group) -> Free | None:
     None where none is known to be tied, or the runs have other test images.
     """
     tied = load_tied(group.dataset)
-    if tied is None or not len(tied.free) or not all(tied.fits(run) for run in group.runs):
+    if tied is None or not len(tied.free) or not tied.fits(group):
         return None
     found = group.mean_and_sd(lambda run: score_on(run, tied.free)["accuracy"])
     return Free(*found, len(tied.free))

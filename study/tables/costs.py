@@ -69,28 +69,31 @@ def _seconds(name: str, times: Times | None) -> dict[str, Any]:
     return {name: times.median, f"{name}_low": low, f"{name}_high": high}
 
 
-def _throughput(name: str, times: Times | None, batch_size: int) -> dict[str, Any]:
+def _throughput(times: Times | None, batch_size: int) -> dict[str, Any]:
     """Return the median of the images per second, with quartiles and rounds."""
     if times is None:
         return {}
     low, high = times.quartiles
-    values = (batch_size / seconds for seconds in (times.median, high, low))
-    found = dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
-    return found | {f"{name}_rounds": f"n = {times.n}"}
+    return {
+        "throughput": batch_size / times.median,
+        "throughput_low": batch_size / high,
+        "throughput_high": batch_size / low,
+        "throughput_rounds": f"n = {times.n}",
+    }
 
 
-def _ratio(name: str, ratio: Estimate | None) -> dict[str, Any]:
+def _ratio(ratio: Estimate | None) -> dict[str, Any]:
     """Return a ratio with its interval; where there are too few rounds for one, how many."""
     few = ratio is not None and ratio.low is None
-    return ends(name, ratio) | {f"{name}_rounds": f"n = {ratio.n}" if few else None}
+    return ends("ratio", ratio) | {"ratio_rounds": f"n = {ratio.n}" if few else None}
 
 
 def _ms(title: str, name: str, **options: Any) -> Column:
     return estimate(title, name, spec=".1f", scale=1000, missing=NOT_MEASURED, **options)
 
 
-def _ratio_column(title: str, name: str, *, missing: str = NOT_MEASURED) -> Column:
-    return estimate(title, name, f"{name}_rounds", spec=".2f", missing=missing)
+def _ratio_column(title: str, *, missing: str = NOT_MEASURED) -> Column:
+    return estimate(title, "ratio", "ratio_rounds", spec=".2f", missing=missing)
 
 
 def _throughput_column(plan: CostPlan, *, missing: str = NOT_MEASURED) -> Column:
@@ -141,7 +144,7 @@ def target_table(store: Store, plan: CostPlan) -> Table:
             "images at a time": found.batch_size,
             "ratio at most": found.target.at_most,
             "verdict": found.verdict,
-            **_ratio("ratio", found.ratio),
+            **_ratio(found.ratio),
         }
         for found in judge_targets(store, plan)
     ]
@@ -149,7 +152,7 @@ def target_table(store: Store, plan: CostPlan) -> Table:
         "target",
         "images at a time",
         column("ratio at most", write=number, spec="g"),
-        _ratio_column("ours (95 %)", "ratio"),
+        _ratio_column("ours (95 %)"),
         "verdict",
     ]
     return Table.of(rows, columns, "Targets")
@@ -207,8 +210,8 @@ def _model_row(store: Store, plan: CostPlan, groups: Sequence[Group], model: str
     export = store.row("exports", model=model)
     if export is not None and export["reason"]:
         row["export_reason"] = "does not export"
-    row |= _ratio("ratio", store.ratio(eager, reference, **plan.latency))
-    row |= _throughput("throughput", store.times(eager, **plan.throughput), plan.throughput_batch)
+    row |= _ratio(store.ratio(eager, reference, **plan.latency))
+    row |= _throughput(store.times(eager, **plan.throughput), plan.throughput_batch)
     for dataset in DATASETS:
         for start in STARTS:
             group = accuracy_group(groups, dataset=dataset, model=model, start=start)
@@ -236,7 +239,7 @@ def model_table(store: Store, plan: CostPlan, groups: Sequence[Group]) -> Table:
         _memory_column("memory of a forward pass, MiB", FORWARD),
         _memory_column(f"of a training step of {plan.training_batch}, MiB", TRAINING),
         _ms("latency, ms", EAGER),
-        _ratio_column(f"latency / {plan.titles[plan.reference]}", "ratio"),
+        _ratio_column(f"latency / {plan.titles[plan.reference]}"),
         _ms("latency by ONNX Runtime, ms", ONNX, reason="export_reason"),
         _throughput_column(plan),
         *_accuracy_columns(),
@@ -265,14 +268,14 @@ def form_table(store: Store, plan: CostPlan) -> Table:
                 continue
             many = store.times(candidate, **plan.throughput)
             row |= _seconds("latency", store.times(candidate, **plan.latency))
-            row |= _ratio("ratio", store.ratio(candidate, eager, **plan.latency))
+            row |= _ratio(store.ratio(candidate, eager, **plan.latency))
             row |= _seconds("small", store.times(candidate, **plan.small_latency))
-            rows.append(row | _throughput("throughput", many, plan.throughput_batch))
+            rows.append(row | _throughput(many, plan.throughput_batch))
     columns = [
         "network",
         "form",
         _ms(f"latency at {plan.image_size} px, ms", "latency", reason="reason"),
-        _ratio_column("latency / own eager", "ratio", missing=""),
+        _ratio_column("latency / own eager", missing=""),
         estimate(f"latency at {plan.small_size} px, ms", "small", spec=".1f", scale=1000),
         _throughput_column(plan, missing=""),
     ]

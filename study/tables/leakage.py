@@ -33,7 +33,7 @@ def leakage_files(groups: Sequence[Group]) -> dict[str, str]:
         if tied is None or not len(tied.free):
             continue
         members = [(group, protocol) for group, protocol in labelled if group.dataset == dataset]
-        fitting = [(g, p) for g, p in members if all(tied.fits(run) for run in g.runs)]
+        fitting = [(group, protocol) for group, protocol in members if tied.fits(group)]
         some = [_row(group, protocol, tied) for group, protocol in fitting]
         rows += sorted(some, key=lambda r: (r["pretrained"], -r["accuracy_free_mean"], r["model"]))
         entered += [group for group, _ in fitting]
