@@ -111,7 +111,6 @@ def test_a_plan_that_is_wrong_says_where(tmp_path, change, message):
     ("options", "message"),
     [
         ({"time_budget_seconds": 0.0}, "time_budget_seconds: .*greater than 0, got 0.0"),
-        ({"time_budget_seconds": -5.0}, "time_budget_seconds: .*greater than 0, got -5"),
         ({"time_budget_seconds": "60"}, "time_budget_seconds: .*valid number, got '60'"),
         ({"time_budget_seconds": float("inf")}, "time_budget_seconds: .*finite number, got inf"),
         ({"max_trials": 1}, "max_trials: .*equal to 2, got 1"),

@@ -6,6 +6,7 @@ Notebooks with their outputs, the generated tables and the pages that people wri
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 
 import nbformat
 import pandas as pd
@@ -36,22 +37,23 @@ IN_A_LINE = re.compile(
 )
 
 
-def cells(document) -> Iterator[tuple[str, str]]:
+@cache
+def cells(document) -> list[tuple[str, str]]:
     """Return kind and text of a page, and of everything that a notebook shows but its code."""
     if document in PAGES:
-        yield "markdown", document.read_text(encoding="utf-8")
-        return
+        return [("markdown", document.read_text(encoding="utf-8"))]
+    found = []
     for cell in nbformat.read(document, as_version=4).cells:
         if cell.cell_type == "markdown":
-            yield "markdown", cell.source
-            continue
-        for output in cell.outputs:
+            found.append(("markdown", cell.source))
+        for output in cell.get("outputs", ()):
             data = output.get("data", {})
             kind = next((k for k in ("text/html", "text/markdown") if k in data), None)
             if kind:
-                yield kind.removeprefix("text/"), data[kind]
+                found.append((kind.removeprefix("text/"), data[kind]))
             else:
-                yield "text", output.get("text", data.get("text/plain", ""))
+                found.append(("text", output.get("text", data.get("text/plain", ""))))
+    return found
 
 
 def tables(kind: str, text: str) -> Iterator[list[dict[str, str]]]:
@@ -75,11 +77,11 @@ def rows_of(found: list[list[str]]) -> list[dict[str, str]]:
     return [dict(zip(head, row, strict=True)) for row in rows if len(row) == len(head)]
 
 
-def shown(document) -> Iterator[dict[str, str]]:
+@cache
+def shown(document) -> list[dict[str, str]]:
     """Return the rows of all tables of a document that have a verdict."""
-    for kind, text in cells(document):
-        for rows in tables(kind, text):
-            yield from (row for row in rows if "verdict" in row)
+    found = (rows for kind, text in cells(document) for rows in tables(kind, text))
+    return [row for rows in found for row in rows if "verdict" in row]
 
 
 def test_tables_of_both_kinds_are_read():
