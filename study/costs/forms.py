@@ -229,8 +229,7 @@ def quantise(source: Path, target: Path, *, images: np.ndarray) -> Path:
     """
     if not len(images):
         raise ValueError("quantisation needs images for its calibration, got none.")
-    for package in ("onnx", "onnxruntime"):
-        _need(package)
+    _need("onnx")
     tools = _need("onnxruntime.quantization")
     shapes = _need("onnxruntime.quantization.shape_inference")
     starts = range(0, len(images), _BATCH)

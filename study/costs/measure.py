@@ -8,12 +8,9 @@ a quiet machine; how much others disturbed it is measured and stored with every 
 """
 
 import argparse
-import multiprocessing
 import resource
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +28,7 @@ from helpers.training.seeds import environment, git_state
 from study.costs import forms as deployment
 from study.costs.forms import DeploymentError, Runner
 from study.costs.integers import measure_accuracy
-from study.costs.memory import FORWARD, TRAINING, MemoryUnknown, peak_memory
+from study.costs.memory import FORWARD, TRAINING, MemoryUnknown, peak_memory, run_apart
 from study.costs.store import PHASES, Store, store_path
 from study.costs.timing import fixed_threads, interleave, watch_others
 from study.plans.costs import BACKENDS, COMPILED, EAGER, INT8, ONNX, CostPlan, Rounds, load_plan
@@ -100,16 +97,11 @@ def exported(name: str, model: nn.Module, plan: CostPlan, *, image_size: int) ->
 
 
 def _export_apart(model: nn.Module, path: Path, image_size: int, seconds: int) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["study.costs.memory", "study.costs.forms"])
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as child:
-        try:
-            child.submit(_export, model, path, image_size, seconds).result()
-        except BrokenProcessPool as error:
-            raise DeploymentError(
-                f"ONNX export: the exporter was ended after {seconds} s of processor time, or for "
-                "want of memory"
-            ) from error
+    ended = DeploymentError(
+        f"ONNX export: the exporter was ended after {seconds} s of processor time, or for want of "
+        "memory"
+    )
+    run_apart(_export, model, path, image_size, seconds, ended=ended)
 
 
 def _export(model: nn.Module, path: Path, image_size: int, seconds: int) -> None:
@@ -168,8 +160,7 @@ def measure_sizes(store: Store, plan: CostPlan) -> None:
 def measure_memory(store: Store, plan: CostPlan, *, threads: int, device: torch.device) -> None:
     """Measure the peak memory of a forward pass and of a training step."""
     for step, batch_size in ((FORWARD, plan.latency_batch), (TRAINING, plan.training_batch)):
-        done = [row["model"] for row in store.rows("memory") if row["step"] == step]
-        for name in (n for n in plan.models if n not in done):
+        for name in store.missing("memory", plan.models, step=step):
             peak, reason = None, None
             try:
                 peak = peak_memory(
@@ -214,17 +205,20 @@ def time_group(
     *,
     group: str,
     candidates: Iterable[tuple[str, str]],
-    image_size: int,
-    batch_size: int,
+    place: dict[str, int],
     rounds: Rounds,
     threads: int,
     device: torch.device,
 ) -> None:
-    """Time some networks in some forms, in turns, unless the group is stored already."""
-    if group in {row["group"] for row in store.rows("times")}:
+    """Time some networks in some forms, in turns, unless the group is stored already.
+
+    The place says of how many images and of which size.
+    """
+    if store.row("times", group=group):
         return
     torch.compiler.reset()
-    images = deployment.random_images(batch_size, image_size=image_size).to(device)
+    images = deployment.random_images(place["batch_size"], image_size=place["image_size"])
+    images = images.to(device)
     calls: dict[str, Callable[[], Tensor]] = {}
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -234,14 +228,13 @@ def time_group(
                 calls[f"{model} {backend}"] = lambda run=run: run(images)
             except DeploymentError as error:
                 failed[f"{model} {backend}"] = str(error)
-        settle = 1 if batch_size == plan.latency_batch else 0
+        settle = 1 if len(images) == plan.latency_batch else 0
         with watch_others() as others:
             times = interleave(calls, rounds=rounds.rounds, budget=rounds.budget, settle=settle)
     store.add(
         "times",
         group=group,
-        image_size=image_size,
-        batch_size=batch_size,
+        **place,
         others=None if others.share is None else round(others.share, 3),
         seconds={name: [float(f"{s:.4g}") for s in t.seconds] for name, t in times.items()},
         failed=failed,
@@ -253,36 +246,34 @@ def measure_times(store: Store, plan: CostPlan, *, threads: int, device: torch.d
     forms = _FORMS[device.type]
     exportable = {row["model"] for row in store.rows("exports") if row["reason"] is None}
     everything = [(model, form) for model in plan.main for form in forms]
-
-    def timed(
-        group: str, kind: str, candidates: Sequence[tuple[str, str]], place: dict[str, int]
-    ) -> None:
+    groups = [
+        ("main latency", everything, plan.latency),
+        ("main throughput", everything, plan.throughput),
+        ("small latency", everything, plan.small_latency),
+    ]
+    starts = range(0, len(plan.others), plan.others_per_group)
+    for number, start in enumerate(starts, start=1):
+        models = plan.others[start : start + plan.others_per_group]
+        eager = [(model, EAGER) for model in (plan.reference, *models)]
+        graphs = [(m, ONNX) for m in models if m in exportable and ONNX in forms]
+        groups.append((f"others {number} latency", eager + graphs, plan.latency))
+        groups.append((f"others {number} throughput", eager, plan.throughput))
+    pair = [(model, EAGER) for model in plan.claimed]
+    groups.append(("claimed latency", pair, plan.latency))
+    groups.append(("claimed throughput", pair, plan.throughput))
+    for group, candidates, place in groups:
         print(f"times: {group}", flush=True)
+        name, *_, kind = group.split()
         time_group(
             store,
             plan,
             group=group,
             candidates=candidates,
-            image_size=place["image_size"],
-            batch_size=place["batch_size"],
-            rounds=plan.rounds[kind],
+            place=place,
+            rounds=plan.rounds[f"{name}_{kind}"],
             threads=threads,
             device=device,
         )
-
-    timed("main latency", "main_latency", everything, plan.latency)
-    timed("main throughput", "main_throughput", everything, plan.throughput)
-    timed("small latency", "small_latency", everything, plan.small_latency)
-    for start in range(0, len(plan.others), plan.others_per_group):
-        models = plan.others[start : start + plan.others_per_group]
-        eager = [(model, EAGER) for model in (plan.reference, *models)]
-        graphs = [(m, ONNX) for m in models if m in exportable and ONNX in forms]
-        name = f"others {start // plan.others_per_group + 1}"
-        timed(f"{name} latency", "others_latency", eager + graphs, plan.latency)
-        timed(f"{name} throughput", "others_throughput", eager, plan.throughput)
-    pair = [(model, EAGER) for model in plan.claimed]
-    timed("claimed latency", "claimed_latency", pair, plan.latency)
-    timed("claimed throughput", "claimed_throughput", pair, plan.throughput)
 
 
 # --- the command line ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -54,16 +55,22 @@ def peak_memory(
         return _cuda_peak(name, size, batch_size, step)
     if not (_STATUS.exists() and _CLEAR.exists()):
         raise MemoryUnknown("peak memory on the CPU is read from Linux's /proc, which is not here.")
+    ended = MemoryUnknown(
+        f"{name}: the process for its {step} was killed, most likely for want of memory."
+    )
+    return run_apart(_cpu_peak, name, size, batch_size, step, threads, ended=ended)
+
+
+def run_apart(function: Callable[..., Any], *arguments: Any, ended: Exception) -> Any:
+    """Call a function in a process of its own; raise `ended` where the system ends that."""
     context = multiprocessing.get_context("forkserver")
     # Imported once, before the processes part: each child starts in a moment.
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "study.costs.forms"])
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as child:
         try:
-            return child.submit(_cpu_peak, name, size, batch_size, step, threads).result()
+            return child.submit(function, *arguments).result()
         except BrokenProcessPool as error:
-            raise MemoryUnknown(
-                f"{name}: the process for its {step} was killed, most likely for want of memory."
-            ) from error
+            raise ended from error
 
 
 def _prepared(

@@ -99,10 +99,9 @@ class Store:
         """Return the rows of a phase, none if it was not measured."""
         return self.content["phases"].get(phase, {"rows": []})["rows"]
 
-    def missing(self, phase: str, models: Iterable[str]) -> list[str]:
-        """Return the models that no row of a phase has."""
-        there = {row["model"] for row in self.rows(phase)}
-        return [model for model in models if model not in there]
+    def missing(self, phase: str, models: Iterable[str], **wanted: Any) -> list[str]:
+        """Return the models that no row of a phase with these values has."""
+        return [model for model in models if not self.row(phase, model=model, **wanted)]
 
     def add(self, phase: str, **row: Any) -> None:
         """Add a row and write the file."""
@@ -119,8 +118,7 @@ class Store:
 
     def row(self, phase: str, **wanted: Any) -> dict[str, Any] | None:
         """Return the row with these values, None if there is none."""
-        rows = (r for r in self.rows(phase) if all(r[k] == v for k, v in wanted.items()))
-        return next(rows, None)
+        return next((r for r in self.rows(phase) if wanted.items() <= r.items()), None)
 
     def times(self, candidate: Candidate, *, image_size: int, batch_size: int) -> Times | None:
         """Return a candidate's times in the first group that has it, None if it was not timed."""

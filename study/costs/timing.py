@@ -48,12 +48,11 @@ def interleave(
     candidates: Mapping[str, Callable[[], object]],
     *,
     rounds: int,
-    warmup: int = 1,
     settle: int = 1,
     budget: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Times]:
-    """Time candidates in turns.
+    """Time candidates in turns, after one untimed round.
 
     In each round every candidate has one timed call. A round starts one candidate later than the
     round before, and when all have been first, the order is turned round: none always has the same
@@ -62,7 +61,6 @@ def interleave(
     Args:
         candidates: what to call, by name; a call ends when its result is there (a GPU's too).
         rounds: timed calls of each candidate, at least three.
-        warmup: untimed rounds before.
         settle: untimed calls before each timed one: they fill the caches anew, and the threads of
             the candidate before stop waiting for work.
         budget: seconds for the timed rounds; no round starts after them, but for the first three.
@@ -72,9 +70,8 @@ def interleave(
         raise ValueError("there is nothing to time: no candidates.")
     if rounds < FEWEST_ROUNDS:
         raise ValueError(f"rounds must be at least {FEWEST_ROUNDS}, got {rounds}.")
-    for _ in range(warmup):
-        for call in candidates.values():
-            call()
+    for call in candidates.values():
+        call()
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     begin = clock()
     for done in range(rounds):
@@ -107,20 +104,12 @@ def ratio(a: Times, b: Times) -> Estimate:
             f"a ratio needs times of the same rounds, got {a.n} and {b.n}; time both candidates "
             "in one call of interleave."
         )
-    ratios = np.sort(np.divide(a.seconds, b.seconds))
-    low, high = _median_interval(ratios)
+    ratios = np.sort(np.divide(a.seconds, b.seconds)).tolist()
+    # Left out at each end: P(fewer than that many of n coins) must stay within half of 5 %.
+    outside = int(stats.binom.ppf((1 - LEVEL) / 2, a.n, 0.5))
+    low, high = (ratios[outside - 1], ratios[-outside]) if outside else (None, None)
     method = f"median of {a.n} rounds, sign-test interval"
     return Estimate(float(np.median(ratios)), low, high, a.n, method)
-
-
-def _median_interval(ordered: np.ndarray) -> tuple[float | None, float | None]:
-    """Return the narrowest pair of order statistics that covers the median with 95 %."""
-    n = len(ordered)
-    # Left out at each end: P(fewer than that many of n coins) must stay within half of 5 %.
-    outside = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5))
-    if outside < 1:
-        return None, None
-    return float(ordered[outside - 1]), float(ordered[n - outside])
 
 
 # --- the machine ---

@@ -211,13 +211,8 @@ def test_times_of_all_forms(store, small_networks):
 
 
 def test_a_stored_group_is_not_timed_again(store, small_networks, monkeypatch):
-    options = {
-        "group": "g",
-        "image_size": 32,
-        "batch_size": 1,
-        "rounds": Rounds(rounds=3, budget=1.0),
-    }
-    options |= {"candidates": [("resnet18", EAGER)], "threads": 1, "device": CPU}
+    options = {"group": "g", "candidates": [("resnet18", EAGER)], "place": SMALL.latency}
+    options |= {"rounds": Rounds(rounds=3, budget=1.0), "threads": 1, "device": CPU}
     time_group(store, SMALL, **options)
     monkeypatch.setattr(measure, "interleave", None)  # would fail
     time_group(store, SMALL, **options)

@@ -1,6 +1,7 @@
 """Timing: turns, warm-up, budget and ratios by a clock that the candidates move themselves."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,11 +33,10 @@ class Machine:
         candidates = {name: self.candidate(name, cost) for name, cost in costs.items()}
         return interleave(candidates, clock=self.clock, **options)
 
-
-def places(order, names):
-    """How often each candidate had each place of a round."""
-    rounds = [order[i : i + len(names)] for i in range(0, len(order), len(names))]
-    return Counter((name, place) for r in rounds for place, name in enumerate(r))
+    def order(self, names, rounds):
+        """Time alike candidates; return what was called after the first, untimed round."""
+        self.time(dict.fromkeys(names, 1.0), rounds=rounds, settle=0)
+        return self.called[len(names) :]
 
 
 # --- turns ---
@@ -44,29 +44,24 @@ def places(order, names):
 
 @given(st.integers(1, 6), st.integers(1, 4))
 def test_every_candidate_has_every_place_equally_often(k, cycles):
-    machine, names = Machine(), [f"m{i}" for i in range(k)]
-    rounds = 3 * k * cycles
-    machine.time(dict.fromkeys(names, 1.0), rounds=rounds, warmup=0, settle=0)
-    found = places(machine.called, names)
+    names = [f"m{i}" for i in range(k)]
+    order = Machine().order(names, rounds=3 * k * cycles)
+    found = Counter((name, at % k) for at, name in enumerate(order))
     assert found == {(name, place): 3 * cycles for name in names for place in range(k)}
 
 
 def test_no_candidate_always_follows_the_same_one():
-    machine, names = Machine(), ["a", "b", "c", "d"]
-    machine.time(dict.fromkeys(names, 1.0), rounds=8, warmup=0, settle=0)
-    for name in names:
-        before = {
-            a for a, b in zip(machine.called[:-1], machine.called[1:], strict=True) if b == name
-        }
-        assert len(before - {name}) > 1
+    pairs = set(pairwise(Machine().order("abcd", rounds=8)))
+    for name in "abcd":
+        assert len({before for before, after in pairs if after == name} - {name}) > 1
 
 
 def test_only_the_timed_call_counts():
     machine = Machine()
-    times = machine.time({"a": 2.0, "b": 0.5}, rounds=4, warmup=3, settle=2)
+    times = machine.time({"a": 2.0, "b": 0.5}, rounds=4, settle=2)
     assert times["a"].seconds == (2.0,) * 4 and times["b"].seconds == (0.5,) * 4
-    assert machine.called[:6] == ["a", "b"] * 3
-    assert Counter(machine.called) == {"a": 3 + 4 * 3, "b": 3 + 4 * 3}
+    assert machine.called[:5] == ["a", "b", "a", "a", "a"]
+    assert Counter(machine.called) == {"a": 1 + 4 * 3, "b": 1 + 4 * 3}
 
 
 def test_the_budget_ends_the_rounds_but_not_before_three():
@@ -138,17 +133,13 @@ def test_ratio_of_other_rounds():
 
 
 def test_threads_are_set_and_given_back():
-    before = torch.get_num_threads()
-    torch.set_num_threads(processors())
-    try:
+    with fixed_threads(processors()):
         with fixed_threads(1):
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == processors()
         with pytest.raises(RuntimeError), fixed_threads(1):
             raise RuntimeError
         assert torch.get_num_threads() == processors()
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("threads", [0, processors() + 1])
