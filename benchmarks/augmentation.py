@@ -8,15 +8,14 @@ images enter torchvision's chain as RGB, as medmnist's `as_rgb=True` gives them.
 """
 
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from benchmarks.common import by_turns, main, ratio
+from benchmarks.common import by_turns, cpu_seconds, main, ratio
 from helpers.data.transforms import MAGNITUDES, NORMALISE, Augmentation
 from study.tables.speed import Speed
 
@@ -51,18 +50,6 @@ def torchvision_chain(kind: str, image_size: int) -> v2.Compose:
     )
 
 
-def batch_timer(run: Callable[[], object]) -> Callable[[], float]:
-    """Return a function that takes the CPU time of one batch in ms an image; the first is warm."""
-    run()
-
-    def timed() -> float:
-        start = time.process_time()
-        run()
-        return (time.process_time() - start) * 1000 / BATCH_SIZE
-
-    return timed
-
-
 def measure(*, rounds: int = 10) -> list[Speed]:
     """Time so many batches of each side, for each kind and size."""
     torch.set_num_threads(1)
@@ -84,12 +71,14 @@ def measure(*, rounds: int = 10) -> list[Speed]:
             def theirs(chain=chain, arrays=arrays):
                 return torch.stack([chain(Image.fromarray(a).convert("RGB")) for a in arrays])
 
-            timers = {"ours": batch_timer(ours), "theirs": batch_timer(theirs)}
+            timers = {"ours": partial(cpu_seconds, ours), "theirs": partial(cpu_seconds, theirs)}
+            by_turns(timers, rounds=1)  # the first batch warms up
             times = by_turns(timers, rounds=rounds)
+            an_image = [1000 * seconds / BATCH_SIZE for seconds in times["ours"]]
             colours = "grey" if channels == 1 else "colour"
             title = f"{kind} augmentation, {colours}, {size} to {image_size} px"
             speeds += [
-                Speed(name=f"{title}: an image", unit="ms", values=tuple(times["ours"])),
+                Speed(name=f"{title}: an image", unit="ms", values=an_image),
                 ratio(
                     f"{title}: torchvision's time over ours",
                     times["theirs"],

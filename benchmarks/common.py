@@ -7,6 +7,7 @@ arguments, whole numbers or flags, are the options of its command line.
 import argparse
 import inspect
 import os
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +78,13 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """Return the processor time of a call."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
 def by_turns(runs: dict[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
     """Call each function once a round, one after another; return its results by name.
 
@@ -98,5 +106,5 @@ def ratio(
     headline: bool = False,
 ) -> Speed:
     """Return results over others of the same rounds as a figure."""
-    values = tuple(a / b for a, b in zip(above, below, strict=True))
+    values = [a / b for a, b in zip(above, below, strict=True)]
     return Speed(name=name, unit=RATIO, values=values, target=target, headline=headline)

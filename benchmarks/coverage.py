@@ -56,17 +56,14 @@ def record_path() -> Path:
     return results_root() / "benchmarks" / "coverage.json"
 
 
-def load_rows(path: Path | None = None, *, replicates: int | None = None) -> list[dict]:
-    """Return the stored figures; none where nothing is stored.
+def load_rows(*, replicates: int | None = None) -> list[dict]:
+    """Return the stored figures of this version; none where nothing is stored.
 
-    Args:
-        path: another file than `record_path`.
-        replicates: if given, figures of another number, or of another version, count as none.
+    If a number of replicates is given, figures of another number count as none.
     """
-    path = path or record_path()
-    if not path.exists():
+    if not record_path().exists():
         return []
-    record = json.loads(path.read_text())
+    record = json.loads(record_path().read_text())
     if replicates not in (None, record["replicates"]) or record["version"] != VERSION:
         return []
     return record["cells"]

@@ -10,12 +10,11 @@ on the machine, gives the time of an image, and the size of the data set the hou
 """
 
 import sys
-import time
 from dataclasses import replace
 
 import torch
 
-from benchmarks.common import main
+from benchmarks.common import cpu_seconds, main
 from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
 from helpers.data.phantom import make_phantom
@@ -31,10 +30,8 @@ FEWEST = 64  # images; two steps
 
 def seconds(config: RunConfig, splits: Splits, epochs: int) -> float:
     """Return the processor time of a training of so many epochs."""
-    epochs += config.warmup_epochs
-    start = time.process_time()
-    fit_from_config(replace(config, pretrained="none", epochs=epochs), splits)
-    return time.process_time() - start
+    config = replace(config, pretrained="none", epochs=epochs + config.warmup_epochs)
+    return cpu_seconds(lambda: fit_from_config(config, splits))
 
 
 def measure(*, images: int = 96) -> list[Speed]:

@@ -9,13 +9,12 @@ PennyLane's own simulation of its circuit.
 """
 
 import sys
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import by_turns, main, ratio
+from benchmarks.common import by_turns, cpu_seconds, main, ratio
 from helpers.models.backbones import build_backbone
 from helpers.models.circuit import QuantumCircuit, pennylane_circuit
 from helpers.models.heads import HEADS, build_head
@@ -40,9 +39,7 @@ def step_timer(module: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], fl
 
     def timed() -> float:
         once = x.detach().requires_grad_()
-        start = time.process_time()
-        module(once).square().mean().backward()
-        return (time.process_time() - start) * 1000
+        return 1000 * cpu_seconds(lambda: module(once).square().mean().backward())
 
     for _ in range(3):
         timed()
@@ -63,10 +60,10 @@ def measure(*, steps: int = 30, batch_size: int = 16) -> list[Speed]:
     stage = step_timer(layer4, torch.randn(batch_size, 256, 8, 8).relu())
     timers = {"stage": stage} | {name: step_timer(h, features) for name, h in heads.items()}
     times = by_turns(timers, rounds=steps)
-    speeds = [Speed(name="resnet18's layer4: a step", unit="ms", values=tuple(times["stage"]))]
+    speeds = [Speed(name="resnet18's layer4: a step", unit="ms", values=times["stage"])]
     for name in heads:
         speeds += [
-            Speed(name=f"{name} head: a step", unit="ms", values=tuple(times[name])),
+            Speed(name=f"{name} head: a step", unit="ms", values=times[name]),
             ratio(
                 f"{name} head: a step, of layer4's time",
                 times[name],

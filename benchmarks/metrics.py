@@ -7,11 +7,11 @@ value, over synthetic samples; that takes minutes.
 """
 
 import sys
-import time
+from functools import partial
 
 import numpy as np
 
-from benchmarks.common import main
+from benchmarks.common import cpu_seconds, main
 from helpers.metrics.scores import auc_interval, evaluate, per_class
 from study.tables.speed import Speed
 
@@ -41,14 +41,10 @@ def measure(*, rounds: int = 3, coverage: bool = False) -> list[Speed]:
     for n, num_classes in SIZES:
         data = synthetic(n, num_classes, seed=0)
         for function in (evaluate, per_class):
-            times = []
-            for _ in range(rounds):
-                start = time.process_time()
-                function(*data)
-                times.append(time.process_time() - start)
+            times = [cpu_seconds(partial(function, *data)) for _ in range(rounds)]
             name = f"{function.__name__}, {n:,} images, {num_classes} classes"
             headline = function is evaluate and n in (SIZES[0][0], SIZES[-1][0])
-            speeds.append(Speed(name=name, unit="s", values=tuple(times), headline=headline))
+            speeds.append(Speed(name=name, unit="s", values=times, headline=headline))
     if coverage:
         cover_auc()
         cover_ece()

@@ -96,7 +96,7 @@ def compare(folder: Path, size: int, *, images: int, rounds: int, threads: int) 
         "folder": partial(folder_seconds, checkpoint, folder),
     }
     times = by_turns(runs, rounds=rounds)
-    speeds = {name: tuple(images / spent for spent in each) for name, each in times.items()}
+    speeds = {name: [images / spent for spent in each] for name, each in times.items()}
     title = f"{images:,} PNG files at {size} px, network on {threads} thread(s)"
     return [
         *(

@@ -62,7 +62,7 @@ def scan_alone(*, rounds: int, batch_size: int) -> list[Speed]:
     times = by_turns({"compiled": compiled, "reference": reference}, rounds=rounds)
     name = f"a scan of {batch_size} images, {TOKENS} tokens, forward and backward"
     return [
-        Speed(name=name, unit="ms", values=tuple(1000 * t for t in times["compiled"])),
+        Speed(name=name, unit="ms", values=[1000 * t for t in times["compiled"]]),
         ratio(
             f"{name}: compiled loops, of the speed of PyTorch's operations",
             times["reference"],
@@ -84,16 +84,11 @@ def whole_networks(*, rounds: int, steps: int, batch_size: int) -> list[Speed]:
         return lambda: steps * batch_size / bare_seconds(models[name], batches, config, steps=steps)
 
     timers = {name: timer(name) for name in models}
-    for once in timers.values():
-        once()  # the first steps allocate
+    by_turns(timers, rounds=1)  # the first steps allocate
     speeds = by_turns(timers, rounds=rounds)
     return [
         *(
-            Speed(
-                name=f"{case.title}: bare steps",
-                unit="images/s",
-                values=tuple(speeds[case.model]),
-            )
+            Speed(name=f"{case.title}: bare steps", unit="images/s", values=speeds[case.model])
             for case in cases
         ),
         *(

@@ -87,12 +87,12 @@ def measure(*, images: int = 96, threads: int = 1) -> list[Speed]:
                 Speed(
                     name=f"{title}{beside}",
                     unit="images/s",
-                    values=tuple(values),
+                    values=values,
                     headline=framework,
                 )
             )
             if case != ALL_LAYERS:
-                relative = tuple(value / everything for value in values)
+                relative = [value / everything for value in values]
                 name = f"{title}, over all layers' speed"
                 speeds.append(Speed(name=name, unit=RATIO, values=relative))
     return speeds

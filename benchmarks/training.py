@@ -22,10 +22,12 @@ loops on one thread and on as many as there are processors; the faster of the tw
 A checkpoint is written every 20 seconds at most; what that takes is a line of its own, too.
 """
 
+import math
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -49,8 +51,7 @@ from helpers.training.seeds import default_device
 from study.costs.timing import processors
 from study.tables.speed import Speed
 
-EPOCHS = 1  # of a run of ours and of the usual loop
-# Of an epoch: BreastMNIST's, the smallest set, where what comes once an epoch weighs most.
+# Of the one epoch: BreastMNIST's, the smallest set, where what comes once an epoch weighs most.
 LEAST_STEPS = 17
 FILE_SIZE = 28  # px of the images in memory
 LEAST_OF_BARE = {"normal": 0.95, "full": 0.85}
@@ -117,7 +118,7 @@ def configuration(case: Case, augmentation: str) -> RunConfig:
         pretrained="none",
         image_size=case.image_size,
         batch_size=case.batch_size,
-        epochs=EPOCHS,
+        epochs=1,
         augmentation=augmentation,
     )
     return config if augmentation == "full" else replace(config, cutmix=0.0)
@@ -132,60 +133,50 @@ def random_split(images: int) -> Split:
 # --- ours and bare -------------------------------------------------------------------------------
 
 
-class LoopClock:
+@dataclass
+class LoopTime:
+    """What `fit` took, in seconds; known when it has ended."""
+
+    setup: float = math.nan  # before the first batch
+    loop: float = math.nan  # from the first batch on, without validation
+
+
+@contextmanager
+def loop_clock() -> Iterator[LoopTime]:
     """Tell apart what `fit` spends before its first batch, on validation, and on the rest."""
+    found, first, validation = LoopTime(), [], []
+    train, validate = training._train_epoch, training._validate
 
-    def __init__(self) -> None:
-        self.begun, self.first, self.ended, self.validation = 0.0, None, 0.0, 0.0
-        self._patches = ExitStack()
+    def trained(*arguments, **options):
+        first.append(time.perf_counter())
+        return train(*arguments, **options)
 
-    def __enter__(self) -> "LoopClock":
-        train, validate = training._train_epoch, training._validate
+    def validated(*arguments):
+        start = time.perf_counter()
+        scores = validate(*arguments)
+        validation.append(time.perf_counter() - start)
+        return scores
 
-        def trained(*arguments, **options):
-            self.first = self.first or time.perf_counter()
-            return train(*arguments, **options)
-
-        def validated(*arguments):
-            start = time.perf_counter()
-            try:
-                return validate(*arguments)
-            finally:
-                self.validation += time.perf_counter() - start
-
-        self._patches.enter_context(mock.patch.object(training, "_train_epoch", trained))
-        self._patches.enter_context(mock.patch.object(training, "_validate", validated))
-        self.begun = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    with mock.patch.multiple(training, _train_epoch=trained, _validate=validated):
+        begun = time.perf_counter()
+        yield found
         synchronise(default_device())
-        self.ended = time.perf_counter()
-        self._patches.close()
-
-    @property
-    def setup(self) -> float:
-        """Seconds before the first batch."""
-        return self.first - self.begun
-
-    @property
-    def loop(self) -> float:
-        """Seconds from the first batch on, without validation."""
-        return self.ended - self.first - self.validation
+        found.setup = first[0] - begun
+        found.loop = time.perf_counter() - first[0] - sum(validation)
 
 
-def our_run(case: Case, config: RunConfig, *, steps: int) -> LoopClock:
-    """Time `fit` over `EPOCHS` epochs of `steps` steps."""
+def our_run(case: Case, config: RunConfig, *, steps: int) -> LoopTime:
+    """Time `fit` over an epoch of so many steps."""
     train, val = random_split(steps * case.batch_size), random_split(2)
     model, device = build(case), default_device()
-    with LoopClock() as clock:
+    with loop_clock() as found:
         fit(model, train=train, val=val, num_classes=NUM_CLASSES, config=config, device=device)
-    return clock
+    return found
 
 
 def our_speed(case: Case, config: RunConfig, *, steps: int) -> float:
     """Return the images a second of our loop."""
-    return EPOCHS * steps * case.batch_size / our_run(case, config, steps=steps).loop
+    return steps * case.batch_size / our_run(case, config, steps=steps).loop
 
 
 def prepared_batches(case: Case, config: RunConfig, *, count: int) -> list[tuple[Tensor, Tensor]]:
@@ -231,20 +222,19 @@ def steps_for(case: Case, config: RunConfig, *, seconds: float) -> int:
 def against_bare(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
     """Compare ours with bare for one network, by turns: bare, normal, full, bare, ..."""
     configs = {kind: configuration(case, kind) for kind in LEAST_OF_BARE}
-    steps = -(-steps_for(case, configs["normal"], seconds=seconds) // EPOCHS)
+    steps = steps_for(case, configs["normal"], seconds=seconds)
     batches = prepared_batches(case, configs["normal"], count=min(steps, 8))
-    images = EPOCHS * steps * case.batch_size
 
     def bare() -> float:
-        spent = bare_seconds(build(case), batches, configs["normal"], steps=EPOCHS * steps)
-        return images / spent
+        spent = bare_seconds(build(case), batches, configs["normal"], steps=steps)
+        return steps * case.batch_size / spent
 
     runs = {kind: partial(our_speed, case, config, steps=steps) for kind, config in configs.items()}
     for config in configs.values():
         our_speed(case, config, steps=2)  # the first steps allocate
     speeds = by_turns({"bare": bare} | runs, rounds=rounds)
     return [
-        Speed(name=f"{case.title}: bare steps", unit="images/s", values=tuple(speeds["bare"])),
+        Speed(name=f"{case.title}: bare steps", unit="images/s", values=speeds["bare"]),
         *(
             ratio(
                 f"{case.title}: our loop, {kind} augmentation, of the bare steps' speed",
@@ -262,16 +252,15 @@ def against_bare(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
 
 
 def usual_speed(case: Case, config: RunConfig, *, steps: int) -> float:
-    """Return the images a second of the usual loop over `EPOCHS` epochs of `steps` steps."""
+    """Return the images a second of the usual loop over an epoch of so many steps."""
     split = random_split(steps * case.batch_size)
-    spent = usual_loop(build(case), usual_loader(split, config), config, epochs=EPOCHS)
-    return EPOCHS * len(split) / spent
+    return len(split) / usual_loop(build(case), usual_loader(split, config), config)
 
 
 def against_usual(case: Case, *, rounds: int, seconds: float) -> list[Speed]:
     """Compare ours with the usual loop, each with the number of threads that suits it."""
     config = configuration(case, "full")
-    steps = -(-steps_for(case, config, seconds=seconds) // EPOCHS)
+    steps = steps_for(case, config, seconds=seconds)
     counts = sorted({1, processors()})
 
     def with_threads(threads: int, speed, steps: int) -> float:
@@ -313,7 +302,7 @@ def setup_time(case: Case, *, rounds: int) -> Speed:
     """Time what is done before the first batch."""
     config = configuration(case, "full")
     spent = [our_run(case, config, steps=1).setup for _ in range(rounds)]
-    return Speed(name=f"{case.title}: set-up, once a run", unit="s", values=tuple(spent))
+    return Speed(name=f"{case.title}: set-up, once a run", unit="s", values=spent)
 
 
 def checkpoint_time(case: Case, *, rounds: int) -> Speed:
@@ -341,7 +330,7 @@ def checkpoint_time(case: Case, *, rounds: int) -> Speed:
                 checkpoint=Path(folder) / "checkpoint.pt",
             )
     name = f"{case.title}: a checkpoint, at most one in 20 s"
-    return Speed(name=name, unit="s", values=tuple(spent))
+    return Speed(name=name, unit="s", values=spent)
 
 
 def measure(*, rounds: int = 5, milliseconds: int = 1000, threads: int = 1) -> list[Speed]:

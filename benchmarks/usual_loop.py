@@ -73,12 +73,12 @@ def usual_loader(split: Split, config: RunConfig) -> DataLoader:
     )
 
 
-def usual_loop(model: nn.Module, loader: DataLoader, config: RunConfig, *, epochs: int) -> float:
-    """Train as most scripts do; return the time, without that of the workers' start."""
+def usual_loop(model: nn.Module, loader: DataLoader, config: RunConfig) -> float:
+    """Train an epoch as most scripts do; return the time, without that of the workers' start."""
     device = default_device()
     model.train().to(device, memory_format=torch.channels_last)
     optimizer = optimizer_of(model, config)
-    schedule = make_schedule(config.schedule, optimizer, total_steps=epochs * len(loader))
+    schedule = make_schedule(config.schedule, optimizer, total_steps=len(loader))
     average = AveragedModel(
         model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
     )
@@ -86,18 +86,17 @@ def usual_loop(model: nn.Module, loader: DataLoader, config: RunConfig, *, epoch
         pass
     synchronise(device)
     start = time.perf_counter()
-    for _ in range(epochs):
-        total = 0.0
-        for pixels, targets in loader:
-            pixels = pixels.to(device, memory_format=torch.channels_last)
-            optimizer.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(
-                model(pixels), targets.to(device), label_smoothing=config.label_smoothing
-            )
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(model)
-            total += loss.item() * len(pixels)
+    total = 0.0
+    for pixels, targets in loader:
+        pixels = pixels.to(device, memory_format=torch.channels_last)
+        optimizer.zero_grad(set_to_none=True)
+        loss = functional.cross_entropy(
+            model(pixels), targets.to(device), label_smoothing=config.label_smoothing
+        )
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(model)
+        total += loss.item() * len(pixels)
     synchronise(device)
     return time.perf_counter() - start

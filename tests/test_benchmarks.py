@@ -74,22 +74,21 @@ def test_the_loop_clock_leaves_out_validation_and_what_comes_before_the_first_ba
     """Set-up 3 s, then twice 10 s of training, 5 of validation and 1 of bookkeeping."""
     monkeypatch.setattr(training.training, "_train_epoch", lambda: clock.spend(10))
     monkeypatch.setattr(training.training, "_validate", lambda: clock.spend(5))
-    with training.LoopClock() as loop:
+    validate = training.training._validate
+    with training.loop_clock() as found:
         clock.spend(3)
         for _ in range(2):
             training.training._train_epoch()
             training.training._validate()
             clock.spend(1)
-    assert loop.setup == 3
-    assert loop.loop == 2 * (10 + 1)
-    training.training._validate()
-    assert loop.validation == 10  # the patches are gone
+    assert found.setup == 3
+    assert found.loop == 2 * (10 + 1)
+    assert training.training._validate is validate  # the patches are gone
 
 
-def test_our_speed_counts_the_images_of_all_epochs(clock, monkeypatch):
+def test_our_speed_counts_the_images(clock, monkeypatch):
     def fit(model, *, train, **_):
-        for _ in range(training.EPOCHS):
-            training.training._train_epoch(train)
+        training.training._train_epoch(train)
 
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(
@@ -142,7 +141,7 @@ def test_the_usual_loop_and_ours_train_on_the_same_number_of_images(monkeypatch)
             patch.setattr(training, "build", lambda case, model=model: model)
             speed(CASE, config, steps=steps)
         counts[name] = sizes
-    assert counts["ours"] == counts["usual"] == [CASE.batch_size] * steps * training.EPOCHS
+    assert counts["ours"] == counts["usual"] == [CASE.batch_size] * steps
 
 
 def test_the_usual_loops_batches_are_those_of_the_recipe():

@@ -45,7 +45,7 @@ class Speed:
 
     name: str  # what was measured, for tables
     unit: str  # "x" for a ratio, else "images/s", "ms" or "s"
-    values: tuple[float, ...]  # one a round, at least one, positive
+    values: Sequence[float]  # one a round, at least one, positive; kept as a tuple
     target: float | None = None  # the least median that is wanted
     headline: bool = False  # whether the README shows it
 
