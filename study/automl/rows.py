@@ -1,12 +1,10 @@
 """AutoML systems as table rows: published values and why not run, or what ours reached."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.runs.groups import Group, group_runs
-from helpers.runs.store import Run
 from study.automl.search import list_automl_runs
-from study.plans.automl import SYSTEMS, AutoMLPlan, load_plan
+from study.plans.automl import SYSTEMS, load_plan
 from study.plans.form import Row
 from study.published import Published, load_published
 
@@ -26,12 +24,10 @@ class AutoMLRow:
     reason: str = ""
 
 
-def automl_rows(
-    runs: Sequence[Run] | None = None, plan: AutoMLPlan | None = None
-) -> list[AutoMLRow]:
+def automl_rows() -> list[AutoMLRow]:
     """Return the published systems that are not run, in the plan's order, and then ours."""
-    plan = plan or load_plan()
-    runs = list_automl_runs(plan) if runs is None else runs
+    plan = load_plan()
+    runs = list_automl_runs(plan)
     rows = [
         AutoMLRow(entry.name, None, published=_published(entry.name), reason=entry.reason)
         for entry in plan.not_run

@@ -181,7 +181,10 @@ def search(
     return SearchResult(
         predict=automl.predict_proba,
         estimator=automl.best_estimator,
-        settings={key: _plain(value) for key, value in automl.best_config.items()},
+        settings={
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in automl.best_config.items()
+        },
         value=float(automl.best_loss),
         trials=dict(sorted(Counter(record["learner"] for record in records).items())),
         history=_improvements(records),
@@ -244,11 +247,6 @@ def _improvements(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             row = {"trial": number, "estimator": record["learner"], f"val_{METRIC}": best}
             rows.append(row | {"cpu_seconds": record["wall_clock_time"]})
     return rows
-
-
-def _plain(value: Any) -> Any:
-    """Return a number of numpy as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def run_automl(config: AutoMLConfig, *, features: Features | None = None) -> Run:
@@ -347,13 +345,12 @@ def _versions() -> dict[str, str | None]:
     return {name: importlib.metadata.version(package) for name, package in names.items()}
 
 
-def list_automl_runs(plan: AutoMLPlan | None = None) -> list[Run]:
+def list_automl_runs(plan: AutoMLPlan) -> list[Run]:
     """Return the stored runs on real images that follow the plan's protocol, by path.
 
     Data sets and seeds beside the planned ones are included; another budget, other estimators or
     another image size are another protocol.
     """
-    plan = plan or load_plan()
     runs = []
     for run in list_runs(automl_root()):
         config = run.config

@@ -285,7 +285,7 @@ def test_a_run_on_the_phantom_is_stored_whole_and_apart(results_tree):
     assert record["selection"]["value"] == pytest.approx(loss, rel=1e-5)
     assert np.sum(record["confusion_matrix"]) == record["data"]["n"]["test"]
     assert record["env"]["flaml"] and record["env"]["xgboost"] and record["timing"]["cpu_seconds"]
-    assert list_automl_runs() == []
+    assert list_automl_runs(PLAN) == []
     assert not (results_tree / "runs").exists()
 
 
@@ -355,7 +355,7 @@ def test_only_runs_of_the_protocol_on_real_images_are_listed(toy_splits, results
     stored = [run_automl(planned("toy", seed=seed), features=features) for seed in (0, 1)]
     run_automl(planned("toy", max_trials=5), features=features)
     run_automl(planned("toy", profile="quick"), features=features)
-    assert [run.path for run in list_automl_runs()] == [run.path for run in stored]
+    assert [run.path for run in list_automl_runs(PLAN)] == [run.path for run in stored]
     assert automl_root() == results_tree / "automl"
 
 
@@ -378,11 +378,12 @@ def test_rows_hold_published_values_with_a_reason_and_ours(toy_splits, results_t
     assert not rows["FLAML on features of a frozen ResNet-18"].measured
 
 
-def test_no_row_of_ours_bears_a_benchmark_name():
-    rows = automl_rows(runs=[])
-    names = {row.name.lower() for row in rows if row.system is None}
-    assert all(row.name.startswith("FLAML") for row in rows if row.system)
-    assert not any(name in row.name.lower() for name in names for row in rows if row.system)
+def test_no_row_of_ours_bears_a_benchmark_name(results_tree):
+    rows = automl_rows()
+    ours = [row.name.lower() for row in rows if row.system]
+    names = [row.name.lower() for row in rows if row.system is None]
+    assert ours and all(name.startswith("flaml") for name in ours)
+    assert not any(name in own for name in names for own in ours)
 
 
 # --- command line --------------------------------------------------------------------------------

@@ -82,10 +82,10 @@ def course(
         return lacking(
             f"Printed: {listed}. Needed: runs of {epochs.printed} epochs on the data set."
         )
-    near = [0.9 * v.low <= found[name] <= 1.1 * v.high for name, v in printed.items()]
+    near = all(0.9 * v.low <= found[name] <= 1.1 * v.high for name, v in printed.items())
     ours = ", ".join(f"{name} {found[name]:.2f}" for name in printed)
     return CheckResult(
-        verdict=REPRODUCED if all(near) else NOT_REPRODUCED,
+        verdict=REPRODUCED if near else NOT_REPRODUCED,
         evidence=f"Printed: {listed}; ours: {ours}.",
         limits=(OPEN_CHOICE,),
         runs=("run store",),
@@ -113,15 +113,11 @@ def reaches(
     said = f"Printed for epoch {epoch.printed}: {listed}"
     if not found:
         return lacking(f"{said}. Needed: runs of the printed length on the data set.")
-    off = [
-        value
-        for value in found.values()
-        if (printed.low is not None and value < printed.low - 1)
-        or (printed.high is not None and value > printed.high + 1)
-    ]
+    low, high = printed.low or 0, printed.high or 100  # of a bound the other end is open
+    near = all(low - 1 <= value <= high + 1 for value in found.values())
     ours = ", ".join(f"{name} {value:.1f} %" for name, value in found.items())
     return CheckResult(
-        verdict=NOT_REPRODUCED if off else REPRODUCED,
+        verdict=REPRODUCED if near else NOT_REPRODUCED,
         evidence=f"{said}; ours: {ours}.",
         limits=(OPEN_CHOICE,),
         runs=("paper_b",),
@@ -145,7 +141,7 @@ def settles(
 
     `same`: whether the data set is one that the paper speaks of.
     """
-    seeds = min(len(runs) for runs in courses.values())
+    seeds = min(map(len, courses.values()))
     if seeds < 2:
         return lacking("Needed: two runs of the printed length.")
     done, after = {}, {}

@@ -23,6 +23,7 @@ EXPORT_SHARE = 1e-3
 # Networks with a selective scan: it is ours, compiled for the CPU, and not their authors'.
 SCANS = ("medmamba_", "vmamba_")
 DEVICES = {"cpu": "a CPU", "cuda": "a GPU"}
+NEEDS_TIMES = "Needed: the phase `times` of `python -m study costs`"
 
 
 def _result(verdict: str, evidence: str) -> CheckResult:
@@ -34,23 +35,20 @@ def _result(verdict: str, evidence: str) -> CheckResult:
 # --- what is stored -------------------------------------------------------------------------------
 
 
-def _batches() -> dict[str, int]:
-    """Return how many images at a time were timed: "1 image" -> 1, and many."""
+def _places() -> dict[str, dict[str, int]]:
+    """Return what was timed, as `Store.ratio` takes it: "1 image" at a time, and many."""
     plan = load_plan()
-    return {
-        f"{n} image{'s' if n > 1 else ''}": n for n in (plan.latency_batch, plan.throughput_batch)
-    }
+    return {"1 image": plan.latency, f"{plan.throughput_batch} images": plan.throughput}
 
 
-def _ratio(found: Store | None, model: str, other: str, batch_size: int) -> Estimate | None:
+def _ratio(found: Store | None, model: str, other: str, place: dict[str, int]) -> Estimate | None:
     """Return a network's time in that of another, None if not timed."""
-    pair, size = (Candidate(model, EAGER), Candidate(other, EAGER)), load_plan().image_size
-    return found and found.ratio(*pair, image_size=size, batch_size=batch_size)
+    return found and found.ratio(Candidate(model, EAGER), Candidate(other, EAGER), **place)
 
 
 def _ratios(claim: Claim) -> dict[str, Any]:
     found, (ours, theirs) = store(claim.ours), load_plan().claimed
-    ratios = {images: _ratio(found, ours, theirs, n) for images, n in _batches().items()}
+    ratios = {images: _ratio(found, ours, theirs, at) for images, at in _places().items()}
     return {"ratios": ratios, "quiet": bool(found and found.is_quiet)}
 
 
@@ -60,8 +58,8 @@ def _times_by_macs(claim: Claim) -> dict[str, Any]:
     sizes = found.rows("sizes") if found else []
     macs = {row["model"]: row["macs"] for row in sizes if not row["model"].startswith(SCANS)}
     times = {}
-    for images, n in _batches().items():
-        ratios = {model: _ratio(found, model, reference, n) for model in macs}
+    for images, place in _places().items():
+        ratios = {model: _ratio(found, model, reference, place) for model in macs}
         times[images] = {model: ratio for model, ratio in ratios.items() if ratio}
     return {"macs": macs, "times": times, "quiet": bool(found and found.is_quiet)}
 
@@ -96,12 +94,10 @@ def faster(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> CheckResult
     `ratios`: "1 image" and so on -> ratio of the times, None if not timed.
     """
     known = {name: r for name, r in ratios.items() if r is not None and r.low is not None}
-    if len(known) < len(ratios) or not ratios or not quiet:
-        return lacking(
-            f"Timed: {len(known)} of {len(ratios)} cases"
-            + (", not on a quiet machine." if known and not quiet else ".")
-            + " Needed: the phase `times` of `python -m study costs` for both."
-        )
+    if len(known) < len(ratios) or not quiet:
+        where = ", not on a quiet machine" if known and not quiet else ""
+        timed = f"Timed: {len(known)} of {len(ratios)} cases{where}."
+        return lacking(f"{timed} {NEEDS_TIMES} for both.")
     listed = "; ".join(
         f"{name} {r.value:.2f} ({r.low:.2f} to {r.high:.2f})" for name, r in known.items()
     )
@@ -168,7 +164,7 @@ def batches_better(*, ratios: Mapping[str, Estimate | None], quiet: bool) -> Che
     """
     known = [r for r in ratios.values() if r is not None and r.low is not None]
     if len(known) < 2 or not quiet:
-        return lacking("Needed: the phase `times` of `python -m study costs` for both networks.")
+        return lacking(f"{NEEDS_TIMES} for both networks.")
     one, many = known
     listed = "; ".join(
         f"{name} {1 / r.value:.1f} times ({1 / r.high:.1f} to {1 / r.low:.1f})"
@@ -198,7 +194,7 @@ def cheaper_is_faster(
     pairs = {images: _told_apart(macs, of_models) for images, of_models in times.items()}
     known = [right for found in pairs.values() for right in found.values()]
     if not known or not quiet:
-        return lacking("Needed: the phase `times` of `python -m study costs`.")
+        return lacking(f"{NEEDS_TIMES}.")
     listed = "; ".join(
         f"{images}: {sum(found.values())} of {len(found)}" for images, found in pairs.items()
     )

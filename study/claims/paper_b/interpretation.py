@@ -7,7 +7,7 @@ below are for the rest. `epochs` are those of the runs whose maps these are.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ from study.plans.maps import load_plan
 from study.verdicts import IN_PART, SHORT, SHOWN, UNDERSPECIFIED, on_all
 from study.words import p_text
 
-_STUDY = "results/localisation"
 _NEEDS = "Needed: the measured maps of `params/localisation.yaml`."
 _OTHER_IMAGES = (STAND_IN, OPEN_CHOICE)
+_on_angiograms = partial(budget.result, others=_OTHER_IMAGES, runs=("results/localisation",))
 
 
 # --- what is stored, read once for each results tree ----------------------------------------------
@@ -75,10 +75,8 @@ def _layer(claim: Claim) -> dict[str, Any]:
 
 def _progression(claim: Claim) -> dict[str, Any]:
     measured, epochs = _angiograms(results_root())
-    return {
-        "findings": maps.progression(measured, load_plan()) if measured else [],
-        "epochs": epochs,
-    }
+    findings = maps.progression(measured, load_plan()) if measured else []
+    return {"findings": findings, "epochs": epochs}
 
 
 def _of_classes(claim: Claim, *, breast: bool) -> dict[str, Any]:
@@ -124,15 +122,13 @@ def focused(
         return lacking(_NEEDS)
     chance = next(iter(finding.against.values()))
     missed = finding.not_beaten(level)
-    return budget.result(
+    return _on_angiograms(
         UNDERSPECIFIED if finding.verdict == IN_PART else in_ledger(finding.verdict),
         epochs,
         evidence="On angiograms with lesion boxes, which BreastMNIST has not, after "
         f"{budget.length(epochs)}: {finding.title}, {chance.value:+.3f} of the map's energy more "
         f"in the box than chance; not shown to be better than {len(missed)} of "
         f"{len(finding.against)} controls ({', '.join(missed) or 'none'}).",
-        others=_OTHER_IMAGES,
-        runs=(_STUDY,),
     )
 
 
@@ -148,12 +144,10 @@ def progresses(*, findings: Sequence[maps.SignFinding], epochs: float | None) ->
     listed = "; ".join(
         f"{f.title} {f.difference.value:+.3f} ({p_text(f.p_value)})" for f in findings
     )
-    return budget.result(
+    return _on_angiograms(
         in_ledger(on_all([f.verdict for f in findings])),
         epochs,
         evidence=f"On angiograms with lesion boxes, after {budget.length(epochs)}: {listed}.",
-        others=_OTHER_IMAGES,
-        runs=(_STUDY,),
     )
 
 
@@ -178,11 +172,10 @@ def spread_by_class(
         for f in findings
     )
     trained = ", ".join(f"{budget.length(n)} ({dataset})" for dataset, n in epochs.items())
-    longest = max(epochs.values())
-    judging = {name: n for name, n in epochs.items() if budget.apply(SHOWN, n) != SHORT}
+    judging = {name: n for name, n in epochs.items() if budget.apply(SHOWN, n) != SHORT} or epochs
     return budget.result(
-        in_ledger(on_all([f.sign.verdict for f in findings if f.dataset in (judging or epochs)])),
-        min(judging.values(), default=longest),
+        in_ledger(on_all([f.sign.verdict for f in findings if f.dataset in judging])),
+        min(judging.values()),
         evidence="Share of the image that holds half of the map, in images of the released class "
         f"without disease and of the other: {listed}. Trained for {trained}.",
         others=(OPEN_CHOICE,) if all(map(_is_breast, findings)) else _OTHER_IMAGES,
@@ -212,14 +205,12 @@ def varies_within_class(
         name: mean_over_seeds([a - b for a, b in zip(trained, values, strict=True)])
         for name, values in untaught.items()
     }
-    listed = "; ".join(f"{name} {m.text(digits=3)}" for name, m in more.items())
-    return budget.result(
+    listed = "; ".join(f"{name} {m.text()}" for name, m in more.items())
+    return _on_angiograms(
         verdict_of_measures(m.low > 0 for m in more.values()),
         epochs,
         evidence="On angiograms, all of one class, after "
         f"{budget.length(epochs)}: the share of the image that holds half of the gate's map "
         f"scatters by {statistics.fmean(trained):.3f} over the images; more than in the same "
         f"layer untaught by: {listed}.",
-        others=_OTHER_IMAGES,
-        runs=(_STUDY,),
     )

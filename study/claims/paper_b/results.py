@@ -1,5 +1,6 @@
 """Paper B's results and comparisons against stored runs, through the rules fixed for them."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -35,8 +36,6 @@ from study.verdicts import (
 )
 from study.words import p_text, signed
 
-_SIDES = {OURS_LOWER: NOT_REPRODUCED, OURS_HIGHER: NOT_REPRODUCED}
-
 
 @checks("B01", "B02", "B03", "B04", "B05", "B06", measured=stored.network_accuracy)
 def table3(
@@ -57,7 +56,8 @@ def table3(
             text += f" ({have}, {len(group.runs)} seed(s))"
         return lacking(f"{text}.")
     config = group.config
-    verdict = in_ledger(_SIDES.get(level.verdict, level.verdict))
+    off = level.verdict in (OURS_LOWER, OURS_HIGHER)
+    verdict = NOT_REPRODUCED if off else in_ledger(level.verdict)
     without = ""
     if free:
         without = f"; {100 * free.mean:.1f} % on the {free.images:,} images not tied to training"
@@ -266,16 +266,16 @@ def best_optimizer(*, best: Mapping[str, str]) -> CheckResult:
     )
 
 
-def _gaps(figure: str, *, sign: int) -> dict[str, Any]:
+def _gaps(figure: str, *, scale: float) -> dict[str, Any]:
     """Return by how much held-out images are better than training images in the last epoch.
 
-    `sign` is -1 where less of the figure is better.
+    `scale` is below 0 where less of the figure is better.
     """
     (pair,) = stored.compared("augmentation", "flips_alone")
 
     def gaps(group: Group | None) -> list[float]:
         last = [run.record["history"][-1] for run in group.runs] if group else []
-        return [sign * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
+        return [scale * (row[f"val_{figure}"] - row[f"train_{figure}"]) for row in last]
 
     return {"with_it": gaps(pair.a), "without": gaps(pair.b), "epochs": pair.epochs}
 
@@ -283,16 +283,14 @@ def _gaps(figure: str, *, sign: int) -> dict[str, Any]:
 @checks(
     "B131",
     what="training less validation loss",
-    scale=1,
     spec="+.2f",
-    measured=lambda claim: _gaps("loss", sign=-1),
+    measured=lambda claim: _gaps("loss", scale=-1),
 )
 @checks(
     "B53",
     what="validation less training accuracy, in points,",
-    scale=100,
     spec="+.1f",
-    measured=lambda claim: _gaps("accuracy", sign=1),
+    measured=lambda claim: _gaps("accuracy", scale=100),
 )
 def augmentation_lowers(
     *,
@@ -300,7 +298,6 @@ def augmentation_lowers(
     without: Sequence[float],
     epochs: float | None,
     what: str,
-    scale: float,
     spec: str,
 ) -> CheckResult:
     """Judge what a gap between test and training curves is taken to say of generalisation.
@@ -312,12 +309,12 @@ def augmentation_lowers(
     is that of the augmentation, it says nothing of generalisation.
 
     `with_it`: the gap in each seed's last epoch, with all augmentation; `without`: with flips
-    alone; `epochs`: of the shorter of both trainings; `what`: names the gap and its unit; `scale`:
-    from the gap to that unit; `spec`: how it is written.
+    alone; `epochs`: of the shorter of both trainings; `what`: names the gap and its unit; `spec`:
+    how it is written.
     """
     if min(len(with_it), len(without)) < 2:
         return lacking("Needed: two seeds with all augmentation and two with flips alone.")
-    a, b = (scale * sum(values) / len(values) for values in (with_it, without))
+    a, b = map(statistics.fmean, (with_it, without))
     return budget.result(
         REPRODUCED if a > 0 and b > 0 else UNDERSPECIFIED,
         epochs,

@@ -1,6 +1,7 @@
 """Paper B's sizes: what is printed against what its text describes, counted."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +29,7 @@ def stated_size(
 ) -> CheckResult:
     """Judge a printed size of a network.
 
-    Rule: "reproduced" where our count is the printed one by `sizes.matches`; else "not reproduced".
+    Rule: "reproduced" where our count is the printed one by `sizes.matches`, else "not reproduced".
 
     `counted`: ours, in the unit of `printed`; `up_to`: with normalisation, where whether it was
     counted is not said; `open_choice`: whether the network is our reading of a text with gaps.
@@ -129,12 +130,9 @@ def _savings(ours: Published, others: ByRow) -> tuple[list[float], str]:
     return list(saved.values()), ", ".join(f"{name} {s:.1f} %" for name, s in saved.items())
 
 
-def _counted(count: Callable[[str], float]) -> Callable[[Claim], dict[str, Any]]:
-    def measured(claim: Claim) -> dict[str, Any]:
-        others = {title: count(model) for title, model in claim.beside.items()}
-        return {"ours": count("medspectralnet"), "others": others}
-
-    return measured
+def _counted(claim: Claim, *, count: Callable[[str], float]) -> dict[str, Any]:
+    others = {title: count(model) for title, model in claim.beside.items()}
+    return {"ours": count("medspectralnet"), "others": others}
 
 
 def _counted_beside_medvit(claim: Claim) -> dict[str, Any]:
@@ -142,12 +140,12 @@ def _counted_beside_medvit(claim: Claim) -> dict[str, Any]:
         system: lookup(paper="medvit", table="sizes", row=system, column="params")
         for system in claim.beside
     }
-    return _counted(counting.millions)(claim) | {"printed": printed}
+    return _counted(claim, count=counting.millions) | {"printed": printed}
 
 
-@checks("B28", unit=GMACS, times=2.0, measured=_counted(counting.gmacs))
-@checks("B134", unit=GMACS, measured=_counted(counting.gmacs))
-@checks("B35", unit=MPARAMS, measured=_counted(counting.millions))
+@checks("B28", unit=GMACS, times=2.0, measured=partial(_counted, count=counting.gmacs))
+@checks("B134", unit=GMACS, measured=partial(_counted, count=counting.gmacs))
+@checks("B35", unit=MPARAMS, measured=partial(_counted, count=counting.millions))
 @checks("B36", unit=MPARAMS, measured=_counted_beside_medvit)
 def smaller_than(
     *,
@@ -188,8 +186,7 @@ def smaller_than(
 def whole_channels(*, channels: Published, share: Published) -> CheckResult:
     """Judge a width of C/3 channels.
 
-    Rule: "reproduced" where the printed C divides by it, else "underspecified": how it is rounded
-    is not said.
+    Rule: "reproduced" where the printed C divides by it, else "underspecified".
     """
     divisor = int(share.printed.rpartition("/")[2])
     return CheckResult(
@@ -203,8 +200,7 @@ def whole_channels(*, channels: Published, share: Published) -> CheckResult:
 def gate_fits(*, gate: Published, gated: Published) -> CheckResult:
     """Judge an elementwise product of a gate and what it gates.
 
-    Rule: "reproduced" where both have the same printed width, else "underspecified": one gate may
-    serve several parts, which is not said.
+    Rule: "reproduced" where both have the same printed width, else "underspecified".
     """
     return CheckResult(
         verdict=REPRODUCED if gate.printed == gated.printed else UNDERSPECIFIED,
@@ -225,7 +221,7 @@ def whole_patches(
     """Judge non-overlapping k x k patches on the backbone's map.
 
     Rule: "reproduced" where at one of the sizes that the data sets come in a k divides the map
-    into whole patches; else "underspecified": how the rest is padded is not said.
+    into whole patches, else "underspecified".
     """
     sides = patch_sides(patches)
     maps = {size: -(-size // int(stride.value)) for size in sizes}
