@@ -23,11 +23,6 @@ from study.tables.speed import RATIO, Record, Speed, save_record, speed_lines
 Measure = Callable[..., list[Speed]]
 
 
-def malloc() -> dict[str, str]:
-    """Return how glibc was told to treat memory; the Makefile says why it matters."""
-    return {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
-
-
 def default_options(measure: Measure) -> dict[str, Any]:
     """Return the options of a benchmark with their default values."""
     return {name: p.default for name, p in inspect.signature(measure).parameters.items()}
@@ -40,11 +35,13 @@ def run(measure: Measure, options: dict[str, Any], *, save: bool = False) -> Rec
         speeds = measure(**options)
     finally:
         torch.set_num_threads(threads)
+    # How glibc was told to treat memory; the Makefile says why it matters.
+    malloc = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
     record = Record(
         benchmark=Path(inspect.getfile(measure)).stem,
         date=datetime.now(UTC).date().isoformat(),
         settings=options,
-        env=environment(default_device()) | {"processors": processors(), "malloc": malloc()},
+        env=environment(default_device()) | {"processors": processors(), "malloc": malloc},
         git=git_state(),
         speeds=tuple(speeds),
     )

@@ -42,11 +42,10 @@ CASES = {
 }
 
 
-def images_per_second(model: str, config: RunConfig, splits: Splits) -> list[float]:
+def images_per_second(config: RunConfig, splits: Splits) -> list[float]:
     """Train; return the speed of every epoch but the first, which fills the cache."""
-    network = build_model(model, num_classes=2, image_size=config.image_size, pretrained="none")
     history = fit(
-        network,
+        build_model(config.model, num_classes=2, image_size=config.image_size, pretrained="none"),
         train=splits.train,
         val=splits.val,
         num_classes=2,
@@ -76,7 +75,7 @@ def measure(*, images: int = 96, threads: int = 1) -> list[Speed]:
     speeds = []
     for model in HEADS:
         by_case = {
-            case: images_per_second(model, replace(base, model=model, **changes), splits)
+            case: images_per_second(replace(base, model=model, **changes), splits)
             for case, changes in CASES.items()
         }
         everything = statistics.median(by_case[ALL_LAYERS])

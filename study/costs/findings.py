@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import pandas as pd
 
@@ -12,7 +11,6 @@ from helpers.metrics.scores import Estimate, proportion
 from helpers.runs.groups import Group, find_group
 from study.costs.store import Store
 from study.plans.costs import BACKENDS, EAGER, ONNX, Candidate, CostPlan, Target
-from study.plans.ranking import load_plan as load_ranking_plan
 from study.published import lookup
 from study.sizes import Counted, count_sizes
 from study.verdicts import INCONCLUSIVE, MET, MISSED, NOT_RUN
@@ -107,12 +105,6 @@ def published_sizes(store: Store, plan: CostPlan) -> list[Size]:
     return found
 
 
-@cache
-def _ranking_recipe() -> str:
-    """Return the recipe of the ranking; its plan takes long to read and check."""
-    return load_ranking_plan().recipe
-
-
 def accuracy_group(
     groups: Sequence[Group],
     *,
@@ -123,8 +115,7 @@ def accuracy_group(
 ) -> Group | None:
     """Return a network's runs by the first recipe that has any; None if none has."""
     for recipe in recipes:
-        name = _ranking_recipe() if recipe == "ranking" else recipe
-        config = make_config(recipe=name, dataset=dataset, model=model, seed=0, pretrained=start)
+        config = make_config(recipe=recipe, dataset=dataset, model=model, seed=0, pretrained=start)
         if found := find_group(groups, config):
             return found
     return None
@@ -232,24 +223,19 @@ class Int8:
 
 def int8_findings(store: Store) -> list[Int8]:
     """Return what integers cost, a line a protocol, seeds together."""
-    protocols: dict[tuple, list[dict]] = {}
+    protocols: dict[str, list[dict]] = {}
     for row in store.rows("accuracy"):
-        keys = ("recipe", "dataset", "model", "pretrained", "image_size")
         # A run's name is the hash of its protocol and its seed.
-        protocol = (*(row[key] for key in keys), row["run"].rsplit("_s", 1)[0])
-        protocols.setdefault(protocol, []).append(row)
+        protocols.setdefault(row["run"].rsplit("_s", 1)[0], []).append(row)
     found = []
     for rows in protocols.values():
-        first = rows[0]
+        shared = {name: rows[0][name] for name in ("dataset", "model", "image_size", "n")}
         total, eager, int8, lost, gained = (
             sum(row[name] for row in rows) for name in ("n", "eager", "int8", "lost", "gained")
         )
         found.append(
             Int8(
-                dataset=first["dataset"],
-                model=first["model"],
-                image_size=first["image_size"],
-                n=first["n"],
+                **shared,
                 seeds=len(rows),
                 eager=eager / total,
                 int8=int8 / total,

@@ -94,9 +94,8 @@ def broadest(
 ) -> CheckResult:
     """Judge "this class has the broadest confusion" by the errors quoted for it.
 
-    Rule: "contradicted" where the text quotes more errors for the next class (`other`); else
-    "underspecified": the errors of the other classes, and over how many classes they spread, are
-    not quoted.
+    Rule: "contradicted" where the text quotes more errors for the next class (`other`), else
+    "underspecified".
     """
     errors = _sum(quoted)
     mean = (1 - accuracy.fraction) * n / k
@@ -113,8 +112,7 @@ def only_exception(*, exception: TotalByRow, others: TotalByRow) -> CheckResult:
     """Judge "consistent over most classes except for one", by the errors that the text quotes.
 
     Rule: "underspecified" where the text quotes more errors for another class than for the
-    exception: "consistent" names no measure, and "most" may leave that class out as well; else
-    "reproduced".
+    exception ("most" may leave that class out as well), else "reproduced".
     """
     ((name, errors),) = exception.items()
     listed = ", ".join(f"{other} {count:.0f}" for other, count in others.items())
@@ -214,8 +212,7 @@ def is_no_auc(*, called: Published, accuracy: Published, band: Published) -> Che
     """Judge a number that is called an AUC.
 
     Rule: "reproduced" where it lies in the printed range of the classes' AUCs, which any mean of
-    them must be in; else "underspecified": the paper calls areas under precision-recall curves
-    AUC as well.
+    them must be in; else "underspecified".
     """
     inside = band.low <= called.fraction <= band.high
     same = called.value == accuracy.value

@@ -180,8 +180,7 @@ def plateau(*, printed: Published, accuracy: Published) -> CheckResult:
     """Judge a plateau of the test curve, "around" a value or a range, against the table.
 
     Rule: "reproduced" where the table's accuracy is the plateau's within its printed digits, or in
-    its range, else "underspecified": how far "around" reaches is not said, and the table may show a
-    better epoch than those of the plateau. No tolerance of ours decides.
+    its range, else "underspecified". No tolerance of ours decides.
     """
     off = max(printed.low - accuracy.value, accuracy.value - printed.high)
     where = f"{off:.1f} points off" if off > 0 else "which is within it"
@@ -208,8 +207,7 @@ def chosen_on_test(*, gains: Mapping[str, Sequence[float]]) -> CheckResult:
     """Ask what choosing the epoch on the test curve would add, which the paper does not exclude.
 
     Rule: "not run" without two seeds with a test curve; else a "reviewer's question" that is
-    answered by a size: the best epoch of a curve is never below another one, so that no test of
-    whether it is above can fail, and none is made.
+    answered by a size: no test of whether the best epoch is above another one can fail.
 
     `gains`: network and data set -> what it adds to the accuracy, by seed.
     """

@@ -61,8 +61,7 @@ def same_word(*, printed: Published, released: Published) -> CheckResult:
 def classes_agree(*, printed: Published, elsewhere: Published, released: Published) -> CheckResult:
     """Judge a number of classes that the paper states twice.
 
-    Rule: "underspecified" where its two statements differ, since one may speak of the source of
-    the set; else as `same_number`.
+    Rule: "underspecified" where its two statements differ, else as `same_number`.
     """
     if printed.value != elsewhere.value:
         return CheckResult(
@@ -84,8 +83,6 @@ def class_meaning(*, quoted: ByClasses, names: Mapping[str, str]) -> CheckResult
 
     Rule: "reproduced" where the name of every released class begins with the quoted one ("normal"
     of "normal, benign"), else "not reproduced".
-
-    `names`: class -> name, of the released set.
     """
     same = all(names[str(label)].startswith(said.printed) for (label,), said in quoted.items())
     listed = "; ".join(
@@ -100,10 +97,7 @@ def neighbours(*, confused: ByClasses, names: Mapping[str, str]) -> CheckResult:
     """Judge "these confused classes are anatomical neighbours".
 
     Rule: neighbours lie in the same part of the trunk (chest, upper abdomen, pelvis), though not
-    all that lie there touch. "Not reproduced" where a pair does not, else "underspecified": a
-    necessary condition holds.
-
-    `names`: class -> organ, of the released set.
+    all that lie there touch. "Not reproduced" where a pair does not, else "underspecified".
     """
     organs = {label: names[str(label)] for label in sorted({c for pair in confused for c in pair})}
     apart = [(a, b) for a, b in confused if REGIONS[organs[a]] != REGIONS[organs[b]]]

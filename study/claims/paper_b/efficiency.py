@@ -134,8 +134,7 @@ def exports(*, row: Mapping[str, Any] | None) -> CheckResult:
     """Judge "can be deployed" in the part that can be tried: export to a portable format.
 
     Rule: "not run" without an export; "not reproduced" where the exported network does not give the
-    same logits within `EXPORT_SHARE` of their scale; else "underspecified": speed and power on a
-    device are not in the check.
+    same logits within `EXPORT_SHARE` of their scale; else "underspecified".
 
     `row`: the network's row of the phase `exports`.
     """

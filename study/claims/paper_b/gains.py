@@ -86,8 +86,7 @@ def range_of_gains(
 
     Rule: "reproduced" where the relative gains over the comparator on all its data sets lie in the
     printed range to its digits and no larger transformer that the paper quotes is more accurate;
-    "contradicted" where they do not lie there; else "underspecified": which transformers and which
-    data sets are meant is not said.
+    "contradicted" where they do not lie there; else "underspecified".
 
     `theirs`: MedMamba-T's, the gains over which have the printed ends.
     """

@@ -90,8 +90,7 @@ def attention_cost(
     """Judge "self-attention with as many parameters needs about four times the FLOPs".
 
     SpectralFlow reduces its channels by r. Rule: "reproduced" where the ratio rounds to the printed
-    number for each r and on each map, "not reproduced" where on none, else "underspecified", since
-    neither r nor the map's size is given.
+    number for each r and on each map, "not reproduced" where on none, else "underspecified".
 
     `printed`: how many times; `ratios`: r -> side of the map -> counted multiply-accumulates of
     self-attention in those of SpectralFlow; `ours`: the r of our build.
@@ -152,8 +151,8 @@ def file_size(
 ) -> CheckResult:
     """Judge whether the size of the images can be told: of the files, and as the network sees them.
 
-    Rule: "reproduced" where the size of the files is given, else "underspecified": a file can be
-    enlarged to any size; what is printed is compared with each.
+    Rule: "reproduced" where the size of the files is given, else "underspecified"; what is printed
+    is compared with each.
 
     `costs`: side of the network's input -> its multiply-accumulates, 10^9; `stride`: pixels a
     place.

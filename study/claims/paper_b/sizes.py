@@ -258,7 +258,7 @@ def tool_gives(*, printed: Published, by_tool: Published) -> CheckResult:
     """Judge that a printed cost was counted with the tool that is named.
 
     Rule: "reproduced" where the named tool gives the printed number (`sizes.matches`), else
-    "underspecified": what a tool sees depends on the code of the network, which is not named.
+    "underspecified": what a tool sees depends on the code of the network.
     """
     return CheckResult(
         verdict=REPRODUCED if matches(by_tool.value, printed) else UNDERSPECIFIED,

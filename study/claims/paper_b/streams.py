@@ -75,11 +75,10 @@ def _streams(claim: Claim) -> dict[str, Mapping]:
 def splits(*, shares: Mapping[str, tuple[float, float]]) -> CheckResult:
     """Judge "divides the features into a high-frequency and a low-frequency stream".
 
-    Equation 1 takes the low stream from the map and calls the rest high; what the low one is hangs
-    on weights that are learnt. Rule: the streams are split where the high one holds less than half
-    of a constant map's power and the low one less than half of the fastest wave's. "Reproduced"
-    where that is so with all weights that are tried, "not reproduced" where with none, else
-    "underspecified": the equations allow both, and the learnt weights are not public.
+    Equation 1 takes the low stream from the map and calls the rest high. Rule: the streams are
+    split where the high one holds less than half of a constant map's power and the low one less
+    than half of the fastest wave's. "Reproduced" where that is so with all weights that are tried,
+    "not reproduced" where with none, else "underspecified": the equations allow both.
 
     `shares`: weights and map -> these two shares.
     """
