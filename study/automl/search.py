@@ -44,7 +44,6 @@ from helpers.training.seeds import default_device, environment, git_state
 from study.plans.automl import METRIC, AutoMLConfig, AutoMLPlan, automl_root, load_plan
 
 SELECTION_RULE = "lowest log loss on the validation split of all trials; not trained again"
-Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class AutoMLError(ValueError):
@@ -116,7 +115,7 @@ def pixel_features(split: Split, *, image_size: int) -> np.ndarray:
 class SearchResult:
     """What a search found."""
 
-    predict: Predict  # features (n, d) to probabilities (n, K)
+    predict: Callable[[np.ndarray], np.ndarray]  # features (n, d) to probabilities (n, K)
     estimator: str  # FLAML's name of the selected model's kind
     settings: dict[str, Any]  # its hyperparameters
     value: float  # its log loss on the validation split

@@ -39,10 +39,10 @@ def both_gmacs(model: str) -> tuple[float, float]:
     return giga_macs(model, num_classes=NUM_CLASSES, image_size=IMAGE_SIZE)
 
 
-def size_beside(claim: Claim) -> dict[str, float | None]:
+def size_beside(claim: Claim) -> dict[str, float]:
     """Return our count of the network beside a printed size, in the unit of that."""
     if claim.value("printed").unit == "M":
-        return {"counted": millions(claim.ours), "up_to": None}
+        return {"counted": millions(claim.ours)}
     counted, up_to = both_gmacs(claim.ours)
     return {"counted": counted, "up_to": up_to}
 

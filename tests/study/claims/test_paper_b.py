@@ -263,10 +263,7 @@ ALTERED = {
         (put(**UP, printed=to("10-15"), quoted=LOW_QUOTED), REPRODUCED),
         (put(**UP, printed=to("10-15"), quoted=HIGH_QUOTED), UNDERSPECIFIED),
     ],
-    "B09": [
-        (put(trunk=8.0, built=8.5), REPRODUCED),
-        (put(trunk=8.0), NOT_REPRODUCED),
-    ],
+    "B09": [(put(trunk=8.0, built=8.5), REPRODUCED), (put(trunk=8.0), NOT_REPRODUCED)],
     "B10": [(put(printed=to("41")), REPRODUCED)],
     "B12": [(put(value=to("0.9995", "fraction")), CONTRADICTED)],
     "B13": [
@@ -301,10 +298,7 @@ ALTERED = {
     "B29": [(put(printed=to("2.98", "G")), REPRODUCED)],
     "B30": [(put(counted=halved), REPRODUCED)],
     "B33": [(put(printed=to("40-70")), REPRODUCED)],
-    "B34": [
-        (put(printed=to("40")), REPRODUCED),
-        (put(printed=to("90")), CONTRADICTED),
-    ],
+    "B34": [(put(printed=to("40")), REPRODUCED), (put(printed=to("90")), CONTRADICTED)],
     "B37": [(put(timed=1), REPRODUCED)],
     **dict.fromkeys(("B38", "B39", "B42", "B44", "B45"), NUMBER),
     "B40": [
@@ -415,10 +409,7 @@ ALTERED = {
     "B125": [
         (put(**UP), REPRODUCED),
         (put(**UP | {"ours": LOW}), NOT_REPRODUCED),
-        (
-            put(**UP, yardstick=to("20.0", "points")),
-            UNDERSPECIFIED,
-        ),
+        (put(**UP, yardstick=to("20.0", "points")), UNDERSPECIFIED),
     ],
     "B126": [
         (put(ours=HIGH, quoted=LOW_QUOTED), REPRODUCED),

@@ -1,6 +1,6 @@
 """The study: what is stored is not measured again, and never mixed; small networks, real phases."""
 
-import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -94,6 +94,10 @@ def test_the_plan_speaks_of_known_networks():
         ({"claimed": ["medspectralnet", "resnet19"]}, "unknown model .*'resnet19'.*'resnet18'"),
         ({"image_size": "224"}, "image_size: .*valid integer, got '224'"),
         ({"rounds": {}}, "needs the groups main_latency"),
+        (
+            {"targets": [{"title": "x", "time": {"model": "resnet18", "backend": "tensorrt"}}]},
+            r"targets\..*\.time: unknown backend 'tensorrt'; known: eager",
+        ),
     ],
 )
 def test_a_wrong_plan(tmp_path, change, message):
@@ -101,17 +105,6 @@ def test_a_wrong_plan(tmp_path, change, message):
     file = tmp_path / "efficiency.yaml"
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(PlanError, match=rf"^efficiency.yaml.*{message}"):
-        load_plan(file)
-
-
-def test_a_target_of_an_unknown_backend(tmp_path):
-    content = yaml.safe_load((repo_root() / "params" / "efficiency.yaml").read_text())
-    content["targets"][0]["time"]["backend"] = "tensorrt"
-    file = tmp_path / "efficiency.yaml"
-    file.write_text(yaml.safe_dump(content))
-    with pytest.raises(
-        PlanError, match=r"targets\..*\.time: unknown backend 'tensorrt'; known: eager"
-    ):
         load_plan(file)
 
 
@@ -268,7 +261,10 @@ def test_fresh_networks_have_logits_of_about_one_and_are_the_same_again():
 
 
 def test_integers_are_judged_on_the_test_split(toy_splits, monkeypatch):
-    """A network that knows bright from dark is right in both forms."""
+    """A network that knows bright from dark is right in both forms, but where the label is not."""
+    labels = toy_splits.test.labels.copy()
+    labels[:6] = 1 - labels[:6]
+    splits = replace(toy_splits, test=replace(toy_splits.test, labels=labels))
     model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 3, 1, 1))
@@ -284,15 +280,12 @@ def test_integers_are_judged_on_the_test_split(toy_splits, monkeypatch):
         }
         form = IMAGENET_RGB
 
-    monkeypatch.setattr(integers, "load_dataset", lambda name: toy_splits)
+    monkeypatch.setattr(integers, "load_dataset", lambda name: splits)
     monkeypatch.setattr(integers, "check_data", lambda run, splits: None)
     monkeypatch.setattr(integers, "load_model", lambda run: model.eval())
     row = int8_accuracy(Stored(), PLAN.model_copy(update={"calibration_images": 10}), threads=1)
     assert (row["n"], row["calibration_images"]) == (24, 10)
-    assert row[EAGER] == row[INT8] == 24 and row["lost"] == row["gained"] == 0
-    with torch.no_grad():
-        model[0].weight.neg_()
-    assert int8_accuracy(Stored(), PLAN, threads=1)[EAGER] == 0
+    assert row[EAGER] == row[INT8] == 18 and row["lost"] == row["gained"] == 0
 
 
 # --- memory ---
@@ -324,20 +317,18 @@ def test_an_unknown_step():
 
 def test_phases_one_by_one_and_anew(results_tree, monkeypatch):
     measured = []
-    monkeypatch.setattr(measure, "measure_sizes", lambda store, plan: mark(store))
 
-    def mark(store):
+    def mark(store, plan):
         measured.append(len(store.rows("sizes")))
         store.add("sizes", model=f"m{len(measured)}", **SIZE)
 
+    monkeypatch.setattr(measure, "measure_sizes", mark)
     path = run_study(SMALL, phases=["sizes"], threads=1)
     run_study(SMALL, phases=["sizes"], threads=1)
     run_study(SMALL, phases=["sizes"], threads=1, anew=["sizes"])
     assert measured == [0, 1, 0]
     assert path.name == "cpu_1_thread.json"
-    assert [row["model"] for row in json.loads(path.read_text())["phases"]["sizes"]["rows"]] == [
-        "m3"
-    ]
+    assert [row["model"] for row in Store.read(path).rows("sizes")] == ["m3"]
 
 
 @pytest.mark.parametrize(
