@@ -84,13 +84,11 @@ def published_sizes(store: Store, plan: CostPlan) -> list[Size]:
     """Return the rows of Table 4 and Fig. 14 beside our counts."""
     found = []
     for table, row, quantity, model in PRINTED:
-        counts, count, up_to = store.row("sizes", model=model), None, None
-        if counts and quantity == "params":
-            count = counts["params"] / 1e6
-        elif counts:
-            count = counts["macs"] / 1e9
+        count = cost_of(store, plan, model, "params" if quantity == "params" else "macs")
+        up_to = None
+        if count is not None and quantity == "flops":
             ours = count_sizes(model, num_classes=plan.num_classes, image_size=plan.image_size)
-            up_to = (counts["macs"] + ours.norm_macs) / 1e9
+            up_to = count + ours.norm_macs / 1e9
         found.append(
             Size(
                 table=table,

@@ -92,16 +92,13 @@ def exported(name: str, model: nn.Module, plan: CostPlan, *, image_size: int) ->
             return deployment.check_export(path, model, image_size=image_size)
         except DeploymentError:
             path.unlink()
-    _export_apart(model, path, image_size, plan.export_seconds)
-    return deployment.check_export(path, model, image_size=image_size)
-
-
-def _export_apart(model: nn.Module, path: Path, image_size: int, seconds: int) -> None:
+    seconds = plan.export_seconds
     ended = DeploymentError(
         f"ONNX export: the exporter was ended after {seconds} s of processor time, or for want of "
         "memory"
     )
     run_apart(_export, model, path, image_size, seconds, ended=ended)
+    return deployment.check_export(path, model, image_size=image_size)
 
 
 def _export(model: nn.Module, path: Path, image_size: int, seconds: int) -> None:

@@ -111,11 +111,6 @@ class Store:
 
     # --- reading ---
 
-    def about_phase(self, phase: str) -> dict[str, Any] | None:
-        """Return where and when a phase was measured, None if it was not."""
-        part = self.content["phases"].get(phase)
-        return None if part is None else part["about"]
-
     def row(self, phase: str, **wanted: Any) -> dict[str, Any] | None:
         """Return the row with these values, None if there is none."""
         return next((r for r in self.rows(phase) if wanted.items() <= r.items()), None)
@@ -167,14 +162,15 @@ def device_title(store: Store) -> str:
 def origin(store: Store) -> str:
     """Say where, with which versions and when the numbers were measured, phases alike together."""
     found: dict[str, list[str]] = {}
-    for phase in reversed(PHASES):
-        if about := store.about_phase(phase):
-            env, sha = about["env"], (about["git"]["sha"] or "unknown")[:10]
-            text = (
-                f"{env['device']}, threads {env['threads']}, torch {env['torch']}, ONNX Runtime "
-                f"{env['onnxruntime'] or 'none'}, {about['date']}, code {sha}"
-            )
-            found.setdefault(text, []).append(phase)
+    phases = store.content["phases"]
+    for phase in (name for name in reversed(PHASES) if name in phases):
+        about = phases[phase]["about"]
+        env, sha = about["env"], (about["git"]["sha"] or "unknown")[:10]
+        text = (
+            f"{env['device']}, threads {env['threads']}, torch {env['torch']}, ONNX Runtime "
+            f"{env['onnxruntime'] or 'none'}, {about['date']}, code {sha}"
+        )
+        found.setdefault(text, []).append(phase)
     return "; ".join(f"{', '.join(phases)}: {text}" for text, phases in found.items())
 
 

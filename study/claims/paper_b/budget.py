@@ -12,7 +12,6 @@ from study.plans.maps import MapPlan
 from study.plans.verdicts import load_rules
 from study.verdicts import NOT_RUN, SHORT
 
-_PAPER = "B"
 # Verdicts that rest on runs of a smaller budget say so; those of no verdict need not.
 NO_ANSWER = (NOT_RUN, SHORT)
 
@@ -24,7 +23,7 @@ def apply(verdict: str, epochs: float | None) -> str:
     """
     if epochs is None:
         return NOT_RUN
-    return verdict if load_rules().at_budget(_PAPER, epochs) else SHORT
+    return verdict if load_rules().at_budget("B", epochs) else SHORT
 
 
 def limits(verdict: str, epochs: float, *others: str) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def length(epochs: float) -> str:
 
 
 def _printed() -> float:
-    return load_rules().budget.epochs[_PAPER]
+    return load_rules().budget.epochs["B"]
 
 
 def of_maps(measured: Measured) -> int | None:

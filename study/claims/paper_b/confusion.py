@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from study.claims.check import ByDataset, Items, Total, TotalByRow, Whole, checks
+from study.claims.check import ByDataset, Total, TotalByRow, Whole, checks
 from study.claims.check_result import CheckResult, lacking, verdict_of_readings
 from study.claims.ledger import Claim
 from study.claims.paper_b import budget
@@ -18,13 +18,11 @@ from study.plans.verdicts import load_rules
 from study.published import Published, rounding
 from study.verdicts import CONTRADICTED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, UNDERSPECIFIED
 
-
-def _by_class(items: Items) -> dict[str, Published]:
-    # A range is given for several classes at once: its low end stands for each of them.
-    return {f"class {c}": value for key, value in items for c in re.findall(r"\d+", key.row)}
-
-
-ByClass = Annotated[Mapping[str, Published], _by_class]
+# A range is given for several classes at once: its low end stands for each of them.
+ByClass = Annotated[
+    Mapping[str, Published],
+    lambda items: {f"class {c}": v for key, v in items for c in re.findall(r"\d+", key.row)},
+]
 # Of two shares of misranked pairs, how many times the smaller the larger may be: a small variation.
 FEW_TIMES = 2
 

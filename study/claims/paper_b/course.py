@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from study.claims.check import Items, checks
+from study.claims.check import checks
 from study.claims.check_result import OPEN_CHOICE, STAND_IN, CheckResult, lacking
 from study.claims.ledger import Claim
 from study.claims.paper_b.stored import groups, network_groups
@@ -36,11 +36,10 @@ RAPID, STEADY = 0.75, 0.1
 Courses = Mapping[str, Sequence[Sequence[float]]]
 
 
-def _by_curve(items: Items) -> dict[str, Published]:
-    return {key.column.partition("/")[2].replace("_", " "): value for key, value in items}
-
-
-ByCurve = Annotated[Mapping[str, Published], _by_curve]
+ByCurve = Annotated[
+    Mapping[str, Published],
+    lambda items: {key.column.partition("/")[2].replace("_", " "): v for key, v in items},
+]
 
 
 def _courses(dataset: str, figures: Mapping[str, str], *, epochs: Published) -> Courses:

@@ -7,7 +7,7 @@ from typing import Annotated
 from medmnist import INFO
 
 from helpers.data.transforms import NORMALISE
-from study.claims.check import ByColumn, ByDataset, ByRow, Items, Total, TotalByRow, checks
+from study.claims.check import ByColumn, ByDataset, ByRow, Total, TotalByRow, checks
 from study.claims.check_result import CheckResult
 from study.claims.ledger import Claim
 from study.claims.paper_b.stored import SIX, class_supports
@@ -24,12 +24,11 @@ ORGANS = {
 REGIONS = {organ: region for region, organs in ORGANS.items() for organ in organs}
 
 
-def _by_classes(items: Items) -> dict[tuple[int, ...], Published]:
-    return {tuple(map(int, re.findall(r"\d+", " ".join(key[2:])))): v for key, v in items}
-
-
 # Quoted values by the classes that their row and column name: "class 4", "predicted class 10".
-ByClasses = Annotated[Mapping[tuple[int, ...], Published], _by_classes]
+ByClasses = Annotated[
+    Mapping[tuple[int, ...], Published],
+    lambda items: {tuple(map(int, re.findall(r"\d+", " ".join(key[2:])))): v for key, v in items},
+]
 
 
 @checks("B38", "B39", "B42", "B44", "B45")

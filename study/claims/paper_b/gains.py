@@ -1,6 +1,5 @@
 """Paper B's comparisons, recomputed from printed accuracies: its own and its comparators'."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -229,8 +228,10 @@ def below_plain_backbone(*, ours: ByDataset, plain: ByKey, n: TotalByRow) -> Che
     since published values of other protocols do not prove an advantage.
     """
     ours_less = gaps(ours, plain)
-    of_record = _highest({key: v for key, v in plain.items() if _is_of_record(key)})
-    of_larger = _highest({key: v for key, v in plain.items() if not _is_of_record(key)})
+    # A system's name ends with the side of its files ("ResNet-18 @28").
+    side = f"@{RECORD_SIDE}"
+    of_record = _highest({key: v for key, v in plain.items() if key.row.endswith(side)})
+    of_larger = _highest({key: v for key, v in plain.items() if not key.row.endswith(side)})
 
     def above(best: Mapping[str, Key]) -> str:
         return f"{sum(ours_less[key] < 0 for key in best.values())} of {len(best)}"
@@ -254,8 +255,3 @@ def below_plain_backbone(*, ours: ByDataset, plain: ByKey, n: TotalByRow) -> Che
         "paper's table started from scratch.",
         limits=(OPEN_CHOICE,),
     )
-
-
-def _is_of_record(key: Key) -> bool:
-    """Say whether a system's name tells the side of the record's files ("ResNet-18 @28")."""
-    return re.search(rf"@{RECORD_SIDE}$", key.row) is not None

@@ -130,17 +130,15 @@ def _by_data_set(found: Mapping[str, Sequence[Compared]]) -> str:
     """Say of each data set by how many points of accuracy the network is above each other."""
     listed = []
     for title, family in found.items():
-        said = [_points(c) for c in family if c.accuracy]
+        said = [
+            f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points ({len(c.seeds)} seeds, "
+            f"{c.epochs:g} epoch{'' if c.epochs == 1 else 's'}): {c.verdict}"
+            for c in family
+            if c.accuracy
+        ]
         if said:
             listed.append(f"{title}: {', '.join(said)}")
     return "; ".join(listed)
-
-
-def _points(c: Compared) -> str:
-    return (
-        f"{c.title} {signed(100 * c.accuracy.value, digits=1)} points ({len(c.seeds)} seeds, "
-        f"{c.epochs:g} epoch{'' if c.epochs == 1 else 's'}): {c.verdict}"
-    )
 
 
 def _others_ahead(claim: Claim) -> dict[str, Any]:

@@ -62,11 +62,11 @@ def small_networks(monkeypatch, tmp_path):
     def refuse(model, *, example):
         raise DeploymentError("torch.compile: not today")
 
-    def export_here(model, path, image_size, seconds):
+    def export_here(export, model, path, image_size, seconds, *, ended):
         measure.deployment.export_onnx(model, path, image_size=image_size)
 
     monkeypatch.setattr(measure.deployment, "compiled_runner", refuse)
-    monkeypatch.setattr(measure, "_export_apart", export_here)
+    monkeypatch.setattr(measure, "run_apart", export_here)
 
 
 # --- the plan ---
@@ -121,8 +121,8 @@ def test_rows_come_back_and_the_file_is_whole(store):
     assert again.row("sizes", model="resnet34")["params"] == 2
     assert again.row("sizes", model="resnet50") is None
     assert again.missing("sizes", ["resnet34", "resnet50"]) == ["resnet50"]
-    assert again.about_phase("sizes")["env"]["torch"] == torch.__version__
-    assert again.about_phase("times") is None
+    (phase,) = again.content["phases"].values()
+    assert phase["about"]["env"]["torch"] == torch.__version__
 
 
 def test_numbers_of_two_machines_do_not_mix(store):
