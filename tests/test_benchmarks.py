@@ -148,10 +148,10 @@ def test_the_usual_loops_batches_are_those_of_the_recipe():
     config = training.configuration(CASE, "full")
     split = training.random_split(8)
     images = usual_loop.PilImages(split, config)
-    pixels, targets = usual_loop.CollateCutMix(1.0)([images[k] for k in range(8)])
+    pixels, targets = usual_loop.collate([images[k] for k in range(8)], cutmix=1.0)
     assert pixels.shape == (8, 3, 28, 28) and pixels.dtype == torch.float32
     torch.testing.assert_close(targets.sum(dim=1), torch.ones(8))
-    _, plain = usual_loop.CollateCutMix(0.0)([images[k] for k in range(8)])
+    _, plain = usual_loop.collate([images[k] for k in range(8)], cutmix=0.0)
     assert plain.argmax(dim=1).tolist() == split.labels.tolist()
 
 

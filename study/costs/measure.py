@@ -11,6 +11,7 @@ import argparse
 import resource
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,12 +43,10 @@ _FORMS = {"cpu": BACKENDS, "cuda": (EAGER, COMPILED)}
 
 def about(device: torch.device) -> dict[str, Any]:
     """Return what the numbers of a phase depend on, and when and with which code it began."""
-    packages = {}
-    for name in ("onnx", "onnxruntime", "timm"):
-        try:
+    packages = dict.fromkeys(("onnx", "onnxruntime", "timm"))
+    for name in packages:
+        with suppress(PackageNotFoundError):
             packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
     date = datetime.now(UTC).date().isoformat()
     return {"env": environment(device) | packages, "git": git_state(), "date": date}
 

@@ -3,9 +3,8 @@
 from functools import cache
 
 import torch
-from torch import nn
-from torchvision.models import resnet18
 
+from helpers.models.backbones import build_trunk
 from helpers.models.counting import count_parameters
 from study.claims.check_result import OPEN_CHOICE, CheckResult
 from study.claims.ledger import Claim
@@ -51,7 +50,6 @@ def size_beside(claim: Claim) -> dict[str, float]:
 def backbone() -> tuple[float, tuple[int, ...]]:
     """Return a ResNet-18's parameters without classifier, in millions, and its map's shape."""
     with torch.device("meta"):
-        network = resnet18()
-        trunk = nn.Sequential(*list(network.children())[:-2])
+        trunk, _ = build_trunk("resnet18")
         shape = trunk(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)).shape[1:]
     return count_parameters(trunk) / 1e6, tuple(shape)

@@ -95,7 +95,7 @@ def against(start: str) -> list[Compared]:
 
 @cache
 def _against(root: Path, start: str) -> dict[str, tuple[Compared, ...]]:
-    """Return the comparisons by data set."""
+    """Return the comparisons by data set's title."""
     plan, rules, runs = load_plan(), load_rules(), _groups(root)
     found, absent = {}, missing()
     for dataset, title in plan.datasets.items():
@@ -109,7 +109,7 @@ def _against(root: Path, start: str) -> dict[str, tuple[Compared, ...]]:
             }
             focus = models.pop(plan.focus)
             family = compare_focus(focus, models, plan=plan, rules=rules)
-        found[dataset] = tuple(family)
+        found[title] = tuple(family)
     return found
 
 
@@ -129,10 +129,9 @@ def same_start(claim: Claim) -> dict[str, list[Compared]]:
 
     Of two comparisons with one network on one data set that whose runs have more epochs.
     """
-    titles, others = load_plan().datasets, claim.beside.values()
-    short = {titles[d]: family for d, family in _against(results_root(), "imagenet").items()}
+    others = claim.beside.values()
     found: dict[str, dict[str, Compared]] = {}
-    for families in (short, at_length(others)):
+    for families in (_against(results_root(), "imagenet"), at_length(others)):
         for title, family in families.items():
             best = found.setdefault(title, {})
             for c in family:

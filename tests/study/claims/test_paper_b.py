@@ -545,7 +545,7 @@ def test_of_two_comparisons_with_a_network_the_longer_one_counts(monkeypatch):
         (found,) = against(INCONCLUSIVE, epochs=epochs)
         return replace(found, name=other)
 
-    short = {"breastmnist": (one("resnet18", 10), one("mobilenet_v2", 10)), "bloodmnist": ()}
+    short = {"BreastMNIST": (one("resnet18", 10), one("mobilenet_v2", 10)), "BloodMNIST": ()}
     monkeypatch.setattr(stored, "_against", lambda root, start: short)
     monkeypatch.setattr(stored, "at_length", lambda others: {"BreastMNIST": [one("resnet18", 200)]})
     found = stored.same_start(CLAIMS["B86"])
