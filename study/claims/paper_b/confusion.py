@@ -34,7 +34,7 @@ def counts_fit(
     wrong: ByClasses,
     accuracy: Published,
     n: Whole,
-    supports: Mapping[str, int] | None,
+    supports: Mapping[str, int],
 ) -> CheckResult:
     """Judge quoted cells of a confusion matrix.
 
@@ -43,13 +43,13 @@ def counts_fit(
     run" as long as no run tells the sizes of the classes; else "reproduced".
 
     `right`: diagonal cells, of a range its low end; `wrong`: other cells; `supports`: images by
-    class, None if no run is stored.
+    class, empty if no run is stored.
     """
     total, errors = _sum(right), _sum(wrong)
     # The hair keeps a count that is whole from being lost to the binary rounding of its bound.
     low, high = (end / 100 * n for end in rounding(accuracy))
     least, most = math.ceil(low - 1e-9), math.floor(high + 1e-9)
-    over = [c for c, value in right.items() if supports and value.low > supports.get(c, n)]
+    over = any(value.low > supports.get(c, n) for c, value in right.items())
     verdict = REPRODUCED if supports else NOT_RUN
     if total > most or errors > n - least or over:
         verdict = CONTRADICTED

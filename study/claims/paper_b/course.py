@@ -53,28 +53,25 @@ def _courses(dataset: str, figures: Mapping[str, str], *, epochs: Published) -> 
 
 def _means(
     claim: Claim, figures: Mapping[str, str], *, epoch: int, scale: float = 1
-) -> dict[str, float] | None:
-    """Return curves in one epoch, counted as a list's places, mean over seeds; None without any."""
+) -> dict[str, float]:
+    """Return curves in one epoch, counted as a list's places, mean over seeds; none without any."""
     found = _courses(claim.dataset, figures, epochs=claim.value("epochs"))
-    if not all(found.values()):
-        return None
     return {
         title: scale * statistics.fmean(course[epoch] for course in courses)
         for title, courses in found.items()
+        if courses
     }
 
 
 @checks("B51", "B54", measured=lambda claim: {"found": _means(claim, PRINTED_LOSSES, epoch=-1)})
-def course(
-    *, printed: ByCurve, epochs: Published, found: Mapping[str, float] | None
-) -> CheckResult:
+def course(*, printed: ByCurve, epochs: Published, found: Mapping[str, float]) -> CheckResult:
     """Judge where training curves end, after as many epochs as the paper trained.
 
     Rule: "not run" without runs of that length; "reproduced" where each of our final values is
     within a tenth of the printed one (which are "approximate") or in its range, else "not
     reproduced".
 
-    `found`: curve -> ours at the end, mean over seeds; None without such runs.
+    `found`: curve -> ours at the end, mean over seeds; empty without such runs.
     """
     listed = ", ".join(f"{name} {value.printed}" for name, value in printed.items())
     if not found:
@@ -97,16 +94,14 @@ def _early(claim: Claim) -> dict[str, Any]:
 
 
 @checks("B129", "B130", measured=_early)
-def reaches(
-    *, printed: Published, epoch: Published, found: Mapping[str, float] | None
-) -> CheckResult:
+def reaches(*, printed: Published, epoch: Published, found: Mapping[str, float]) -> CheckResult:
     """Judge where training curves are after a number of epochs.
 
     Rule: "not run" without runs of the printed length on the data set; "reproduced" where each of
     ours is in the printed range, or on the printed side of the bound, a point more or less;
     else "not reproduced".
 
-    `found`: curve -> ours in %, mean over seeds; None without such runs.
+    `found`: curve -> ours in %, mean over seeds; empty without such runs.
     """
     listed = ", ".join(f"{name} {printed.printed} %" for name in ACCURACIES)
     said = f"Printed for epoch {epoch.printed}: {listed}"

@@ -52,13 +52,10 @@ def network_groups(dataset: str) -> list[Group]:
     return [group for group in of_set if any(stands_beside(c, group) for c in chosen)]
 
 
-def class_supports(dataset: str) -> dict[str, int] | None:
-    """Return the test images of each class, from a stored run; None without one."""
-    found = next((group for group in groups() if group.dataset == dataset), None)
-    if found is None:
-        return None
-    rows = found.record["confusion_matrix"]
-    return {f"class {label}": sum(row) for label, row in enumerate(rows)}
+def class_supports(dataset: str) -> dict[str, int]:
+    """Return the test images of each class, from a stored run; empty without one."""
+    matrices = (g.record["confusion_matrix"] for g in groups() if g.dataset == dataset)
+    return {f"class {label}": sum(row) for label, row in enumerate(next(matrices, []))}
 
 
 def network_level(claim: Claim) -> Level:

@@ -111,7 +111,7 @@ SIDES = {f"class {c}": 10_000 for c in range(11)}
 CELLS = [
     (put(supports=SIDES), REPRODUCED),
     (put(supports={"class 6": 100}), CONTRADICTED),
-    (put(supports=None), NOT_RUN),
+    (put(supports={}), NOT_RUN),
     (put(n=100), CONTRADICTED),
 ]
 LONG, BRIEF = 20, 19  # a tenth of the printed epochs, and one less
@@ -137,7 +137,7 @@ AREAS = [
 COURSE = [
     (lambda i: i | {"found": {k: v.value for k, v in i["printed"].items()}}, REPRODUCED),
     (put(found={"train loss": 5.0, "test loss": 5.0}), NOT_REPRODUCED),
-    (put(found=None), NOT_RUN),
+    (put(found={}), NOT_RUN),
 ]
 
 
