@@ -119,19 +119,15 @@ def runner(
     """
     image_size = images.shape[-1]
     model = fresh_model(name, plan, image_size=image_size)
-    if backend in (EAGER, COMPILED):
-        model = model.to(images.device)
-        if backend == EAGER:
-            return deployment.eager_runner(model)
-        return deployment.compiled_runner(model, example=images)
+    if backend == EAGER:
+        return deployment.eager_runner(model.to(images.device))
+    if backend == COMPILED:
+        return deployment.compiled_runner(model.to(images.device), example=images)
     graph = exported(name, model, plan, image_size=image_size).path
     if backend == INT8:
         # The range of activations has no influence on the time.
         stand_ins = deployment.random_images(_STAND_INS, image_size=image_size).numpy()
-        target = folder / f"{name}_{image_size}.onnx"
-        if not target.exists():
-            deployment.quantise(graph, target, images=stand_ins)
-        graph = target
+        graph = deployment.quantise(graph, folder / f"{name}.onnx", images=stand_ins)
     return deployment.onnx_runner(graph, threads=threads)
 
 

@@ -44,8 +44,8 @@ def config_of(dataset="toy", system="flaml_pixels", seed=0, **options):
     return plan.config(dataset, system, seed, **options)
 
 
-def features_of(splits, config=None):
-    return Features(splits, config or config_of())
+def features_of(splits):
+    return Features(splits, config_of())
 
 
 @pytest.fixture
