@@ -34,7 +34,7 @@ from benchmarks.simulation import (
     image_sets,
     simulate_cell,
 )
-from helpers.paths import repo_root, results_root, write_atomically
+from helpers.paths import repo_root, results_root, write_text
 from helpers.terminal import command, count_argument
 from helpers.training.seeds import git_state
 from study.table import markdown_table
@@ -81,8 +81,7 @@ def save_rows(rows: Sequence[dict], replicates: int) -> None:
             {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows
         ],
     }
-    with write_atomically(record_path()) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    write_text(record_path(), json.dumps(record, indent=1) + "\n")
 
 
 # --- the tables ----------------------------------------------------------------------------------
@@ -170,8 +169,8 @@ def verdict_table(figures: pd.DataFrame) -> str:
     return markdown_table(head, lines)
 
 
-def misses(figures: pd.DataFrame, *, most: int = 12) -> str:
-    """Return what misses its goal furthest as a markdown table."""
+def misses(figures: pd.DataFrame) -> str:
+    """Return the dozen that miss their goal furthest as a markdown table."""
     lines = [
         [
             line.figure.replace("_", " "),
@@ -182,7 +181,7 @@ def misses(figures: pd.DataFrame, *, most: int = 12) -> str:
             str(line.seeds),
             line.relation,
         ]
-        for line in outside(figures).head(most).itertuples()
+        for line in outside(figures).head(12).itertuples()
     ]
     setting = ("measure", "true value", "images", "classes", "seeds", "relation")
     return markdown_table(("figure", "%", "error", *setting), lines)
@@ -201,8 +200,8 @@ def df_coverage(exponent: float, seeds: int, share: float) -> float:
     return float(np.mean(2 * stats.norm.cdf(t * np.sqrt(variance)) - 1))
 
 
-def df_table(exponents: Sequence[float] = (2, 1.25)) -> str:
-    """Return the coverage of several exponents of the degrees of freedom, as a markdown table."""
+def df_table() -> str:
+    """Return the coverage of two exponents of the degrees of freedom, as a markdown table."""
     shares = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1)
     lines = [
         [
@@ -211,7 +210,7 @@ def df_table(exponents: Sequence[float] = (2, 1.25)) -> str:
             *(f"{100 * df_coverage(exponent, seeds, s):.1f}" for s in shares),
         ]
         for seeds in N_SEEDS
-        for exponent in exponents
+        for exponent in (2, 1.25)
     ]
     return markdown_table(("seeds", "exponent", *(f"share {s:g}" for s in shares)), lines)
 
@@ -249,8 +248,7 @@ def write_methods(rows: Sequence[dict], replicates: int) -> None:
     path = repo_root() / "docs" / "methods.md"
     before, rest = path.read_text().split(MARKERS[0])
     after = rest.split(MARKERS[1])[1]
-    with write_atomically(path) as temporary:
-        temporary.write_text(before + methods_block(rows, replicates) + after)
+    write_text(path, before + methods_block(rows, replicates) + after)
 
 
 @command

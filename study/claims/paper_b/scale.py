@@ -151,8 +151,8 @@ def file_size(
 ) -> CheckResult:
     """Judge whether the size of the images can be told: of the files, and as the network sees them.
 
-    Rule: "reproduced" where the size of the files is given, else "underspecified"; what is printed
-    is compared with each.
+    Rule: "reproduced" where the size of the files is given, else "underspecified": a file can be
+    enlarged to any size; what is printed is compared with each.
 
     `costs`: side of the network's input -> its multiply-accumulates, 10^9; `stride`: pixels a
     place.

@@ -29,7 +29,7 @@ def stated_size(
 ) -> CheckResult:
     """Judge a printed size of a network.
 
-    Rule: "reproduced" where our count is the printed one by `sizes.matches`, else "not reproduced".
+    Rule: "reproduced" where our count is the printed one by `sizes.matches`; else "not reproduced".
 
     `counted`: ours, in the unit of `printed`; `up_to`: with normalisation, where whether it was
     counted is not said; `open_choice`: whether the network is our reading of a text with gaps.
@@ -221,7 +221,7 @@ def whole_patches(
     """Judge non-overlapping k x k patches on the backbone's map.
 
     Rule: "reproduced" where at one of the sizes that the data sets come in a k divides the map
-    into whole patches, else "underspecified".
+    into whole patches; else "underspecified": how the rest is padded is not said.
     """
     sides = patch_sides(patches)
     maps = {size: -(-size // int(stride.value)) for size in sizes}
@@ -258,7 +258,7 @@ def tool_gives(*, printed: Published, by_tool: Published) -> CheckResult:
     """Judge that a printed cost was counted with the tool that is named.
 
     Rule: "reproduced" where the named tool gives the printed number (`sizes.matches`), else
-    "underspecified": what a tool sees depends on the code of the network.
+    "underspecified": what a tool sees depends on the code of the network, which is not named.
     """
     return CheckResult(
         verdict=REPRODUCED if matches(by_tool.value, printed) else UNDERSPECIFIED,

@@ -62,11 +62,9 @@ def _shares(module: SpectralFlow, channels: Tensor) -> tuple[float, float]:
     wave = constant * (sign[:, None] * sign)
     _, high = module.split(constant)
     low, _ = module.split(wave)
-
-    def share(part: Tensor, whole: Tensor) -> float:
-        return (part.square().sum() / whole.square().sum()).item()
-
-    return share(high, constant), share(low, wave)
+    pairs = ((high, constant), (low, wave))
+    power = [(part.square().sum() / whole.square().sum()).item() for part, whole in pairs]
+    return power[0], power[1]
 
 
 def _streams(claim: Claim) -> dict[str, Mapping]:
