@@ -136,23 +136,19 @@ def all_reported(*, stated: Published, accuracies: ByDataset) -> CheckResult:
     )
 
 
-def _rarest_shares(claim: Claim) -> dict[str, Mapping[str, float | None]]:
-    supports = {dataset: class_supports(dataset) for dataset in SIX}
-    shares = {d: min(n.values()) / sum(n.values()) if n else None for d, n in supports.items()}
-    return {"shares": shares}
-
-
-@checks("B47", measured=_rarest_shares)
-def moderate_imbalance(*, shares: Mapping[str, float | None], bound: Published) -> CheckResult:
+@checks("B47", measured=lambda claim: {"supports": {d: class_supports(d) for d in SIX}})
+def moderate_imbalance(
+    *, supports: Mapping[str, Mapping[str, int]], bound: Published
+) -> CheckResult:
     """Judge "moderate class imbalance", severe being a class below the bound, in percent.
 
     Rule: "not reproduced" where the rarest class of a stored test split lies below the bound; "not
     run" as long as a data set has no stored run; else "reproduced".
 
-    `shares`: data set -> share of the rarest class, None without a stored run.
+    `supports`: data set -> images of each class, empty without a stored run.
     """
-    known = {d: 100 * share for d, share in shares.items() if share is not None}
-    missing = [d for d in shares if d not in known]
+    known = {d: 100 * min(n.values()) / sum(n.values()) for d, n in supports.items() if n}
+    missing = [d for d in supports if d not in known]
     verdict = NOT_RUN if missing else REPRODUCED
     if any(share < bound.high for share in known.values()):
         verdict = NOT_REPRODUCED

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from helpers.metrics.scores import Estimate
@@ -39,7 +38,7 @@ from study.words import p_text, signed
 
 @checks("B01", "B02", "B03", "B04", "B05", "B06", measured=stored.network_accuracy)
 def table3(
-    *, printed: Published, level: Level, epochs: Published, free: Free | None = None
+    *, printed: Published, level: Level, epochs: Published, free: Free | None
 ) -> CheckResult:
     """Judge a printed accuracy.
 
@@ -82,7 +81,7 @@ def in_words(
     scratch: RankingClaim,
     published: RankingClaim,
     missing: Sequence[str],
-    same_start: Mapping[str, Sequence[Compared]] = MappingProxyType({}),
+    same_start: Mapping[str, Sequence[Compared]],
 ) -> CheckResult:
     """Judge a claim in words by the verdicts of `params/ranking.yaml`.
 

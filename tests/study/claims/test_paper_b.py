@@ -1,6 +1,7 @@
 """Paper B's claims: each has a check or says why not, and every check can come out otherwise."""
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -108,6 +109,7 @@ DOWN = {"ours": LOW, "theirs": RIVAL}
 LOW_QUOTED, HIGH_QUOTED = {"a set": [printed("80.0")]}, {"a set": [printed("95.0")]}
 REVERSE = [(put(**DOWN), CONTRADICTED)]
 SIDES = {f"class {c}": 10_000 for c in range(11)}
+EVEN, RARE = {"class 0": 20, "class 1": 80}, {"class 0": 9, "class 1": 991}
 CELLS = [
     (put(supports=SIDES), REPRODUCED),
     (put(supports={"class 6": 100}), CONTRADICTED),
@@ -310,9 +312,9 @@ ALTERED = {
     "B43": [(put(released=to("RGB", "text")), REPRODUCED)],
     "B46": [(put(totals=lambda old: old | {"bloodmnist": 10**6}), NOT_REPRODUCED)],
     "B47": [
-        (put(shares=lambda old: dict.fromkeys(old, 0.2)), REPRODUCED),
-        (put(shares=lambda old: old | {"dermamnist": 0.009}), NOT_REPRODUCED),
-        (put(shares=lambda old: dict.fromkeys(old)), NOT_RUN),
+        (put(supports=lambda old: dict.fromkeys(old, EVEN)), REPRODUCED),
+        (put(supports=lambda old: old | {"dermamnist": RARE}), NOT_REPRODUCED),
+        (put(supports=lambda old: {name: {} for name in old}), NOT_RUN),
     ],
     "B48": [(put(ours=lambda old: old | {"mean": (0.5, 0.5, 0.5)}), NOT_REPRODUCED)],
     **dict.fromkeys(("B07", "B49", "B50"), GIVEN),
@@ -529,12 +531,11 @@ def test_a_smaller_budget_is_a_limit_only_where_there_is_a_verdict():
 
 
 def test_a_brief_comparison_counts_nothing():
-    of_words = CHECKS["B78"].function
-    found = of_words(
-        scratch=on_sets(SHORT, seen=0), published=on_sets(SHORT, seen=0), missing=[]
-    ).evidence
+    of_words = partial(CHECKS["B78"].function, missing=[], same_start={})
+    brief = on_sets(SHORT, seen=0)
+    found = of_words(scratch=brief, published=brief).evidence
     assert "none of 2 comparisons is counted" in found and "better in" not in found
-    found = of_words(scratch=on_sets(SHOWN, shown=1), published=FULL, missing=[]).evidence
+    found = of_words(scratch=on_sets(SHOWN, shown=1), published=FULL).evidence
     assert "better in 1, worse in 0 of the 2 comparisons that are counted" in found
     found = CHECKS["B79"].function(against=against(SHORT, SHORT), missing=[]).evidence
     assert f"none is counted (open: {SHORT})" in found
