@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from helpers.metrics.seeds import aggregate_seeds
+
 from helpers.runs.groups import Group
 
 
