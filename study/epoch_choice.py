@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from helpers.metrics.seeds import aggregate_seeds
-
+from helpers.metrics.variance import aggregate_seeds
 from helpers.runs.groups import Group
 
 
