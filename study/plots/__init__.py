@@ -1,1 +1,4 @@
-"""Figures of comparisons."""
+"""Figures of comparisons.
+
+As in `helpers.plots`, functions draw into the axes they are given, within `style.style()`.
+"""

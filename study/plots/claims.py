@@ -1,7 +1,4 @@
-"""Pictures of the ledger: how many claims, numbers side by side, the two searches.
-
-As in `helpers.plots.run`, functions draw into the axes they are given, within `style.style()`.
-"""
+"""Pictures of the ledger: how many claims, numbers side by side, the two searches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +16,14 @@ from study.claims.judge import CheckedClaim
 from study.claims.ledger import KINDS, PAPERS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
-from study.plots.forest import ForestLine, Mark, legend_below, plot_forest, share_legend
+from study.plots.forest import (
+    ForestLine,
+    Mark,
+    legend_below,
+    note_line,
+    plot_forest,
+    share_legend,
+)
 from study.published import Published
 from study.sizes import matches
 from study.tables.claims import short
@@ -152,15 +156,7 @@ def plot_possible_f1(
         colour = COLOURS[2] if fits else COLOURS[1]
         axes.plot(values, np.full(len(values), y), "|", color="black", markersize=9)
         axes.plot(f1.value, y - 0.3, "v", color=colour)
-        axes.text(
-            1.02,
-            y,
-            "possible" if fits else "impossible",
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            color=colour,
-            fontsize=6,
-        )
+        note_line("possible" if fits else "impossible", y, axes=axes, colour=colour)
     shown = [f1.value for f1 in printed.values()]
     axes.set(
         yticks=range(len(possible)),

@@ -1,7 +1,4 @@
-"""Pictures of the efficiency study: accuracy against cost (paper B's Fig. 14), latency by form.
-
-As in `helpers.plots`, every function draws into the axes it is given, within `style.style()`.
-"""
+"""Pictures of the efficiency study: accuracy against cost (paper B's Fig. 14), latency by form."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -187,15 +184,14 @@ def plot_forms(store: Store, plan: CostPlan, *, batch_size: int, axes: Axes) -> 
             error_kw={"linewidth": 1},
             label=title,
         )
-    reference = store.times(Candidate(plan.reference, "eager"), **place)
-    if reference is not None:
-        axes.axhline(scale * reference.median, color=GREY, linestyle=":", linewidth=1)
     axes.set_xticks(range(len(plan.main)), [plan.titles[model] for model in plan.main])
     axes.set_ylabel("ms an image")
     axes.tick_params(axis="x", rotation=15)
+    reference = store.times(Candidate(plan.reference, "eager"), **place)
     if reference is None:
         axes.text(0.5, 0.5, NOT_RUN, transform=axes.transAxes, ha="center", color=GREY)
     else:
+        axes.axhline(scale * reference.median, color=GREY, linestyle=":", linewidth=1)
         axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
         axes.legend(ncols=2)
     return axes

@@ -1,7 +1,6 @@
 """The forest plot, one for all comparisons; pictures of paper A's and B's comparisons by it.
 
-As in `helpers.plots`, every function draws into the axes it is given, within `style.style()`. What
-is not run leaves its line in the picture, marked so.
+What is not run leaves its line in the picture, marked so.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,16 +62,7 @@ def plot_forest(
     """
     for y, line in enumerate(lines):
         if line.note:
-            # Outside the axes, whatever their limits become.
-            axes.text(
-                1.02,
-                y,
-                line.note,
-                transform=axes.get_yaxis_transform(),
-                va="center",
-                color=line.colour,
-                fontsize=6,
-            )
+            note_line(line.note, y, axes=axes, colour=line.colour)
         for mark in line.marks:
             _draw(mark, y + mark.shift, axes)
     if zero:
@@ -80,6 +70,12 @@ def plot_forest(
     axes.set_yticks(range(len(lines)), [line.label for line in lines])
     axes.set(xlabel=xlabel, ylim=(len(lines) - 0.5, -0.5))
     return axes
+
+
+def note_line(note: str, y: float, *, axes: Axes, colour: str) -> None:
+    """Write words at the end of a line, outside the axes, whatever their limits become."""
+    place = axes.get_yaxis_transform()
+    axes.text(1.02, y, note, transform=place, va="center", color=colour, fontsize=6)
 
 
 def _draw(mark: Mark, y: float, axes: Axes) -> None:
@@ -134,8 +130,7 @@ def _ends(found: Estimate, scale: float) -> list[float | None]:
 
 def legend_below(axes: Axes, *, at: float = 0.4, drop: float = 0.2, ncols: int = 3) -> None:
     """Explain the marks under the axes."""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(at, -drop), ncols=ncols)
+    axes.legend(loc="upper center", bbox_to_anchor=(at, -drop), ncols=ncols)
 
 
 def share_legend(axes: Sequence[Axes], *, ncols: int = 2) -> None:

@@ -1,7 +1,4 @@
-"""Pictures of class activation maps and of what was measured on them.
-
-As in `helpers.plots`: draw within `style.style()`.
-"""
+"""Pictures of class activation maps and of what was measured on them."""
 
 from collections.abc import Sequence
 from textwrap import shorten
@@ -17,23 +14,18 @@ from helpers.explain.cam import overlay, unit_range, upsample
 from helpers.explain.run_maps import RunMaps
 from helpers.plots import style
 from helpers.plots.style import COLOURS, GREY, plain
-from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, UNTAUGHT, FocusFinding, Measured
+from study.maps.findings import CONTROL_TITLES, PLAIN, TRAINED, FocusFinding, Measured
 from study.maps.scores import CHANCE
 from study.plans.maps import MapPlan
 from study.plots.forest import ForestLine, mean_mark, plot_forest, share_legend
 from study.tables.accuracy import MEDMNIST
 
-_NETWORK_COLOURS = {
-    TRAINED: COLOURS[0],
-    "shuffled": COLOURS[1],
-    "backbone_only": COLOURS[4],
-    "random": COLOURS[3],
-}
-_SHORT = {
-    TRAINED: "trained",
-    "shuffled": "labels shuffled",
-    "backbone_only": "not trained, ImageNet backbone",
-    "random": "not trained, random weights",
+# Short name and colour of each network whose layers are compared.
+_NETWORKS = {
+    TRAINED: ("trained", COLOURS[0]),
+    "shuffled": ("labels shuffled", COLOURS[1]),
+    "backbone_only": ("not trained, ImageNet backbone", COLOURS[4]),
+    "random": ("not trained, random weights", COLOURS[3]),
 }
 
 
@@ -123,42 +115,42 @@ def plot_layers(measured: Measured, plan: MapPlan, *, view: str, measure: str, a
 
     The view is "whole" or "crops".
     """
-    lines = []
+    lines, where = [], {"view": view, "measure": measure}
     for layer, title in measured.layers.items():
         marks = []
-        for place, network in enumerate((TRAINED, *UNTAUGHT)):
-            marks.append(
-                mean_mark(
-                    measured.mean(network, layer, view=view, measure=measure),
-                    label=_SHORT[network],
-                    colour=_NETWORK_COLOURS[network],
-                    marker="o" if network == TRAINED else "s",
-                    shift=0.17 * (place - 1.5),
-                )
-            )
+        for place, (network, (label, colour)) in enumerate(_NETWORKS.items()):
+            mean, shift = measured.mean(network, layer, **where), 0.17 * (place - 1.5)
+            marker = "o" if network == TRAINED else "s"
+            marks.append(mean_mark(mean, label=label, colour=colour, marker=marker, shift=shift))
         lines.append(ForestLine(title, marks))
-    mean = measured.mean(PLAIN, measured.last_plain, view=view, measure=measure)
+    mean = measured.mean(PLAIN, measured.last_plain, **where)
     mark = mean_mark(mean, label="trained, plain ResNet-18", colour="black", marker="D")
     lines.append(ForestLine("ResNet-18, last map", [mark]))
     for row in (CHANCE, *plan.input_controls):
-        mean = measured.control_mean(row, view=view, measure=measure)
+        mean = measured.control_mean(row, **where)
         mark = mean_mark(mean, label="control that knows no network", colour=GREY, marker="^")
         lines.append(ForestLine(CONTROL_TITLES[row], [mark]))
     plot_forest(lines, axes=axes, xlabel="")
-    chance = measured.control_mean(CHANCE, view=view, measure=measure)
-    axes.axvline(
-        chance.value, color=GREY, linewidth=0.8, linestyle=":", label=CONTROL_TITLES[CHANCE]
-    )
+    chance = measured.control_mean(CHANCE, **where).value
+    axes.axvline(chance, color=GREY, linewidth=0.8, linestyle=":", label=CONTROL_TITLES[CHANCE])
     return axes
 
 
 def draw_focus(findings: Sequence[FocusFinding], *, size: tuple[float, float]) -> Figure:
-    """Draw the half-energy areas of every data set beside each other, under one legend."""
+    """Draw the half-energy areas of both classes, data sets side by side; .5 is an even spread."""
+    sides = (("normal", "normal class", COLOURS[2]), ("lesion", "abnormal class", COLOURS[1]))
     names = list(dict.fromkeys(finding.dataset for finding in findings))
     figure, row = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False)
     for axes, name in zip(row.flat, names, strict=True):
-        plot_focus([one for one in findings if one.dataset == name], axes=axes)
-        axes.set(title=set_title(name), xlabel="half-energy area\n(share of the image)")
+        lines = []
+        for finding in (one for one in findings if one.dataset == name):
+            marks = []
+            for place, (side, label, colour) in enumerate(sides):
+                area, shift = getattr(finding, side), 0.2 * (place - 0.5)
+                marks.append(mean_mark(area, label=label, colour=colour, shift=shift))
+            lines.append(ForestLine(finding.title, marks))
+        plot_forest(lines, axes=axes, xlabel="half-energy area\n(share of the image)")
+        axes.set(title=set_title(name), xlim=(0, 0.6))
     share_legend(row.flat)
     return figure
 
@@ -169,17 +161,3 @@ def set_title(dataset: str) -> str:
     if name in MEDMNIST:
         return f"{MEDMNIST[name]}, {pixels} px" if pixels else MEDMNIST[name]
     return "ARCADE patches" if "arcade_patches" in dataset else dataset
-
-
-def plot_focus(findings: Sequence[FocusFinding], *, axes: Axes) -> Axes:
-    """Draw the half-energy areas of both classes, layer by layer; .5 is an even spread."""
-    sides = (("normal", "normal class", COLOURS[2]), ("lesion", "abnormal class", COLOURS[1]))
-    lines = []
-    for finding in findings:
-        marks = []
-        for place, (name, label, colour) in enumerate(sides):
-            area, shift = getattr(finding, name), 0.2 * (place - 0.5)
-            marks.append(mean_mark(area, label=label, colour=colour, shift=shift))
-        lines.append(ForestLine(finding.title, marks))
-    plot_forest(lines, axes=axes, xlabel="").set_xlim(0, 0.6)
-    return axes

@@ -1,7 +1,4 @@
-"""Pictures of the measured Table 3: rankings, the focus against others, every pair.
-
-As in `helpers.plots`, functions draw into the axes they are given, within `style.style()`.
-"""
+"""Pictures of the measured Table 3: rankings, the focus against others, every pair."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,19 +17,22 @@ from study.ranking import Place, Ranking, primary
 from study.tables.scores import constant_text
 from study.verdicts import NOT_RUN
 
-# Inches of height for a line of a picture.
-LINE = 0.17
 # Where a published value leaves a mean of ours in view, in lines.
 _ABOVE = -0.3
-# Better, not told apart, worse, not tested: safe for colour-blind readers, distinct in grey.
-_PAIR_COLOURS = (COLOURS[1], "#FFFFFF", COLOURS[0], "#DDDDDD")
+# What is shown of a pair, and its colour: safe for colour-blind readers, distinct in grey.
 WORSE, LEVEL_WITH, BETTER, NOT_TESTED = range(4)
+_PAIRS = {
+    "row worse": COLOURS[1],
+    "not told apart": "#FFFFFF",
+    "row better": COLOURS[0],
+    "not tested (too few seeds)": "#DDDDDD",
+}
 
 
 def plot_ranking(ranking: Ranking, *, plan: RankingPlan, axes: Axes) -> Axes:
     """Draw a ranking: mean accuracy with its 95 % interval, every seed, the published value.
 
-    The focus and its variants are blue. At the end of a line, of about `LINE` inches of height,
+    The focus and its variants are blue. At the end of a line, of about .17 inch of height,
     stand the possible ranks and the number of seeds. A published value is a diamond above the line,
     hollow where it is unverified or of another start. Models without runs and without a published
     value are left out.
@@ -106,23 +106,19 @@ def pair_matrix(ranking: Ranking) -> np.ndarray:
     """
     order = {place.system.model: i for i, place in enumerate(ranking.ranked)}
     matrix = np.full((len(order), len(order)), NOT_TESTED)
-    cells = {
-        1: (BETTER, WORSE),
-        -1: (WORSE, BETTER),
-        0: (LEVEL_WITH, LEVEL_WITH),
-        None: (NOT_TESTED, NOT_TESTED),
-    }
     for (a, b), c in ranking.pairs.items():
-        i, j = order[a], order[b]
-        matrix[i, j], matrix[j, i] = cells[c.shown["accuracy"]]
+        if (sign := c.shown["accuracy"]) is not None:
+            i, j = order[a], order[b]
+            matrix[i, j], matrix[j, i] = LEVEL_WITH + sign, LEVEL_WITH - sign
     return matrix
 
 
 def plot_pairs(ranking: Ranking, *, axes: Axes) -> Axes:
     """Draw which models are told apart: a cell is the row's model against the column's."""
     matrix = pair_matrix(ranking)
-    colours = ListedColormap(_PAIR_COLOURS)
-    axes.imshow(matrix, cmap=colours, norm=BoundaryNorm(np.arange(-0.5, 4), 4))
+    axes.imshow(
+        matrix, cmap=ListedColormap(list(_PAIRS.values())), norm=BoundaryNorm(np.arange(-0.5, 4), 4)
+    )
     titles = [place.system.title for place in ranking.ranked]
     axes.set_xticks(range(len(titles)), titles, rotation=90, fontsize=6)
     axes.set_yticks(range(len(titles)), titles, fontsize=6)
@@ -136,11 +132,7 @@ def plot_pairs(ranking: Ranking, *, axes: Axes) -> Axes:
 
 def pair_legend() -> list[Patch]:
     """Return the handles of a legend for `plot_pairs`."""
-    names = ("row worse", "not told apart", "row better", "not tested (too few seeds)")
-    return [
-        Patch(facecolor=colour, edgecolor=GREY, label=name)
-        for colour, name in zip(_PAIR_COLOURS, names, strict=True)
-    ]
+    return [Patch(facecolor=colour, edgecolor=GREY, label=name) for name, colour in _PAIRS.items()]
 
 
 def side_by_side(

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -16,10 +17,10 @@ from PIL import Image, ImageOps
 
 from helpers.metrics.intervals import one_more_run
 from helpers.paths import repo_root, write_atomically
-from helpers.plots.style import FULL_WIDTH, style
+from helpers.plots.style import FULL_WIDTH, image_grid, style
 from helpers.runs.groups import Group, find_group, group_runs, is_real
 from helpers.runs.store import list_runs
-from helpers.terminal import escape_unshowable
+from helpers.terminal import command
 from study.plans.comparisons import load_plan
 from study.plans.verdicts import load_rules
 from study.plots.forest import ForestLine, beside_printed, plot_forest, share_legend
@@ -127,20 +128,17 @@ def blocks_picture() -> Figure:
         x, y, width, height, *_ = boxes[name]
         return (x + width if right else x), y + height / 2
 
-    links = (
-        ("image", "backbone"),
-        ("backbone", "flow"),
+    arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.8, "shrinkA": 1}
+    for path in (
+        ("image", "backbone", "flow"),
         ("backbone", "gate"),
         ("backbone", "sum"),
         ("flow", "sum"),
         ("gate", "sum"),
-        ("sum", "depthwise"),
-        ("depthwise", "flow2"),
-        ("flow2", "head"),
-    )
-    for start, end in links:
-        arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.8, "shrinkA": 1}
-        axes.annotate("", side(end, False), side(start, True), arrowprops=arrow)
+        ("sum", "depthwise", "flow2", "head"),
+    ):
+        for start, end in pairwise(path):
+            axes.annotate("", side(end, False), side(start, True), arrowprops=arrow)
     axes.text(30.5, 14, "$f_b$", fontsize=8, ha="center")
     return figure
 
@@ -156,14 +154,10 @@ def notebooks_picture(folder: Path) -> Figure:
         raise ValueError(f"no notebook in {folder.name} has a picture: execute them first.")
     n_rows = -(-len(shown) // _COLUMNS)
     height = FULL_WIDTH / _COLUMNS * _TILE[1] / _TILE[0] + 0.15
-    size = (FULL_WIDTH, n_rows * height)
-    figure, grid = plt.subplots(n_rows, _COLUMNS, figsize=size, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
+    figure, grid = image_grid(n_rows, _COLUMNS, size=(FULL_WIDTH, n_rows * height))
     for axes, (name, panel) in zip(grid.flat, shown, strict=False):
-        axes.set_axis_on()
         axes.imshow(ImageOps.pad(panel, _TILE, color="white"), interpolation="antialiased")
-        axes.set(xticks=[], yticks=[])
+        axes.set_frame_on(True)
         axes.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)
         axes.set_title(name, loc="left", fontsize=8)
     return figure
@@ -172,9 +166,7 @@ def notebooks_picture(folder: Path) -> Figure:
 def _panel(file: Path, number: int, box: tuple[int, int, int, int] | None) -> Image.Image | None:
     """Return a part of a notebook's picture, counted from 1; None without so many pictures."""
     pictures = _pictures(file) if file.exists() else []
-    if len(pictures) < number:
-        return None
-    return pictures[number - 1].crop(box)
+    return pictures[number - 1].crop(box) if len(pictures) >= number else None
 
 
 def _pictures(file: Path) -> list[Image.Image]:
@@ -206,15 +198,12 @@ def drawn(groups: Sequence[Group]) -> dict[str, bytes]:
     return pictures
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the pictures."""
-    escape_unshowable()
-    parser = argparse.ArgumentParser(
-        prog="python -m study pictures", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m study pictures", description=__doc__)
     parser.parse_args(arguments)
     for name, png in drawn(group_runs(filter(is_real, list_runs()))).items():
         with write_atomically(repo_root() / name) as temporary:
             temporary.write_bytes(png)
         print(name)
-    return 0
