@@ -203,10 +203,10 @@ def test_localisation(tmp_path):
         "empty": rng.random((2, 1)),
         "rows": ["a", "b"],
         "titles": ["A", "B"],
+        "methods": ["m"],
     }
     path = tmp_path / "phantom_x.npz"
-    groups = np.arange(6)
-    save_scores(path, [entry], methods=["m"], measures=["e"], groups=groups, about={"seeds": [0]})
+    save_scores(path, [entry], measures=["e"], groups=np.arange(6), about={"seeds": [0]})
     survive(path, lambda: load_scores(path), RunError)
 
 

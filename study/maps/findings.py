@@ -17,7 +17,7 @@ from helpers.metrics.scores import Estimate
 from helpers.runs.store import find_runs, load_run
 from study.compare import Corrected, correct
 from study.maps.scores import CHANCE, CROPS, MapScores, load_scores
-from study.plans.maps import CONTROLS, Focus, MapPlan, Study
+from study.plans.maps import CONTROLS, MapPlan, Study
 from study.verdicts import IN_PART, INCONCLUSIVE, SHOWN, SHOWN_REVERSED
 
 METHOD = "gradcam"
@@ -33,7 +33,7 @@ CONTROL_TITLES = {
     "backbone_only": "same layer, ImageNet backbone, not trained",
     "random": "same layer, random weights",
 }
-FIRST_LAYERS = {"gate": "contextgate", "last": "spectralflow2"}
+GATE, LAST = "contextgate", "spectralflow2"  # the layers of the claimed progression
 
 
 @dataclass(frozen=True)
@@ -161,31 +161,31 @@ def progression(measured: Measured, plan: MapPlan) -> list[SignFinding]:
     """Judge the progression from ContextGate to SpectralFlow: nearer the lesion, more focused."""
 
     def less(first: str, second: str, measure: str) -> Estimate:
-        a, b = (
-            measured.cell(TRAINED, FIRST_LAYERS[layer], measure=measure)
-            for layer in (first, second)
-        )
+        a, b = (measured.cell(TRAINED, layer, measure=measure) for layer in (first, second))
         return _difference(a, b, measured.networks[TRAINED].groups)
 
     differences = {
-        "energy in the box: second SpectralFlow - ContextGate": less("last", "gate", plan.primary),
-        "half-energy area: ContextGate - second SpectralFlow": less("gate", "last", "half_area"),
+        "energy in the box: second SpectralFlow - ContextGate": less(LAST, GATE, plan.primary),
+        "half-energy area: ContextGate - second SpectralFlow": less(GATE, LAST, "half_area"),
     }
     return _signed(differences, plan)
 
 
 def beside_plain(measured: Measured, plan: MapPlan) -> Estimate:
     """Return energy in the box: second SpectralFlow minus a plain ResNet-18's last map."""
-    ours = measured.cell(TRAINED, FIRST_LAYERS["last"], measure=plan.primary)
+    ours = measured.cell(TRAINED, LAST, measure=plan.primary)
     plain = measured.cell(PLAIN, measured.last_plain, measure=plan.primary)
     return _difference(ours, plain, measured.controls.groups)
 
 
 def focus_findings(plan: MapPlan) -> list[FocusFinding]:
     """Judge "distributed for normal, focused for abnormal" where the maps of runs are stored."""
-    spread = {}
+    spread = {}  # (data set, layer) -> areas (seeds, images), which images are normal, title
     for focus in plan.focus:
-        spread |= _spread(focus)
+        runs = sorted(find_runs(**focus.runs, label_noise=0.0), key=lambda run: run.config["seed"])
+        labels, areas = _half_energy_areas(tuple(run.path for run in runs))
+        for (layer, title), of_layer in areas.items():
+            spread[focus.runs["dataset"], layer] = of_layer, labels == focus.normal, title
     differences = {
         key: intervals.mean(intervals.contrast_scores(areas, normal))
         for key, (areas, normal, _) in spread.items()
@@ -195,17 +195,6 @@ def focus_findings(plan: MapPlan) -> list[FocusFinding]:
         FocusFinding(*key, title, _mean(areas[:, normal]), _mean(areas[:, ~normal]), sign)
         for (key, (areas, normal, title)), sign in zip(spread.items(), signs, strict=True)
     ]
-
-
-def _spread(focus: Focus) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray, str]]:
-    """Return (data set, layer) -> half-energy areas (seeds, images), which are normal, title."""
-    runs = sorted(find_runs(**focus.runs, label_noise=0.0), key=lambda run: run.config["seed"])
-    labels, areas = _half_energy_areas(tuple(run.path for run in runs))
-    normal = labels == focus.normal
-    return {
-        (focus.runs["dataset"], layer): (of_layer, normal, title)
-        for (layer, title), of_layer in areas.items()
-    }
 
 
 @cache  # tables and claims both ask, and to sort the pixels of every map takes seconds

@@ -7,7 +7,7 @@ of the runs, reading them neither.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import nn
 
 from helpers.config import IMAGENET_RGB, InputForm
 from helpers.data.datasets import load_dataset
-from helpers.data.splits import Split, Splits
+from helpers.data.splits import Split
 from helpers.explain import boxes
 from helpers.explain import controls as saliency_controls
 from helpers.explain.cam import explain, stage_layers, upsample
@@ -42,11 +42,6 @@ def with_boxes(split: Split) -> Split:
     if split.boxes is None or not (has_box := np.isfinite(split.boxes).all(axis=1)).any():
         raise ValueError("no image has a lesion box; localisation cannot be measured here.")
     return split.take(np.flatnonzero(has_box))
-
-
-def _views(split: Split, crop: float) -> dict[str, list[boxes.View]]:
-    whole, *crops = boxes.shifted_crops(split.images, split.boxes, crop=crop)
-    return {WHOLE: [whole], CROPS: crops}
 
 
 def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
@@ -91,16 +86,14 @@ def measure_network(
         values (views, layers, methods, measures, N), thresholds and empty (layers, methods), and
         the layers' names and titles.
     """
-    layers = stage_layers(model, image_size=image_size)
-    names = list(layers.values())
+    titles = {name: title for title, name in stage_layers(model, image_size=image_size).items()}
 
     def maps_of(images: np.ndarray, labels: np.ndarray) -> _Maps:
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
         inputs = prepare(pixels, image_size, form)
-        return explain(model, inputs, layers=names, classes=labels, methods=plan.methods)
+        return explain(model, inputs, layers=list(titles), classes=labels, methods=plan.methods)
 
-    found = _measure_all(names, plan.methods, maps_of, val=val, test=test, plan=plan)
-    return found | {"titles": list(layers)}
+    return _measure_all(titles, plan.methods, maps_of, val=val, test=test, plan=plan)
 
 
 def measure_controls(
@@ -110,7 +103,7 @@ def measure_controls(
 
     The first row is chance: a map that is the same everywhere.
     """
-    rows = [CHANCE, *plan.input_controls]
+    rows = (CHANCE, *plan.input_controls)
 
     def map_of(row: str, images: np.ndarray) -> np.ndarray:
         if row == CHANCE:
@@ -124,12 +117,13 @@ def measure_controls(
     def maps_of(images: np.ndarray, labels: np.ndarray) -> _Maps:
         return {(row, "input"): map_of(row, images) for row in rows}
 
-    found = _measure_all(rows, ["input"], maps_of, val=val, test=test, plan=plan)
-    return found | {"empty": np.zeros((len(rows), 1)), "titles": rows}
+    titles = dict(zip(rows, rows, strict=True))
+    found = _measure_all(titles, ["input"], maps_of, val=val, test=test, plan=plan)
+    return found | {"empty": np.zeros((len(rows), 1))}
 
 
 def _measure_all(
-    rows: Sequence[str],
+    titles: Mapping[str, str],
     methods: Sequence[str],
     maps_of: Callable[[np.ndarray, np.ndarray], _Maps],
     *,
@@ -137,27 +131,33 @@ def _measure_all(
     test: Split,
     plan: MapPlan,
 ) -> dict[str, Any]:
-    """Measure the maps that a function makes of images and labels, by row and method."""
-    cells = [(row, method) for row in rows for method in methods]
+    """Measure the maps that a function makes of images and labels, by row and method.
+
+    The titles are those of the rows.
+    """
+    cells = [(row, method) for row in titles for method in methods]
     size = val.images.shape[1:3]
     val_maps, val_masks = maps_of(val.images, val.labels), boxes.box_masks(val.boxes, size[0])
     best = {
         cell: boxes.best_threshold(upsample(val_maps[cell], size), val_masks)[0] for cell in cells
     }
     values, empty = [], []
-    for name, views in _views(test, plan.crop).items():
+    whole, *crops = boxes.shifted_crops(test.images, test.boxes, crop=plan.crop)
+    for name, views in ((WHOLE, [whole]), (CROPS, crops)):
         maps = [maps_of(view.images, test.labels) for view in views]
         for cell in cells:
             pairs = zip(views, maps, strict=True)
             values.append(_average([_measured(v, m[cell], plan, best[cell]) for v, m in pairs]))
             if name == WHOLE:
                 empty.append(float((maps[0][cell].max(axis=(1, 2)) <= 0).mean()))
-    grid = (len(rows), len(methods))
+    grid = (len(titles), len(methods))
     return {
         "values": np.stack(values).reshape(len(VIEWS), *grid, len(plan.measures), len(test)),
         "thresholds": np.array([best[cell] for cell in cells]).reshape(grid),
         "empty": np.array(empty).reshape(grid),
-        "rows": list(rows),
+        "rows": list(titles),
+        "titles": list(titles.values()),
+        "methods": list(methods),
         "resolution": val_maps[cells[-1]].shape[1:],
     }
 
@@ -177,29 +177,6 @@ def runs_of(study: Study, network: Network) -> list[Run]:
     return [found[seed] for seed in study.seeds]
 
 
-def _model(network: Network, run: Run) -> nn.Module:
-    if network.start is None:
-        return load_model(run)
-    return untrained_model(run, pretrained=network.start, seed=run.config["seed"])
-
-
-def _about(splits: Splits, test: Split, runs: Sequence[Run]) -> dict[str, Any]:
-    return {
-        "data": {"name": splits.name, "md5": splits.md5, "phantom": splits.is_phantom},
-        "images": len(test),
-        "runs": [run.path.name for run in runs],
-        "env": environment(torch.device("cpu")),
-        "git": git_state(),
-    }
-
-
-def _group_numbers(split: Split) -> np.ndarray:
-    """Return one number a group of images; each image is its own group where none are known."""
-    if split.groups is None:
-        return np.arange(len(split))
-    return np.unique(split.groups, return_inverse=True)[1]
-
-
 def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
     """Measure what a study's folder does not hold yet, or `anew` all; return the files written.
 
@@ -207,20 +184,22 @@ def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
     """
     splits = load_dataset(study.dataset)
     val, test = with_boxes(splits.val), with_boxes(splits.test)
+    given = {"val": val, "test": test, "plan": plan}
+    # Each image is its own group where none are known.
+    groups = np.arange(len(test)) if test.groups is None else test.groups
+    groups = np.unique(groups, return_inverse=True)[1]
     written, failed = [], []
 
-    def save(
-        name: str, measured: Sequence[dict], methods: Sequence[str], runs: Sequence[Run]
-    ) -> None:
+    def save(name: str, measured: Sequence[dict[str, Any]], runs: Sequence[Run]) -> None:
+        about = {
+            "data": {"name": splits.name, "md5": splits.md5, "phantom": splits.is_phantom},
+            "images": len(test),
+            "runs": [run.path.name for run in runs],
+            "env": environment(torch.device("cpu")),
+            "git": git_state(),
+        }
         written.append(study.file(name))
-        save_scores(
-            written[-1],
-            measured,
-            methods=methods,
-            measures=plan.measures,
-            groups=_group_numbers(test),
-            about=_about(splits, test, runs),
-        )
+        save_scores(written[-1], measured, measures=plan.measures, groups=groups, about=about)
 
     for network in study.networks:
         if study.file(network.id).exists() and not anew:
@@ -232,18 +211,17 @@ def run_study(study: Study, plan: MapPlan, *, anew: bool = False) -> list[Path]:
             continue
         measured = []
         for run in runs:
-            model, image_size = _model(network, run), run.config["image_size"]
-            measured.append(
-                measure_network(
-                    model, val=val, test=test, image_size=image_size, plan=plan, form=run.form
-                )
-            )
-            print(f"{study.name}, {network.title}, seed {run.config['seed']}: measured", flush=True)
-        save(network.id, measured, plan.methods, runs)
+            seed, side = run.config["seed"], run.config["image_size"]
+            if network.start is None:
+                model = load_model(run)
+            else:
+                model = untrained_model(run, pretrained=network.start, seed=seed)
+            measured.append(measure_network(model, image_size=side, form=run.form, **given))
+            print(f"{study.name}, {network.title}, seed {seed}: measured", flush=True)
+        save(network.id, measured, runs)
         if network.id == study.networks[0].id:
-            resolution = measured[0]["resolution"]
-            controls = measure_controls(val=val, test=test, resolution=resolution, plan=plan)
-            save(CONTROLS, [controls], ["input"], runs)
+            controls = measure_controls(resolution=measured[0]["resolution"], **given)
+            save(CONTROLS, [controls], runs)
     if failed:
         raise RunError(" ".join(failed))
     return written

@@ -40,17 +40,16 @@ def save_scores(
     path: Path,
     measured: Sequence[dict[str, Any]],
     *,
-    methods: Sequence[str],
     measures: Sequence[str],
     groups: np.ndarray,
     about: dict[str, Any],
 ) -> None:
     """Write measured maps, see `MapScores`.
 
-    There is one entry a seed: `values`, `thresholds`, `empty`, `rows` and `titles`.
+    There is one entry a seed: `values`, `thresholds`, `empty`, `rows`, `titles` and `methods`.
     """
-    axes = {"views": list(VIEWS), "methods": list(methods), "measures": list(measures)}
-    axes |= {name: measured[0][name] for name in ("rows", "titles")}
+    axes = {"views": list(VIEWS), "measures": list(measures)}
+    axes |= {name: measured[0][name] for name in ("rows", "titles", "methods")}
     # Four decimals are finer than any interval here and take half of the room.
     arrays = {
         name: np.stack([m[name] for m in measured]).round(4).astype(np.float32)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from helpers.files import DamagedFile, reading
-from study.maps.findings import CONTROL_TITLES, FIRST_LAYERS
+from study.maps.findings import CONTROL_TITLES, LAST
 from study.markup import to_html
 from study.plans.comparisons import ComparisonPlan, load_plan
 from study.plans.table2 import load_table2
@@ -193,8 +193,7 @@ def _maps(tables: Path) -> Iterator[Chart]:
     where = "view == 'crops' and measure == 'energy' and (method == 'gradcam' or method.isna())"
     frame = read(tables, "localisation", where)
     if not frame.empty:
-        last = frame["map"] == FIRST_LAYERS["last"]
-        frame = frame[last | ~frame["network"].str.contains(",")]
+        frame = frame[(frame["map"] == LAST) | ~frame["network"].str.contains(",")]
     track = Track("share of the map", "mean", "low", "high")
     columns = [
         column("map", "network", "map", write=_map),

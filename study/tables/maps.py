@@ -11,7 +11,7 @@ from helpers.metrics.scores import Estimate
 from study.claims.paper_b import budget
 from study.maps.findings import (
     CONTROL_TITLES,
-    FIRST_LAYERS,
+    LAST,
     PLAIN,
     TRAINED,
     UNTAUGHT,
@@ -61,7 +61,6 @@ PHANTOM = "**PHANTOM: synthetic images, no result about patients.**"
 
 def mean_table(measured: Measured, plan: MapPlan, *, view: str) -> Table:
     """Return all measures of Grad-CAM of each layer, and of the controls."""
-    last = FIRST_LAYERS["last"]
     means = {
         f"MedSpectralNet: {title}": partial(measured.mean, TRAINED, layer)
         for layer, title in measured.layers.items()
@@ -69,7 +68,7 @@ def mean_table(measured: Measured, plan: MapPlan, *, view: str) -> Table:
     means["plain ResNet-18: last map"] = partial(measured.mean, PLAIN, measured.last_plain)
     for network in UNTAUGHT:
         title = CONTROL_TITLES[network].removeprefix("same layer, ")
-        means[f"second SpectralFlow: {title}"] = partial(measured.mean, network, last)
+        means[f"second SpectralFlow: {title}"] = partial(measured.mean, network, LAST)
     for control in (CHANCE, *plan.input_controls):
         means[CONTROL_TITLES[control]] = partial(measured.control_mean, control)
     rows = []

@@ -31,19 +31,19 @@ def plan():
 def entry(rows, energy, *, plan, methods, seed):
     """Return made-up measures: each row's energy is given, all others are .3."""
     rng = np.random.default_rng(seed)
-    shape = (len(VIEWS), len(rows), methods, len(plan.measures), N)
-    values = np.full(shape, 0.3)
-    noise = 0.05 * rng.standard_normal(shape[:2] + (methods, N))
+    grid = (len(rows), len(methods))
+    values = np.full((len(VIEWS), *grid, len(plan.measures), N), 0.3)
+    noise = 0.05 * rng.standard_normal((len(VIEWS), *grid, N))
     for i, row in enumerate(rows):
         at = plan.measures.index("energy")
         values[:, i, :, at] = np.clip(energy.get(row, 0.3) + noise[:, i], 0, 1)
-    grid = (len(rows), methods)
     return {
         "values": values,
         "thresholds": np.full(grid, 0.4),
         "empty": np.zeros(grid),
         "rows": list(rows),
         "titles": [LAYERS.get(row, row) for row in rows],
+        "methods": list(methods),
     }
 
 
@@ -58,14 +58,14 @@ def write_study(plan, study, energies, *, phantom=False):
     }
     for name in study.names:
         if name == "controls":
-            rows, methods, seeds = [CHANCE, *plan.input_controls], ["input"], [0]
+            rows, methods, seeds = (CHANCE, *plan.input_controls), ["input"], [0]
         else:
             rows = ["layer4"] if name == "resnet18" else list(LAYERS)
-            methods, seeds = list(plan.methods), study.seeds
-        own, first = {"plan": plan, "methods": len(methods)}, sum(map(ord, name))
+            methods, seeds = plan.methods, study.seeds
+        own, first = {"plan": plan, "methods": methods}, sum(map(ord, name))
         energy = energies.get(name, {})
         measured = [entry(rows, energy, **own, seed=first + seed) for seed in seeds]
-        axes = {"methods": methods, "measures": plan.measures, "groups": np.arange(N)}
+        axes = {"measures": plan.measures, "groups": np.arange(N)}
         save_scores(study.file(name), measured, **axes, about=about)
 
 
