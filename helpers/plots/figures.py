@@ -92,14 +92,12 @@ def _classes(run: Run) -> list[str]:
 
 def _confusion_matrix(run: Run, splits: Splits | None) -> Figure:
     matrix, names = np.array(run.record["confusion_matrix"]), _classes(run)
-    if len(names) < plots.CROWDED:
-        figure, axes = plt.subplots(figsize=(style.HALF_WIDTH, 3.0))
-        plots.plot_confusion_matrix(matrix, names, axes=axes)
-        return figure
-    # A cell holds one number: counts above, shares below.
-    side = style.HALF_WIDTH * (1 if len(names) < 16 else len(names) / 16)
-    figure, panels = plt.subplots(2, 1, figsize=(side, 1.75 * side))
-    for axes, cells in zip(panels, ("counts", "shares"), strict=True):
+    kinds, size = ("both",), (style.HALF_WIDTH, 3.0)
+    if len(names) >= plots.CROWDED:  # a cell holds one number: counts above, shares below
+        side = style.HALF_WIDTH * max(1, len(names) / 16)
+        kinds, size = ("counts", "shares"), (side, 1.75 * side)
+    figure, panels = plt.subplots(len(kinds), 1, figsize=size, squeeze=False)
+    for axes, cells in zip(panels.flat, kinds, strict=True):
         plots.plot_confusion_matrix(matrix, names, axes=axes, cells=cells)
     return figure
 

@@ -74,26 +74,19 @@ def plot_pareto(
 
 
 def _scatter(
-    points: Sequence[Point],
-    axes: Axes,
-    *,
-    marker: str,
-    colour: str,
-    label: str,
-    hollow: bool = False,
+    points: Sequence[Point], axes: Axes, *, colour: str, hollow: bool = False, **looks: str
 ) -> None:
-    """Draw points, each with its interval where it has one, under one label."""
+    """Draw points, each with its interval where it has one, under one label and marker."""
     if not points:
         return
     axes.plot(
         [p.cost for p in points],
         [100 * p.accuracy for p in points],
         color=colour,
-        label=label,
         linestyle="none",
-        marker=marker,
         markersize=7 if hollow else 4.5,
         markerfacecolor="none" if hollow else colour,
+        **looks,
     )
     for p in points:
         if p.low is not None:

@@ -130,7 +130,8 @@ def _ends(found: Estimate, scale: float) -> list[float | None]:
 
 def legend_below(axes: Axes, *, at: float = 0.4, drop: float = 0.2, ncols: int = 3) -> None:
     """Explain the marks under the axes."""
-    axes.legend(loc="upper center", bbox_to_anchor=(at, -drop), ncols=ncols)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(at, -drop), ncols=ncols)
 
 
 def share_legend(axes: Sequence[Axes], *, ncols: int = 2) -> None:

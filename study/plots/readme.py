@@ -28,7 +28,6 @@ from study.tables.accuracy import MEDMNIST
 from study.tables.answer import answer_rows
 
 FOLDER = "docs/pictures"
-_OURS = "ours, mean over seeds and 95 % interval"
 _COLUMNS = 3  # of the contact sheet
 _TILE = (660, 495)  # pixels
 # What the sheet shows: notebook, number of its picture, the panel in pixels (None: all of it).
@@ -55,22 +54,16 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
     Of paper B's, on the images of the print, the one that judges: where one more run falls.
     """
     figure, (of_b, of_a) = plt.subplots(1, 2, figsize=(FULL_WIDTH, 2.5), width_ratios=(1, 1))
+    looks = {"label": "printed", "ours": "ours, mean over seeds and 95 % interval", "seeds": False}
     lines = []
     for row in answer_rows(groups, load_rules()):
         title = MEDMNIST[row.dataset]
         if row.group and row.group.rebuilt:
             title += ", rebuilt"
+        printed = row.published.fraction
         lines.append(
             beside_printed(
-                title,
-                row.group,
-                "accuracy",
-                row.published.fraction,
-                "printed",
-                scale=100,
-                seeds=False,
-                ours=_OURS,
-                how=one_more_run,
+                title, row.group, "accuracy", printed, scale=100, how=one_more_run, **looks
             )
         )
     xlabel = "test accuracy, %; line: one more run"
@@ -79,11 +72,7 @@ def answer_picture(groups: Sequence[Group]) -> Figure:
     for system in load_plan().systems["imagenet"]:
         if system.published is not None:
             group, printed = find_group(groups, system.config), system.published.at("auc").value
-            lines.append(
-                beside_printed(
-                    system.title, group, "auc", printed, "printed", seeds=False, ours=_OURS
-                )
-            )
+            lines.append(beside_printed(system.title, group, "auc", printed, **looks))
     _draw(of_a, lines, title="Paper A: other images, no verdict", xlabel="test AUC; line: mean")
     share_legend([of_b])
     return figure
