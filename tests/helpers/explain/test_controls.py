@@ -122,13 +122,11 @@ def test_an_even_image_has_no_vessel(value):
     assert not vesselness(np.full((1, 30, 30, 1), value, dtype=np.uint8)).any()
 
 
-@pytest.mark.parametrize("size", [64, 256])
-def test_the_scales_grow_with_the_image(size):
-    """Twice the size, twice the width: the same vessel, as sharp."""
-    small, large = tube(64, half_width=2), tube(64, half_width=2).repeat(4, 1).repeat(4, 2)
-    image = small if size == 64 else large
-    peak = vesselness(image).max()
-    assert peak == pytest.approx(vesselness(small).max(), rel=0.1)
+def test_the_scales_grow_with_the_image():
+    """Four times the size and the width: the same vessel, as sharp."""
+    small = tube(64, half_width=2)
+    large = small.repeat(4, 1).repeat(4, 2)
+    assert vesselness(large).max() == pytest.approx(vesselness(small).max(), rel=0.1)
 
 
 @pytest.mark.parametrize("control", OF_IMAGES)
