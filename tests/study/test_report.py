@@ -49,6 +49,11 @@ def paper(tmp_path_factory):
         return without, render("paper")
 
 
+@pytest.fixture(scope="module")
+def page(paper):
+    return Page(paper[0])
+
+
 def write_notebook(path, *cells, output=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     written = [nbformat.v4.new_markdown_cell(c) for c in cells]
@@ -61,8 +66,7 @@ def write_notebook(path, *cells, output=None):
 # --- the page of the paper profile ---------------------------------------------------------------
 
 
-def test_what_a_paper_prints_stands_beside_ours_and_its_verdict(paper):
-    html, _ = paper
+def test_what_a_paper_prints_stands_beside_ours_and_its_verdict(paper, page):
     frame = read(TABLES, "medmnist_accuracy")
     judged = frame[(frame["published_mark"] == "T") & frame["verdict"].notna()]
     row = judged[judged["dataset"] == "breastmnist"].to_dict("records")[0]
@@ -73,8 +77,8 @@ def test_what_a_paper_prints_stands_beside_ours_and_its_verdict(paper):
     said = rf"BreastMNIST {printed} {ours} ({low} to {high})"
     mean = f"{100 * row['here_low']:.1f} to {100 * row['here_high']:.1f}"
     free = f"{100 * row['free_mean']:.1f} ± {100 * row['free_sd']:.1f} (110 images)"
-    assert f"{said} {mean} {free} {row['verdict']} {row['protocol']}" in Page(html).text
-    assert html.index("Paper B: accuracy of MedSpectralNet") < html.index("<nav")
+    assert f"{said} {mean} {free} {row['verdict']} {row['protocol']}" in page.text
+    assert "Paper B: accuracy of MedSpectralNet" in paper[0].partition("<nav")[0]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +116,8 @@ def test_a_number_is_that_of_its_table_to_the_last_digit(paper, file, head, name
     assert checked
 
 
-def test_every_frame_and_every_page_of_tables_is_shown(paper):
-    text = Page(paper[0]).text
+def test_every_frame_and_every_page_of_tables_is_shown(page):
+    text = page.text
     for name, shown in (
         *(("medmnist_ranking", "title"), ("table2", "cell"), ("table2_comparisons", "title")),
         *(("cag_ablation", "title"), ("cag_robustness", "title"), ("cag_table4", "system")),
@@ -133,8 +137,7 @@ def test_what_was_not_written_leaves_no_heading(tmp_path):
     assert "centred Gaussian" in chart.html and "labels shuffled: <code>spectralflow2" in chart.html
 
 
-def test_nothing_is_loaded_and_only_the_papers_are_linked(paper, tmp_path):
-    page = Page(paper[0])
+def test_nothing_is_loaded_and_only_the_papers_are_linked(paper, page, tmp_path):
     assert not page.all("link") and not page.all("script") and not page.all("img")
     (tmp_path / "index.html").write_text(paper[0], encoding="utf-8")
     assert broken_links(tmp_path) == []
@@ -146,9 +149,8 @@ def test_nothing_is_loaded_and_only_the_papers_are_linked(paper, tmp_path):
     assert len(page.ids) == len(set(page.ids)) > 5
 
 
-def test_every_cell_is_named_so_that_rows_can_be_cards(paper):
+def test_every_cell_is_named_so_that_rows_can_be_cards(paper, page):
     """Without its column's name a cell of a card could not be read."""
-    page = Page(paper[0])
     cells = [a for a in page.all("td") if a.get("role") == "cell" and a.get("class") != "track"]
     assert len(cells) > 500 and all(attrs.get("data-label") for attrs in cells)
     style = re.search(r"<style>(.*?)</style>", paper[0], re.DOTALL)[1]
@@ -156,9 +158,9 @@ def test_every_cell_is_named_so_that_rows_can_be_cards(paper):
     assert style.count("{") == style.count("}") > 50
 
 
-def test_all_marks_lie_within_their_scale(paper):
+def test_all_marks_lie_within_their_scale(page):
     for tag, names in (("line", ("x1", "x2")), ("circle", ("cx",)), ("text", ("x",))):
-        drawn = Page(paper[0]).all(tag)
+        drawn = page.all(tag)
         assert len(drawn) > 50
         assert all(0 <= float(a[name].rstrip("%")) <= 100 for a in drawn for name in names)
 

@@ -1,5 +1,6 @@
 """Maps beside a run: what is kept, what is refused."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,15 +11,16 @@ from helpers.data.phantom import make_phantom
 from helpers.explain import run_maps
 from helpers.explain.cam import explain
 from helpers.runs.experiment import run_experiment
-from helpers.runs.store import RunError
+from helpers.runs.store import RunError, load_run
 from helpers.runs.weights import load_model
 from helpers.training.inference import as_tensor, prepare
 
 SPLITS = make_phantom(n_train=16, n_val=8, n_test=10)
 
 
-@pytest.fixture
-def run(results_tree):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run, trained once, in a tree of its own."""
     config = make_config(
         recipe="quick",
         dataset="phantom",
@@ -29,7 +31,15 @@ def run(results_tree):
         image_size=64,
         epochs=1,
     )
-    return run_experiment(config, splits=SPLITS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_RESULTS", str(tmp_path_factory.mktemp("trained")))
+        return run_experiment(config, splits=SPLITS)
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of it for a test to change."""
+    return load_run(shutil.copytree(trained.path, tmp_path / trained.path.name))
 
 
 def test_maps_are_those_of_the_network_and_survive_without_its_weights(run):
