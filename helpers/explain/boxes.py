@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# For `best_threshold`: shares of a map's maximum.
+# For `best_threshold`: shares of a map's maximum, ascending.
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 # Values this close (relative) are one value: resizing in float32 scatters equal values that much.
 _ROUNDING = 1e-6
@@ -114,24 +114,22 @@ def iou(maps: np.ndarray, masks: np.ndarray, *, threshold: float) -> np.ndarray:
     threshold is a share of the map's own maximum, above 0, at most 1; all of a map of zeros counts
     as above. Float (N,), 0 to 1.
     """
-    maps, masks = _check_pair(maps, masks)
-    return _iou(maps, masks, threshold)
+    if not 0 < threshold <= 1:
+        raise LocalisationError(
+            f"threshold is {threshold}; expected a share of the maximum, above 0, at most 1."
+        )
+    return _iou(*_check_pair(maps, masks), threshold)
 
 
-def best_threshold(
-    maps: np.ndarray, masks: np.ndarray, *, grid: tuple[float, ...] = THRESHOLDS
-) -> tuple[float, float]:
-    """Return the threshold of a grid with the highest mean IoU, and that IoU; the lowest of equals.
+def best_threshold(maps: np.ndarray, masks: np.ndarray) -> tuple[float, float]:
+    """Return which of `THRESHOLDS` has the highest mean IoU, and that IoU; the lowest of equals.
 
     For validation images only: chosen on the images that are measured, it flatters.
     """
-    if not grid:
-        raise LocalisationError("best_threshold has no thresholds to choose from.")
-    maps, masks = _check_pair(maps, masks)
-    grid = sorted(grid)
-    means = [float(_iou(maps, masks, threshold).mean()) for threshold in grid]
+    pair = _check_pair(maps, masks)
+    means = [float(_iou(*pair, threshold).mean()) for threshold in THRESHOLDS]
     best = int(np.argmax(means))
-    return grid[best], means[best]
+    return THRESHOLDS[best], means[best]
 
 
 def half_energy_area(maps: np.ndarray) -> np.ndarray:
@@ -268,9 +266,5 @@ def _at_least(maps: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _iou(maps: np.ndarray, masks: np.ndarray, threshold: float) -> np.ndarray:
-    if not 0 < threshold <= 1:
-        raise LocalisationError(
-            f"threshold is {threshold}; expected a share of the maximum, above 0, at most 1."
-        )
     above = _at_least(maps, threshold)
     return (above & masks).sum(axis=1) / (above | masks).sum(axis=1)

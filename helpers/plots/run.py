@@ -119,13 +119,7 @@ def _name_cells(class_names: Sequence[str], crowded: bool, *, axes: Axes) -> Non
 
 
 def plot_roc(
-    y_true: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    *,
-    axes: Axes,
-    n_resamples: int = 2000,
-    seed: int = 0,
+    y_true: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], *, axes: Axes
 ) -> Axes:
     """Draw the ROC: of class 1 with a band if there are two classes, else of each against the rest.
 
@@ -136,7 +130,7 @@ def plot_roc(
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     if len(class_names) == 2:
         score = probabilities[:, 1]
-        grid, low, high = roc_band(y_true, score, n_resamples=n_resamples, seed=seed)
+        grid, low, high = roc_band(y_true, score)
         label = f"{LEVEL:.0%} band (bootstrap)"
         axes.fill_between(grid, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label=label)
         auc = auc_interval(y_true == 1, score)

@@ -32,8 +32,7 @@ _NETWORKS = {
 def draw_boxes(axes: Axes, box: np.ndarray) -> None:
     """Draw a lesion box (x, y, width, height) into a picture; NaN draws nothing."""
     if np.isfinite(box).all():
-        frame = Rectangle(box[:2], box[2], box[3], fill=False, edgecolor="white", linewidth=1.0)
-        axes.add_patch(frame)
+        axes.add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor="white", linewidth=1.0))
 
 
 def show_image(axes: Axes, image: np.ndarray) -> None:
@@ -66,12 +65,11 @@ def plot_stages(
     images: np.ndarray,
     boxes: np.ndarray | None,
     class_names: Sequence[str],
-    explained: str = "predicted",
 ) -> Figure:
-    """Draw an image a row: itself, then the map of each layer, in order of data flow.
+    """Draw an image a row: itself, then each layer's map of the predicted class, by data flow.
 
     The rows are places in a run's maps; images, uint8 (N, H, W, C), and lesion boxes those of the
-    whole test split; the class that is explained is the "true" or the "predicted" one.
+    whole test split.
     """
     rows, columns = len(places), len(maps.layers) + 1
     size = (1.12 * columns + 1.3, 1.2 * rows + 0.35)
@@ -86,7 +84,7 @@ def plot_stages(
         words = f"test image {index}\ntrue: {true}\npredicted:\n{said}"
         line[0].set_ylabel(words, fontsize=8, rotation=0, ha="right", va="center")
         for axes, layer in zip(line[1:], maps.layers.values(), strict=True):
-            coarse = maps.maps[explained, layer][place][None]
+            coarse = maps.maps["predicted", layer][place][None]
             map_ = unit_range(upsample(coarse, image.shape[:2]))
             show_image(axes, overlay(image[None], map_)[0])
             if coarse.max() <= 0:

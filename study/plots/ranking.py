@@ -77,23 +77,18 @@ def _ranked_line(
     return ForestLine(place.system.title, marks, note=note)
 
 
-def plot_against(
-    against: Sequence[Compared], *, focus: str, axes: Axes, printed: dict[str, float] | None = None
-) -> Axes:
+def plot_against(against: Sequence[Compared], *, focus: str, axes: Axes) -> Axes:
     """Draw the focus's accuracy less every other's, with 95 % intervals, in the verdict's colour.
 
-    The strongest other is drawn first, those not run last; `printed` are, by the other's name, the
-    differences of the published values, in shares. A verdict that all share stands once, below.
+    The strongest other is drawn first, those not run last. A verdict that all share stands once,
+    below.
     """
-    order = sorted(against, key=lambda c: c.accuracy.value if c.accuracy else np.inf)
-    lines = []
-    for c in order:
-        marks = [*difference_marks(c.accuracy, c.verdict, scale=100)]
-        if printed and c.name in printed:
-            value = 100 * printed[c.name]
-            marks.append(Mark(value, label="published", colour=COLOURS[4], marker="D"))
-        lines.append(ForestLine(c.title, marks, note=c.verdict))
-    lines, shared = once(lines)
+    lines, shared = once(
+        [
+            ForestLine(c.title, difference_marks(c.accuracy, c.verdict, scale=100), c.verdict)
+            for c in sorted(against, key=lambda c: c.accuracy.value if c.accuracy else np.inf)
+        ]
+    )
     xlabel = f"accuracy of {focus} less the other's, points{shared}"
     return plot_forest(lines, axes=axes, xlabel=xlabel, zero=True)
 

@@ -189,12 +189,7 @@ def test_the_best_threshold_is_best():
     each = {t: iou(maps, masks, threshold=t).mean() for t in THRESHOLDS}
     assert mean == max(each.values()) == each[threshold]
     assert mean > min(each.values())
-    assert best_threshold(maps, masks, grid=(0.5,)) == (0.5, each[0.5])
-
-
-def test_of_equal_thresholds_the_lowest_wins():
-    masks = box_masks(random_boxes(), SIZE)
-    assert best_threshold(masks * 1.0, masks, grid=(0.9, 0.2, 0.4)) == (0.2, 1.0)
+    assert best_threshold(masks * 1.0, masks) == (min(THRESHOLDS), 1.0), "the lowest of equals"
 
 
 @pytest.mark.parametrize(
@@ -239,13 +234,6 @@ def test_a_threshold_out_of_range_is_refused(threshold):
     maps = np.ones((1, 4, 4))
     with pytest.raises(LocalisationError, match="threshold is"):
         iou(maps, maps > 0, threshold=threshold)
-    with pytest.raises(LocalisationError, match="threshold is"):
-        best_threshold(maps, maps > 0, grid=(0.5, threshold))
-
-
-def test_no_threshold_to_choose_from():
-    with pytest.raises(LocalisationError, match="no thresholds"):
-        best_threshold(np.ones((1, 4, 4)), np.ones((1, 4, 4), dtype=bool), grid=())
 
 
 # --- views ---------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_confusion_matrix_refuses_the_wrong_number_of_names(axes):
 
 def test_binary_roc_has_the_curve_its_band_and_the_auc_with_interval(axes):
     y_true, probabilities = sample(80, 2)
-    run.plot_roc(y_true, probabilities, TWO, axes=axes, n_resamples=50)
+    run.plot_roc(y_true, probabilities, TWO, axes=axes)
     line = line_of(axes, "AUC")
     false, true, _ = roc_curve(y_true, probabilities[:, 1])
     assert line.get_xdata() == pytest.approx(false) and line.get_ydata() == pytest.approx(true)
