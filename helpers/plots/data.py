@@ -92,20 +92,16 @@ def grey_table(split: Split, class_names: Sequence[str]) -> pd.DataFrame:
         part = split.images[start : start + _BATCH]
         ends = (100 * (part == grey).mean(space) for grey in (0, 255))
         described.append((part.mean(space), part.std(space), *ends))
-    mean, contrast, black, white = np.concatenate(described, axis=1)
-    rows = {}
-    for label, name in enumerate(class_names):
-        own = split.labels == label
-        rows[name] = {
-            "images": int(own.sum()),
-            "mean grey": mean[own].mean(),
-            "sd of mean": mean[own].std(ddof=1) if own.sum() > 1 else np.nan,
-            "contrast": contrast[own].mean(),
-            "black %": black[own].mean(),
-            "white %": white[own].mean(),
-            "AUC of mean grey": roc_auc_score(own, mean),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    names = ["mean grey", "contrast", "black %", "white %"]
+    images = pd.DataFrame(np.concatenate(described, axis=1).T, columns=names)
+    of_class = images.groupby(pd.Categorical(split.labels, range(len(class_names))), observed=False)
+    table = of_class.mean()
+    table.insert(0, "images", of_class.size())
+    table.insert(2, "sd of mean", of_class["mean grey"].std())
+    table["AUC of mean grey"] = [
+        roc_auc_score(split.labels == label, images["mean grey"]) for label in table.index
+    ]
+    return table.set_axis(class_names, axis="index")
 
 
 def plot_pairs(splits: Splits, pairs: pd.DataFrame, *, title: str) -> Figure:
