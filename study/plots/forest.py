@@ -109,9 +109,9 @@ def once(lines: Sequence[ForestLine]) -> tuple[Sequence[ForestLine], str]:
 
 
 def mean_mark(mean: Estimate, seeds: Sequence[float] = (), *, scale: float = 1, **looks) -> Mark:
-    """Return the mark of a mean over seeds; `looks` are other attributes of `Mark`."""
-    strokes = [scale * v for v in seeds]
-    return replace(Mark(*_ends(mean, scale), strokes, label="ours, mean"), **looks)
+    """Return the mark of a mean, or of a difference; `looks` are other attributes of `Mark`."""
+    ends = [None if v is None else scale * v for v in (mean.value, mean.low, mean.high)]
+    return Mark(*ends, [scale * v for v in seeds], **looks)
 
 
 def difference_marks(
@@ -120,12 +120,7 @@ def difference_marks(
     """Return the mark of a difference in the colour of its verdict, none where it is None."""
     if difference is None:
         return ()
-    return (Mark(*_ends(difference, scale), colour=VERDICT_COLOURS.get(verdict, GREY)),)
-
-
-def _ends(found: Estimate, scale: float) -> list[float | None]:
-    """Return the value and the ends of its interval, scaled."""
-    return [None if v is None else scale * v for v in (found.value, found.low, found.high)]
+    return (mean_mark(difference, scale=scale, colour=VERDICT_COLOURS.get(verdict, GREY)),)
 
 
 def legend_below(axes: Axes, *, at: float = 0.4, drop: float = 0.2, ncols: int = 3) -> None:
