@@ -44,14 +44,6 @@ def with_boxes(split: Split) -> Split:
     return split.take(np.flatnonzero(has_box))
 
 
-def _average(view_scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Average views image by image over those that keep the lesion."""
-    stack = np.stack(view_scores)
-    count = np.isfinite(stack).sum(axis=0)
-    total = np.nansum(stack, axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
 def _measured(view: boxes.View, maps: np.ndarray, plan: MapPlan, best: float) -> np.ndarray:
     """Return measures (measures, N) of coarse maps of a view, NaN where it left an image out."""
     inside, size = view.inside, view.images.shape[1:3]
@@ -147,7 +139,9 @@ def _measure_all(
         maps = [maps_of(view.images, test.labels) for view in views]
         for cell in cells:
             pairs = zip(views, maps, strict=True)
-            values.append(_average([_measured(v, m[cell], plan, best[cell]) for v, m in pairs]))
+            scores = np.stack([_measured(v, m[cell], plan, best[cell]) for v, m in pairs])
+            # Of each image the mean over the views that keep its lesion.
+            values.append(np.ma.masked_invalid(scores).mean(axis=0).filled(np.nan))
             if name == WHOLE:
                 empty.append(float((maps[0][cell].max(axis=(1, 2)) <= 0).mean()))
     grid = (len(titles), len(methods))

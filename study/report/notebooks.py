@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from helpers.files import load_template
 from helpers.paths import write_text
-from helpers.predict.page import load_template
 
 
 class _Renderer(IPythonRenderer):

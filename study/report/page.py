@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.config import PROFILES
+from helpers.files import load_template
 from helpers.paths import repo_root, results_root, write_text
-from helpers.predict.page import load_template
 from helpers.runs.groups import contradictions, group_runs
 from helpers.runs.store import list_runs, list_unreadable
 from helpers.terminal import command
