@@ -1,12 +1,6 @@
 """Pictures of one run, in one style: safe for colour-blind readers, legible at half a page's width.
 
-Every function draws into the axes it is given and returns them; draw within `style()`:
-
-    with plots.style():
-        figure, axes = plt.subplots()
-        plots.plot_roc(y_true, probabilities, class_names, axes=axes)
-        plt.show()
-
+Every function draws into the axes it is given and returns them; draw within `style.style()`.
 `y_true` are the labels of the images, integers (n,) in 0 .. K-1, `probabilities` (n, K), rows
 summing to one. Arrays that do not fit are a `ValueError`.
 """

@@ -2,8 +2,8 @@
 
 What is measured, against which controls and by which rule stands in `params/localisation.yaml`. One
 file a network and one for the controls that know no network; tables, figures and verdicts are made
-from these files alone (`study.tables.maps`). Making them needs the images and the weights
-of the runs, reading them neither.
+from these files alone (`study.tables.maps`). Making them needs the images and the weights of the
+runs, reading them neither.
 """
 
 import argparse
@@ -75,8 +75,8 @@ def measure_network(
     the form are those of the network's input.
 
     Returns:
-        values (views, layers, methods, measures, N), thresholds and empty (layers, methods), and
-        the layers' names and titles.
+        values (views, layers, methods, measures, N), thresholds and empty (layers, methods), the
+        layers' names and titles, the methods, and the resolution (h, w) of the last layer's maps.
     """
     titles = {name: title for title, name in stage_layers(model, image_size=image_size).items()}
 
@@ -123,10 +123,7 @@ def _measure_all(
     test: Split,
     plan: MapPlan,
 ) -> dict[str, Any]:
-    """Measure the maps that a function makes of images and labels, by row and method.
-
-    The titles are those of the rows.
-    """
+    """Measure the maps that a function makes of images and labels, by titled row and by method."""
     cells = [(row, method) for row in titles for method in methods]
     size = val.images.shape[1:3]
     val_maps, val_masks = maps_of(val.images, val.labels), boxes.box_masks(val.boxes, size[0])

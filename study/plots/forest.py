@@ -140,10 +140,7 @@ def share_legend(axes: Sequence[Axes], *, ncols: int = 2) -> None:
 
 
 def plot_differences(compared: Sequence[Compared], *, axes: Axes) -> Axes:
-    """Draw the AUC differences of a family, with the verdict at the end of each line.
-
-    A verdict that all share stands once, below.
-    """
+    """Draw the AUC differences of a family; a verdict ends each line, or stands once below all."""
     lines = []
     for c in compared:
         colour = VERDICT_COLOURS.get(c.verdict, GREY)

@@ -32,8 +32,8 @@ _PAIRS = {
 def plot_ranking(ranking: Ranking, *, plan: RankingPlan, axes: Axes) -> Axes:
     """Draw a ranking: mean accuracy with its 95 % interval, every seed, the published value.
 
-    The focus and its variants are blue. At the end of a line, of about .17 inch of height,
-    stand the possible ranks and the number of seeds. A published value is a diamond above the line,
+    The focus and its variants are blue. At the end of a line, of about .17 inch of height, stand
+    the possible ranks and the number of seeds. A published value is a diamond above the line,
     hollow where it is unverified or of another start. Models without runs and without a published
     value are left out.
     """
@@ -80,8 +80,7 @@ def _ranked_line(
 def plot_against(against: Sequence[Compared], *, focus: str, axes: Axes) -> Axes:
     """Draw the focus's accuracy less every other's, with 95 % intervals, in the verdict's colour.
 
-    The strongest other is drawn first, those not run last. A verdict that all share stands once,
-    below.
+    The strongest other is drawn first, those not run last; a verdict that all share stands below.
     """
     lines, shared = once(
         [
