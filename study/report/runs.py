@@ -3,19 +3,17 @@
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from helpers.metrics.variance import aggregate_seeds
 from helpers.plots import figures, style
 from helpers.runs.groups import Group
 from helpers.runs.store import Run
-from study.report.charts import ACCURACY, PROTOCOL, Chart, chart, each, start_title
-from study.table import code, column, ends, interval, number
+from study.report.charts import ACCURACY, OURS, PROTOCOL, Chart, chart, each, start_title
+from study.table import code, column, number
 from study.tables.accuracy import protocol_labels
-from study.tables.scores import PERCENT
+from study.tables.scores import score_cells
 
 PICTURES = {
     "roc": "ROC on the test images",
@@ -31,32 +29,30 @@ def charts(groups: Sequence[Group]) -> Iterator[tuple[bool, Chart]]:
 
     Before it whether its images are phantom ones, which never share a chart with real ones.
     """
-    track = ACCURACY._replace(value="accuracy")
     columns = [
         column("network", "model", write=code),
-        column("accuracy, % (95 %)", *track.ends, write=interval, **PERCENT),
-        *(column(t, m, write=number, missing="undefined") for m, t in METRICS.items()),
+        OURS,
+        *(
+            column(title, f"{name}_mean", write=number, missing="undefined")
+            for name, title in METRICS.items()
+        ),
         PROTOCOL,
     ]
-    rows = [_row(*pair) for pair in zip(groups, protocol_labels(groups), strict=True)]
-    frame = pd.DataFrame(rows)
-    for (phantom, *named), part in each(frame, "phantom", "dataset", "start"):
-        best_first = part.sort_values("accuracy", ascending=False)
-        for one in chart(start_title(*named), best_first, columns, track):
+    rows = [
+        score_cells(group, ("accuracy", *METRICS))
+        | {
+            "model": group.config["model"],
+            "start": group.config["pretrained"],
+            "dataset": group.dataset,
+            "phantom": group.is_phantom,
+            "protocol": protocol,
+        }
+        for group, protocol in zip(groups, protocol_labels(groups), strict=True)
+    ]
+    for (phantom, *named), part in each(pd.DataFrame(rows), "phantom", "dataset", "start"):
+        best_first = part.sort_values("accuracy_mean", ascending=False)
+        for one in chart(start_title(*named), best_first, columns, ACCURACY):
             yield phantom, one
-
-
-def _row(group: Group, protocol: str) -> dict[str, Any]:
-    return {
-        "model": group.config["model"],
-        "start": group.config["pretrained"],
-        "dataset": group.dataset,
-        "phantom": group.is_phantom,
-        "protocol": protocol,
-        "n_seeds": len(group.seeds),
-        **{name: aggregate_seeds(group.values(name))["mean"] for name in METRICS},
-        **ends("accuracy", group.accuracy),
-    }
 
 
 def pictures(run: Run) -> Iterator[tuple[str, str]]:
