@@ -175,7 +175,7 @@ def _capture(
     """Return output and gradient, each (B, C, h, w), of every layer from one pass."""
     outputs: dict[str, object] = {}
 
-    def keep(name: str, output: object) -> Tensor | None:
+    def keep(name: str, module: nn.Module, inputs: tuple, output: object) -> Tensor | None:
         if not watch.is_map(output):
             outputs[name] = output
             return None

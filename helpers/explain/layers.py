@@ -7,6 +7,7 @@ depthwise path (Fig. 12) and of the second SpectralFlow (Fig. 13).
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -52,9 +53,9 @@ def stage_layers(model: nn.Module, *, image_size: int) -> dict[str, str]:
     maps = []  # an outer module ends after its inner ones, so the last name is the outermost
     blocks = set()  # a chain of modules is none: each of its links hands its map to the next
 
-    def note(name: str, output: object) -> None:
+    def note(name: str, module: nn.Module, inputs: tuple, output: object) -> None:
         if isinstance(output, Tensor) and output.ndim > 2:
-            if not isinstance(model.get_submodule(name), nn.Sequential):
+            if not isinstance(module, nn.Sequential):
                 blocks.add(name)
             if is_map(output) and math.prod(sides(output.shape)) > 1:
                 maps.append(name)
@@ -73,7 +74,8 @@ def stage_layers(model: nn.Module, *, image_size: int) -> dict[str, str]:
             f"no module of {type(model).__name__} gives a (B, C, h, w) map for an image of "
             f"{image_size} px; a network without feature maps cannot be explained this way."
         )
-    between = [name for name in maps if blocks.isdisjoint(_parents(name))]
+    inside = tuple(f"{block}." for block in blocks)
+    between = [name for name in maps if not name.startswith(inside)]
     return {"Last feature map": (between or maps)[-1]}
 
 
@@ -97,15 +99,12 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def hooks(
-    model: nn.Module, names: Sequence[str], see: Callable[[str, object], Tensor | None]
+    model: nn.Module, names: Sequence[str], see: Callable[..., Tensor | None]
 ) -> Iterator[None]:
-    """Call `see(name, output)` after each of the modules; what it returns replaces the output."""
+    """Call `see(name, module, inputs, output)` after each; what it returns replaces the output."""
     with ExitStack() as handles:
         for name in names:
-
-            def hook(module: nn.Module, inputs: tuple, output: object, name: str = name):
-                return see(name, output)
-
+            hook = partial(see, name)
             handles.enter_context(model.get_submodule(name).register_forward_hook(hook))
         yield
 
@@ -123,12 +122,6 @@ def channels_in(model: nn.Module) -> int:
     convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     first = next(convolutions, None)
     return 1 if first is not None and first.in_channels == 1 else 3
-
-
-def _parents(name: str) -> list[str]:
-    """Return the names of the modules that hold a module: "a" and "a.b" of "a.b.c"."""
-    parts = name.split(".")
-    return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def is_map(output: object) -> bool:

@@ -140,7 +140,7 @@ def layer_findings(measured: Measured, plan: MapPlan) -> list[LayerFinding]:
             verdict = SHOWN
         elif CHANCE in better:
             verdict = IN_PART
-        elif CHANCE in differences and corrected[layer, CHANCE].shown < 0:
+        elif corrected[layer, CHANCE].shown < 0:
             verdict = SHOWN_REVERSED
         findings.append(LayerFinding(layer, measured.layers[layer], differences, own, verdict))
     return findings
