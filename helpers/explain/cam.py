@@ -114,18 +114,15 @@ def explain(
     return {key: np.concatenate(maps) for key, maps in parts.items()}
 
 
-def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize maps as images are resized: bilinear, pixels as areas ("half-pixel centres").
 
-    From float (N, h, w) to float32 (N, height, width); `size` is a side or both, in pixels.
+    From float (N, h, w) to float32 (N, height, width); `size` is height and width in pixels.
     """
-    maps = _check_maps(maps)
-    height, width = (size, size) if np.ndim(size) == 0 else size
-    if min(height, width) < 1:
+    maps = torch.from_numpy(_check_maps(maps))[:, None]
+    if min(size) < 1:
         raise ExplainError(f"size must be at least one pixel, got {size}.")
-    resized = functional.interpolate(
-        torch.from_numpy(maps)[:, None], (height, width), mode="bilinear", align_corners=False
-    )
+    resized = functional.interpolate(maps, size, mode="bilinear", align_corners=False)
     return resized[:, 0].numpy()
 
 

@@ -114,18 +114,8 @@ def test_a_map_equal_to_the_mask_is_perfect_and_its_complement_worthless(measure
     np.testing.assert_array_equal(MEASURES[measure](~masks * 0.3, masks), 0)
 
 
-def test_a_map_of_one_bright_pixel():
-    masks = box_masks(np.array([[2, 2, 5, 4.0]] * 2), SIZE)
-    maps = np.zeros(masks.shape)
-    maps[0, 3, 4] = maps[1, 0, 0] = 2.0
-    np.testing.assert_array_equal(pointing(maps, masks), [1, 0])
-    np.testing.assert_array_equal(energy_inside(maps, masks), [1, 0])
-    np.testing.assert_allclose(iou(maps, masks, threshold=0.2), [1 / 20, 0])
-    np.testing.assert_allclose(half_energy_area(maps), 0.5 / SIZE**2)
-
-
 def test_equal_maxima_count_in_shares():
-    maps = np.array([[[3.0, 3, 1], [0, 3, 0]]])
+    maps = np.array([[[3.0, 3, 2.9], [0, 3, 0]]])
     masks = np.array([[[True, False, True], [True, True, False]]])
     assert pointing(maps, masks) == pytest.approx(2 / 3)
 
