@@ -98,11 +98,7 @@ def explain(
         for start in range(0, len(pixels), batch_size):
             chosen = slice(start, start + batch_size)
             captured = _capture(
-                model,
-                pixels[chosen],
-                classes[chosen],
-                layers=layers,
-                with_gradients=with_gradients,
+                model, pixels[chosen], classes[chosen], layers=layers, with_gradients=with_gradients
             )
             for layer, method in parts:
                 maps = _formula(package[method], *captured[layer])

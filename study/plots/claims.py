@@ -16,14 +16,7 @@ from study.claims.judge import CheckedClaim
 from study.claims.ledger import KINDS, PAPERS
 from study.claims.one_cycle import Grid
 from study.claims.side_by_side import SideBySide
-from study.plots.forest import (
-    ForestLine,
-    Mark,
-    legend_below,
-    note_line,
-    plot_forest,
-    share_legend,
-)
+from study.plots.forest import ForestLine, Mark, legend_below, note_line, plot_forest, share_legend
 from study.published import Published
 from study.sizes import matches
 from study.tables.claims import short
@@ -52,10 +45,7 @@ _PRINTED = Mark(
 _OURS = {
     "A": Mark(0, label="ours, paper A: mean, 95 % for images and seeds", shift=0.15),
     "B": Mark(
-        0,
-        label="ours, paper B: mean, and where one more run falls in 95 %",
-        marker="s",
-        shift=0.15,
+        0, label="ours, paper B: mean, and where one more run falls in 95 %", marker="s", shift=0.15
     ),
 }
 
