@@ -18,7 +18,14 @@ from medmnist.info import DEFAULT_ROOT
 from helpers.data import fetch
 from helpers.data.names import SIZES
 from helpers.data.rebuilt import find_rebuilt
-from helpers.data.splits import SPLIT_NAMES, DataError, DatasetUnavailable, Split, Splits
+from helpers.data.splits import (
+    SPLIT_NAMES,
+    DataError,
+    DatasetUnavailable,
+    Split,
+    Splits,
+    check_array,
+)
 from helpers.files import DamagedFile, open_arrays
 from helpers.paths import cache_dir, data_root
 
@@ -167,12 +174,10 @@ def read_npz(path: Path) -> tuple[dict[str, Split], tuple[str, ...] | None]:
 
 def _frame(name: str, images: np.ndarray) -> tuple[int, ...]:
     frame = images.shape[1:]
-    square = len(frame) in (2, 3) and frame[0] == frame[1] >= SIZES[0]
-    if images.dtype != np.uint8 or not square or (len(frame) == 3 and frame[2] not in (1, 3)):
-        raise DataError(
-            f"{name}, train: images are {images.dtype} {images.shape}; expected uint8 (N, S, S) or "
-            f"(N, S, S, 3), S at least {SIZES[0]} pixels."
-        )
+    square = len(frame) >= 2 and frame[0] == frame[1] >= SIZES[0]
+    good = images.dtype == np.uint8 and square and frame[2:] in ((), (1,), (3,))
+    expected = f"uint8 (N, S, S) or (N, S, S, 3), S at least {SIZES[0]} pixels"
+    check_array(f"{name}, train: images", images, good, expected)
     return frame
 
 
@@ -184,28 +189,21 @@ def _as_split(
     *,
     frame: tuple[int, ...],
 ) -> Split:
-    if images.dtype != np.uint8 or images.shape[1:] != frame:
-        raise DataError(
-            f"{what}: images are {images.dtype} {images.shape}; expected uint8 {('N', *frame)}."
-        )
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images), 1):
-        raise DataError(
-            f"{what}: labels are {labels.dtype} {labels.shape}; expected integers "
-            f"({len(images)}, 1), one label an image."
-        )
+    good = images.dtype == np.uint8 and images.shape[1:] == frame
+    check_array(f"{what}: images", images, good, f"uint8 {('N', *frame)}")
+    n = len(images)
+    good = labels.dtype.kind in "iu" and labels.shape == (n, 1)
+    check_array(f"{what}: labels", labels, good, f"integers ({n}, 1), one label an image")
     if groups is not None:
-        groups = _as_groups(what, groups, len(images))
+        groups = _as_groups(what, groups, n)
     if len(frame) == 2:
         images = images[..., None]
     return Split(images=images, labels=labels[:, 0].astype(np.int64), groups=groups)
 
 
 def _as_groups(what: str, groups: np.ndarray, n: int) -> np.ndarray:
-    if groups.dtype.kind not in "Uiu" or groups.shape != (n,):
-        raise DataError(
-            f"{what}: groups are {groups.dtype} {groups.shape}; expected text or integers ({n},), "
-            "one group an image."
-        )
+    good = groups.dtype.kind in "Uiu" and groups.shape == (n,)
+    check_array(f"{what}: groups", groups, good, f"text or integers ({n},), one group an image")
     groups = groups.astype(str)
     without = np.flatnonzero(np.char.strip(groups) == "")
     if len(without):
@@ -216,11 +214,8 @@ def _as_groups(what: str, groups: np.ndarray, n: int) -> np.ndarray:
 def _class_names(name: str, names: np.ndarray | None) -> tuple[str, ...] | None:
     if names is None:
         return None
-    if names.dtype.kind != "U" or names.ndim != 1 or not all(n.strip() for n in names.tolist()):
-        raise DataError(
-            f"{name}: class_names are {names.dtype} {names.shape}; expected one text, not empty, "
-            "for each class."
-        )
+    good = names.dtype.kind == "U" and names.ndim == 1 and all(n.strip() for n in names.tolist())
+    check_array(f"{name}: class_names", names, good, "one text, not empty, for each class")
     return tuple(names.tolist())
 
 

@@ -106,11 +106,9 @@ class Splits:
         for split_name, split in self.items():
             _check_split(f"{self.name}, {split_name}", split, self.num_classes)
         self._check_alike()
-        counts = np.bincount(self.train.labels, minlength=self.num_classes)
-        empty = [name for name, n in zip(self.class_names, counts, strict=True) if n == 0]
-        if empty:
+        if absent := self._absent(self.train):
             raise DataError(
-                f"{self.name}: no training image of class {', '.join(map(repr, empty))}; "
+                f"{self.name}: no training image of class {', '.join(absent)}; "
                 "move some into the training split or leave the class out."
             )
         crossing = {} if self.groups_may_cross else self.crossing_groups()
@@ -193,16 +191,18 @@ class Splits:
         """What these splits or files of theirs cannot give, and what ties them, in sentences."""
         return (*self._undefined(), *self._ties(), *self.file_notes)
 
+    def _absent(self, split: Split) -> list[str]:
+        """Return the names, in quotes, of the classes that have no image in a split."""
+        counts = np.bincount(split.labels, minlength=self.num_classes)
+        return [repr(name) for name, n in zip(self.class_names, counts, strict=True) if n == 0]
+
     def _undefined(self) -> Iterator[str]:
         for name, split in self.items():
-            counts = np.bincount(split.labels, minlength=self.num_classes)
-            absent = [repr(c) for c, n in zip(self.class_names, counts, strict=True) if n == 0]
-            if not absent:
-                continue
+            absent = self._absent(split)
             if len(absent) == self.num_classes - 1:
                 rest = "; epochs are selected by its loss" if name == "val" else ""
                 yield f"{name} holds one class only, so its AUC is undefined{rest}."
-            else:
+            elif absent:
                 yield (
                     f"{name} holds no image of {', '.join(absent)}, whose AUC there is undefined "
                     "and left out of the mean."
@@ -249,46 +249,42 @@ def is_plain(name: str) -> bool:
     return name == name.strip() and name.translate(_JOINERS).isprintable()
 
 
+def check_array(what: str, array: np.ndarray, good: bool, expected: str) -> None:
+    """Raise a `DataError` that shows the dtype and shape of an array, unless they are good."""
+    if not good:
+        raise DataError(f"{what} are {array.dtype} {array.shape}; expected {expected}.")
+
+
 def _check_split(what: str, split: Split, num_classes: int) -> None:
-    images, labels = split.images, split.labels
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise DataError(
-            f"{what}: images are {images.dtype} {images.shape}; expected uint8 (N, H, W, C) with "
-            "C = 1 or 3."
-        )
-    if len(images) == 0:
+    images, labels, groups = split.images, split.labels, split.groups
+    good = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3)
+    check_array(f"{what}: images", images, good, "uint8 (N, H, W, C) with C = 1 or 3")
+    n = len(images)
+    if n == 0:
         raise DataError(f"{what}: no images.")
     if images.shape[1] != images.shape[2]:
         raise DataError(
             f"{what}: images of {images.shape[2]} x {images.shape[1]} pixels (width x height); "
             "expected square ones: crop or pad them first."
         )
-    if labels.dtype != np.int64 or labels.shape != (len(images),):
-        raise DataError(
-            f"{what}: labels are {labels.dtype} {labels.shape}; expected int64 ({len(images)},)."
-        )
+    good = labels.dtype == np.int64 and labels.shape == (n,)
+    check_array(f"{what}: labels", labels, good, f"int64 ({n},)")
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise DataError(
             f"{what}: label {labels[wrong[0]]} of image {wrong[0]} is out of range; expected 0 to "
             f"{num_classes - 1} ({len(wrong)} such labels)."
         )
-    if split.groups is not None and (
-        split.groups.dtype.kind != "U" or split.groups.shape != labels.shape
-    ):
-        raise DataError(
-            f"{what}: groups are {split.groups.dtype} {split.groups.shape}; expected str "
-            f"({len(labels)},)."
-        )
+    if groups is not None:
+        good = groups.dtype.kind == "U" and groups.shape == (n,)
+        check_array(f"{what}: groups", groups, good, f"str ({n},)")
     if split.boxes is not None:
-        _check_boxes(what, split.boxes, len(labels), images.shape[1])
+        _check_boxes(what, split.boxes, n, images.shape[1])
 
 
 def _check_boxes(what: str, boxes: np.ndarray, n: int, size: int) -> None:
-    if boxes.dtype != np.float32 or boxes.shape != (n, 4):
-        raise DataError(
-            f"{what}: boxes are {boxes.dtype} {boxes.shape}; expected float32 ({n}, 4)."
-        )
+    good = boxes.dtype == np.float32 and boxes.shape == (n, 4)
+    check_array(f"{what}: boxes", boxes, good, f"float32 ({n}, 4)")
     missing = np.isnan(boxes)
     x, y, width, height = boxes.T
     inside = (x >= 0) & (y >= 0) & (x + width <= size) & (y + height <= size)
