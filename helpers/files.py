@@ -83,12 +83,17 @@ def advice_for(error: BaseException, damaged: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Say what is wrong; a KeyError alone would say no more than the key."""
-    if isinstance(error, OSError | DamagedFile):
-        return (error.strerror if isinstance(error, OSError) else None) or str(error)
-    if isinstance(error, KeyError):
-        return f"the key {error} is missing"
-    return f"{error or type(error).__name__}"
+    """Say what is wrong; of some errors the message alone would not say it."""
+    match error:
+        case OSError(strerror=str(reason)):
+            return reason
+        case KeyError():
+            return f"the key {error} is missing"
+        case json.JSONDecodeError():
+            return f"it is not valid JSON: {error}"
+        case yaml.YAMLError():
+            return f"not valid YAML: {error}"
+    return str(error) or type(error).__name__
 
 
 @contextmanager
@@ -116,12 +121,7 @@ def read_json(path: Path) -> Any:
         FileNotFoundError: there is none.
     """
     with _damaged(path.name, FileNotFoundError):
-        try:
-            return json.loads(_text(path), parse_constant=_finite, parse_float=_finite)
-        except DamagedFile:
-            raise
-        except ValueError as error:
-            raise DamagedFile(f"{path.name}: it is not valid JSON: {error}") from error
+        return json.loads(_text(path), parse_constant=_finite, parse_float=_finite)
 
 
 def _finite(text: str) -> float:
@@ -156,10 +156,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         DamagedFile: it cannot be read, or holds something else; the message begins with the name.
     """
     with _damaged(name):
-        try:
-            content = _parsed(text)
-        except yaml.YAMLError as error:
-            raise DamagedFile(f"{name}: not valid YAML: {error}") from error
+        content = _parsed(text)
     if not isinstance(content, dict):
         raise DamagedFile(f"{name}: expected keys with values, it holds {content!r:.80}")
     return content

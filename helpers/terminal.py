@@ -41,15 +41,11 @@ def command(main: Main) -> Callable[..., int]:
             ours = type(error).__module__.partition(".")[0] in OURS
             if not (ours or isinstance(error, ValueError | OSError)):
                 raise
-            print(f"error: {one_line(error)}", file=sys.stderr)
+            said = "\\n".join(str(error).strip().splitlines())  # a name may hold line ends
+            print(f"error: {said or type(error).__name__}", file=sys.stderr)
             return 1
 
     return run
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message without line ends, which a name in it may have."""
-    return "\\n".join(str(error).strip().splitlines()) or type(error).__name__
 
 
 def path_argument(text: str) -> Path:

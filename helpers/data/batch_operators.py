@@ -184,8 +184,7 @@ def erase_(images: Tensor, boxes: Tensor) -> Tensor:
         images: float32 (B, C, H, W), any range; changed.
         boxes: int64 (B, 4): top, left, height, width; cut at the border, height 0 erases nothing.
     """
-    rows, columns = _inside(boxes, images)
-    return images.lerp_(images.new_zeros(()), _mask(rows, columns))
+    return images.lerp_(images.new_zeros(()), _mask(boxes, images))
 
 
 def cutmix(
@@ -205,10 +204,10 @@ def cutmix(
     Returns:
         Mixed images (B, C, H, W) and targets (B, K).
     """
-    rows, columns = _inside(boxes, images)
-    area = rows.sum(dim=1) * columns.sum(dim=1) / (rows.shape[1] * columns.shape[1])
+    mask = _mask(boxes, images)
+    area = mask.sum(dim=(1, 2, 3)) / mask[0].numel()
     partners = images.index_select(0, permutation)
-    mixed = torch.lerp(images, partners, _mask(rows, columns), out=partners)
+    mixed = torch.lerp(images, partners, mask, out=partners)
     return mixed, torch.lerp(targets, targets[permutation], area.unsqueeze(1))
 
 
@@ -249,18 +248,14 @@ def _weighted_sum(weights: Sequence[Tensor], images: Sequence[Tensor]) -> Tensor
     return total
 
 
-def _mask(rows: Tensor, columns: Tensor) -> Tensor:
+def _mask(boxes: Tensor, images: Tensor) -> Tensor:
     """Return float32 (B, 1, H, W), 1 inside each box and 0 outside: a weight for torch.lerp.
 
     On a CPU the product and the lerp are several times faster than a logical mask, and a weight of
     exactly 0 or 1 gives one of the two images to the last bit.
     """
-    return (rows.float().unsqueeze(2) * columns.float().unsqueeze(1)).unsqueeze(1)
-
-
-def _inside(boxes: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which rows (B, H) and which columns (B, W) each box covers."""
-    top, left, height, width = boxes.unsqueeze(2).unbind(1)
-    row = torch.arange(images.shape[2], device=images.device)
+    top, left, height, width = boxes.view(-1, 4, 1, 1, 1).unbind(1)
+    row = torch.arange(images.shape[2], device=images.device).view(-1, 1)
     column = torch.arange(images.shape[3], device=images.device)
-    return (row >= top) & (row < top + height), (column >= left) & (column < left + width)
+    rows, columns = (row >= top) & (row < top + height), (column >= left) & (column < left + width)
+    return rows.float() * columns.float()

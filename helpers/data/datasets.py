@@ -90,9 +90,6 @@ def stand_in(name: str) -> str:
     Only with `REPRO_STAND_IN=phantom` in the environment, and only if `name` is a known set that
     cannot be had; a line says so. A wrong name or wrong data stays an error.
 
-    Args:
-        name: as for `load_dataset`.
-
     Raises:
         DataError: an unknown name, or another value of `REPRO_STAND_IN`.
     """

@@ -45,14 +45,10 @@ WHEEL_FILES = {
 def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
     """Fetch a file into a folder; of several processes one does, the others wait for it.
 
-    Args:
-        name: of the file.
-        url: its official address.
-        md5: its official MD5.
-        folder: where it will lie; made if it does not exist.
+    The folder is made if it does not exist, and a line says which source the file came from.
 
     Returns:
-        Its path. A line says which source it came from.
+        The path of the file.
 
     Raises:
         DatasetUnavailable: no source gives it, nothing may be downloaded (`REPRO_OFFLINE=1`), or it

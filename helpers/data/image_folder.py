@@ -44,11 +44,7 @@ def list_image_folders(root: Path) -> list[str]:
 
 
 def load_image_folder(root: Path, name: str) -> Splits:
-    """Load an image folder.
-
-    Args:
-        root: the folder `cag/` that holds the data sets.
-        name: `cag:<folder>` or `cag:<folder>/<named split>`.
+    """Load `cag:<folder>` or `cag:<folder>/<named split>`, an image folder that lies in `root`.
 
     Returns:
         Images as uint8, grey or RGB; `md5` is a digest of the files read and of labels.csv.

@@ -55,11 +55,7 @@ def named_splits(folder: Path) -> list[str]:
 
 
 def read_labels(folder: Path, chosen: str | None) -> Index:
-    """Read the table of a folder.
-
-    Args:
-        folder: the data set.
-        chosen: name of a split; None: the default one.
+    """Read the table of a folder with the chosen split of its named ones; None: the default one.
 
     Raises:
         DataError: whatever is wrong in it, naming table, column and row.

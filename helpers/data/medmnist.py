@@ -68,14 +68,7 @@ def find_npz(flag: str, image_size: int) -> Path:
 
 
 def load_medmnist(flag: str, image_size: int) -> Splits:
-    """Load one MedMNIST set.
-
-    Args:
-        flag: e.g. "breastmnist".
-        image_size: 28, 64, 128 or 224 pixels.
-
-    Returns:
-        The official splits. Ordinal labels (RetinaMNIST) are treated as plain classes.
+    """Load the official splits of one MedMNIST set; ordinal labels are treated as plain classes.
 
     Raises:
         DatasetUnavailable: the file cannot be had.
@@ -84,7 +77,6 @@ def load_medmnist(flag: str, image_size: int) -> Splits:
     path = find_npz(flag, image_size)
     md5 = official_md5(flag, image_size)
     check_md5(path, md5)
-    info = medmnist.INFO[flag]
     splits, _ = read_npz(path)
     return Splits(
         name=path.stem,
@@ -92,7 +84,7 @@ def load_medmnist(flag: str, image_size: int) -> Splits:
         class_names=_official_classes(flag),
         source=path.name,
         md5=md5,
-        licence=info["license"],
+        licence=medmnist.INFO[flag]["license"],
     )
 
 
@@ -243,16 +235,10 @@ def find_own_npz(folder: Path, name: str) -> Path:
 
 
 def load_own_npz(folder: Path, name: str) -> Splits:
-    """Load any file of MedMNIST's format: image size, channels and classes are the file's own.
+    """Load `npz:<file>` of a folder: image size, channels and classes are the file's own.
 
-    Args:
-        folder: the folder `npz/` that holds the files.
-        name: `npz:<file>`.
-
-    Returns:
-        The splits, with the file's MD5. Groups may cross them (see `Splits.notes`). Classes are
-        named by the file; those of a rebuilt official set (`helpers.data.rebuilt`) as the official
-        ones; else "class 0" and so on.
+    Groups may cross its splits (see `Splits.notes`). Classes are named by the file; those of a
+    rebuilt official set (`helpers.data.rebuilt`) as the official ones; else "class 0" and so on.
 
     Raises:
         DatasetUnavailable: there is no such file.
