@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What a variable may say that is on or off.
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off", ""), False
@@ -152,7 +152,7 @@ def write_text(path: Path, text: str) -> None:
 def _is_full(error: Exception, temporary: Path | None) -> bool:
     """Say whether a write failed for want of room: torch's and others' errors do not tell."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in _NO_ROOM
+        return error.errno in NO_ROOM
     if os.strerror(errno.ENOSPC) in str(error):  # safetensors says so in words
         return True
     if temporary is None:
@@ -163,5 +163,5 @@ def _is_full(error: Exception, temporary: Path | None) -> bool:
             file.flush()
             os.fsync(file.fileno())
     except OSError as refused:
-        return refused.errno in _NO_ROOM
+        return refused.errno in NO_ROOM
     return False

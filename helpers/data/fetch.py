@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from torchvision.datasets.utils import download_url
 
 from helpers.data.splits import DatasetUnavailable
-from helpers.paths import may_download
+from helpers.paths import NO_ROOM, may_download
 
 _CONNECTION_TIMEOUT_S = 15
 
@@ -113,7 +113,7 @@ def _only_one(folder: Path, name: str) -> AbstractContextManager:
 
 
 def _is_full(error: Exception) -> bool:
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "errno", None) in NO_ROOM
 
 
 def _from_address(target: Path, url: str, md5: str) -> None:

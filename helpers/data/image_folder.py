@@ -194,11 +194,9 @@ def _make_index(folder: Path, chosen: str | None) -> Index:
 
 def _list_classes(folder: Path, parents: dict[str | None, Path]) -> Index:
     """Return what is in the class folders of each split, or of one parent for all (None)."""
-    children = {split: _visible(parent) for split, parent in parents.items()}
-    names = sorted({path.name for paths in children.values() for path in paths if path.is_dir()})
-    files, labels, splits = [], [], []
-    for split, paths in children.items():
-        for path in paths:
+    files, classes, splits = [], [], []
+    for split, parent in parents.items():
+        for path in _visible(parent):
             if path.is_file() and is_image(path):
                 raise DataError(
                     f"{path.relative_to(folder.parent)} lies beside the class folders, in none."
@@ -209,14 +207,15 @@ def _list_classes(folder: Path, parents: dict[str | None, Path]) -> Index:
             if not inside:
                 raise DataError(f"{folder.name}: the folder {path.relative_to(folder)} is empty.")
             files += [file.relative_to(folder).as_posix() for file in inside]
-            labels += [names.index(path.name)] * len(inside)
+            classes += [path.name] * len(inside)
             splits += [split] * len(inside)
+    class_names, labels = np.unique(np.array(classes, dtype=str), return_inverse=True)
     return Index(
         files=files,
         frames=[None] * len(files),
-        labels=np.array(labels, dtype=np.int64),
+        labels=labels,
         splits=None if None in parents else np.array(splits, dtype=str),
-        class_names=tuple(names),
+        class_names=tuple(class_names.tolist()),
     )
 
 

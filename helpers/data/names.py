@@ -5,8 +5,9 @@ alone is read here.
 """
 
 import re
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from helpers.config import OWN_PREFIXES, ConfigError, did_you_mean
@@ -16,16 +17,8 @@ SIZES = (28, 64, 128, 224)
 _LONGEST = 120  # bytes of an own set's name; figures and notebooks of runs are named after it
 _PATTERNS = "{}[]*?"  # Snakemake and papermill fill in braces, shells and globbing the others
 
-
-def _info() -> dict[str, dict[str, Any]]:
-    file = Path(find_spec("medmnist").origin).with_name("info.py")
-    spec = spec_from_file_location("medmnist_info", file)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.INFO
-
-
-INFO = _info()
+_TABLE = Path(find_spec("medmnist").origin).with_name("info.py")
+INFO: dict[str, dict[str, Any]] = run_path(str(_TABLE))["INFO"]
 
 
 def list_flags() -> list[str]:
