@@ -256,10 +256,10 @@ def test_labels_of_an_image_folder(tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()
     rows = ["file,label,class,split,group,box,frame"]
-    for k in range(12):
+    for k in range(6):
         pixels = np.full((16, 16), 20 * k, np.uint8)
         Image.fromarray(pixels).save(folder / f"{k}.png")
-        where = ("train", "val", "test")[k // 4]
+        where = ("train", "val", "test")[k // 2]
         rows.append(f"{k}.png,{k % 2},{'ab'[k % 2]},{where},g{k},1 2 {k + 1} 4,0")
     file = folder / "labels.csv"
     file.write_text("\n".join(rows) + "\n")
@@ -329,22 +329,13 @@ PARAMETERS = {
 }
 
 
-def damage_parameters(tmp_path, name, n):
+@pytest.mark.parametrize("n", [40, pytest.param(N_CHANGES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters(tmp_path, recipes_again, name, n):
     path = tmp_path / f"{name}.yaml"
     shutil.copy(repo_root() / "params" / path.name, path)
     read, error = PARAMETERS[name]
     survive(path, lambda: read(path), error, n=n)
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters(tmp_path, recipes_again, name):
-    damage_parameters(tmp_path, name, n=40)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_to_the_full(tmp_path, recipes_again, name):
-    damage_parameters(tmp_path, name, n=N_CHANGES)
 
 
 @pytest.mark.parametrize("begun", ["[", "{", "- "])
@@ -373,7 +364,7 @@ def with_header(path, name, shape, descr="<f4"):
         file.writestr(f"{name}.npy", start + header + b"\0" * 64)
 
 
-@pytest.mark.parametrize("shape", [(2**38, 2), (156, 2), (2**70, 2), (-1, 2), (156,), ()])
+@pytest.mark.parametrize("shape", [(2**38, 2), (156, 2), (2**70, 2), (-1, 2), (156,), (), ("a", 2)])
 def test_an_array_that_is_promised_is_never_allocated(run, shape):
     with_header(run.path / "predictions.npz", "test_probabilities", shape)
     with pytest.raises(RunError, match=r"predictions\.npz"):

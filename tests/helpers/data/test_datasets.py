@@ -84,7 +84,7 @@ def test_one_folder_name_in_both_places_is_refused(data):
 
 @pytest.mark.parametrize("odd", [*"{}[]*?", "\n", "\x85", " ", "\udcff"])
 @pytest.mark.parametrize("kind", ["folder", "cag", "npz"])
-def test_a_name_that_other_programs_would_take_for_a_pattern(data, kind, odd):
+def test_a_name_that_other_programs_would_take_for_a_pattern(kind, odd):
     name = f"{kind}:mine{odd}"
     with pytest.raises(DataError, match=r"the name .* has a space at its end, .*: rename it"):
         load_dataset(name)
@@ -117,7 +117,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(data, name):
 
 
 @pytest.mark.parametrize("name", ["folder:" + "x" * 200, "npz:" + "狭" * 60])
-def test_a_name_too_long_for_the_files_that_are_made_of_it(data, name):
+def test_a_name_too_long_for_the_files_that_are_made_of_it(name):
     with pytest.raises(DataError, match=r"the name .*\.\.\. has \d+ bytes; at most 120"):
         load_dataset(name)
 

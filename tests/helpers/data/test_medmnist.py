@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import shutil
-import zipfile
 
 import medmnist
 import numpy as np
@@ -89,15 +88,7 @@ def test_refused_names(name, message):
 
 
 @pytest.mark.parametrize(
-    ("flag", "size"),
-    [
-        ("breastmnist", 28),
-        ("breastmnist", 64),
-        ("retinamnist", 28),
-        ("organsmnist", 28),
-        ("bloodmnist", 64),
-        ("pathmnist", 28),
-    ],
+    ("flag", "size"), [("breastmnist", 28), ("bloodmnist", 64), ("retinamnist", 28)]
 )
 def test_loads_the_format(put, flag, size):
     info = medmnist.INFO[flag]
@@ -130,25 +121,11 @@ def pickled(labels):
     return np.array([[{"label": 1}]] * len(labels), dtype=object)
 
 
-# What is wrong with a file, whoever made it.
-WRONG = [
-    ({k: v for k, v in make_arrays().items() if k != "val_labels"}, "lacks val_labels; it has"),
-    (changed(test_labels=pickled), "test_labels is a pickled object array"),
-    (changed(train_images=lambda x: x / 255), "train: images are float64"),
-    (changed(train_images=lambda x: x[:, :27]), r"train: images are uint8 \(12, 27, 28\)"),
-    (changed(val_labels=lambda y: y[:, 0]), r"val: labels are uint8 \(4,\)"),
-    (changed(val_labels=lambda y: np.repeat(y, 14, 1)), "one label an image"),
-    (changed(val_labels=lambda y: y[:3]), r"val: labels are uint8 \(3, 1\)"),
-    (changed(val_labels=lambda y: y.astype(float)), "val: labels are float64"),
-    (changed(val_images=lambda x: x[:0], val_labels=lambda y: y[:0]), "val: no images"),
-    (changed(test_images=lambda x: x[..., :20]), r"test: images are uint8 \(6, 28, 20\)"),
-]
-
-
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        *WRONG,
+        # What is wrong with any file is tested with those of one's own: one reader has them all.
+        (changed(test_labels=pickled), "test_labels is a pickled object array"),
         (changed(train_images=lambda x: np.stack([x] * 3, -1)), r"uint8 \('N', 28, 28, 3\)"),
         (changed(test_labels=lambda y: y + 1), "test: label 2 of image 1 is out of range"),
         (changed(train_labels=lambda y: y * 0), "no training image of class 'normal, benign'"),
@@ -167,9 +144,7 @@ def save_own(folder, arrays, name="own"):
     return folder
 
 
-@pytest.mark.parametrize("size", [28, 45, 64])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("num_classes", [2, 3, 14])
+@pytest.mark.parametrize(("size", "channels", "num_classes"), [(28, 1, 2), (45, 3, 3), (64, 1, 14)])
 def test_an_own_file_says_itself_what_it_holds(tmp_path, size, channels, num_classes):
     arrays = make_arrays(size, channels, num_classes, n=(28, 14, 15))
     splits = load_own_npz(save_own(tmp_path, arrays), "npz:own")
@@ -212,7 +187,16 @@ def groups_of(**changes):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        *WRONG,
+        ({k: v for k, v in make_arrays().items() if k != "val_labels"}, "lacks val_labels; it has"),
+        (changed(test_labels=pickled), "test_labels is a pickled object array"),
+        (changed(train_images=lambda x: x / 255), "train: images are float64"),
+        (changed(train_images=lambda x: x[:, :27]), r"train: images are uint8 \(12, 27, 28\)"),
+        (changed(val_labels=lambda y: y[:, 0]), r"val: labels are uint8 \(4,\)"),
+        (changed(val_labels=lambda y: np.repeat(y, 14, 1)), "one label an image"),
+        (changed(val_labels=lambda y: y[:3]), r"val: labels are uint8 \(3, 1\)"),
+        (changed(val_labels=lambda y: y.astype(float)), "val: labels are float64"),
+        (changed(val_images=lambda x: x[:0], val_labels=lambda y: y[:0]), "val: no images"),
+        (changed(test_images=lambda x: x[..., :20]), r"test: images are uint8 \(6, 28, 20\)"),
         (changed(test_labels=lambda y: y + 1), "no training image of class 'class 2'"),
         (changed(test_labels=lambda y: y + 7), "label 7 of image 0 is out of range"),
         (changed(test_labels=lambda y: y.astype(np.int64) - 1), "label -1 of image 0 is out of"),
@@ -267,22 +251,6 @@ def test_an_own_file_that_is_damaged_or_not_there(tmp_path):
     for name in ("npz:", "npz:../own", "npz:.own", "npz:a/b", "npz:a\\b"):
         with pytest.raises(DataError, match="not of the form npz:<file>"):
             load_own_npz(tmp_path, name)
-
-
-@pytest.mark.parametrize(
-    ("shape", "message"),
-    [("(10**15,)", "no npz"), ("(10**30,)", "no npz"), ("('a',)", "no npz")],
-)
-def test_an_array_that_cannot_be_is_said(tmp_path, shape, message):
-    shape = shape.replace("10**15", str(10**15)).replace("10**30", str(10**30))
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}"
-    header = header.encode().ljust(117) + b"\n"
-    start = np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little")
-    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as file:
-        for key in make_arrays():
-            file.writestr(f"{key}.npy", start + header)
-    with pytest.raises(DataError, match=rf"huge\.npz .*{message}"):
-        load_own_npz(tmp_path, "npz:huge")
 
 
 def test_a_rebuilt_set_is_known_by_its_bytes_not_by_its_name(tmp_path, monkeypatch):
