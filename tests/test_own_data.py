@@ -28,7 +28,6 @@ SETS = {
     "npz:fourteen": (14, 3),
     "folder:fourteen $_^%": (14, 1),
     "folder:two $x$": (2, 3),
-    "npz:three": (3, 1),
 }
 
 
@@ -121,7 +120,7 @@ def test_01_shows_the_data(data, name):
 
 
 def test_01_compares_two_sets_of_ones_own(data):
-    run_cells("01_data", dataset="npz:three", compared_with="folder:two $x$")
+    run_cells("01_data", dataset="npz:two", compared_with="folder:two $x$")
 
 
 @pytest.mark.parametrize("name", SETS)
