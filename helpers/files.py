@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
 
 if TYPE_CHECKING:  # slow to import, so only where they are needed
     import jinja2
@@ -163,18 +164,15 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    loader = yaml.SafeLoader(text)  # the one in C crashes on deep nesting
-    try:
-        if (root := loader.get_single_node()) is None:
-            return None
-        if _expanded(root, loader, {}) > _MOST_NODES:
-            raise ValueError(f"its aliases make more than {_MOST_NODES:,} values of it")
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
+    root = yaml.compose(text, yaml.SafeLoader)  # the loader in C crashes on deep nesting
+    if root is None:
+        return None
+    if _expanded(root, {}) > _MOST_NODES:
+        raise ValueError(f"its aliases make more than {_MOST_NODES:,} values of it")
+    return SafeConstructor().construct_document(root)
 
 
-def _expanded(node: yaml.Node, loader: yaml.SafeLoader, known: dict[yaml.Node, int | None]) -> int:
+def _expanded(node: yaml.Node, known: dict[yaml.Node, int | None]) -> int:
     """Return how many values a node holds once its aliases are written out; check them."""
     if node in known:
         if (size := known[node]) is None:
@@ -198,13 +196,13 @@ def _expanded(node: yaml.Node, loader: yaml.SafeLoader, known: dict[yaml.Node, i
                 f"{node.value} is read as another number (base 8 or 60); write it without its "
                 "leading zeros or colons, or in quotes if it is a word",
             )
-        _finite(str(loader.construct_object(node)))
-    known[node] = size = 1 + sum(_expanded(value, loader, known) for value in inside)
+        _finite(str(SafeConstructor().construct_object(node)))
+    known[node] = size = 1 + sum(_expanded(value, known) for value in inside)
     return size
 
 
 def _fault(node: yaml.Node, what: str) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+    return ConstructorError(None, None, what, node.start_mark)
 
 
 def read_csv(path: Path, columns: Mapping[str, type]) -> "pd.DataFrame":

@@ -31,9 +31,8 @@ def data_root() -> Path | None:
     value = os.environ.get("REPRO_DATA")
     if not value:
         return None
-    folder = given_path("REPRO_DATA", value)
     # A relative value means the same folder from every notebook, whatever its working directory.
-    folder = folder if folder.is_absolute() else repo_root() / folder
+    folder = repo_root() / given_path("REPRO_DATA", value)
     if not os.path.isdir(folder):  # also of a name that no folder can have
         raise ValueError(
             f"REPRO_DATA is {value!r}, which is not a folder; unset it or point it to the folder "
@@ -71,8 +70,7 @@ def results_root(profile: str = "paper") -> Path:
 
     The base is `REPRO_RESULTS`, by default `results/` of the repository.
     """
-    base = given_path("REPRO_RESULTS", os.environ.get("REPRO_RESULTS") or "results")
-    base = base if base.is_absolute() else repo_root() / base
+    base = repo_root() / given_path("REPRO_RESULTS", os.environ.get("REPRO_RESULTS") or "results")
     return base if profile == "paper" else base / profile
 
 

@@ -70,10 +70,9 @@ def make_phantom(
 @lru_cache(maxsize=6)
 def _draw_split(n: int, size: int, seed: int, place: int) -> tuple[np.ndarray, ...]:
     labels = np.arange(n) % 2
-    chunks = [np.arange(n)[start : start + _CHUNK] for start in range(0, n, _CHUNK)]
+    chunks = np.split(np.arange(n), range(_CHUNK, n, _CHUNK))
     drawn = [_draw(chunk, labels[chunk], size, (seed, place)) for chunk in chunks]
-    images = np.concatenate([images for images, _ in drawn])
-    boxes = np.concatenate([boxes for _, boxes in drawn])
+    images, boxes = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     return images, labels.astype(np.int64), boxes
 
 
