@@ -50,6 +50,13 @@ def uint8_batch(generator, *, n=8, channels=1, height=20, width=20):
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
+def augmented(kind, images, *, seed, image_size=20, cutmix=0.0):
+    """Transform a batch in which each image has a class of its own."""
+    augment = Augmentation(kind, image_size=image_size, cutmix=cutmix)
+    labels, own = torch.arange(len(images)), torch.Generator().manual_seed(seed)
+    return augment(images, labels, num_classes=len(images), generator=own)
+
+
 def each(function, images, *parameters):
     """Apply a single-image function with one row of each parameter."""
     rows = zip(images, *(p.tolist() for p in parameters), strict=True)
@@ -470,49 +477,38 @@ def test_erasing_boxes_always_fit():
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_one_seed_one_result(kind, cutmix, channels, generator):
     images = uint8_batch(generator, channels=channels)
-    labels = torch.arange(8)
-    augment = Augmentation(kind, image_size=24, cutmix=cutmix)
-
-    def run(seed):
-        own = torch.Generator().manual_seed(seed)
-        return augment(images, labels, num_classes=8, generator=own)
-
+    first, first_targets = augmented(kind, images, seed=1, image_size=24, cutmix=cutmix)
     torch.rand(3)  # the global generator plays no part
-    (first, first_targets), (again, again_targets) = run(1), run(1)
+    again, again_targets = augmented(kind, images, seed=1, image_size=24, cutmix=cutmix)
     assert torch.equal(first, again) and torch.equal(first_targets, again_targets)
     assert first.shape == (8, 3, 24, 24) and first.dtype == torch.float32
     assert first.isfinite().all()
     if (kind, cutmix) != ("none", 0.0):
-        assert not torch.equal(first, run(2)[0])
+        other, _ = augmented(kind, images, seed=2, image_size=24, cutmix=cutmix)
+        assert not torch.equal(first, other)
 
 
 def test_samples_do_not_depend_on_each_other(generator):
-    images, labels = uint8_batch(generator, channels=3), torch.arange(8)
-    augment = Augmentation("full", image_size=20)
-
-    def run(images):
-        own = torch.Generator().manual_seed(5)
-        return augment(images, labels[: len(images)], num_classes=8, generator=own)[0]
-
+    images = uint8_batch(generator, channels=3)
     others = images.clone()
     others[1:] = 255 - others[1:]
-    full = run(images)
-    assert_close(run(others)[0], full[0], atol=1e-6)
-    assert_close(run(images[:3]), full[:3], atol=1e-6)
+    copied = images[:1].expand(8, -1, -1, -1)
+    full, beside_others, three, copies = (
+        augmented("full", batch, seed=5)[0] for batch in (images, others, images[:3], copied)
+    )
+    assert_close(beside_others[0], full[0], atol=1e-6)
+    assert_close(three, full[:3], atol=1e-6)
     # Eight copies of one image give eight pictures: no parameter is shared.
-    copies = run(images[:1].expand(8, -1, -1, -1)).flatten(1)
+    copies = copies.flatten(1)
     distance = torch.cdist(copies, copies) + 10 * torch.eye(8)
     assert distance.min() > 1.0
 
 
 def test_pieces_give_the_same_result(generator, monkeypatch):
-    images, labels = uint8_batch(generator, channels=3), torch.arange(8)
-    augment = Augmentation("full", image_size=20, cutmix=0.5)
-    results = []
+    images, results = uint8_batch(generator, channels=3), []
     for values in (1, 3600, 10**9):  # one sample at a time, three, all
         monkeypatch.setattr(transforms, "_CACHED_VALUES", values)
-        own = torch.Generator().manual_seed(5)
-        results.append(augment(images, labels, num_classes=8, generator=own))
+        results.append(augmented("full", images, seed=5, cutmix=0.5))
     for result, targets in results[1:]:
         assert_close(result, results[0][0], atol=1e-6)
         assert torch.equal(targets, results[0][1])
@@ -536,11 +532,9 @@ def test_arms_of_an_ablation_share_their_draws(generator):
     assert torch.equal(state, state_mixed)
 
 
-def test_outside_is_black_and_erased_is_zero(generator):
+def test_outside_is_black_and_erased_is_zero():
     white = torch.full((60, 1, 24, 24), 255, dtype=torch.uint8)
-    augment = Augmentation("full", image_size=24)
-    labels = torch.zeros(60, dtype=torch.long)
-    result, _ = augment(white, labels, num_classes=1, generator=generator)
+    result, _ = augmented("full", white, seed=0, image_size=24)
     black = -torch.tensor(NORMALISE.mean) / torch.tensor(NORMALISE.std)
     seen = result.permute(0, 2, 3, 1).reshape(-1, 3)
     assert ((seen - black).abs().amax(dim=1) < 1e-5).any()
@@ -550,19 +544,16 @@ def test_outside_is_black_and_erased_is_zero(generator):
 def test_works_with_deterministic_algorithms(generator):
     torch.use_deterministic_algorithms(True)
     try:
-        augment = Augmentation("full", image_size=24, cutmix=0.5)
-        images = uint8_batch(generator, channels=3)
-        augment(images, torch.arange(8), num_classes=8, generator=generator)
+        augmented("full", uint8_batch(generator, channels=3), seed=0, cutmix=0.5)
     finally:
         torch.use_deterministic_algorithms(False)
 
 
 def test_autocast_does_not_move_pixels(generator):
-    augment = Augmentation("full", image_size=24, cutmix=0.5)
-    images, labels = uint8_batch(generator, channels=3), torch.arange(8)
-    plain, _ = augment(images, labels, num_classes=8, generator=generator.manual_seed(1))
+    images = uint8_batch(generator, channels=3)
+    plain, _ = augmented("full", images, seed=1, cutmix=0.5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast, _ = augment(images, labels, num_classes=8, generator=generator.manual_seed(1))
+        cast, _ = augmented("full", images, seed=1, cutmix=0.5)
     assert torch.equal(cast, plain)
 
 
@@ -571,7 +562,7 @@ def test_autocast_does_not_move_pixels(generator):
 def test_cuda_equals_cpu(channels, generator):
     images, labels = uint8_batch(generator, channels=channels), torch.arange(8)
     augment = Augmentation("full", image_size=24, cutmix=0.5)
-    on_cpu = augment(images, labels, num_classes=8, generator=torch.Generator().manual_seed(3))
+    on_cpu = augmented("full", images, seed=3, image_size=24, cutmix=0.5)
     for device in ("cpu", "cuda"):
         own = torch.Generator(device).manual_seed(3)
         result, targets = augment(images.cuda(), labels.cuda(), num_classes=8, generator=own)
