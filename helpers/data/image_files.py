@@ -71,24 +71,16 @@ class OneFile:
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """The pixels of a folder.
+    """The pixels of a folder."""
 
-    Args:
-        images: uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB).
-        rows: int64 (N,), which of the rows asked for an image belongs to.
-        groups: str (N,), pseudonyms of patients (see `helpers.data.dicom`), a file without one
-            being a group of its own; None if no file is DICOM.
-        digest: of the names and bytes of the files.
-        reading: how they were read.
-        notes: what a reader should know of single files.
-    """
-
-    images: np.ndarray
-    rows: np.ndarray
+    images: np.ndarray  # uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB)
+    rows: np.ndarray  # int64 (N,), which of the rows asked for an image belongs to
+    # str (N,), pseudonyms of patients (see `helpers.data.dicom`), a file without one being a group
+    # of its own; None if no file is DICOM.
     groups: np.ndarray | None
-    digest: "hashlib._Hash"
-    reading: Reading
-    notes: tuple[str, ...]
+    digest: "hashlib._Hash"  # of the names and bytes of the files
+    reading: Reading  # how they were read
+    notes: tuple[str, ...]  # what a reader should know of single files
 
 
 def is_image(path: Path) -> bool:

@@ -27,25 +27,16 @@ _INDEX = r"0|-?[1-9][0-9]{0,17}"  # a label that is a number; 010 is a name, lik
 
 @dataclass(frozen=True)
 class Index:
-    """What is in an image folder, before any image is read; a row is a file or one frame of it.
+    """What is in an image folder, before any image is read; a row is a file or one frame of it."""
 
-    Attributes:
-        files: (N,) names within the folder; rows of one file follow each other.
-        frames: (N,) frame from 0, or None for all frames of the file.
-        labels: int64 (N,).
-        splits: str (N,); None: not given, so to be made.
-        class_names: one name a class.
-        groups: str (N,), or None.
-        boxes: columns x, y, width, height (NaN where none) and, if whole frames are meant, the
-            patch's center_x and center_y; pixels.
-    """
-
-    files: list[str]
-    frames: list[int | None]
-    labels: np.ndarray
-    splits: np.ndarray | None
-    class_names: tuple[str, ...]
-    groups: np.ndarray | None = None
+    files: list[str]  # (N,) names within the folder; rows of one file follow each other
+    frames: list[int | None]  # (N,) frame from 0, or None for all frames of the file
+    labels: np.ndarray  # int64 (N,)
+    splits: np.ndarray | None  # str (N,); None: not given, so to be made
+    class_names: tuple[str, ...]  # one name a class
+    groups: np.ndarray | None = None  # str (N,), or None
+    # Columns x, y, width, height (NaN where none) and, if whole frames are meant, the patch's
+    # center_x and center_y; pixels.
     boxes: pd.DataFrame | None = None
 
 

@@ -34,21 +34,14 @@ EQUAL_CHANNELS = "equal channels are grey"
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a data set were read, where files may be read in several ways.
+    """How the files of a data set were read: stored with a run, applied again when it predicts."""
 
-    It is stored with a run and applied again when the run predicts.
-
-    Attributes:
-        bits: b, 8 to 16: pictures of 16 bits are divided by 2^b - 1, the smallest such number that
-            holds the largest value of all the data set's files; None if none has 16 bits. A file
-            read without such a data set is divided by its own.
-        orientation: "exif": pictures are turned upright as their EXIF data say.
-        colour: "as stored", or "equal channels are grey" where all files of the data set have
-            three equal channels.
-    """
-
+    # b, 8 to 16: pictures of 16 bits are divided by 2^b - 1, the smallest such number that holds
+    # the largest value of all the data set's files; None if none has 16 bits. A file read without
+    # such a data set is divided by its own.
     bits: int | None = None
-    orientation: str = "exif"
+    orientation: str = "exif"  # pictures are turned upright as their EXIF data say
+    # Or `EQUAL_CHANNELS`, where all files of the data set have three equal channels.
     colour: str = "as stored"
 
     def __post_init__(self) -> None:
