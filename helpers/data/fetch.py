@@ -81,7 +81,7 @@ def fetch(name: str, *, url: str, md5: str, folder: Path) -> Path:
                     try:
                         get(target)
                         _check(target, "md5", md5)
-                    except (FetchError, OSError, RuntimeError, HTTPException) as error:
+                    except (OSError, RuntimeError, HTTPException) as error:
                         if _is_full(error):
                             raise
                         tried.append(f"{source}: {str(error).strip() or type(error).__name__}")

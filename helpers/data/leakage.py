@@ -203,10 +203,9 @@ def _near_pairs(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
         found.append(np.stack([row[upper], column[upper]], axis=1) + start)
     pairs = np.concatenate(found)
     fine = _standardised(images, rows, _FINE)
-    correlation = np.empty(len(pairs))
-    for start in range(0, len(pairs), _CHUNK):
-        a, b = pairs[start : start + _CHUNK].T
-        correlation[start : start + _CHUNK] = np.einsum("nd,nd->n", fine[a], fine[b])
+    chunks = np.split(pairs, range(_CHUNK, len(pairs), _CHUNK))
+    products = [np.einsum("nd,nd->n", *fine[chunk.T]) for chunk in chunks]
+    correlation = np.concatenate(products, dtype=np.float64)
     kept = correlation >= NEAR_CORRELATION
     return rows[pairs[kept]], np.minimum(correlation[kept], 1.0)
 
@@ -214,8 +213,8 @@ def _near_pairs(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
 def _standardised(images: np.ndarray, rows: np.ndarray, size: int) -> np.ndarray:
     """Return float32 (N, size^2) of zero mean and unit length; zeros for an image of one grey."""
     parts = []
-    for start in range(0, len(rows), _CHUNK):
-        part = torch.from_numpy(images[rows[start : start + _CHUNK]]).float().mean(3)
+    for chunk in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
+        part = torch.from_numpy(images[chunk]).float().mean(3)
         if part.shape[1] > size:
             part = functional.adaptive_avg_pool2d(part[:, None], size)
         parts.append(part.flatten(1))

@@ -252,10 +252,9 @@ def _resize(images: Tensor, *, image_size: int) -> Tensor:
     _check_images(images)
     _check_image_size(image_size)
     pixels = images.float().div_(255)
-    height, width = pixels.shape[-2:]
-    if (height, width) == (image_size, image_size):
-        return pixels
     size = (image_size, image_size)
+    if pixels.shape[-2:] == size:
+        return pixels
     # Antialias changes nothing when enlarging; its separable code is then twice as fast on a CPU.
     return F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
 
