@@ -102,8 +102,9 @@ def horizontal_flip(images: Tensor, mask: Tensor) -> Tensor:
 
 def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:
     """Turn each square image (B, C, S, S) by its number of quarter turns, int64 (B,), in 0 .. 3."""
-    turned = torch.stack([images.rot90(k, (2, 3)) for k in range(4)])
-    return turned[turns, torch.arange(len(images), device=images.device)]
+    turns = _per_sample(turns)
+    once = torch.lerp(images, images.rot90(1, (2, 3)), (turns % 2).to(images))
+    return torch.lerp(once, once.rot90(2, (2, 3)), (turns // 2).to(images))
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -239,7 +240,7 @@ def _luminance(images: Tensor) -> Tensor:
 
 def _mask(boxes: Tensor, images: Tensor) -> Tensor:
     """Return float32 (B, 1, H, W), 1 inside each box and 0 outside: a weight for torch.lerp."""
-    top, left, height, width = boxes.view(-1, 4, 1, 1, 1).unbind(1)
+    top, left, height, width = boxes[:, :, None, None, None].unbind(1)
     row = torch.arange(images.shape[2], device=images.device).view(-1, 1)
     column = torch.arange(images.shape[3], device=images.device)
     rows, columns = (row >= top) & (row < top + height), (column >= left) & (column < left + width)
