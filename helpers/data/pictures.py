@@ -11,10 +11,11 @@ and 32-bit values, CMYK, animations.
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageSequence, TiffImagePlugin, UnidentifiedImageError
 
 from helpers.data.picture_pixels import colour_bits, stored_pixels, tiff_kind
 from helpers.data.splits import DataError
@@ -191,13 +192,9 @@ def _measure(image: Image.Image, head: bytes) -> tuple[int, int]:
         sizes = [_decoded_bytes(image, head)]
     else:
         sizes = []
-        while len(sizes) <= MAX_PAGES:
-            try:
-                image.seek(len(sizes))
-            except EOFError:
-                break
-            page = len(sizes) + 1 if image.is_animated else None
-            sizes.append(_decoded_bytes(image, head, page=page))
+        for page in islice(ImageSequence.Iterator(image), MAX_PAGES + 1):
+            number = len(sizes) + 1 if page.is_animated else None
+            sizes.append(_decoded_bytes(page, head, page=number))
         image.seek(0)
     pages, decoded = len(sizes), sum(sizes)
     if pages > MAX_PAGES or decoded > MAX_DECODED:
