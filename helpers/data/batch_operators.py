@@ -12,7 +12,7 @@ They are float64: that costs nothing at nine numbers a sample, and neither autoc
 the product of float64 matrices, where fewer digits would move pixels.
 
 Where one of two images is chosen, `torch.lerp` does it: a weight of exactly 0 or 1 gives one of
-them to the last bit, several times faster on a CPU than `torch.where`.
+them to the last bit, on a CPU in a half to a tenth of the time of `torch.where`.
 """
 
 import torch
@@ -239,7 +239,10 @@ def _luminance(images: Tensor) -> Tensor:
 
 
 def _mask(boxes: Tensor, images: Tensor) -> Tensor:
-    """Return float32 (B, 1, H, W), 1 inside each box and 0 outside: a weight for torch.lerp."""
+    """Return float32 (B, 1, H, W), 1 inside each box and 0 outside: a weight for torch.lerp.
+
+    On a CPU the product is several times faster than a logical mask.
+    """
     top, left, height, width = boxes[:, :, None, None, None].unbind(1)
     row = torch.arange(images.shape[2], device=images.device).view(-1, 1)
     column = torch.arange(images.shape[3], device=images.device)
