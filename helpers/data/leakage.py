@@ -22,21 +22,26 @@ _CHUNK = 2048  # rows of the correlation matrix at once; bounds the memory
 class LeakageReport:
     """Pairs of images, and groups, that tie splits together.
 
-    Of more than 100 equal images only the pairs with the first of them in a split are listed, so
-    that rows stay few. Without groups `groups` and `shared_groups` are None.
+    Args:
+        n_images: split name -> number of images.
+        exact: pairs of equal images, columns split_a, index_a, split_b, index_b, correlation
+            (1.0) and same_label; a row a pair, within a split and across. Of more than 100 equal
+            images only the pairs with the first of them in a split, so that rows stay few.
+        near: pairs of nearly equal images that are not equal, columns as above, most alike first.
+        groups: group -> the splits it lies in, if more than one; None if there are no groups.
+        in_earlier_group: split name -> indices of its images whose group is in an earlier split.
+        shared_groups: pair of splits -> number of groups that both hold (a split with itself: those
+            of two images or more), in the order of `summary`; None if there are no groups.
+        method: how near duplicates were found.
     """
 
-    n_images: dict[str, int]  # of each split
-    # Pairs of equal images, columns split_a, index_a, split_b, index_b, correlation (1.0) and
-    # same_label; a row a pair, within a split and across.
+    n_images: dict[str, int]
     exact: pd.DataFrame
-    near: pd.DataFrame  # nearly equal ones that are not equal, columns as above, most alike first
-    groups: dict[str, tuple[str, ...]] | None  # group -> the splits it lies in, if more than one
-    in_earlier_group: dict[str, np.ndarray]  # split -> its images whose group an earlier one holds
-    # Pair of splits -> number of groups that both hold (a split with itself: those of two images or
-    # more), in the order of `summary`.
+    near: pd.DataFrame
+    groups: dict[str, tuple[str, ...]] | None
+    in_earlier_group: dict[str, np.ndarray]
     shared_groups: dict[tuple[str, str], int] | None
-    method: str  # how near duplicates were found
+    method: str
 
     @property
     def exact_across(self) -> pd.DataFrame:

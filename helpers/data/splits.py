@@ -26,13 +26,19 @@ class DatasetUnavailable(DataError):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split, in memory."""
+    """One split, in memory.
 
-    images: np.ndarray  # uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB)
-    labels: np.ndarray  # int64 (N,), class indices from 0
-    groups: np.ndarray | None = None  # str (N,), what must stay together: a patient, say
-    # float32 (N, 4), lesion box as x, y, width, height in pixels, a row of NaN where an image has
-    # none; None if the data set has no boxes.
+    Args:
+        images: uint8 (N, H, W, C), C = 1 (grey) or 3 (RGB).
+        labels: int64 (N,), class indices from 0.
+        groups: str (N,), what must stay together (patient, cluster of frames), or None.
+        boxes: float32 (N, 4), lesion box as x, y, width, height in pixels, a row of NaN where
+            an image has none; or None if the data set has no boxes.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None = None
     boxes: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -59,25 +65,36 @@ class Splits:
     Every class needs a training image. A class may be missing from validation or test: its
     metrics there are undefined, and small folders do have rare classes.
 
+    Args:
+        name: the name it was loaded by.
+        train: training split.
+        val: validation split; selection reads this one.
+        test: test split; read once, after selection.
+        class_names: one name per class, in the order of the labels.
+        source: file or folder name, without the machine's path.
+        md5: of the file, or of all files and labels of a folder; None if generated.
+        licence: as its publisher states it, or None if not known.
+        groups_may_cross: a group in two splits is noted instead of refused; for published splits,
+            which are what they are.
+        reading: how the files of an image folder were read, as a record keeps it
+            (`helpers.data.pictures.Reading`); None of other sets.
+        file_notes: what a reader should know of single files.
+
     Raises:
         DataError: on construction, naming the split and what is wrong with it.
     """
 
-    name: str  # that it was loaded by
+    name: str
     train: Split
-    val: Split  # selection reads this one
-    test: Split  # read once, after selection
-    class_names: tuple[str, ...]  # one name per class, in the order of the labels
-    source: str  # file or folder name, without the machine's path
-    md5: str | None = None  # of the file, or of all files and labels of a folder; None if generated
-    licence: str | None = None  # as its publisher states it, or None if not known
-    # A group in two splits is noted instead of refused; for published splits, which are what they
-    # are.
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+    source: str
+    md5: str | None = None
+    licence: str | None = None
     groups_may_cross: bool = False
-    # How the files of an image folder were read, as a record keeps it
-    # (`helpers.data.pictures.Reading`); None of other sets.
     reading: Mapping[str, Any] | None = None
-    file_notes: tuple[str, ...] = ()  # what a reader should know of single files
+    file_notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2:

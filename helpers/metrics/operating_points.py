@@ -34,17 +34,26 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One class against the rest, at one target."""
+    """One class against the rest, at one target.
 
-    label: int  # the positive class
-    held: str  # which metric has the target, "sensitivity" or "specificity"
-    target: float  # its value, 0 to 1
-    on_curve: Estimate  # the other metric, where the threshold is read off the test ROC
-    # Chosen on validation images: as high a score, or higher, is positive. None where no validation
-    # score reaches the target.
+    Attributes:
+        label: The positive class.
+        held: Which metric has the target, "sensitivity" or "specificity".
+        target: Its value, 0 to 1.
+        on_curve: The other metric, where the threshold is read off the test ROC.
+        threshold: The one chosen on validation images: as high a score, or higher, is positive;
+            None where no validation score reaches the target.
+        sensitivity: On test images at that threshold.
+        specificity: On test images at that threshold.
+    """
+
+    label: int
+    held: str
+    target: float
+    on_curve: Estimate
     threshold: float | None
-    sensitivity: Estimate  # on test images at that threshold
-    specificity: Estimate  # likewise
+    sensitivity: Estimate
+    specificity: Estimate
 
     @property
     def read(self) -> str:

@@ -28,18 +28,25 @@ class Scores:
 
     `accuracy_scores`, `auc_scores`, `image_scores` and `contrast_scores` make it. All arrays may
     have leading axes, of replicates.
+
+    Attributes:
+        values: float (..., S), the measure of each draw.
+        shares: float (..., S, n), what each image has in it: a draw's values on other images vary
+            as sums of such shares do.
+        labels: int (n,), classes within which images are drawn; all 0 where they are drawn freely.
+        reference: float (..., S), the variance by images that a draw's value and the class sizes
+            alone imply; NaN where they imply none.
+        n_effective: the number of images m for which the variance is value (1 - value) / m where
+            no image is wrong; NaN where the measure has no bounds.
+        prior: weight of `reference` beside the images' own variance, in errors.
     """
 
-    values: np.ndarray  # float (..., S), the measure of each draw
-    # float (..., S, n), what each image has in it: values on other images vary as sums of these do.
+    values: np.ndarray
     shares: np.ndarray
-    labels: np.ndarray  # int (n,), classes within which images are drawn; all 0 if drawn freely
-    # float (..., S), the variance by images that value and class sizes alone imply; NaN if none.
+    labels: np.ndarray
     reference: np.ndarray
-    # Images m for which the variance is value (1 - value) / m where no image is wrong; NaN where
-    # the measure has no bounds.
     n_effective: float
-    prior: float = 0.0  # weight of `reference` beside the images' own variance, in errors
+    prior: float = 0.0
 
     @property
     def n(self) -> int:
