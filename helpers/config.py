@@ -162,85 +162,61 @@ IMAGENET_RGB = InputForm()
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """The configuration of one training run; equal configurations and seeds give equal runs.
+    """The configuration of one training run; equal configurations and seeds give equal runs."""
 
-    Attributes:
-        recipe: Name in `params/recipes.yaml`.
-        dataset: Name for `load_dataset`.
-        model: Name for `build_model`.
-        seed: Seed of initial weights, batch order and augmentation; at least 0.
-        image_size: Side of the network's input in pixels.
-        epochs: Passes over the training split.
-        batch_size: Images a step.
-        learning_rate: Peak learning rate.
-        schedule: Of the learning rate, stepped once a batch.
-        augmentation: See `Augmentation`.
-        cutmix: Probability of CutMix a batch, 0 to 1.
-        pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
-        profile: One of `PROFILES`; all but "paper" have a results tree of their own.
-        weight_decay: Decoupled for AdamW, L2 for the others.
-        label_smoothing: Share of the target spread over all classes, 0 to 1.
-        ema_decay: Decay a step of the averaged weights; None: no average.
-        flip_average: Whether probabilities are averaged over the image and its mirror image.
-        patience: Epochs without progress on validation data before an early stop; None: never.
-        focal_gamma: Focusing parameter of the focal loss, at least 0.
-        focal_alpha: Class weights of the focal loss: "none", or "balanced" by training counts.
-        focal_reading: How the focal loss reads smoothed labels; paper A means "hard_pt", older runs
-            had "linear".
-        sampling: "shuffle": each image once an epoch; "balanced": each class equally often.
-        plasticity: Who is trained when, see `plasticity.make_plan`.
-        warmup_epochs: Epochs of the head alone, where `plasticity` is "staged".
-        stop_at_accuracy: Validation accuracy at which training ends at once; None: never.
-        imbalance: r thins the training split of a binary set to one positive for r negatives.
-        label_noise: Share of training labels replaced by another class, 0 to .5.
-        cycle_momentum: Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85
-            while the rate rises, and back: torch's default, so what paper A implies.
-        n_train: Images of the training split that are used, see `stratified_subset`; None: all.
-        normalisation: See `InputForm`; so for `channels`.
-        test_curve: Whether the test accuracy after each epoch is kept beside the run. Nothing
-            selects by it: weights, predictions and selected epoch are those of a run without it.
-    """
-
-    recipe: Annotated[str, one_of(lambda: tuple(_recipe_file()))]
-    dataset: str
-    model: str
+    recipe: Annotated[str, one_of(lambda: tuple(_recipe_file()))]  # in `params/recipes.yaml`
+    dataset: str  # a name for `load_dataset`
+    model: str  # a name for `build_model`
+    # Of initial weights, batch order and augmentation.
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
-    image_size: Annotated[int, Field(ge=28, le=4096)]
-    epochs: Annotated[int, Field(ge=1, le=10**6)]
-    batch_size: Annotated[int, Field(ge=1)]
-    learning_rate: Annotated[float, Field(gt=0)]
+    image_size: Annotated[int, Field(ge=28, le=4096)]  # side of the network's input in pixels
+    epochs: Annotated[int, Field(ge=1, le=10**6)]  # passes over the training split
+    batch_size: Annotated[int, Field(ge=1)]  # images a step
+    learning_rate: Annotated[float, Field(gt=0)]  # the peak
     optimizer: Annotated[str, one_of(OPTIMIZERS)]
-    schedule: Annotated[str, one_of(SCHEDULES)]
-    augmentation: Annotated[str, one_of(AUGMENTATIONS)]
-    cutmix: Share
+    schedule: Annotated[str, one_of(SCHEDULES)]  # of the learning rate, stepped once a batch
+    augmentation: Annotated[str, one_of(AUGMENTATIONS)]  # see `Augmentation`
+    cutmix: Share  # probability of CutMix a batch
+    # "auto" is resolved before a configuration is made.
     pretrained: Annotated[str, one_of(("imagenet", "none"))]
-    profile: Annotated[str, one_of(PROFILES)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Share
-    ema_decay: Share | None
-    flip_average: bool
+    profile: Annotated[str, one_of(PROFILES)]  # all but "paper" have a results tree of their own
+    weight_decay: Annotated[float, Field(ge=0)]  # decoupled for AdamW, L2 for the others
+    label_smoothing: Share  # of the target, spread over all classes
+    ema_decay: Share | None  # of the averaged weights, a step; None: no average
+    flip_average: bool  # whether probabilities are averaged over the image and its mirror image
     precision: Annotated[str, one_of(PRECISIONS)]
+    # Epochs without progress on validation data before an early stop; None: never.
     patience: Annotated[int, Field(ge=1)] | None
+
     # Newer fields have a default, which stays out of the hash: older runs keep their place.
     loss: Annotated[str, one_of(LOSSES)] = "cross_entropy"
-    focal_gamma: Annotated[float, Field(ge=0)] = 0.0
-    focal_alpha: Annotated[str, one_of(ALPHAS)] = "none"
-    sampling: Annotated[str, one_of(SAMPLINGS)] = "shuffle"
-    plasticity: Annotated[str, one_of(PLASTICITIES)] = "all"
-    warmup_epochs: int = 0
+    focal_gamma: Annotated[float, Field(ge=0)] = 0.0  # focusing parameter of the focal loss
+    focal_alpha: Annotated[str, one_of(ALPHAS)] = "none"  # class weights, or "balanced" by counts
+    sampling: Annotated[str, one_of(SAMPLINGS)] = "shuffle"  # see `sampling.epoch_order`
+    plasticity: Annotated[str, one_of(PLASTICITIES)] = "all"  # see `plasticity.make_plan`
+    warmup_epochs: int = 0  # of the head alone, where `plasticity` is "staged"
+    # Validation accuracy at which training ends at once; None: never.
     stop_at_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    # r thins the training split of a binary set to one positive for r negatives.
     imbalance: Annotated[float, Field(ge=1)] | None = None
+    # Share of training labels replaced by another class.
     label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    # How the focal loss reads smoothed labels; paper A means "hard_pt", older runs had "linear".
     focal_reading: Annotated[str, one_of(READINGS)] = "linear"
+    # Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85 while the rate
+    # rises, and back: torch's default, so what paper A implies.
     cycle_momentum: bool = False
+    # Images of the training split that are used, see `stratified_subset`; None: all.
     n_train: Annotated[int, Field(ge=2)] | None = None
     normalisation: Annotated[str, one_of(NORMALISATIONS)] = IMAGENET_RGB.normalisation
     channels: Annotated[str, one_of(CHANNELS)] = IMAGENET_RGB.channels
+    # Whether the test accuracy after each epoch is kept beside the run. Nothing selects by it:
+    # weights, predictions and selected epoch are those of a run without it.
     test_curve: bool = False
 
     def __post_init__(self) -> None:
         """Check the fields; all numbers of a kind are stored alike, so that hashes agree."""
-        for name, kind in _field_types().items():
+        for name, kind in FIELD_TYPES.items():
             object.__setattr__(self, name, check_type(name, getattr(self, name), kind))
         if self.form == InputForm("imagenet", "native"):
             raise ConfigError(
@@ -249,7 +225,7 @@ class RunConfig:
             )
         for name, (other, wanted) in _BELONGS_TO.items():
             value, found = getattr(self, name), getattr(self, other)
-            if found != wanted and value != field_defaults()[name]:
+            if found != wanted and value != FIELD_DEFAULTS[name]:
                 raise ConfigError(
                     f"{name} belongs to {other}={wanted!r}, not {found!r}, got {value!r}."
                 )
@@ -269,37 +245,30 @@ class RunConfig:
         return asdict(self)
 
     def hash(self) -> str:
-        """Return ten hexadecimal digits that identify everything but the seed and the profile."""
-        identity = asdict(self)
-        del identity["seed"], identity["profile"]  # the seed has its own place in the path
-        for name, default in field_defaults().items():
-            if identity[name] == default:
-                del identity[name]
+        """Return ten hexadecimal digits that identify everything but the seed and the profile.
+
+        The seed has its own place in the path.
+        """
+        identity = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("seed", "profile") and value != FIELD_DEFAULTS.get(name, MISSING)
+        }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def field_defaults() -> dict[str, Any]:
-    """Return the fields that older runs do not record, with the value those runs had."""
-    return {
-        field.name: field.default for field in fields(RunConfig) if field.default is not MISSING
-    }
-
-
-@cache
-def _field_types() -> dict[str, Any]:
-    return get_type_hints(RunConfig, include_extras=True)
-
-
-def _train_parameters() -> dict[str, Any]:
-    """Return what 04_train takes from its `parameters` cell; None leaves a value to the recipe."""
-    kinds = get_type_hints(RunConfig)
-    for name in ("weight_decay", "ema_decay", "flip_average", "patience"):
-        del kinds[name]
-    return {name: kind if name in RUN_KEYS else kind | None for name, kind in kinds.items()}
-
-
-TRAIN_PARAMETERS = _train_parameters()
+FIELD_TYPES = get_type_hints(RunConfig, include_extras=True)
+# The fields that older runs do not record, with the value those runs had.
+FIELD_DEFAULTS = {
+    field.name: field.default for field in fields(RunConfig) if field.default is not MISSING
+}
+# What 04_train takes from its `parameters` cell; None leaves a value to the recipe.
+TRAIN_PARAMETERS = {
+    name: kind if name in RUN_KEYS else kind | None
+    for name, kind in get_type_hints(RunConfig).items()
+    if name not in ("weight_decay", "ema_decay", "flip_average", "patience")
+}
 
 
 def check_type(name: str, value: Any, kind: Any) -> Any:
@@ -351,12 +320,9 @@ def make_config(
     check_type("recipe", recipe, str)
     if recipe not in recipes:
         raise ConfigError(f"unknown recipe {recipe!r}; known: {', '.join(recipes)}.")
-    known = {field.name for field in fields(RunConfig)}
-    unknown = sorted(set(overrides) - known)
-    if unknown:
-        raise ConfigError(
-            f"unknown parameter {', '.join(unknown)}; known: {', '.join(sorted(known))}."
-        )
+    if unknown := sorted(set(overrides) - set(FIELD_TYPES)):
+        known = ", ".join(sorted(FIELD_TYPES))
+        raise ConfigError(f"unknown parameter {', '.join(unknown)}; known: {known}.")
     values = dict(recipes[recipe])
     check_type("dataset", dataset, str)
     rule = values["epochs"]

@@ -1,19 +1,16 @@
 """The form of `run.json`: what every reader of a stored run may take for granted."""
 
-from functools import cache
-from typing import Annotated, Any, NotRequired, get_type_hints
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from helpers.config import RUN_KEYS, RunConfig, did_you_mean, field_defaults
+from helpers.config import FIELD_DEFAULTS, FIELD_TYPES, RUN_KEYS, did_you_mean
 
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Some = Annotated[int, Field(ge=1, lt=2**53)]
 _Scalar = str | int | float | bool | None
 _Score = float | None  # None: undefined
-
-
 _ESTIMATE = {"value": _Score, "low": _Score, "high": _Score, "n": _Count, "method": str}
 _OF_CLASS = dict.fromkeys(
     ("sensitivity", "specificity", "ppv", "auc", "f1", "average_precision"), _ESTIMATE
@@ -71,7 +68,15 @@ def _form(content: Any) -> Any:
 
 
 RECORD_KEYS = ("schema", *_RECORD)
-_RECORD_FORM, _HISTORY_FORM = _form(_RECORD), _form([_EPOCH])
+# A recipe may be gone from `params/recipes.yaml`; its runs are still read.
+_CONFIG = {
+    name: NotRequired[kind] if name in FIELD_DEFAULTS else kind
+    for name, kind in (FIELD_TYPES | {"recipe": str}).items()
+}
+_ANY = TypeAdapter(_form(_RECORD))
+_TRAINED = TypeAdapter(_form({"config": _CONFIG, "history": [_EPOCH]}))
+# AutoML trains no network: its configurations and trials have a form of their own.
+_SEARCHED = TypeAdapter(_form({"config": {k: _CONFIG[k] for k in (*RUN_KEYS, "image_size")}}))
 
 
 def check_form(record: dict[str, Any]) -> None:
@@ -83,17 +88,12 @@ def check_form(record: dict[str, Any]) -> None:
     Raises:
         ValueError: naming the place, what is there and what was expected.
     """
-    _check("", _RECORD_FORM, record)
-    # AutoML trains no network: its configurations and trials have a form of their own.
+    _check(_ANY, record)
     trained = record["model"]["params"] is not None
-    if trained:
-        known = tuple(_config_fields())
-        for name in record["config"]:
-            if name not in known:
-                raise ValueError(f"config.{name} is unknown; {did_you_mean(name, known)}")
-    _check("config.", _config_form(trained), record["config"])
-    if trained:
-        _check("history.", _HISTORY_FORM, record["history"])
+    for name in record["config"] if trained else ():
+        if name not in _CONFIG:
+            raise ValueError(f"config.{name} is unknown; {did_you_mean(name, tuple(_CONFIG))}")
+    _check(_TRAINED if trained else _SEARCHED, record)
     epoch = record["selection"]["epoch"]
     if trained and not 1 <= (epoch or 0) <= len(record["history"]):
         raise ValueError(f"epoch {epoch} was selected of {len(record['history'])}")
@@ -107,35 +107,12 @@ def check_form(record: dict[str, Any]) -> None:
             raise ValueError(f"{what} has {len(entries)} entries for {num_classes} classes")
 
 
-@cache
-def _config_fields() -> dict[str, Any]:
-    """Return the fields of a trained network's configuration, name -> kind with its known values.
-
-    A recipe may be gone from `params/recipes.yaml`; its runs are still read.
-    """
-    return get_type_hints(RunConfig, include_extras=True) | {"recipe": str}
-
-
-@cache
-def _config_form(trained: bool) -> Any:
-    fields, older = _config_fields(), field_defaults()
-    names = fields if trained else (*RUN_KEYS, "image_size")
-    return TypedDict(
-        "_Config", {n: NotRequired[fields[n]] if n in older else fields[n] for n in names}
-    )
-
-
-@cache
-def _adapter(form: Any) -> TypeAdapter:
-    return TypeAdapter(form)
-
-
-def _check(place: str, form: Any, content: Any) -> None:
+def _check(form: TypeAdapter, record: dict[str, Any]) -> None:
     try:
         # Strict: a number written as text is none.
-        _adapter(form).validate_python(content, strict=True)
+        form.validate_python(record, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = place + ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
         raise ValueError(f"{where}: {said}, got {first['input']!r:.80}") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.config import InputForm, did_you_mean, field_defaults
+from helpers.config import FIELD_DEFAULTS, InputForm, did_you_mean
 from helpers.files import DamagedFile, open_arrays, read_csv, read_json, reading
 from helpers.runs.record import RECORD_KEYS, check_form
 
@@ -34,7 +34,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration that defines the run; fields newer than the run have their default."""
-        return field_defaults() | self.record["config"]
+        return FIELD_DEFAULTS | self.record["config"]
 
     @property
     def form(self) -> InputForm:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from helpers import config
 from helpers.config import (
+    FIELD_DEFAULTS,
     TRAIN_PARAMETERS,
     ConfigError,
     RunConfig,
-    field_defaults,
     load_recipes,
     make_config,
     notebook_parameters,
@@ -130,7 +130,7 @@ def test_hash_ignores_the_seed_and_the_profile_and_nothing_else():
 def test_a_field_at_its_default_leaves_the_hash_of_older_runs_alone():
     config = make_config(**BASE)
     identity = {k: v for k, v in config.to_dict().items() if k not in ("seed", "profile")}
-    older = {k: v for k, v in identity.items() if k not in field_defaults()}
+    older = {k: v for k, v in identity.items() if k not in FIELD_DEFAULTS}
     text = json.dumps(older, sort_keys=True, separators=(",", ":"))
     assert config.hash() == hashlib.sha256(text.encode()).hexdigest()[:10]
 
