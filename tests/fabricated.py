@@ -6,7 +6,7 @@ import numpy as np
 
 from helpers.config import RunConfig, make_config
 from helpers.metrics.scores import confusion_matrix, evaluate, per_class
-from helpers.runs.store import Run, run_dir, save_run
+from helpers.runs.store import Run, run_dir, write_run
 
 SIZES = {
     "breastmnist": 156,
@@ -91,6 +91,7 @@ def fabricate_from(
         for e in range(1, config.epochs + 1)
     ]
     record = {
+        "config": config.to_dict(),
         "data": {
             "name": dataset,
             "source": f"{dataset}.npz",
@@ -139,7 +140,7 @@ def fabricate_from(
         "git": {"sha": "0123456789abcdef", "dirty": False},
     }
     (run_dir(config) / "run.json").unlink(missing_ok=True)  # a test may make one up anew
-    return save_run(config, record=record, predictions=predictions)
+    return write_run(run_dir(config), record, predictions)
 
 
 def fabricate_seeds(config: RunConfig, *, seeds=range(5), wrong=20, **options) -> None:

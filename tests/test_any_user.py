@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from helpers.config import RunConfig
 from helpers.data.datasets import load_if_there
 from helpers.data.splits import Split, Splits, largest_against_rest
 from helpers.paths import repo_root
@@ -17,7 +16,7 @@ from helpers.plots import data as data_plots
 from helpers.plots import figures, style
 from helpers.runs.experiment import config_from_parameters
 from helpers.runs.groups import group_runs
-from helpers.runs.store import load_run, run_dir, save_run
+from helpers.runs.store import load_run, run_dir, write_run
 from study.report.page import render
 from tests.fabricated import fabricate_run
 
@@ -61,8 +60,7 @@ def one_class(results_tree, where=("val",), seed=0, profile="paper"):
     for split in where:
         predictions[f"{split}_y_true"] *= 0
     (run.path / "run.json").unlink()
-    config = RunConfig(**record["config"])
-    return save_run(config, record=record, predictions=predictions)
+    return write_run(run.path, record, predictions)
 
 
 @pytest.fixture(autouse=True)

@@ -84,13 +84,9 @@ def seeds_of(run: Run) -> list[Run]:
 
     Of a replica, those of its stored run. One that cannot be read is left out and said on stderr.
     """
-
-    def protocol(other: Run) -> dict[str, Any]:
-        return {name: value for name, value in other.config.items() if name != "seed"}
-
     home = run.path.parents[2 if is_replica(run) else 0]
     others = whole_runs(sorted(home.glob("*/run.json")))
-    runs = [other for other in others if protocol(other) == protocol(run)]
+    runs = [other for other in others if other.protocol == run.protocol]
     return sorted(runs, key=lambda other: other.config["seed"])
 
 

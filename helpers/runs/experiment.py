@@ -27,8 +27,8 @@ from helpers.runs.store import (
     load_run,
     lock,
     run_dir,
-    save_run,
     tidy,
+    write_run,
 )
 from helpers.training.inference import as_tensor, predict_as
 from helpers.training.loop import FitResult, fit
@@ -168,7 +168,7 @@ class MadeRun(NamedTuple):
     """A run before it is stored."""
 
     model: torch.nn.Module  # the network with the selected weights
-    record: dict[str, Any]  # for `helpers.runs.store.save_run`; so are the next two
+    record: dict[str, Any]  # for `helpers.runs.store.write_run`; so are the next two
     predictions: dict[str, np.ndarray]  # labels and probabilities of validation and test split
     test_curve: np.ndarray | None  # test accuracy after each epoch, None where it was not asked for
 
@@ -188,6 +188,7 @@ def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
         predictions[f"{name}_probabilities"] = predict_as(config, model, images)
     seconds = time.perf_counter() - start
     record = {
+        "config": config.to_dict(),
         "data": data_record(splits),
         "model": _model_record(config, splits, model),
         "selection": {
@@ -235,13 +236,11 @@ def digest_of(file: Path) -> str:
 
 
 def _train(config: RunConfig, splits: Splits) -> Run:
-    checkpoint = run_dir(config) / CHECKPOINT
-    made = make_run(config, splits, checkpoint=checkpoint)
-    save_weights(made.model, run_dir(config))
-    run = save_run(
-        config, record=made.record, predictions=made.predictions, test_curve=made.test_curve
-    )
-    checkpoint.unlink(missing_ok=True)
+    folder = run_dir(config)
+    made = make_run(config, splits, checkpoint=folder / CHECKPOINT)
+    save_weights(made.model, folder)
+    run = write_run(folder, made.record, made.predictions, made.test_curve)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return run
 
 

@@ -170,7 +170,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
         print(f"left out: {name}: {reason}", file=sys.stderr)
     groups = []
     for members in grouped:
-        config = {k: v for k, v in members[0].config.items() if k != "seed"}
+        config = members[0].protocol
         data = members[0].record["data"]
         rebuilt = find_rebuilt(config["dataset"], data["md5"])
         dataset = rebuilt.official if rebuilt else without_size(config["dataset"])
@@ -193,8 +193,7 @@ def _sort_out(runs: Iterable[Run]) -> tuple[list[list[Run]], dict[str, str]]:
     grouped: dict[Any, list[Run]] = defaultdict(list)
     on_data: dict[Any, Counter] = defaultdict(Counter)
     for run in sorted(runs, key=lambda run: (run.config["seed"], run.path)):
-        config = {k: v for k, v in run.config.items() if k != "seed"}
-        grouped[tuple(sorted(config.items())), *_data_of(run)].append(run)
+        grouped[tuple(sorted(run.protocol.items())), *_data_of(run)].append(run)
         on_data[_data_of(run)][_test_split(run)] += 1
     kept, left_out = [], {}
     for members in grouped.values():

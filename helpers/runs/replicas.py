@@ -2,7 +2,7 @@
 
 The same configuration and seed on another kind of processor, thread count or version is another
 draw: sums are added in another order, and training carries the last bits into other weights. So a
-replica (`helpers.runs.store.save_replica`) counts as a draw, as a seed does.
+replica (`helpers.runs.store.replica_dir`) counts as a draw, as a seed does.
 """
 
 import math

@@ -37,6 +37,11 @@ class Run:
         return FIELD_DEFAULTS | self.record["config"]
 
     @property
+    def protocol(self) -> dict[str, Any]:
+        """The configuration but for the seed."""
+        return {name: value for name, value in self.config.items() if name != "seed"}
+
+    @property
     def form(self) -> InputForm:
         """Normalisation and channels of the network's input."""
         return InputForm(self.config["normalisation"], self.config["channels"])

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from helpers.config import RunConfig
 from helpers.data.datasets import load_dataset
 from helpers.data.splits import Splits
 from helpers.files import load_template, read_json, reading
@@ -35,7 +36,7 @@ from helpers.runs.store import (
     lock,
     run_id,
 )
-from helpers.runs.weights import config_of, load_model
+from helpers.runs.weights import load_model
 from helpers.terminal import command
 from helpers.training.inference import as_tensor, predict_as
 
@@ -81,7 +82,7 @@ def measure(run: Run, splits: Splits) -> dict[str, Any]:
     model = load_model(run)
     images, _ = as_tensor(splits.test, torch.device("cpu"))
     y_true = splits.test.labels
-    probabilities = predict_as(config_of(run), model, images)
+    probabilities = predict_as(RunConfig(**run.config), model, images)
     temperature = fit_temperature(*run.predictions("val")).temperature
     metrics = evaluate(y_true, probabilities)
     scaled = evaluate(y_true, apply_temperature(probabilities, temperature))

@@ -128,18 +128,6 @@ def tidy(folder: Path) -> None:
     print(f"{folder}: a former run left {names}; now in {FORMER}/{place.name}", file=sys.stderr)
 
 
-def save_run(
-    config: RunConfig,
-    *,
-    record: dict[str, Any],
-    predictions: dict[str, np.ndarray],
-    test_curve: np.ndarray | None = None,
-) -> Run:
-    """Write a finished run, see `write_run`; `config` is added to its record."""
-    record = {"config": config.to_dict()} | record
-    return write_run(run_dir(config), record, predictions, test_curve)
-
-
 def replica_dir(run: Run, env: Mapping[str, Any]) -> Path:
     """Return the folder of a run's replica from a machine of this `environment`; it may not exist.
 
@@ -148,18 +136,6 @@ def replica_dir(run: Run, env: Mapping[str, Any]) -> Path:
     # Records older than a setting lack it; where it is off it counts as lacking.
     text = json.dumps({name: env.get(name) or None for name in _DRAWN_BY}, sort_keys=True)
     return run.path / REPLICAS / hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def save_replica(
-    run: Run,
-    *,
-    record: dict[str, Any],
-    predictions: dict[str, np.ndarray],
-    test_curve: np.ndarray | None = None,
-) -> Run:
-    """Write a stored run that was made again, beside it; all else as for `save_run`."""
-    record = {"config": run.record["config"]} | record
-    return write_run(replica_dir(run, record["env"]), record, predictions, test_curve)
 
 
 def list_replicas(run: Run) -> list[Run]:

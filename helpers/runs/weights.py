@@ -10,7 +10,6 @@ run, with predictions of its own.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +36,14 @@ from helpers.runs.store import (
     lock,
     replica_dir,
     run_id,
-    save_replica,
     tidy,
+    write_run,
 )
 from helpers.terminal import command, path_argument
 from helpers.training.seeds import default_device, environment
 
 # Probabilities of a restored run may differ by rounding: another processor adds in another order.
 TOLERANCE = 1e-3
-
-
-def config_of(run: Run) -> RunConfig:
-    """Return the configuration that a stored run was made from."""
-    known = {field.name for field in fields(RunConfig)}
-    return RunConfig(**{name: value for name, value in run.config.items() if name in known})
 
 
 def untrained_model(run: Run, *, pretrained: str, seed: int) -> nn.Module:
@@ -155,27 +148,23 @@ def _check_digest(file: Path) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Restored:
-    """A stored run that was made again."""
-
-    run: Run  # the run whose weights are on this disk now: the stored one, or its replica
-    difference: float  # largest difference of a validation probability to the stored run
-
-
-def restore(run: Run) -> Restored:
+def restore(run: Run) -> tuple[Run, float]:
     """Make a stored run again for its weights, and compare it with what is stored.
 
     Where the validation probabilities are the stored ones, up to `TOLERANCE`, the weights go beside
     the stored run. Else this processor, thread count or version draws another network from the
-    same seed: it becomes a replica (`store.save_replica`) with its own predictions, and the
+    same seed: it becomes a replica with its own predictions, and the
     stored run stays as it is. An interrupted training goes on where it stopped.
+
+    Returns:
+        The run whose weights are on this disk now, the stored one or its replica; the largest
+        difference of a validation probability to the stored run.
 
     Raises:
         RunError: the data are not those of the run; or a replica of this very machine is stored
             and is another network, as after a change of the code. Then nothing is written.
     """
-    config = config_of(run)
+    config = RunConfig(**run.config)
     splits = load_dataset(config.dataset)
     check_data(run, splits)
     folder = replica_dir(run, environment(default_device()))
@@ -199,17 +188,13 @@ def restore(run: Run) -> Restored:
             save_weights(made.model, folder)
         else:
             save_weights(made.model, folder)
-            found = save_replica(
-                run,
-                record=made.record,
-                predictions=made.predictions,
-                test_curve=made.test_curve,
-            )
+            record = made.record | {"config": run.record["config"]}
+            found = write_run(folder, record, made.predictions, made.test_curve)
         checkpoint.unlink(missing_ok=True)
         for empty in (folder, folder.parent):
             if empty.exists() and not any(empty.iterdir()):
                 empty.rmdir()
-    return Restored(found, difference)
+    return found, difference
 
 
 def _distance(predictions: dict[str, np.ndarray], run: Run) -> float:
@@ -246,14 +231,14 @@ def _make_again(folder: Path) -> None:
     if (here / "run.json").exists() and (here / WEIGHTS).exists():
         print(f"{folder}: the weights of its replica are here: {_shown(here)}", flush=True)
         return
-    restored = restore(run)
+    found, difference = restore(run)
     print(f"{folder}: made again")
-    if restored.run is run:
-        print(f"  the same network, largest difference {restored.difference:.1e}", flush=True)
+    if found is run:
+        print(f"  the same network, largest difference {difference:.1e}", flush=True)
         return
-    for line in describe(restored.run, seeds_of(run)):
+    for line in describe(found, seeds_of(run)):
         print(f"  {line}")
-    print(f"  Kept as a replica; `run` of 06 and 11 takes {_shown(restored.run.path)}", flush=True)
+    print(f"  Kept as a replica; `run` of 06 and 11 takes {_shown(found.path)}", flush=True)
 
 
 if __name__ == "__main__":

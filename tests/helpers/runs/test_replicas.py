@@ -20,7 +20,7 @@ from helpers.runs.store import (
     load_run,
     replica_dir,
     run_id,
-    save_replica,
+    write_run,
 )
 from study.tables import replicas as replica_tables
 from tests.fabricated import fabricate_run
@@ -40,7 +40,7 @@ def make_replica(run, *, wrong, seed=100, **env):
         scores = right + rng.uniform(0, 0.9, right.shape)
         found[f"{split}_y_true"] = labels
         found[f"{split}_probabilities"] = scores / scores.sum(axis=1, keepdims=True)
-    record = {k: v for k, v in run.record.items() if k not in ("schema", "config")}
+    record = dict(run.record)
     record["env"] = run.record["env"] | ELSEWHERE | env
     record["metrics"] = {
         split: {
@@ -51,7 +51,7 @@ def make_replica(run, *, wrong, seed=100, **env):
         }
         for split in ("val", "test")
     }
-    return save_replica(run, record=record, predictions=found)
+    return write_run(replica_dir(run, record["env"]), record, found)
 
 
 @pytest.fixture

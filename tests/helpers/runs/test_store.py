@@ -46,8 +46,8 @@ from helpers.runs.store import (
     lock,
     run_dir,
     run_id,
-    save_run,
     summary_line,
+    write_run,
 )
 from helpers.runs.weights import load_model
 from helpers.training import loop, seeds
@@ -326,9 +326,8 @@ def test_a_lock_alone_moves_nothing(tmp_path):
 
 def test_a_stored_run_is_never_overwritten(run):
     before = {path: path.read_bytes() for path in run.path.iterdir()}
-    record = {k: v for k, v in run.record.items() if k not in ("schema", "config")}
     with pytest.raises(RunError, match="is stored already, and nothing is overwritten"):
-        save_run(CONFIG, record=record, predictions={})
+        write_run(run.path, run.record, {})
     assert {path: path.read_bytes() for path in run.path.iterdir()} == before
 
 
@@ -412,15 +411,14 @@ def test_damaged_predictions_have_their_error(run):
 
 def test_a_record_off_the_schema_is_not_written(results_tree):
     with pytest.raises(RunError, match="record keys differ"):
-        save_run(CONFIG, record={"data": {}}, predictions={})
+        write_run(run_dir(CONFIG), {"data": {}}, {})
     assert not (run_dir(CONFIG) / "run.json").exists()
 
 
 def test_undefined_is_null_and_nan_is_refused(run):
-    record = {k: v for k, v in run.record.items() if k not in ("schema", "config")}
-    record["timing"] = {"train_seconds": float("nan")}
+    record = run.record | {"timing": {"train_seconds": float("nan")}}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        save_run(CONFIG, record=record, predictions={})
+        write_run(run.path, record, {})
     assert load_run(run.path).record == run.record
 
 

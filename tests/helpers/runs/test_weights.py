@@ -63,8 +63,8 @@ def test_restored_weights_are_the_lost_ones_and_the_run_stays(run):
     file = run.path / weights.WEIGHTS
     lost, record = load_file(file), (run.path / "run.json").read_bytes()
     file.unlink()
-    restored = weights.restore(run)
-    assert restored.difference == 0 and restored.run.path == run.path
+    restored, difference = weights.restore(run)
+    assert difference == 0 and restored.path == run.path
     assert not (run.path / "replicas").exists()
     found = load_file(file)
     assert all(torch.equal(value, found[name]) for name, value in lost.items())
@@ -107,7 +107,7 @@ def test_another_network_is_kept_as_a_replica(run, capsys):
 
 def test_a_replica_explains_and_predicts_where_its_run_cannot(run, phantom):
     run = made_elsewhere(run)
-    replica = weights.restore(run).run
+    replica, _ = weights.restore(run)
     with pytest.raises(RunError, match=f"name it by `run`, .*{replica.path.name}"):
         weights.load_model(run)
     found = find_run(run_id(replica), profile="quick")
@@ -123,17 +123,17 @@ def test_a_replica_explains_and_predicts_where_its_run_cannot(run, phantom):
 
 def test_a_replica_without_weights_gets_them_again(run):
     run = made_elsewhere(run)
-    first = weights.restore(run).run
+    first, _ = weights.restore(run)
     record = (first.path / "run.json").read_bytes()
     (first.path / weights.WEIGHTS).unlink()
-    again = weights.restore(run)
-    assert again.run.path == first.path and (first.path / weights.WEIGHTS).exists()
+    again, _ = weights.restore(run)
+    assert again.path == first.path and (first.path / weights.WEIGHTS).exists()
     assert (first.path / "run.json").read_bytes() == record
 
 
 def test_a_replica_that_does_not_come_back_is_not_overwritten(run):
     run = made_elsewhere(run)
-    replica = made_elsewhere(weights.restore(run).run)
+    replica = made_elsewhere(weights.restore(run)[0])
     record = (replica.path / "run.json").read_bytes()
     with pytest.raises(RunError, match="the code has changed since commit"):
         weights.restore(run)
@@ -189,11 +189,11 @@ def test_the_line_of_a_sweep_is_a_command_too(run, tmp_path, capsys):
 
 def test_what_a_former_replica_left_is_not_read_as_the_next_one_s(run, capsys):
     run = made_elsewhere(run)
-    folder = weights.restore(run).run.path
+    folder = weights.restore(run)[0].path
     for name in ("run.json", "maps.npz", "shipped.safetensors"):
         (folder / name).write_text("old")
     (folder / "run.json").unlink()
-    assert weights.restore(run).run.path == folder
+    assert weights.restore(run)[0].path == folder
     assert {f.name for f in (folder / "former" / "1").iterdir()} > {"maps.npz", weights.WEIGHTS}
     assert not (folder / "maps.npz").exists()
     assert weights.load_model(load_run(folder)) is not None
