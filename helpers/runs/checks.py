@@ -4,7 +4,7 @@ Imported without torch: a stored run is read without it. What does need it is im
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -113,27 +113,26 @@ def check_labels(run: Run, splits: Splits) -> None:
     """
     from helpers.runs.experiment import check_data
 
-    data = run.record["data"]
-    files = f"the run saw {data['source']} with MD5 {data['md5']}, this has MD5 {splits.md5}"
-    advice = "restore the data, or delete the run and train again."
-    if data["class_names"] != list(splits.class_names):
+    data, expected = run.record["data"], list(splits.class_names)
+
+    def refuse(what: str) -> NoReturn:
         raise RunError(
-            f"{run_id(run)} has the classes {data['class_names']}, {splits.name} has "
-            f"{list(splits.class_names)}; {files}: {advice}"
+            f"{run_id(run)}{what}; the run saw {data['source']} with MD5 {data['md5']}, this has "
+            f"MD5 {splits.md5}: restore the data, or delete the run and train again."
         )
+
+    if data["class_names"] != expected:
+        refuse(f" has the classes {data['class_names']}, {splits.name} has {expected}")
     for name in ("val", "test"):
         stored, labels = run.predictions(name)[0], getattr(splits, name).labels
         if len(stored) != len(labels):
-            raise RunError(
-                f"{run_id(run)} predicts {len(stored)} {name} images, {splits.name} has "
-                f"{len(labels)}; {files}: {advice}"
-            )
+            refuse(f" predicts {len(stored)} {name} images, {splits.name} has {len(labels)}")
         if len(differing := np.flatnonzero(stored != labels)):
             first = differing[0]
-            raise RunError(
-                f"{run_id(run)}: {len(differing)} of {len(labels)} {name} labels differ from those "
-                f"of {splits.name}, the first at index {first}: {stored[first]} in the run, "
-                f"{labels[first]} in the data; {files}: {advice}"
+            refuse(
+                f": {len(differing)} of {len(labels)} {name} labels differ from those of "
+                f"{splits.name}, the first at index {first}: {stored[first]} in the run, "
+                f"{labels[first]} in the data"
             )
     check_data(run, splits)
 

@@ -195,7 +195,7 @@ def make_run(config: RunConfig, splits: Splits, *, checkpoint: Path) -> MadeRun:
             "rule": selection_rule(config),
             "metric": "val_auc",
             "epoch": result.epoch,
-            "value": result.value,
+            "value": result.history[result.epoch - 1]["val_auc"],
         },
         **score_record(splits, predictions),
         "history": result.history,

@@ -15,6 +15,7 @@ from helpers.config import (
     RunConfig,
     did_you_mean,
     make_config,
+    stored_name,
 )
 from helpers.data.names import check_name
 from helpers.files import read_yaml, reading
@@ -28,9 +29,7 @@ MATRIX_KEYS = ("profile", "rows")
 ROW_KEYS = tuple(name for name in RUN_KEYS if name != "profile")
 
 
-def load_matrix(
-    profile: str, *, rename: Callable[[str], str] = lambda dataset: dataset
-) -> list[RunConfig]:
+def load_matrix(profile: str, *, rename: Callable[[str], str] | None = None) -> list[RunConfig]:
     """Read, check and expand a matrix.
 
     Args:
@@ -60,12 +59,11 @@ def load_matrix(
         except ConfigError as error:
             raise ConfigError(f"{file.name}, row {number}: {error}") from error
     configs = expand_matrix(content, file=file)
-    renamed = {name: rename(name) for name in dict.fromkeys(run.dataset for run in configs)}
-    if all(name == new for name, new in renamed.items()):
+    if rename is None:
         return configs
     # One set may stand in for several, so the same run may now come several times.
     for row in content["rows"]:
-        row["dataset"] = [renamed[name] for name in _values(row["dataset"])]
+        row["dataset"] = [rename(stored_name(name)) for name in _values(row["dataset"])]
     return _by_seed(config for _, config in _expand(content, file=file))
 
 

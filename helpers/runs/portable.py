@@ -170,11 +170,6 @@ def machine(row: dict[str, Any]) -> tuple[str, ...]:
     return env["processor"], env["instruction_set"], env["torch"]
 
 
-def first_difference(a: dict[str, str], b: dict[str, str]) -> str | None:
-    """Return the first of `STAGES` whose digests differ, None if none does."""
-    return next((stage for stage in STAGES if a[stage] != b[stage]), None)
-
-
 def cost(row: dict[str, Any]) -> dict[str, float]:
     """Return by network how many times longer the portable settings take, in processor time."""
     default, portable = (row[mode]["seconds"] for mode in MODES)
@@ -188,7 +183,8 @@ def compare(row: dict[str, Any], others: Sequence[dict[str, Any]]) -> list[str]:
         processor, _, version = machine(other)
         for mode in MODES:
             for name in MODELS:
-                parted = first_difference(row[mode]["digests"][name], other[mode]["digests"][name])
+                ours, theirs = (each[mode]["digests"][name] for each in (row, other))
+                parted = next((stage for stage in STAGES if ours[stage] != theirs[stage]), None)
                 words = "the same" if parted is None else f"another, from the {parted} on"
                 lines.append(f"{processor}, torch {version}, {mode}, {name}: {words}")
     return lines

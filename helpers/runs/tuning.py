@@ -135,10 +135,7 @@ def tune(file: Path, *, table: Path) -> pd.DataFrame:
         auc = "undefined (one class)" if score is None else f"{score:.3f}"
         setting = key["setting"]
         shown = setting if isinstance(setting, str) else f"{setting:g}"
-        print(
-            f"{config.model} {tuning.parameter} {shown} seed {config.seed}: {auc}",
-            flush=True,
-        )
+        print(f"{config.model} {tuning.parameter} {shown} seed {config.seed}: {auc}", flush=True)
     return rows_of(_read(table, tuning), tuning.configs)
 
 

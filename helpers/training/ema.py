@@ -16,8 +16,7 @@ class ExponentialAverage(AveragedModel):
     def __init__(self, model: nn.Module, *, decay: float) -> None:
         super().__init__(model, use_buffers=True)
         self.decay = decay
-        own, current = _tensors(self.module), _tensors(model)
-        pairs = list(zip(own, current, strict=True))
+        pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
         self._floats = _columns([pair for pair in pairs if pair[0].is_floating_point()])
         self._integers = _columns([pair for pair in pairs if not pair[0].is_floating_point()])
         self._started = False
@@ -28,22 +27,16 @@ class ExponentialAverage(AveragedModel):
         # Asked until it is true: on a GPU each answer makes the host wait.
         self._started = self._started or bool(self.n_averaged > 0)
         if not self._started:
-            self._copy()
+            for own, current in filter(all, (self._floats, self._integers)):
+                torch._foreach_copy_(own, current)
         else:
-            self._mix()
+            torch._foreach_lerp_(*self._floats, 1 - self.decay)
+            own, current = self._integers  # counts of batches; a network may have none
+            if own:
+                mixed = torch._foreach_mul(own, self.decay)
+                torch._foreach_add_(mixed, torch._foreach_mul(current, 1 - self.decay))
+                torch._foreach_copy_(own, mixed)
         self.n_averaged += 1
-
-    def _copy(self) -> None:
-        for own, current in filter(all, (self._floats, self._integers)):
-            torch._foreach_copy_(own, current)
-
-    def _mix(self) -> None:
-        torch._foreach_lerp_(*self._floats, 1 - self.decay)
-        own, current = self._integers  # counts of batches; a network may have none
-        if own:
-            mixed = torch._foreach_mul(own, self.decay)
-            torch._foreach_add_(mixed, torch._foreach_mul(current, 1 - self.decay))
-            torch._foreach_copy_(own, mixed)
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

@@ -40,7 +40,6 @@ class FitResult:
     Attributes:
         history: One dictionary an epoch: losses, accuracies, AUC, learning rate, seconds.
         epoch: The selected epoch, from 1; the model holds its weights.
-        value: Its validation AUC, None where that is undefined.
         seconds: Training time, epochs before an interruption included.
         images_per_second: Training images through the loop, validation not counted.
         watched: Predicted classes of the watched images after each epoch, int64 (epochs, N); None
@@ -49,7 +48,6 @@ class FitResult:
 
     history: list[dict[str, Any]]
     epoch: int
-    value: float | None
     seconds: float
     images_per_second: float
     watched: np.ndarray | None = None
@@ -263,17 +261,10 @@ def fit(
     Interrupted at any moment and called again with the same arguments, it ends with the weights
     that it would have had without the interruption, bit for bit on one CPU and thread count.
 
-    Args:
-        model: Freshly built (initial weights from the run's seed); moved to the device.
-        train: Training split.
-        val: Validation split; the only one that selects.
-        num_classes: K.
-        config: The run's configuration.
-        device: Where to train.
-        checkpoint: File to write to and continue from; None: no checkpoint.
-        checkpoint_seconds: Least time between two checkpoints; 0: one an epoch.
-        watch: Images whose predicted classes are kept after each epoch. They go into
-            `FitResult.watched` alone: nothing is selected, stopped or drawn by them.
+    The model is freshly built (initial weights from the run's seed) and moved to the device. A
+    checkpoint is a file to write to and continue from, with `checkpoint_seconds` at least between
+    two writes; 0: one an epoch. Of the images of `watch` the predicted classes after each epoch go
+    into `FitResult.watched` alone: nothing is selected, stopped or drawn by them.
 
     Raises:
         TrainingDiverged: the loss is NaN or infinite.
@@ -348,7 +339,6 @@ def fit(
     return FitResult(
         history=state.history,
         epoch=state.best_epoch,
-        value=state.history[state.best_epoch - 1]["val_auc"],
         seconds=seconds,
         images_per_second=len(labels) * len(state.history) / seconds,
         watched=None if watch is None else torch.stack(state.watched).long().numpy(),

@@ -37,13 +37,10 @@ class Stage:
 
 
 def make_plan(plasticity: str, *, epochs: int, warmup_epochs: int = 0) -> tuple[Stage, ...]:
-    """Return the stages of a run.
+    """Return the stages of a run of so many epochs.
 
-    Args:
-        plasticity: "all" (every parameter from the start), "high" or "head" (Eq. 17 or 16
-            throughout), or "staged" (the paper's: warm-up, then selective fine-tuning).
-        epochs: of the whole run.
-        warmup_epochs: of the warm-up stage, where "staged".
+    Its plasticity is "all" (every parameter from the start), "high" or "head" (Eq. 17 or 16
+    throughout), or "staged" (the paper's: warm-up, then selective fine-tuning).
 
     Raises:
         ValueError: unknown plan, or a stage without epochs.
@@ -77,7 +74,7 @@ def stage_at(plan: Iterable[Stage], epoch: int) -> Stage:
 class ActiveStage:
     """A network in a stage."""
 
-    stage: Stage  # the stage
+    stage: Stage
     model: nn.Module  # the whole network
     frozen: nn.Sequential  # its leading part that is not trained; empty where everything is
     plastic: nn.Sequential  # the rest, which is
@@ -100,22 +97,20 @@ def enter_stage(model: nn.Module, stage: Stage) -> ActiveStage:
         ValueError: not a network of the registry, or the stage would train nothing.
     """
     if stage.trainable == "all":
-        active = ActiveStage(stage, model, nn.Sequential(), nn.Sequential(model))
+        frozen, plastic = [], [model]
     else:
         parts = split_model(model)
-        lower, upper = [parts.low], [parts.high, parts.head]
+        frozen, plastic = [parts.low], [parts.high, parts.head]
         if stage.trainable == "head":
-            lower, upper = [parts.low, parts.high], [parts.head]
-        active = ActiveStage(stage, model, nn.Sequential(*lower), nn.Sequential(*upper))
+            frozen, plastic = [parts.low, parts.high], [parts.head]
+    active = ActiveStage(stage, model, nn.Sequential(*frozen), nn.Sequential(*plastic))
     if active.trainable_parameters == 0:
         raise ValueError(
             f"stage {stage.name!r} trains nothing: {type(model).__name__} has no parameters in "
             f"its {stage.trainable!r} part."
         )
-    for parameter in active.frozen.parameters():
-        parameter.requires_grad_(False)
-    for parameter in active.plastic.parameters():
-        parameter.requires_grad_(True)
+    active.frozen.requires_grad_(False)
+    active.plastic.requires_grad_(True)
     return active
 
 

@@ -7,16 +7,10 @@ from helpers.config import SAMPLINGS
 
 
 def epoch_order(sampling: str, labels: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Draw the images of one epoch; an epoch has as many draws as there are images.
+    """Draw the images of one epoch, int64 (N,), indices on the CPU, by their labels, int64 (N,).
 
-    Args:
-        sampling: "shuffle" (each image once) or "balanced" (each class equally likely at every
-            draw, with replacement: paper A's class-imbalance-aware sampling).
-        labels: int64 (N,).
-        generator: on the CPU; decides the draws.
-
-    Returns:
-        int64 (N,), indices of images, on the CPU.
+    "shuffle" draws each image once; "balanced" N times, each class equally likely at every draw,
+    with replacement: paper A's class-imbalance-aware sampling. The generator is on the CPU.
 
     Raises:
         ValueError: unknown name.

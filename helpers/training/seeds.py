@@ -31,13 +31,6 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(mixed)
 
 
-def device_name(device: torch.device) -> str:
-    """Return what a reader would call the device."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
-
-
 def processor_name() -> str:
     """Return the processor's model as the system names it; the architecture where it does not.
 
@@ -111,13 +104,16 @@ def environment(device: torch.device) -> dict[str, Any]:
     """
     import torchvision  # seconds, and only its version is wanted
 
+    name = f"CPU {platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
         "numpy": np.__version__,
         "platform": platform.system(),
-        "device": device_name(device),
+        "device": name,
         "processor": processor_name(),
         "instruction_set": instruction_set(),
         "threads": torch.get_num_threads(),
