@@ -157,10 +157,7 @@ def confident_mistakes(
 
 
 def check_selection(run: Run) -> int:
-    """Apply the run's selection rule to its history and compare with the epoch that was kept.
-
-    Returns:
-        The epoch.
+    """Apply the run's selection rule to its history; return the epoch, which is the one kept.
 
     Raises:
         RunError: the rule gives another epoch.
@@ -175,10 +172,7 @@ def check_selection(run: Run) -> int:
 
 
 def check_record(run: Run) -> int:
-    """Recompute a run's metrics from its predictions and compare them with `run.json`.
-
-    Returns:
-        How many numbers were compared.
+    """Compare a run's metrics in `run.json` with those of its predictions; return how many.
 
     Raises:
         RunError: a number differs; the message names it and both values.

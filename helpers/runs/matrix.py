@@ -50,12 +50,6 @@ def load_matrix(profile: str, *, rename: Callable[[str], str] | None = None) -> 
     for number, row in enumerate(content["rows"], start=1):
         try:
             _check_row(row)
-            for name in _values(row["dataset"]):
-                check_name(name)
-            for name in _values(row["model"]):
-                if name not in list_models():
-                    known = did_you_mean(name, list_models())
-                    raise ConfigError(f"unknown model {name!r}; {known}")
         except ConfigError as error:
             raise ConfigError(f"{file.name}, row {number}: {error}") from error
     configs = expand_matrix(content, file=file)
@@ -150,7 +144,7 @@ def _check_keys(content: dict[str, Any], *, file: Path) -> None:
 
 
 def _check_row(row: Any) -> None:
-    """Refuse what is no row, a key that 04_train does not take, and a list of nothing."""
+    """Refuse what is no row, a key that 04_train does not take, a list of nothing, wrong names."""
     if not isinstance(row, dict):
         raise ConfigError(f"a row must be a mapping, got {type(row).__name__} {row!r}.")
     known = tuple(name for name in TRAIN_PARAMETERS if name != "profile")
@@ -167,6 +161,11 @@ def _check_row(row: Any) -> None:
         for value in _values(row[key]):
             if not isinstance(value, str):
                 raise ConfigError(f"{key} must be str, got {type(value).__name__} {value!r}.")
+            if key == "dataset":
+                check_name(value)
+            elif value not in list_models():
+                known = did_you_mean(value, list_models())
+                raise ConfigError(f"unknown model {value!r}; {known}")
 
 
 def _values(value: Any) -> list[Any]:

@@ -157,12 +157,9 @@ def write_run(
     """Write a finished run; each file appears whole or not at all, `run.json` last.
 
     A stored run is never overwritten, not even by a process that lost its lock with its network.
-
-    Args:
-        folder: Of the run.
-        record: Content of `run.json` but for `schema`, which is added.
-        predictions: `val_y_true`, `val_probabilities`, `test_y_true`, `test_probabilities`.
-        test_curve: Test accuracy after each epoch, float (epochs,), where it was kept.
+    The record lacks `schema`, which is added; the predictions are `val_y_true`,
+    `val_probabilities`, `test_y_true` and `test_probabilities`. The test curve, where it was kept,
+    is the test accuracy after each epoch, float (epochs,).
 
     Raises:
         RunError: a key of the schema is missing or unknown, or the run is stored already.

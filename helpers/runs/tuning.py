@@ -112,8 +112,7 @@ def _tuning(content: dict[str, Any], file: Path) -> Tuning:
 def tune(file: Path, *, table: Path) -> pd.DataFrame:
     """Train what the table does not hold yet and no other process is training.
 
-    Returns:
-        The table's rows of this matrix, with `Tuning.columns`: one a configuration that is done.
+    Returns the table's rows of this matrix, with `Tuning.columns`: one a configuration done.
     """
     tuning = load_tuning(file)
     for config in tuning.configs:

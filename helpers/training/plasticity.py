@@ -7,7 +7,7 @@ blocks from its last stride on. What is frozen stays as it is to the last bit, b
 included, and costs no backward pass.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -60,14 +60,13 @@ def make_plan(plasticity: str, *, epochs: int, warmup_epochs: int = 0) -> tuple[
     raise ValueError(f"unknown plasticity {plasticity!r}; known: {', '.join(PLASTICITIES)}.")
 
 
-def stage_at(plan: Iterable[Stage], epoch: int) -> Stage:
+def stage_at(plan: Sequence[Stage], epoch: int) -> Stage:
     """Return the stage of an epoch, counted from 0; beyond the plan its last stage goes on."""
-    stages = list(plan)
-    for stage in stages:
+    for stage in plan:
         if epoch < stage.epochs:
             return stage
         epoch -= stage.epochs
-    return stages[-1]
+    return plan[-1]
 
 
 @dataclass(frozen=True)
