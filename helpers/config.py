@@ -140,16 +140,11 @@ def profile_of(dataset: str, profile: str) -> str:
 
 
 class InputForm(NamedTuple):
-    """What a network sees of an image but for its size; the default is paper B's, section 4.1.
+    """What a network sees of an image but for its size; the default is paper B's, section 4.1."""
 
-    Attributes:
-        normalisation: "imagenet" (its mean and deviation, colour by colour) or "half" (both are .5,
-            as in the MedMNIST benchmark).
-        channels: "rgb" (grey as three equal channels, so that ImageNet weights fit every set) or
-            "native" (grey stays one channel).
-    """
-
+    # "imagenet": its mean and deviation by colour; "half": both .5, as in the MedMNIST benchmark.
     normalisation: str = "imagenet"
+    # "rgb": grey as three equal channels, so that ImageNet weights fit every set; "native": as one.
     channels: str = "rgb"
 
     def in_channels(self, of_images: int) -> int:

@@ -17,6 +17,15 @@ SIZES = {
 }
 
 
+def phantom_config(**changes) -> RunConfig:
+    """Return the configuration of a run that is trained in a moment, on synthetic images."""
+    return make_config(
+        **{"recipe": "common", "dataset": "phantom", "model": "mobilenet_v2", "seed": 0}
+        | {"pretrained": "none", "image_size": 28}
+        | changes
+    )
+
+
 def fabricate_run(
     dataset="breastmnist",
     model="medspectralnet",

@@ -21,7 +21,7 @@ from helpers.data.names import check_name
 from helpers.files import read_yaml, reading
 from helpers.models.registry import list_models
 from helpers.paths import given_path, repo_root
-from helpers.runs.nearest import changes_of_recipe
+from helpers.runs.run import changes_of_recipe
 
 # What a matrix consists of; a file in params/ with other keys is something else.
 MATRIX_KEYS = ("profile", "rows")

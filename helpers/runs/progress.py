@@ -73,16 +73,11 @@ def failure_reason(log: Path) -> str:
 
 
 def list_unfinished(runs: Collection[str], *, folder: Path) -> str:
-    """Return what a sweep did not finish, and why.
+    """Return what a sweep did not finish, and why; nothing if all ended well.
 
-    Args:
-        runs: Names of the planned runs, `<recipe>/<dataset>/<model>/<hash>_s<seed>`.
-        folder: The sweep's own folder, with `<run>.log` of what was started and `<run>.done` of
-            what ended well.
-
-    Returns:
-        Two lines for each run that was started and did not end well, a count of those that were
-        not started, and what to do; nothing if all ended well.
+    Its runs are `<recipe>/<dataset>/<model>/<hash>_s<seed>`; its own folder has `<run>.log` of what
+    was started and `<run>.done` of what ended well. Two lines for each run that was started and did
+    not end well, a count of those that were not started, and what to do.
     """
     unfinished = [run for run in runs if not (folder / f"{run}.done").exists()]
     if not unfinished:

@@ -21,24 +21,17 @@ FEWEST_SEEDS = 3
 
 @dataclass(frozen=True)
 class Scatter:
-    """How far runs lie apart that differ in the seed, and that differ in the processor.
+    """How far runs lie apart that differ in the seed, and that differ in the processor."""
 
-    Attributes:
-        n_pairs: seeds with a value on both sides.
-        by_seeds: standard deviation over seeds (ddof = 1), pooled over both sides; None for fewer
-            than two pairs.
-        by_processors: standard deviation of the paired differences (ddof = 1) over the root of two,
-            that of one run where the seed is kept; None likewise. It equals `by_seeds`, but for
-            chance, where a seed fixes nothing across processors, and is 0 where it fixes all.
-        shift: mean of the differences, replica less stored run.
-        largest: largest difference, without its sign.
-    """
-
-    n_pairs: int
+    n_pairs: int  # seeds with a value on both sides
+    # Standard deviation over seeds (ddof = 1), pooled over both sides; None below two pairs.
     by_seeds: float | None
+    # Standard deviation of the paired differences (ddof = 1) over the root of two, that of one run
+    # where the seed is kept; None likewise. It equals `by_seeds`, but for chance, where a seed
+    # fixes nothing across processors, and is 0 where it fixes all.
     by_processors: float | None
-    shift: float | None
-    largest: float | None
+    shift: float | None  # mean of the differences, replica less stored run
+    largest: float | None  # largest difference, without its sign
 
 
 def scatter(stored: Sequence[float | None], replicas: Sequence[float | None]) -> Scatter:

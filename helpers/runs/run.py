@@ -1,5 +1,9 @@
-"""A finished run as it lies on disk: its record, predictions and test curve, read and checked."""
+"""A finished run as it lies on disk: its record, predictions and test curve, read and checked.
 
+And in words, for messages about one that was not found or stands twice.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from helpers.config import FIELD_DEFAULTS, InputForm, did_you_mean
+from helpers.config import (
+    FIELD_DEFAULTS,
+    RUN_KEYS,
+    InputForm,
+    did_you_mean,
+    load_recipes,
+    make_config,
+)
 from helpers.files import DamagedFile, open_arrays, read_csv, read_json, reading
 from helpers.runs.record import RECORD_KEYS, check_form
 
@@ -18,6 +29,7 @@ TEST_CURVE = "test_curve.csv"
 REPLICAS = "replicas"
 SPLITS = ("val", "test")  # whose predictions are stored
 _AGAIN = "; restore it, or move the folder away and run again"
+_LISTED = 8  # runs that a message lists
 
 
 class RunError(ValueError):
@@ -147,3 +159,35 @@ def run_id(run: Run) -> str:
     A replica's name goes on with `/replicas/<machine>`.
     """
     return "/".join(run.path.parts[-6 if is_replica(run) else -4 :])
+
+
+def nearest(runs: list[Run], likeness: Callable[[Run], float]) -> str:
+    """List the nearest runs, the highest `likeness` first."""
+    if not runs:
+        return "there is no finished run in this results tree."
+    # Of equally near ones, a recipe's own protocol first.
+    ordered = sorted(runs, key=lambda run: (-likeness(run), len(changes_of_recipe(run.config))))
+    return f"the nearest: {listed(ordered)}."
+
+
+def listed(runs: list[Run]) -> str:
+    """List the first runs, those that differ in the seed alone as one."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run_id(run).rsplit("_s", 1)[0], []).append(run)
+    lines = []
+    for name, group in list(groups.items())[:_LISTED]:
+        seeds = ", ".join(str(seed) for seed in sorted(run.config["seed"] for run in group))
+        config = group[0].config
+        words = [config["pretrained"], *changes_of_recipe(config)]
+        lines.append(f"{name} ({', '.join(words)}, seed{'s' if len(group) > 1 else ''} {seeds})")
+    more = f"; and {len(groups) - _LISTED} more" if len(groups) > _LISTED else ""
+    return "; ".join(lines) + more
+
+
+def changes_of_recipe(config: Mapping[str, Any]) -> list[str]:
+    """Return what differs from the recipe, as "name value"; nothing for a recipe that is gone."""
+    if config["recipe"] not in load_recipes():
+        return []
+    recipe = make_config(**{name: config[name] for name in RUN_KEYS}).to_dict()
+    return [f"{key} {value}" for key, value in config.items() if value != recipe.get(key)]

@@ -29,7 +29,6 @@ import numpy as np
 
 from helpers.config import RunConfig, stored_name
 from helpers.paths import given_path, repo_root, results_root, write_atomically, write_text
-from helpers.runs.nearest import listed, nearest
 from helpers.runs.run import (
     PREDICTIONS,
     RECORD,
@@ -39,7 +38,9 @@ from helpers.runs.run import (
     TEST_CURVE,
     Run,
     RunError,
+    listed,
     load_run,
+    nearest,
     run_id,
 )
 

@@ -35,21 +35,13 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(frozen=True)
 class FitResult:
-    """What `fit` leaves behind.
+    """What `fit` leaves behind."""
 
-    Attributes:
-        history: One dictionary an epoch: losses, accuracies, AUC, learning rate, seconds.
-        epoch: The selected epoch, from 1; the model holds its weights.
-        seconds: Training time, epochs before an interruption included.
-        images_per_second: Training images through the loop, validation not counted.
-        watched: Predicted classes of the watched images after each epoch, int64 (epochs, N); None
-            where none were watched.
-    """
-
-    history: list[dict[str, Any]]
-    epoch: int
-    seconds: float
-    images_per_second: float
+    history: list[dict[str, Any]]  # an epoch each: losses, accuracies, AUC, learning rate, seconds
+    epoch: int  # the selected one, from 1; the model holds its weights
+    seconds: float  # of training, epochs before an interruption included
+    images_per_second: float  # training images through the loop, validation not counted
+    # Predicted classes of the watched images after each epoch, int64 (epochs, N), if any.
     watched: np.ndarray | None = None
 
 

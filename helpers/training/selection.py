@@ -11,9 +11,7 @@ SELECTION_RULE = "highest validation AUC, then lowest validation loss, then earl
 def select_epoch(history: list[dict[str, Any]], stop_at_accuracy: float | None = None) -> int:
     """Apply the selection rule to a history; return the number of an epoch, from 1.
 
-    Args:
-        history: as in `helpers.training.loop.FitResult`; only its validation columns are read.
-        stop_at_accuracy: validation accuracy whose first epoch is selected, None for none.
+    Only its validation columns are read. The first epoch that reaches the accuracy goes before all.
     """
     for record in history:
         if reaches(record, stop_at_accuracy):

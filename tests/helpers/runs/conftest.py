@@ -2,9 +2,9 @@
 
 import pytest
 
-from helpers.config import make_config
 from helpers.data.phantom import make_phantom
 from helpers.runs.experiment import run_experiment
+from tests.fabricated import phantom_config
 
 
 @pytest.fixture
@@ -14,14 +14,5 @@ def splits():
 
 @pytest.fixture
 def run(results_tree, splits):
-    config = make_config(
-        recipe="quick",
-        dataset="phantom",
-        model="mobilenet_v2",
-        seed=3,
-        pretrained="none",
-        profile="quick",
-        image_size=28,
-        epochs=1,
-    )
+    config = phantom_config(recipe="quick", seed=3, profile="quick", epochs=1)
     return run_experiment(config, splits=splits)

@@ -28,7 +28,7 @@ from helpers.paths import DiskFull, write_atomically, write_text
 from helpers.predict.checkpoint import open_checkpoint
 from helpers.predict.predict import prepare_frame
 from helpers.predict.reading import Frame
-from helpers.runs import experiment, nearest
+from helpers.runs import experiment
 from helpers.runs import store as results
 from helpers.runs.experiment import config_from_parameters, run_experiment
 from helpers.runs.store import (
@@ -52,18 +52,9 @@ from helpers.runs.store import (
 from helpers.runs.weights import load_model
 from helpers.training import loop, seeds
 from tests.conftest import make_toy_splits
-from tests.fabricated import fabricate_run
+from tests.fabricated import fabricate_run, phantom_config
 
-CONFIG = make_config(
-    recipe="common",
-    dataset="phantom",
-    model="mobilenet_v2",
-    seed=0,
-    pretrained="none",
-    image_size=28,
-    epochs=1,
-    batch_size=16,
-)
+CONFIG = phantom_config(epochs=1, batch_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -504,7 +495,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(store):
 
 
 def test_the_line_of_a_recipe_that_is_gone_still_names_the_run(store, monkeypatch):
-    monkeypatch.setattr(nearest, "load_recipes", dict)
+    monkeypatch.setattr("helpers.runs.run.load_recipes", dict)
     with pytest.raises(RunError, match=r"resnet18/\w+ \(imagenet, seed 0\)"):
         find_runs(model="resnet1")
 
@@ -643,17 +634,8 @@ def test_half_normalised_native_channels_go_the_whole_way(channels, results_tree
             images=generator.integers(0, 256, shape, dtype=np.uint8), labels=labels.astype(np.int64)
         )
 
-    splits = Splits(
-        *("toy", split(16), split(8), split(8), ("a", "b"), "toy", "0" * 32),
-    )
-    config = make_config(
-        recipe="medmnist_v2",
-        dataset="phantom",
-        model="resnet18_28",
-        seed=0,
-        pretrained="none",
-        epochs=1,
-    )
+    splits = Splits("toy", split(16), split(8), split(8), ("a", "b"), "toy", "0" * 32)
+    config = phantom_config(recipe="medmnist_v2", model="resnet18_28", epochs=1)
     run = run_experiment(config, splits=splits)
     model = load_model(run)
     assert model.conv1.in_channels == channels

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from helpers.config import ConfigError, load_recipes
+from helpers.data.phantom import make_phantom
 from helpers.paths import repo_root
 from helpers.runs import experiment
 from helpers.runs.matrix import load_matrix
@@ -39,6 +40,12 @@ rows:
     learning_rate: [0.001, 0.01]
     seed: 100
 """
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    splits = make_phantom(n_train=64, n_val=24, n_test=2)
+    monkeypatch.setattr("helpers.runs.tuning.load_dataset", lambda name: splits)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -77,7 +84,9 @@ def test_the_setting_with_the_highest_validation_auc_is_used(file):
     assert used == best["setting"]
 
 
-def test_it_trains_what_is_missing_and_never_predicts_the_test_split(tmp_path, monkeypatch):
+def test_it_trains_what_is_missing_and_never_predicts_the_test_split(
+    tmp_path, monkeypatch, few_images
+):
     def refuse(*arguments, **options):
         raise AssertionError("tuning must not predict")
 
@@ -93,15 +102,20 @@ def test_it_trains_what_is_missing_and_never_predicts_the_test_split(tmp_path, m
     assert table.read_bytes() == before
 
 
+def outcome(auc):
+    """Return what `fit_from_config` would, of a training that reached this."""
+    row = {"val_auc": auc, "val_accuracy": 0.5, "val_loss": 1.0}
+    return None, SimpleNamespace(history=[row], epoch=1, seconds=0.5), None
+
+
 def work(file, table, results):
     """Tune in a process of its own; a row takes half a second, and says who trained it."""
     from helpers.runs import tuning
 
     def slow(config, splits):
         time.sleep(0.5)
-        row = {"val_auc": 0.5, "val_accuracy": 0.5, "val_loss": 1.0}
         results.put((config.learning_rate, os.getpid()))
-        return None, SimpleNamespace(history=[row], epoch=1, seconds=0.5), None
+        return outcome(0.5)
 
     tuning.fit_from_config = slow
     tuning.load_dataset = lambda name: None
@@ -185,8 +199,7 @@ def test_what_another_protocol_gave_is_not_taken_for_a_row(tmp_path, monkeypatch
 
     def quick(config, splits):
         epochs.append(config.epochs)
-        row = {"val_auc": config.epochs / 10, "val_accuracy": 0.5, "val_loss": 1.0}
-        return None, SimpleNamespace(history=[row], epoch=1, seconds=0.5), None
+        return outcome(config.epochs / 10)
 
     monkeypatch.setattr("helpers.runs.tuning.fit_from_config", quick)
     for number in (2, 3):
@@ -196,7 +209,7 @@ def test_what_another_protocol_gave_is_not_taken_for_a_row(tmp_path, monkeypatch
     assert len(pd.read_csv(table)) == 4  # nothing is lost
 
 
-def test_names_are_tuned_on_corrupted_images(tmp_path):
+def test_names_are_tuned_on_corrupted_images(tmp_path, few_images):
     file, table = tmp_path / "t.yaml", tmp_path / "t.csv"
     rows = ROWS.replace("learning_rate: [0.001, 0.01]", "augmentation: [none, normal]")
     file.write_text(rows.replace("parameter: learning_rate", "parameter: augmentation"))

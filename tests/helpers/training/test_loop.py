@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, nullcontext
+from itertools import count
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from helpers.config import OPTIMIZERS, SCHEDULES, make_config
+from helpers.config import OPTIMIZERS, SCHEDULES
 from helpers.models.registry import build_model
 from helpers.runs import experiment
 from helpers.training import inputs, loop
@@ -26,21 +28,10 @@ from helpers.training.seeds import epoch_generator
 from helpers.training.selection import select_epoch, selection_rule
 from study.published import lookup
 from tests.conftest import toy_split
+from tests.fabricated import phantom_config
 
 CPU = torch.device("cpu")
-QUICK = make_config(
-    recipe="common",
-    dataset="phantom",
-    model="resnet18",
-    seed=0,
-    pretrained="none",
-    image_size=28,
-    epochs=3,
-    batch_size=16,
-    augmentation="normal",
-    cutmix=0.5,
-    ema_decay=0.5,
-)
+QUICK = phantom_config(epochs=3, batch_size=16, augmentation="normal", cutmix=0.5, ema_decay=0.5)
 
 
 def small_net(seed: int = 0, num_classes: int = 2) -> nn.Module:
@@ -81,6 +72,21 @@ def same(left, right):
     return all(torch.equal(left[name], right[name]) for name in left | right)
 
 
+@contextmanager
+def interrupted(name, after):
+    """Let training stop in a function of the loop, after so many calls that went well."""
+    function, calls = getattr(loop, name), count()
+
+    def stopping(*arguments):
+        if next(calls) == after:
+            raise InterruptedError
+        return function(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(loop, name, stopping)
+        yield
+
+
 def test_it_learns_what_can_be_learnt(toy_splits):
     model = small_net()
     config = dataclasses.replace(QUICK, epochs=15, learning_rate=0.01, cutmix=0.0)
@@ -114,7 +120,7 @@ def test_one_batch_overfits():
     labels = np.array([0, 1, 1, 0, 1, 0, 0, 1])  # nothing to do with brightness
     split = dataclasses.replace(split, labels=labels)
     config = dataclasses.replace(
-        *(QUICK,),
+        QUICK,
         epochs=150,
         learning_rate=0.02,
         augmentation="none",
@@ -156,25 +162,8 @@ def test_interrupted_after_any_epoch_it_ends_with_the_same_weights(toy_splits, t
     expected = train(whole, toy_splits)
     for stop_after in (1, 2, 3):
         file = tmp_path / f"{stop_after}.pt"
-
-        class Stop(Exception):
-            pass
-
-        validate, calls = loop._validate, []
-
-        def stopping(*arguments, calls=calls, stop_after=stop_after, validate=validate, stop=Stop):
-            if len(calls) == stop_after:
-                raise stop
-            calls.append(1)
-            return validate(*arguments)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "_validate", stopping)
-            if stop_after < QUICK.epochs:
-                with pytest.raises(Stop):
-                    train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
-            else:
-                train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
+        with interrupted("_validate", stop_after) if stop_after < 3 else nullcontext():
+            train(small_net(), toy_splits, checkpoint=file, checkpoint_seconds=0)
         resumed = small_net(seed=99)  # its own weights must not matter
         result = train(resumed, toy_splits, checkpoint=file, checkpoint_seconds=0)
         assert same(weights(resumed), weights(whole))
@@ -200,25 +189,14 @@ def test_watching_changes_nothing_but_what_is_kept(toy_splits):
 
 
 @pytest.mark.parametrize("ema_decay", [0.5, None])
-def test_what_was_watched_survives_an_interruption(ema_decay, toy_splits, tmp_path, monkeypatch):
+def test_what_was_watched_survives_an_interruption(ema_decay, toy_splits, tmp_path):
     config = dataclasses.replace(QUICK, ema_decay=ema_decay, learning_rate=0.01)
     whole = train(small_net(), toy_splits, config, watch=toy_splits.test)
-    file = tmp_path / "c.pt"
-
-    def stop(*arguments):
-        raise InterruptedError
-
-    with monkeypatch.context() as patch:
-        calls, evaluate = [], loop._predicted
-        patch.setattr(
-            *(loop, "_predicted"),
-            lambda *a: calls.append(1) or (stop() if len(calls) == 3 else evaluate(*a)),
-        )
-        with pytest.raises(InterruptedError):
-            options = {"checkpoint": file, "checkpoint_seconds": 0, "watch": toy_splits.test}
-            train(small_net(), toy_splits, config, **options)
+    options = {"checkpoint": tmp_path / "c.pt", "checkpoint_seconds": 0, "watch": toy_splits.test}
+    with interrupted("_predicted", 2):
+        train(small_net(), toy_splits, config, **options)
     resumed = train(small_net(seed=99), toy_splits, config, **options)
-    assert len(calls) == 3 and resumed.watched.shape == whole.watched.shape
+    assert resumed.watched.shape == whole.watched.shape
     assert (resumed.watched == whole.watched).all()
 
 
@@ -304,50 +282,26 @@ def test_a_checkpoint_is_not_continued_on_other_data(toy_splits, tmp_path):
 
 
 def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(toy_splits, tmp_path, monkeypatch):
-    file = tmp_path / "c.pt"
-    model = small_net()
-    train(model, toy_splits, dataclasses.replace(QUICK, epochs=3), checkpoint=file)
-    good = torch.load(file, weights_only=True)["history"]
+    good = train(small_net(), toy_splits).history
+    victim, file = small_net(), tmp_path / "c.pt"
 
-    file = tmp_path / "d.pt"
-    validate, victim, calls = loop._validate, small_net(), []
+    def poisoned(seed, epoch):
+        if epoch == 3:
+            nn.init.constant_(victim[0].weight, math.nan)
+        return epoch_generator(seed, epoch)
 
-    def poisoned(*arguments):
-        record = validate(*arguments)
-        calls.append(record)
-        if len(calls) == 2:  # the second epoch is validated; the third diverges
-            with torch.no_grad():
-                victim[0].weight.fill_(math.nan)
-        return record
-
-    monkeypatch.setattr(loop, "_validate", poisoned)
-    # The poison enters after the second epoch, but before its checkpoint: keep the first one only.
-    monkeypatch.setattr(loop._State, "save", _save_once(loop._State.save))
+    monkeypatch.setattr(loop, "epoch_generator", poisoned)
     with pytest.raises(TrainingDiverged, match=r"epoch 3.*Lower learning_rate"):
         train(victim, toy_splits, checkpoint=file, checkpoint_seconds=0)
     kept = torch.load(file, weights_only=True)
-    assert len(kept["history"]) == 1
-    assert kept["history"][0]["train_loss"] == good[0]["train_loss"]
+    assert without_seconds(kept["history"]) == without_seconds(good[:2])
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
-
-
-def _save_once(save):
-    calls = []
-
-    def once(self, *arguments, **options):
-        if not calls:
-            save(self, *arguments, **options)
-        calls.append(1)
-
-    return once
 
 
 def test_it_stops_early_when_validation_does_not_improve(toy_splits):
     config = dataclasses.replace(QUICK, epochs=30, learning_rate=1e-9, patience=2, ema_decay=None)
     model = small_net()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.0  # nothing changes, so nothing improves
+    model[1].momentum = 0.0  # nothing changes, so nothing improves
     assert len(train(model, toy_splits, config).history) < 30
 
 
@@ -405,15 +359,9 @@ def test_every_optimizer_lowers_a_quadratic(name):
     assert x.abs().max() < 0.2
 
 
-def rates(name, steps, peak=0.1):
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=peak)
-    schedule = make_schedule(name, optimizer, total_steps=steps)
-    values = []
-    for _ in range(steps):
-        values.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return np.array(values)
+def rates(name, steps):
+    config = dataclasses.replace(QUICK, schedule=name, learning_rate=0.1, epochs=1)
+    return learning_rates(config, steps_per_epoch=steps)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -504,19 +452,10 @@ def test_training_stops_at_the_target_and_keeps_that_epoch(toy_splits):
 
 
 def staged(**overrides):
-    return make_config(
-        recipe="brain_inspired",
-        dataset="phantom",
-        model="brain_inspired_resnet18",
-        seed=3,
-        pretrained="none",
-        image_size=28,
-        epochs=3,
-        warmup_epochs=1,
-        batch_size=16,
-        precision="fp32",
-        **overrides,
+    config = phantom_config(
+        recipe="brain_inspired", seed=3, epochs=3, warmup_epochs=1, batch_size=16
     )
+    return dataclasses.replace(config, precision="fp32", **overrides)
 
 
 def spiking_net():
@@ -524,34 +463,32 @@ def spiking_net():
     return build_model("brain_inspired_resnet18", num_classes=2, image_size=28, pretrained="none")
 
 
+@pytest.fixture
+def few(toy_splits):
+    return dataclasses.replace(toy_splits, train=toy_split(32), val=toy_split(8, seed=1))
+
+
 @pytest.mark.parametrize("augmentation", ["none", "normal"])
-def test_a_staged_run_resumes_bit_for_bit(toy_splits, tmp_path, monkeypatch, augmentation):
+def test_a_staged_run_resumes_bit_for_bit(few, tmp_path, augmentation):
     config = staged(augmentation=augmentation)
-    few = dataclasses.replace(toy_splits, train=toy_split(32), val=toy_split(8, seed=1))
     whole = spiking_net()
     train(whole, few, config)
-    finished = loop._finished
-    for stopped_after in (1, 2):
-        file = tmp_path / f"{stopped_after}.pt"
-        monkeypatch.setattr(
-            loop,
-            "_finished",
-            lambda state, c, n=stopped_after: len(state.history) >= n or finished(state, c),
-        )
-        train(spiking_net(), few, config, checkpoint=file, checkpoint_seconds=0)
-        monkeypatch.setattr(loop, "_finished", finished)
+    for stop_after in (1, 2):
+        file = tmp_path / f"{stop_after}.pt"
+        with interrupted("_validate", stop_after):
+            train(spiking_net(), few, config, checkpoint=file, checkpoint_seconds=0)
         resumed = spiking_net()
         train(resumed, few, config, checkpoint=file, checkpoint_seconds=0)
-        assert same(weights(whole), weights(resumed)), stopped_after
+        assert same(weights(whole), weights(resumed)), stop_after
 
 
-def test_kept_features_train_as_computed_ones(toy_splits, monkeypatch):
+def test_kept_features_train_as_computed_ones(few, monkeypatch):
     """Nothing but speed depends on whether frozen features are kept."""
     kept = spiking_net()
-    history = train(kept, toy_splits, staged()).history
+    history = train(kept, few, staged()).history
     monkeypatch.setattr(inputs, "LARGEST_KEPT_BYTES", 0)
     computed = spiking_net()
-    other = train(computed, toy_splits, staged()).history
+    other = train(computed, few, staged()).history
     for one, two in zip(history, other, strict=True):
         assert math.isclose(one["train_loss"], two["train_loss"], rel_tol=1e-3)
 
@@ -565,20 +502,18 @@ def test_the_warm_up_asks_the_backbone_for_no_gradient_and_sees_it_once(toy_spli
     assert len(calls) == 3
 
 
-def test_validation_on_kept_features_is_that_of_the_whole_network(toy_splits):
+def test_validation_on_kept_features_is_that_of_the_whole_network(few):
     model = spiking_net()
-    result = train(model, toy_splits, staged())
-    images, _ = as_tensor(toy_splits.val, CPU)
-    whole = loop._validate(model, images, toy_splits.val.labels, staged())
+    result = train(model, few, staged())
+    images, _ = as_tensor(few.val, CPU)
+    whole = loop._validate(model, images, few.val.labels, staged())
     best = result.history[result.epoch - 1]
     assert math.isclose(best["val_loss"], whole["val_loss"], rel_tol=1e-4)
 
 
 def test_one_cycle_prints_table_1s_learning_rates():
     """559 images in batches of 16 are 35 steps an epoch; 20 epochs, peak 5e-3 (recovered)."""
-    config = make_config(
-        recipe="table1", dataset="phantom", model="resnet18", seed=0, pretrained="none"
-    )
+    config = phantom_config(recipe="table1")
     steps = math.ceil(559 / config.batch_size)
     rates = learning_rates(config, steps_per_epoch=steps)
     assert len(rates) == steps * config.epochs
@@ -588,9 +523,7 @@ def test_one_cycle_prints_table_1s_learning_rates():
 
 
 def test_warm_restarts_return_to_the_peak_when_the_warm_up_ends():
-    config = make_config(
-        recipe="brain_inspired", dataset="phantom", model="resnet18", seed=0, pretrained="none"
-    )
+    config = phantom_config(recipe="brain_inspired")
     rates = learning_rates(config, steps_per_epoch=35)
     peaks = [step / 35 for step, rate in enumerate(rates) if rate == config.learning_rate]
     assert peaks == [0, config.warmup_epochs, 3 * config.warmup_epochs]

@@ -210,32 +210,30 @@ def test_gradcheck(reading, gamma, smoothing, shape, spread):
 EXTREMES = [0.0, 1.0, 30.0, 63.0, 65.0, 1e4, 1e8, 1e30, 1e38, 3.4e38]
 
 
+def check_by_definition(logits, label, *, reading, gamma, eps, slope_tolerance):
+    """Hold losses and gradients against the definition; one unit with logit s is a row (0, s)."""
+    logits = torch.tensor(logits, requires_grad=True)
+    options = {"gamma": gamma, "smoothing": eps, "reading": reading, "reduction": "none"}
+    losses = focal_loss(logits, torch.full((len(logits),), label), **options)
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    rows = logits.tolist() if logits.ndim == 2 else [[0.0, s] for s in logits.tolist()]
+    found = [_reference(reading, row, label, gamma=gamma, eps=eps) for row in rows]
+    expected, slopes = (torch.tensor(values) for values in zip(*found, strict=True))
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-6)
+    slopes = slopes if logits.ndim == 2 else slopes[:, 1]
+    torch.testing.assert_close(gradient, slopes, **slope_tolerance)
+
+
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
 @pytest.mark.parametrize("eps", [0.0, 0.1])
 @pytest.mark.parametrize("label", [0, 1])
 def test_value_and_gradient_at_any_logit(reading, gamma, eps, label):
-    """Against the definition with 80 digits: one unit with logit s is the row (0, s)."""
-    values = [sign * s for s in EXTREMES for sign in (1, -1)]
-    logits = torch.tensor(values, requires_grad=True)
-    losses = focal_loss(
-        logits,
-        torch.full((len(values),), label),
-        gamma=gamma,
-        smoothing=eps,
-        reading=reading,
-        reduction="none",
-    )
-    (gradient,) = torch.autograd.grad(losses.sum(), logits)
-    expected, slopes = zip(
-        *(_reference(reading, [0.0, s], label, gamma=gamma, eps=eps) for s in logits.tolist()),
-        strict=True,
-    )
-    slopes = [slope for _, slope in slopes]
+    logits = [sign * s for s in EXTREMES for sign in (1, -1)]
     # The plain arithmetic of "linear" subtracts numbers of the logits' size, up to 64.
-    tolerance = 2e-5 if reading == "linear" else 1e-6
-    torch.testing.assert_close(losses, torch.tensor(expected), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(gradient, torch.tensor(slopes), rtol=1e-5, atol=tolerance)
+    tolerance = {"rtol": 1e-5, "atol": 2e-5 if reading == "linear" else 1e-6}
+    options = {"reading": reading, "gamma": gamma, "eps": eps}
+    check_by_definition(logits, label, **options, slope_tolerance=tolerance)
 
 
 FAR = [
@@ -249,17 +247,10 @@ FAR = [
 @pytest.mark.parametrize("eps", [0.0, 0.1])
 @pytest.mark.parametrize("rows", FAR)
 def test_gradient_of_many_classes_far_apart(reading, gamma, eps, rows):
+    options = {"reading": reading, "gamma": gamma, "eps": eps}
     for label in range(len(rows[0])):
-        logits = torch.tensor(rows, requires_grad=True)
-        options = {"gamma": gamma, "smoothing": eps, "reading": reading}
-        losses = focal_loss(logits, torch.full((len(rows),), label), **options, reduction="none")
-        (gradient,) = torch.autograd.grad(losses.sum(), logits)
-        expected, slopes = zip(
-            *(_reference(reading, row, label, gamma=gamma, eps=eps) for row in logits.tolist()),
-            strict=True,
-        )
-        torch.testing.assert_close(losses, torch.tensor(expected), rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(gradient, torch.tensor(slopes), rtol=1e-4, atol=2e-5)
+        tolerance = {"rtol": 1e-4, "atol": 2e-5}
+        check_by_definition(rows, label, **options, slope_tolerance=tolerance)
 
 
 def _reference(reading, row, label, *, gamma, eps):

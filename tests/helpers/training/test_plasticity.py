@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.config import make_config
 from helpers.models.parts import split_model
 from helpers.models.registry import build_model
 from helpers.training.loop import fit
 from helpers.training.plasticity import Stage, enter_stage, make_plan, stage_at, trainable_by_stage
 from tests.conftest import toy_split
+from tests.fabricated import phantom_config
 
 MODELS = (
     "resnet18",
@@ -84,13 +84,8 @@ def test_what_is_frozen_stays_bit_identical(name, trainable):
 
 @pytest.mark.parametrize("augmentation", ["none", "normal"])
 def test_a_staged_run_leaves_the_low_layers_and_trains_the_rest(augmentation):
-    config = make_config(
+    config = phantom_config(
         recipe="brain_inspired",
-        dataset="phantom",
-        model="linear_resnet18",
-        seed=0,
-        pretrained="none",
-        image_size=28,
         epochs=2,
         warmup_epochs=1,
         batch_size=8,
