@@ -342,11 +342,8 @@ def notebook_parameters(
 
     Papermill only logs a parameter that the notebook does not know, and then runs for hours with
     the default. So this is called right after the `parameters` cell, when the only plain literals
-    in the namespace are parameters: any other one is an error.
-
-    Args:
-        namespace: `globals()` of the notebook.
-        expected: Type of each parameter, for instance `{"seed": int, "epochs": int | None}`.
+    in the namespace are parameters: any other one is an error. Expected are the types of all
+    parameters, for instance `{"seed": int, "epochs": int | None}`.
 
     Raises:
         ConfigError: an unknown, missing or ill-typed parameter; the message lists the known ones.

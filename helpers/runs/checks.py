@@ -67,11 +67,8 @@ def open_run(parameters: Mapping[str, Any]) -> Run:
         unchanged = run_dir(make_config(**parameters))
         if unchanged in (run.path for run in runs):
             return load_run(unchanged)
-        differing = []
-        for key in runs[0].config:
-            values = sorted({str(run.config[key]) for run in runs})
-            if len(values) > 1:
-                differing.append(f"{key} ({', '.join(values)})")
+        values = {key: sorted({str(run.config[key]) for run in runs}) for key in runs[0].config}
+        differing = [f"{key} ({', '.join(v)})" for key, v in values.items() if len(v) > 1]
         raise RunError(
             f"{len(runs)} runs have these values; they differ in {', '.join(differing)}: name one "
             f"by `run`, for instance {run_id(runs[0])!r}."
@@ -140,15 +137,10 @@ def check_labels(run: Run, splits: Splits) -> None:
 def confident_mistakes(
     y_true: np.ndarray, probabilities: np.ndarray, *, limit: int = 12
 ) -> np.ndarray:
-    """Return the indices of images whose predicted class is wrong, the surest first.
+    """Return the indices, int64, of images whose predicted class is wrong, the surest first.
 
-    Args:
-        y_true: labels, integers (n,), in 0 .. K-1.
-        probabilities: one column a class, (n, K), rows summing to one.
-        limit: how many at most.
-
-    Returns:
-        int64, at most `limit`; none where every image is right. Equals come in order of the index.
+    At most `limit` of them, equals in order of the index, by labels, integers (n,) in 0 .. K-1, and
+    probabilities, (n, K), rows summing to one.
     """
     y_true, probabilities = check_predictions(y_true, probabilities)
     confidence = probabilities.max(axis=1)

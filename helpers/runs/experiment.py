@@ -82,20 +82,15 @@ def run_experiment(config: RunConfig, *, splits: Splits | None = None) -> Run:
                 tidy(folder)
                 return _train(config, splits or load_dataset(config.dataset))
     run = load_run(folder)
-    _check_settings(run, config)
-    if splits is not None:
-        check_data(run, splits)
-    return run
-
-
-def _check_settings(run: Run, config: RunConfig) -> None:
-    """Raise a `RunError` where a folder holds the record of another run than its name says."""
     for name, wanted in config.to_dict().items():
         if run.config[name] != wanted:
             raise RunError(
                 f"the record in {run.path} is of another run: its {name} is {run.config[name]!r}, "
                 f"expected {wanted!r}. Put the right one back, or delete the folder to train anew."
             )
+    if splits is not None:
+        check_data(run, splits)
+    return run
 
 
 def check_data(run: Run, splits: Splits) -> None:
@@ -143,11 +138,8 @@ def fit_from_config(
 ) -> tuple[torch.nn.Module, FitResult, Splits]:
     """Build and train the network of a configuration, see `fit`; the test split is not touched.
 
-    Its `test_curve` is the caller's business, who gives the split by `watch`.
-
-    Returns:
-        The network with the selected weights, how training went, and the splits with the training
-        split as it was used, see `training_split`.
+    Its `test_curve` is the caller's business, who gives the split by `watch`. Returns the network
+    with the selected weights, how training went, and the splits with `training_split`.
     """
     splits = replace(splits, train=training_split(config, splits))
     model = build_network(config, splits)

@@ -196,7 +196,7 @@ def _sort_out(runs: Iterable[Run]) -> tuple[list[list[Run]], dict[str, str]]:
         staying: dict[int, Run] = {}
         for run in members:
             seed, split = run.config["seed"], _test_split(run)
-            if len(splits) > 1 and (len(right) > 1 or split not in right):
+            if right != [split]:
                 left_out[run_id(run)] = (
                     f"its test split has {_shown(split)}, other runs of its protocol have "
                     f"{' or '.join(_shown(other) for other in sorted(splits - {split}))}; delete "

@@ -54,10 +54,8 @@ def train_case(
     """Train a network from scratch on fixed noise, float32, on the CPU.
 
     Full augmentation, CutMix and AdamW, as the runs have them; nothing is read from a recipe, so
-    that a digest outlives changes of the recipes.
-
-    Returns:
-        A digest for each of `STAGES`; processor time of the steps, in seconds.
+    that a digest outlives changes of the recipes. Returns a digest for each of `STAGES`, and the
+    processor time of the steps, in seconds.
     """
     rng = np.random.Generator(np.random.PCG64(0))  # whole numbers, the same on every machine
     shape = (4 * batch_size, 1, image_size, image_size)
@@ -114,8 +112,7 @@ def measure_here() -> dict[str, Any]:
 def measure() -> dict[str, Any]:
     """Measure in two new processes, without and with the settings of `params/portable.env`.
 
-    Returns:
-        A row of the record: date, git, and by mode what `measure_here` returns.
+    Returns a row of the record: date, git, and by mode what `measure_here` returns.
     """
     settings = portable_settings()
     plain = {name: value for name, value in os.environ.items() if name not in settings}

@@ -18,8 +18,6 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RAISED = ("Traceback (most recent call last)", "Exception encountered at")
 # "ValueError: what came", also with the module's name before it.
 _EXCEPTION = re.compile(r"([a-z_]\w*\.)*[A-Z]\w*(: .*)?$")
-
-
 # In a sweep's folder: when it began (seconds since 1970), then the names of its runs.
 PLANNED = "planned.txt"
 

@@ -82,8 +82,7 @@ _SEARCHED = TypeAdapter(_form({"config": {k: _CONFIG[k] for k in (*RUN_KEYS, "im
 def check_form(record: dict[str, Any]) -> None:
     """Check a record that has its keys; further fields are left alone but for the configuration's.
 
-    Args:
-        record: content of `run.json`; its configuration may lack the fields that have a default.
+    The configuration may lack the fields that have a default.
 
     Raises:
         ValueError: naming the place, what is there and what was expected.

@@ -44,17 +44,10 @@ def predict(
     flip_average: bool = False,
     form: InputForm = IMAGENET_RGB,
 ) -> np.ndarray:
-    """Return class probabilities.
+    """Return class probabilities, float32 (N, K), of images, uint8 (N, C, H, W).
 
-    Args:
-        model: Maps pixels of the form, (B, 3, S, S) by default, to logits (B, K).
-        images: uint8 (N, C, H, W), on the model's device.
-        image_size: S.
-        flip_average: Average the probabilities of each image and its mirror image.
-        form: Normalisation and channels that the model was trained with.
-
-    Returns:
-        float32 (N, K), rows summing to one.
+    The model, on their device, maps pixels of the form, (B, 3, S, S) by default with S the image
+    size, to logits (B, K). `flip_average` takes the mean over each image and its mirror image.
     """
     was_training = model.training
     model.eval()

@@ -34,13 +34,10 @@ class StageInputs:
             form=config.form,
         )
         self._kept = None
-        fixed = config.augmentation == "none" and config.cutmix == 0
-        if fixed and len(active.frozen) and self._size_of(images) <= LARGEST_KEPT_BYTES:
-            self._kept = self.features(images, precision=config.precision)
-
-    def _size_of(self, images: Tensor) -> int:
-        one = self.features(images[:1], precision=self._config.precision)
-        return one.numel() * one.element_size() * len(images)
+        if config.augmentation == "none" and config.cutmix == 0 and len(active.frozen):
+            one = self.features(images[:1], precision=config.precision)
+            if one.nbytes * len(images) <= LARGEST_KEPT_BYTES:
+                self._kept = self.features(images, precision=config.precision)
 
     def features(self, images: Tensor, *, precision: str) -> Tensor:
         """Return the frozen part's features of uint8 images (N, C, H, W), in evaluation mode."""

@@ -90,13 +90,10 @@ def focal_loss(
 
 
 def balanced_alpha(counts: Tensor) -> Tensor:
-    """Return class weights in inverse proportion to the class counts, summing to one.
+    """Return class weights, float32 (K,), in inverse proportion to the counts, summing to one.
 
-    Args:
-        counts: integer (K,), training images a class, all at least 1.
-
-    Returns:
-        float32 (K,); for two classes (1 - alpha, alpha) with alpha the share of class 0.
+    Counts are the training images a class, integer (K,). For two classes the weights are
+    (1 - alpha, alpha) with alpha the share of class 0.
 
     Raises:
         ValueError: a class without images.
