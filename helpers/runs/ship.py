@@ -26,16 +26,7 @@ from helpers.metrics.scores import Estimate, evaluate, per_class
 from helpers.paths import write_text
 from helpers.runs.experiment import check_data, digest_of, save_tensors
 from helpers.runs.run import is_replica
-from helpers.runs.store import (
-    SHIPPED,
-    Run,
-    RunError,
-    find_run,
-    kind_of,
-    load_run,
-    lock,
-    run_id,
-)
+from helpers.runs.store import SHIPPED, Run, RunError, find_run, kind_of, load_run, lock, run_id
 from helpers.runs.weights import load_model
 from helpers.terminal import command
 from helpers.training.inference import as_tensor, predict_as

@@ -15,14 +15,7 @@ from helpers.data.phantom import make_phantom
 from helpers.paths import repo_root
 from helpers.runs import experiment
 from helpers.runs.matrix import load_matrix
-from helpers.runs.tuning import (
-    VALIDATION,
-    best_settings,
-    load_tuning,
-    rows_of,
-    summary,
-    tune,
-)
+from helpers.runs.tuning import VALIDATION, best_settings, load_tuning, rows_of, summary, tune
 
 FILES = sorted((repo_root() / "params").glob("tuning_*.yaml"))
 ROWS = """

@@ -14,14 +14,7 @@ from helpers.paths import results_root
 from helpers.predict.checkpoint import open_checkpoint, public_name
 from helpers.runs import progress, weights
 from helpers.runs.run import is_replica
-from helpers.runs.store import (
-    RunError,
-    find_run,
-    list_replicas,
-    list_runs,
-    load_run,
-    run_id,
-)
+from helpers.runs.store import RunError, find_run, list_replicas, list_runs, load_run, run_id
 from helpers.training.inference import as_tensor, prepare
 from helpers.training.loop import TrainingDiverged
 from tests.fabricated import fabricate_run

@@ -121,9 +121,8 @@ def test_stages_follow_the_plan():
         "warm-up",
         *["selective fine-tuning"] * 4,
     ]
-    assert [s.trainable for s in make_plan("all", epochs=2)] == ["all"]
-    assert [s.trainable for s in make_plan("high", epochs=2)] == ["high"]
-    assert [s.trainable for s in make_plan("head", epochs=2)] == ["head"]
+    for part in ("all", "high", "head"):
+        assert [s.trainable for s in make_plan(part, epochs=2)] == [part]
 
 
 def test_an_unknown_stage_or_plan_is_answered_with_the_known_ones():
