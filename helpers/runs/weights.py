@@ -153,8 +153,8 @@ def restore(run: Run) -> tuple[Run, float]:
 
     Where the validation probabilities are the stored ones, up to `TOLERANCE`, the weights go beside
     the stored run. Else this processor, thread count or version draws another network from the
-    same seed: it becomes a replica with its own predictions, and the
-    stored run stays as it is. An interrupted training goes on where it stopped.
+    same seed: it becomes a replica with its own predictions, and the stored run stays as it is. An
+    interrupted training goes on where it stopped.
 
     Returns:
         The run whose weights are on this disk now, the stored one or its replica; the largest

@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from helpers import files
-from helpers.config import make_config
 from helpers.data.splits import Split, Splits
 from helpers.explain.run_maps import make_maps
 from helpers.metrics.scores import evaluate
@@ -79,6 +78,10 @@ def run(results_tree, train_once):
     return train_once(CONFIG, results_tree)
 
 
+def rewrite(run, **changes):
+    (run.path / "run.json").write_text(json.dumps(run.record | changes))
+
+
 def test_the_folder_names_what_defines_the_run(results_tree):
     config = dataclasses.replace(CONFIG, dataset="cag:arcade_patches/subset800", seed=4)
     expected = results_tree / "runs/common/cag_arcade_patches_subset800/mobilenet_v2"
@@ -127,13 +130,9 @@ def test_a_stored_run_on_other_data_is_refused(run, toy_splits):
 
 @pytest.mark.parametrize(("name", "value"), [("seed", 7), ("model", "resnet18")])
 def test_a_record_of_another_run_is_not_taken_for_this_one(name, value, run, toy_splits):
-    file = run.path / "run.json"
-    record = json.loads(file.read_text())
-    config = make_config(**record["config"])
-    record["config"][name] = value
-    file.write_text(json.dumps(record))
+    rewrite(run, config=run.config | {name: value})
     with pytest.raises(RunError, match=rf"is of another run: its {name} is {value!r}, expected"):
-        run_experiment(config, splits=toy_splits)
+        run_experiment(CONFIG, splits=toy_splits)
 
 
 def test_nothing_is_left_but_the_finished_run(run):
@@ -328,7 +327,7 @@ def test_damaged_or_foreign_runs_have_their_errors(run, tmp_path):
     file.write_text(whole[:100])
     with pytest.raises(RunError, match="is not valid JSON"):
         load_run(run.path)
-    file.write_text(json.dumps(run.record | {"schema": 99}))
+    rewrite(run, schema=99)
     with pytest.raises(RunError, match="has schema 99, this version reads 1"):
         load_run(run.path)
     file.write_text(json.dumps({"schema": 1}))
@@ -356,19 +355,17 @@ def test_damaged_or_foreign_runs_have_their_errors(run, tmp_path):
     ],
 )
 def test_values_that_this_version_does_not_know_are_refused(run, name, value, known):
-    file = run.path / "run.json"
-    file.write_text(json.dumps(run.record | {"config": run.config | {name: value}}))
+    rewrite(run, config=run.config | {name: value})
     message = rf"run\.json: config\.{name}.*{known}.*move the folder away"
     with pytest.raises(RunError, match=message):
         load_run(run.path)
-    file.write_text(json.dumps(run.record | {name: value}))
+    rewrite(run, **{name: value})
     with pytest.raises(RunError, match=rf"run\.json: {name} is unknown; .*Known: schema, config,"):
         load_run(run.path)
 
 
 def test_a_run_of_a_recipe_that_is_gone_is_read(run):
-    record = run.record | {"config": run.config | {"recipe": "gone"}}
-    (run.path / "run.json").write_text(json.dumps(record))
+    rewrite(run, config=run.config | {"recipe": "gone"})
     assert load_run(run.path).config["recipe"] == "gone"
 
 

@@ -305,7 +305,7 @@ def test_it_stops_early_when_validation_does_not_improve(toy_splits):
     assert len(train(model, toy_splits, config).history) < 30
 
 
-def test_averaged_weights_are_those_of_the_recursion(toy_splits):
+def test_averaged_weights_are_those_of_the_recursion(toy_splits, monkeypatch):
     """EMA after n steps against its definition, computed step by step."""
     config = dataclasses.replace(QUICK, epochs=1, ema_decay=0.9)
     seen = []
@@ -315,9 +315,8 @@ def test_averaged_weights_are_those_of_the_recursion(toy_splits):
         update(self)
         seen.append(model[6].weight.detach().clone())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ExponentialAverage, "update", recording)
-        train(model, toy_splits, config)
+    monkeypatch.setattr(ExponentialAverage, "update", recording)
+    train(model, toy_splits, config)
     expected = seen[0]
     for weight in seen[1:]:
         expected = 0.9 * expected + 0.1 * weight
