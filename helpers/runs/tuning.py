@@ -80,33 +80,31 @@ def load_tuning(file: Path) -> Tuning:
             the table would have the same name.
     """
     with reading(file, ConfigError):
-        return _tuning(read_yaml(file), file)
-
-
-def _tuning(content: dict[str, Any], file: Path) -> Tuning:
-    for key in content:
-        if key not in KEYS:
-            raise ConfigError(f"{file.name}: unknown key {key!r}; {did_you_mean(str(key), KEYS)}")
-    parameter = content.get("parameter")
-    if parameter is None:
-        raise ConfigError(f"{file.name} lacks the key 'parameter', the name of what is tuned.")
-    for number, row in enumerate(content["rows"], start=1):
-        if not isinstance(row.get(parameter), list):
-            raise ConfigError(f"{file.name}, row {number}: {parameter} must be a list of values.")
-    each_model = check_type("each_model", content.get("each_model", False), bool)
-    validation = check_type("validation", content.get("validation", "plain"), str)
-    if validation not in VALIDATION:
-        known = did_you_mean(validation, tuple(VALIDATION))
-        raise ConfigError(f"{file.name}: unknown validation {validation!r}; {known}")
-    tuning = Tuning(parameter, expand_matrix(content, file=file), each_model, validation)
-    names = Counter(tuple(tuning.key(config)[name] for name in NAME) for config in tuning.configs)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise ConfigError(
-            f"{file.name}: {len(twice)} rows of the table would have one name, for instance "
-            f"{dict(zip(NAME, twice[0], strict=True))}, and be averaged as one; put what else "
-            "differs in files of its own."
-        )
-    return tuning
+        content = read_yaml(file)
+        for key in content:
+            if key not in KEYS:
+                raise ConfigError(f"unknown key {key!r}; {did_you_mean(str(key), KEYS)}")
+        parameter = content.get("parameter")
+        if parameter is None:
+            raise ConfigError(f"{file.name} lacks the key 'parameter', the name of what is tuned.")
+        for number, row in enumerate(content["rows"], start=1):
+            if not isinstance(row.get(parameter), list):
+                where = f"{file.name}, row {number}"
+                raise ConfigError(f"{where}: {parameter} must be a list of values.")
+        each_model = check_type("each_model", content.get("each_model", False), bool)
+        validation = check_type("validation", content.get("validation", "plain"), str)
+        if validation not in VALIDATION:
+            known = did_you_mean(validation, tuple(VALIDATION))
+            raise ConfigError(f"unknown validation {validation!r}; {known}")
+        tuning = Tuning(parameter, expand_matrix(content, file=file), each_model, validation)
+        names = Counter(tuple(tuning.key(run)[name] for name in NAME) for run in tuning.configs)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ConfigError(
+                f"{len(twice)} rows of the table would have one name, for instance "
+                f"{dict(zip(NAME, twice[0], strict=True))}, and be averaged as one; put what else "
+                "differs in files of its own."
+            )
+        return tuning
 
 
 def tune(file: Path, *, table: Path) -> pd.DataFrame:
