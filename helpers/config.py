@@ -157,56 +157,80 @@ IMAGENET_RGB = InputForm()
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """The configuration of one training run; equal configurations and seeds give equal runs."""
+    """The configuration of one training run; equal configurations and seeds give equal runs.
 
-    recipe: Annotated[str, one_of(lambda: tuple(_recipe_file()))]  # in `params/recipes.yaml`
-    dataset: str  # a name for `load_dataset`
-    model: str  # a name for `build_model`
-    # Of initial weights, batch order and augmentation.
+    Attributes:
+        recipe: Name in `params/recipes.yaml`.
+        dataset: Name for `load_dataset`.
+        model: Name for `build_model`.
+        seed: Seed of initial weights, batch order and augmentation; at least 0.
+        image_size: Side of the network's input in pixels.
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        learning_rate: Peak learning rate.
+        schedule: Of the learning rate, stepped once a batch.
+        augmentation: See `Augmentation`.
+        cutmix: Probability of CutMix a batch, 0 to 1.
+        pretrained: "imagenet" or "none" ("auto" is resolved before a configuration is made).
+        profile: One of `PROFILES`; all but "paper" have a results tree of their own.
+        weight_decay: Decoupled for AdamW, L2 for the others.
+        label_smoothing: Share of the target spread over all classes, 0 to 1.
+        ema_decay: Decay a step of the averaged weights; None: no average.
+        flip_average: Whether probabilities are averaged over the image and its mirror image.
+        patience: Epochs without progress on validation data before an early stop; None: never.
+        focal_gamma: Focusing parameter of the focal loss, at least 0.
+        focal_alpha: Class weights of the focal loss: "none", or "balanced" by training counts.
+        focal_reading: How the focal loss reads smoothed labels; paper A means "hard_pt", older runs
+            had "linear".
+        sampling: "shuffle": each image once an epoch; "balanced": each class equally often.
+        plasticity: Who is trained when, see `plasticity.make_plan`.
+        warmup_epochs: Epochs of the head alone, where `plasticity` is "staged".
+        stop_at_accuracy: Validation accuracy at which training ends at once; None: never.
+        imbalance: r thins the training split of a binary set to one positive for r negatives.
+        label_noise: Share of training labels replaced by another class, 0 to .5.
+        cycle_momentum: Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85
+            while the rate rises, and back: torch's default, so what paper A implies.
+        n_train: Images of the training split that are used, see `stratified_subset`; None: all.
+        normalisation: See `InputForm`; so for `channels`.
+        test_curve: Whether the test accuracy after each epoch is kept beside the run. Nothing
+            selects by it: weights, predictions and selected epoch are those of a run without it.
+    """
+
+    recipe: Annotated[str, one_of(lambda: tuple(_recipe_file()))]
+    dataset: str
+    model: str
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
-    image_size: Annotated[int, Field(ge=28, le=4096)]  # side of the network's input in pixels
-    epochs: Annotated[int, Field(ge=1, le=10**6)]  # passes over the training split
-    batch_size: Annotated[int, Field(ge=1)]  # images a step
-    learning_rate: Annotated[float, Field(gt=0)]  # the peak
+    image_size: Annotated[int, Field(ge=28, le=4096)]
+    epochs: Annotated[int, Field(ge=1, le=10**6)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
     optimizer: Annotated[str, one_of(OPTIMIZERS)]
-    schedule: Annotated[str, one_of(SCHEDULES)]  # of the learning rate, stepped once a batch
-    augmentation: Annotated[str, one_of(AUGMENTATIONS)]  # see `Augmentation`
-    cutmix: Share  # probability of CutMix a batch
-    # "auto" is resolved before a configuration is made.
+    schedule: Annotated[str, one_of(SCHEDULES)]
+    augmentation: Annotated[str, one_of(AUGMENTATIONS)]
+    cutmix: Share
     pretrained: Annotated[str, one_of(("imagenet", "none"))]
-    profile: Annotated[str, one_of(PROFILES)]  # all but "paper" have a results tree of their own
-    weight_decay: Annotated[float, Field(ge=0)]  # decoupled for AdamW, L2 for the others
-    label_smoothing: Share  # of the target, spread over all classes
-    ema_decay: Share | None  # of the averaged weights, a step; None: no average
-    flip_average: bool  # whether probabilities are averaged over the image and its mirror image
+    profile: Annotated[str, one_of(PROFILES)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Share
+    ema_decay: Share | None
+    flip_average: bool
     precision: Annotated[str, one_of(PRECISIONS)]
-    # Epochs without progress on validation data before an early stop; None: never.
     patience: Annotated[int, Field(ge=1)] | None
-
     # Newer fields have a default, which stays out of the hash: older runs keep their place.
     loss: Annotated[str, one_of(LOSSES)] = "cross_entropy"
-    focal_gamma: Annotated[float, Field(ge=0)] = 0.0  # focusing parameter of the focal loss
-    focal_alpha: Annotated[str, one_of(ALPHAS)] = "none"  # class weights, or "balanced" by counts
-    sampling: Annotated[str, one_of(SAMPLINGS)] = "shuffle"  # see `sampling.epoch_order`
-    plasticity: Annotated[str, one_of(PLASTICITIES)] = "all"  # see `plasticity.make_plan`
-    warmup_epochs: int = 0  # of the head alone, where `plasticity` is "staged"
-    # Validation accuracy at which training ends at once; None: never.
+    focal_gamma: Annotated[float, Field(ge=0)] = 0.0
+    focal_alpha: Annotated[str, one_of(ALPHAS)] = "none"
+    sampling: Annotated[str, one_of(SAMPLINGS)] = "shuffle"
+    plasticity: Annotated[str, one_of(PLASTICITIES)] = "all"
+    warmup_epochs: int = 0
     stop_at_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
-    # r thins the training split of a binary set to one positive for r negatives.
     imbalance: Annotated[float, Field(ge=1)] | None = None
-    # Share of training labels replaced by another class.
     label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    # How the focal loss reads smoothed labels; paper A means "hard_pt", older runs had "linear".
     focal_reading: Annotated[str, one_of(READINGS)] = "linear"
-    # Whether "one_cycle" also lowers the momentum (beta1 of Adam) from .95 to .85 while the rate
-    # rises, and back: torch's default, so what paper A implies.
     cycle_momentum: bool = False
-    # Images of the training split that are used, see `stratified_subset`; None: all.
     n_train: Annotated[int, Field(ge=2)] | None = None
     normalisation: Annotated[str, one_of(NORMALISATIONS)] = IMAGENET_RGB.normalisation
     channels: Annotated[str, one_of(CHANNELS)] = IMAGENET_RGB.channels
-    # Whether the test accuracy after each epoch is kept beside the run. Nothing selects by it:
-    # weights, predictions and selected epoch are those of a run without it.
     test_curve: bool = False
 
     def __post_init__(self) -> None:

@@ -29,14 +29,22 @@ MEASURES = {"accuracy": accuracy_scores, "auc": auc_scores}
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in the seed alone."""
+    """Runs that differ in the seed alone.
 
-    # Name without a size suffix ("breastmnist"); of a rebuilt set the official one, see `rebuilt`.
+    Attributes:
+        dataset: name without a size suffix ("breastmnist", "cag:arcade_patches"); of a rebuilt set
+            the official one, see `rebuilt`.
+        source_size: side of the stored images in pixels.
+        config: configuration without the seed.
+        md5: of the data, None where there is no single file.
+        runs: one per seed, in order of seeds.
+    """
+
     dataset: str
-    source_size: int  # side of the stored images in pixels
-    config: dict[str, Any]  # without the seed
-    md5: str | None  # of the data, None where there is no single file
-    runs: tuple[Run, ...]  # one per seed, in order of seeds
+    source_size: int
+    config: dict[str, Any]
+    md5: str | None
+    runs: tuple[Run, ...]
 
     @property
     def rebuilt(self) -> Rebuilt | None:
