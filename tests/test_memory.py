@@ -17,44 +17,51 @@ import struct, sys, zlib
 import numpy as np
 from pathlib import Path
 from PIL import Image
-kind, path = sys.argv[1], Path(sys.argv[2])
 grey = lambda h, w: np.zeros((h, w), np.uint8)
-if kind == "pages.tif":
-    import cv2  # writes many pages many times as fast as Pillow
-    deflate = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
-    assert cv2.imwritemulti(str(path), [grey(128, 128)] * 4000, deflate)
-elif kind == "large.webp":
-    Image.new("RGB", (8192, 8192)).save(path, lossless=True, method=0, quality=0)
-elif kind == "cmyk.jpg":
-    Image.new("CMYK", (8192, 8192)).save(path)
-elif kind == "large.jp2":
-    Image.fromarray(np.zeros((8192, 8192), np.uint16)).save(path, irreversible=True)
-elif kind in ("huge.png", "deep.png"):
-    side, kind_of, bits = (30000, 0, 8) if kind == "huge.png" else (8192, 2, 16)
-    row = b"\\0" + bytes(side * (1 if kind_of == 0 else 3) * bits // 8)
-    packer = zlib.compressobj(1)
-    packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
-    chunk = lambda k, d: struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d))
-    head = struct.pack(">IIBBBBB", side, side, bits, kind_of, 0, 0, 0)
-    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-    path.write_bytes(b"\\x89PNG\\r\\n\\x1a\\n" + chunks)
-elif kind == "float.tif":
-    Image.fromarray(np.zeros((8192, 8192), np.float32)).save(path, compression="tiff_deflate")
-elif kind == "frames.dcm":
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = SecondaryCaptureImageStorage
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = "1.2.3"
-    n = 900
-    ds.NumberOfFrames, ds.Rows, ds.Columns, ds.SamplesPerPixel = n, 512, 512, 1
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
-    ds.PixelRepresentation = 0
-    ds.PixelData = bytes(n * 512 * 512 * 2); ds["PixelData"].VR = "OW"
-    ds.save_as(path, enforce_file_format=True)
+
+def make(kind, path):
+    if kind == "pages.tif":
+        import cv2  # writes many pages many times as fast as Pillow
+        deflate = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE]
+        assert cv2.imwritemulti(str(path), [grey(128, 128)] * 4000, deflate)
+    elif kind == "large.webp":
+        Image.new("RGB", (8192, 8192)).save(path, lossless=True, method=0, quality=0)
+    elif kind == "cmyk.jpg":
+        Image.new("CMYK", (8192, 8192)).save(path)
+    elif kind == "large.jp2":
+        Image.fromarray(np.zeros((8192, 8192), np.uint16)).save(path, irreversible=True)
+    elif kind in ("huge.png", "deep.png"):
+        side, kind_of, bits = (30000, 0, 8) if kind == "huge.png" else (8192, 2, 16)
+        row = b"\\0" + bytes(side * (1 if kind_of == 0 else 3) * bits // 8)
+        packer = zlib.compressobj(1)
+        packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+        ends = lambda k, d: struct.pack(">I", zlib.crc32(k + d))
+        chunk = lambda k, d: struct.pack(">I", len(d)) + k + d + ends(k, d)
+        head = struct.pack(">IIBBBBB", side, side, bits, kind_of, 0, 0, 0)
+        chunks = chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+        path.write_bytes(b"\\x89PNG\\r\\n\\x1a\\n" + chunks)
+    elif kind == "float.tif":
+        Image.fromarray(np.zeros((8192, 8192), np.float32)).save(path, compression="tiff_deflate")
+    elif kind == "frames.dcm":
+        from pydicom.dataset import Dataset, FileMetaDataset
+        from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+        ds = Dataset()
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = SecondaryCaptureImageStorage
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = "1.2.3"
+        n = 900
+        ds.NumberOfFrames, ds.Rows, ds.Columns, ds.SamplesPerPixel = n, 512, 512, 1
+        ds.PhotometricInterpretation = "MONOCHROME2"
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
+        ds.PixelRepresentation = 0
+        ds.PixelData = bytes(n * 512 * 512 * 2); ds["PixelData"].VR = "OW"
+        ds.save_as(path, enforce_file_format=True)
+
+for name in sys.argv[2:]:
+    folder = Path(sys.argv[1], name)
+    folder.mkdir()
+    make(name, folder / name)
 """
 
 # Each file in a process of its own, forked from one that has imported everything.
@@ -103,9 +110,7 @@ def run(code, *arguments):
 def taken_and_said(tmp_path_factory):
     """For each file by name the bytes that reading it took, and what was said of it."""
     folder = tmp_path_factory.mktemp("files")
-    for name in SAID:
-        (folder / name).mkdir()
-        run(MAKE, name, folder / name / name)
+    run(MAKE, folder, *SAID)
     read = json.loads(run(READ, folder).splitlines()[-1])
     shutil.rmtree(folder)  # half a gigabyte
     return read

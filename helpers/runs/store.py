@@ -256,7 +256,13 @@ def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
     """
     if isinstance(wanted.get("dataset"), str):
         wanted["dataset"] = stored_name(wanted["dataset"])
-    runs = list_runs(results_root(profile))
+    root = results_root(profile)
+
+    def may_be_meant(file: Path) -> bool:
+        recipe, _, model = file.parts[-5:-2]
+        return wanted.get("recipe", recipe) == recipe and wanted.get("model", model) == model
+
+    runs = whole_runs(filter(may_be_meant, _tree(root, RECORD)))
     found = [run for run in runs if all(run.config.get(k) == v for k, v in wanted.items())]
     if found:
         return found
@@ -272,7 +278,7 @@ def find_runs(*, profile: str = "paper", **wanted: Any) -> list[Run]:
         return near
 
     asked = ", ".join(f"{key}={value}" for key, value in wanted.items())
-    raise RunError(f"no run with {asked}; {nearest(runs, likeness)}")
+    raise RunError(f"no run with {asked}; {nearest(list_runs(root), likeness)}")
 
 
 def find_run(name: str, *, profile: str = "paper") -> Run:

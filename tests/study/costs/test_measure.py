@@ -245,8 +245,6 @@ class Slow(nn.Module):
 
 def test_an_exporter_that_takes_too_long_is_ended(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    net = tiny("net", PLAN, image_size=32)
-    assert exported("net", net, PLAN, image_size=32).difference <= 1e-4
     with pytest.raises(DeploymentError, match="ended after 1 s of processor time"):
         exported("slow", Slow(), PLAN.model_copy(update={"export_seconds": 1}), image_size=32)
 
