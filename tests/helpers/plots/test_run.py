@@ -87,6 +87,19 @@ def test_binary_roc_has_the_curve_its_band_and_the_auc_with_interval(axes):
     assert "benign" in axes.get_title()
 
 
+def test_roc_band_holds_the_curve_and_grows_narrow():
+    widths = []
+    for n in (60, 600):
+        y_true, probabilities = sample(n, 2)
+        grid, low, high = run.roc_band(y_true, probabilities[:, 1], n_resamples=200)
+        false, true, _ = roc_curve(y_true, probabilities[:, 1], drop_intermediate=False)
+        inside = np.interp(grid, false, true)
+        assert ((low <= inside + 1e-9) & (inside <= high + 1e-9)).all()
+        assert (np.diff(low) >= -1e-9).all() and high[-1] == low[-1] == 1
+        widths.append((high - low).mean())
+    assert widths[1] < widths[0] / 2
+
+
 def test_roc_band_equals_drawing_images_and_recomputing():
     rng = np.random.default_rng(2)
     y_true, score = np.arange(40) % 2, rng.integers(0, 6, 40) / 6  # with ties
