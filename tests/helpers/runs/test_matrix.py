@@ -171,6 +171,16 @@ def test_a_stand_in_takes_every_data_set_once():
     assert len(set(configs)) == len(configs)
 
 
+def test_a_folder_keeps_its_place_beside_a_stand_in(tmp_path):
+    """It is written `folder:`, and known by the name that is stored."""
+    file = tmp_path / "x.yaml"
+    datasets = ["breastmnist", "folder:own"]
+    file.write_text(yaml.safe_dump({"profile": "quick", "rows": [ROW | {"dataset": datasets}]}))
+    stand_ins = {"breastmnist": "phantom", "cag:own": "cag:own"}
+    configs = load_matrix(str(file), rename=stand_ins.get)
+    assert {config.dataset for config in configs} == {"phantom", "cag:own"}
+
+
 @pytest.mark.parametrize("learning_rate", [1e-3, 1e-4, 1e-5])
 def test_papermill_reads_back_what_was_written(learning_rate):
     values = {k: v for k, v in ROW.items() if not isinstance(v, list)}
