@@ -105,9 +105,6 @@ def free_accuracy(group: Group) -> Free | None:
     tied = load_tied(group.dataset)
     if tied is None or not len(tied.free) or not tied.fits(group):
         return None
-
-    def accuracy(run: Run) -> float:
-        y_true, probabilities = run.predictions("test")
-        return float((probabilities.argmax(axis=1) == y_true)[tied.free].mean())
-
-    return Free(*group.mean_and_sd(accuracy), len(tied.free))
+    shares = group.right[:, tied.free].mean(axis=1).tolist()
+    of_run = dict(zip((run.path for run in group.draws), shares, strict=True))
+    return Free(*group.mean_and_sd(lambda run: of_run[run.path]), len(tied.free))

@@ -324,7 +324,7 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("n", [25, pytest.param(N_CHANGES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [40, pytest.param(N_CHANGES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters(tmp_path, recipes_again, name, n):
     path = tmp_path / f"{name}.yaml"
