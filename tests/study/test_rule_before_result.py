@@ -21,7 +21,7 @@ class Stated(NamedTuple):
     Attributes:
         file: under `params`.
         words: of its comments.
-        rules: paths of keys; of a list of mappings the `id` or the `name` is the key.
+        rules: paths of keys; of a list of mappings the `id`, `name` or `dataset` is the key.
         results: what is stored by them, one pattern under `results` for all, or one for each.
         free: keys of a rule that may change: no part of the rule.
     """
@@ -65,7 +65,7 @@ def value(content: Any, path: Sequence[str], free: Sequence[str] = ()) -> Any:
     """Return what stands under a path of keys, None where nothing does."""
     for key in path:
         if isinstance(content, list):
-            named = (x for x in content if key in (x.get("id"), x.get("name")))
+            named = (x for x in content if key in (x.get("id"), x.get("name"), x.get("dataset")))
             content = next(named, None)
         elif isinstance(content, dict):
             content = content.get(key)
@@ -233,7 +233,7 @@ STATEMENTS = [
     Stated(
         "localisation.yaml",
         "written down before a map of these runs was made",
-        keys("localisation.yaml", "focus"),
+        [("focus", "breastmnist"), ("focus", "pneumoniamnist")],
         ["runs/paper_b/**/maps.npz"],
     ),
     Stated(
