@@ -15,7 +15,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from benchmarks.simulation import (
     image_sets,
     simulate_cell,
 )
+from helpers.metrics.variance import critical_t, welch_critical
 from helpers.paths import repo_root, results_root, write_text
 from helpers.terminal import command, count_argument
 from helpers.training.seeds import git_state
@@ -48,7 +49,7 @@ FIGURES = {
 }
 MARKERS = ("<!-- coverage: begin -->", "<!-- coverage: end -->")
 # Raised when the simulation or the intervals change, so that figures of both never mix.
-VERSION = 3
+VERSION = 4
 
 
 def record_path() -> Path:
@@ -187,32 +188,38 @@ def misses(figures: pd.DataFrame) -> str:
     return markdown_table(("figure", "%", "error", *setting), lines)
 
 
-def df_coverage(exponent: float, seeds: int, share: float) -> float:
-    """Return the coverage of value +- t sqrt(variance) under normal theory, by quadrature.
+def normal_coverage(rule: Callable[[np.ndarray, float], np.ndarray], seeds: int, share: float):
+    """Return the coverage of value +- rule(share, df) sqrt(variance), under normal theory.
 
-    The images' part of the variance is known; that of the seeds, `share` of the whole, is estimated
-    with seeds - 1 degrees of freedom.
+    By quadrature: the images' part of the variance is known; that of the seeds, `share` of the
+    whole, is estimated with seeds - 1 degrees of freedom, and with it the share that the rule sees.
     """
     df, points = seeds - 1, 20_000
     estimated = stats.chi2.ppf((np.arange(points) + 0.5) / points, df) / df * share
     variance = 1 - share + estimated
-    t = stats.t.ppf(0.975, df / (estimated / variance) ** exponent)
-    return float(np.mean(2 * stats.norm.cdf(t * np.sqrt(variance)) - 1))
+    critical = rule(estimated / variance, df)
+    return float(np.mean(2 * stats.norm.cdf(critical * np.sqrt(variance)) - 1))
+
+
+def satterthwaite_critical(share: np.ndarray, df: float) -> np.ndarray:
+    """Return Student's critical value with Hillis's (2007) degrees of freedom."""
+    return critical_t(df / share**2)
 
 
 def df_table() -> str:
-    """Return the coverage of two exponents of the degrees of freedom, as a markdown table."""
+    """Return the coverage of two rules for the critical value, as a markdown table."""
     shares = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1)
+    rules = {"Hillis": satterthwaite_critical, "Welch and Aspin": welch_critical}
     lines = [
         [
             str(seeds),
-            f"{exponent:g}",
-            *(f"{100 * df_coverage(exponent, seeds, s):.1f}" for s in shares),
+            name,
+            *(f"{100 * normal_coverage(rule, seeds, share):.1f}" for share in shares),
         ]
         for seeds in N_SEEDS
-        for exponent in (2, 1.25)
+        for name, rule in rules.items()
     ]
-    return markdown_table(("seeds", "exponent", *(f"share {s:g}" for s in shares)), lines)
+    return markdown_table(("seeds", "rule", *(f"share {s:g}" for s in shares)), lines)
 
 
 def methods_block(rows: Sequence[dict], replicates: int) -> str:
@@ -235,8 +242,8 @@ def methods_block(rows: Sequence[dict], replicates: int) -> str:
             "were each true figure in the middle of its goal. The furthest of those that lie more "
             "than two standard errors outside:",
             misses(figures),
-            "Coverage by exponent of the degrees of freedom, under normal theory, by the seeds' "
-            "true share of the variance:",
+            "Coverage by rule for the critical value, under normal theory, by the true share that "
+            "seeds have in the variance:",
             df_table(),
             MARKERS[1],
         ]

@@ -70,7 +70,7 @@ class Cell:
     @property
     def repeats(self) -> int:
         """How often the replicates asked for are made: what costs little is measured more often."""
-        return max(1, min(4, 5000 // (self.columns * self.images)))
+        return max(1, min(4, 20_000 // (self.columns * self.images)))
 
     @cached_property
     def signal(self) -> float:

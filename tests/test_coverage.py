@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import coverage, simulation
 from benchmarks.simulation import Cell
+from helpers.metrics.variance import welch_critical
 from helpers.paths import repo_root
 
 # A few settings that differ in all that matters: what is measured, how well it is, and the seeds.
@@ -53,14 +54,23 @@ def test_class_sizes_are_those_asked_for():
     )
 
 
-def test_normal_theory_at_its_ends():
-    """Known variance, or all of it from the seeds: exact whatever the exponent."""
-    for exponent in (1, 1.25, 2):
-        assert coverage.df_coverage(exponent, 3, 1) == pytest.approx(0.95, abs=1e-4)
-        assert coverage.df_coverage(exponent, 3, 1e-6) == pytest.approx(0.95, abs=1e-4)
-    # Hillis's degrees of freedom with three seeds.
-    assert coverage.df_coverage(2, 3, 0.85) == pytest.approx(0.922, abs=1e-3)
-    assert coverage.df_coverage(1.25, 3, 0.85) > 0.935
+@pytest.mark.parametrize("rule", [coverage.satterthwaite_critical, welch_critical])
+def test_normal_theory_at_its_ends(rule):
+    """Known variance, or all of it from the seeds: exact whatever the rule."""
+    for seeds in (3, 10):
+        assert coverage.normal_coverage(rule, seeds, 1) == pytest.approx(0.95, abs=1e-4)
+        assert coverage.normal_coverage(rule, seeds, 1e-6) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_normal_theory_between_its_ends():
+    """Hillis's degrees of freedom are too many for three seeds; Welch's value is near."""
+    assert coverage.normal_coverage(coverage.satterthwaite_critical, 3, 0.85) == pytest.approx(
+        0.922, abs=1e-3
+    )
+    for seeds, most in ((3, 0.006), (4, 0.003), (5, 0.002), (10, 0.001)):
+        for share in np.linspace(0.02, 0.99, 20):
+            found = coverage.normal_coverage(welch_critical, seeds, share)
+            assert found == pytest.approx(0.95, abs=most), (seeds, share)
 
 
 def test_a_stopped_run_goes_on_and_other_replicates_do_not_mix(

@@ -14,7 +14,7 @@ multi-case studies, with seeds as readers. Two questions are asked of it, and ha
 
 All three take one system, or what one system has more than another, paired by seed (`less`).
 
-Degrees of freedom, the scale and what steadies a variance from few errors were chosen by measured
+The critical value, the scales and what steadies a variance from few errors were chosen by measured
 coverage (`benchmarks/coverage.py`); `docs/methods.md` has the formulas, the reasons and the table.
 
 A draw is one run. Draws that depend on each other (a seed repeated on several processors; or seeds
@@ -180,7 +180,15 @@ def less(a: Scores, b: Scores) -> Scores:
             f"{a.values.shape[-1]} and {b.values.shape[-1]}."
         )
     unknown = np.full(a.values.shape, np.nan)
-    return Scores(a.values - b.values, a.shares - b.shares, a.labels, unknown, math.nan)
+    implied = np.isfinite(a.reference).all() and np.isfinite(b.reference).all()
+    return Scores(
+        a.values - b.values,
+        a.shares - b.shares,
+        a.labels,
+        unknown,
+        math.nan,
+        sides=(a, b) if implied else None,
+    )
 
 
 def _binormal_variance(auc: np.ndarray, m: int, n: int) -> np.ndarray:
@@ -228,7 +236,9 @@ def mean(
     The interval is symmetric on the logit scale for a bounded measure, else as it is. Where no
     image is wrong, or none right, it is Wilson's for the effective number of images. With one seed
     the seeds' part is unknown and left out: the interval is that of the images alone, and `method`
-    says so. A measure without bounds, as a difference is, has the p value of a mean of zero.
+    says so. A measure without bounds, as a difference is, has the p value of a mean of zero. Of two
+    accuracies' or AUCs' difference over several seeds the standard error is that of the difference
+    of their angles, 2 arcsin sqrt(value), over the ratio of both differences.
 
     Args:
         scores: of one system, or a difference, without leading axes.

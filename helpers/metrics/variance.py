@@ -6,15 +6,15 @@ What it rests on: `helpers.metrics.intervals`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from helpers.metrics.scores import LEVEL
 
-# The exponent of the seeds' share in the variance that sets the degrees of freedom. Hillis (2007)
-# has 2, with which three seeds cover 92 % where they have most of the variance, not all.
-_DF_EXPONENT = 1.25
+# How steeply the critical value may rise with the seeds' share: with two seeds it would leap.
+_STEEPEST = 10.0
 # More degrees of freedom than these are those of a known variance.
 _KNOWN = 1e6
 # Rounding alone is no scatter: sums of equal terms differ in the last digits.
@@ -39,6 +39,7 @@ class Scores:
         n_effective: the number of images m for which the variance is value (1 - value) / m where
             no image is wrong; NaN where the measure has no bounds.
         prior: weight of `reference` beside the images' own variance, in errors.
+        sides: of a difference, both systems, where each has a variance that its value implies.
     """
 
     values: np.ndarray
@@ -47,6 +48,7 @@ class Scores:
     reference: np.ndarray
     n_effective: float
     prior: float = 0.0
+    sides: tuple["Scores", "Scores"] | None = None
 
     @property
     def n(self) -> int:
@@ -81,6 +83,7 @@ def grouped(scores: Scores, groups: Sequence | None) -> Scores:
         values=scores.values @ weights.T,
         shares=np.einsum("gs,...sn->...gn", weights, scores.shares),
         reference=scores.reference @ weights.T,
+        sides=scores.sides and tuple(grouped(side, groups) for side in scores.sides),
     )
 
 
@@ -101,6 +104,7 @@ def population(
     scores: Scores, *, floor: tuple[float, float] | None = None
 ) -> tuple[np.ndarray, ...]:
     """Return value, variance, degrees of freedom, low, high and p of `mean`, (...) each."""
+    scores = _evened(scores)
     value = scores.values.mean(axis=-1)
     draws = scores.values.shape[-1]
     between, within = _image_covariances(scores)
@@ -117,8 +121,7 @@ def population(
     variance = images + seeds
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(seeds > ROUNDING, seeds / variance, 0.0)
-        df = draws_df / share**_DF_EXPONENT
-        df = np.where(df > _KNOWN, np.inf, df)
+        df = _equivalent_df(share, draws_df)
         p = 2 * stats.t.sf(np.abs(value) / np.sqrt(variance), df)
     low, high = _ends(value, np.sqrt(variance), df, logit=scores.bounded)
     if scores.bounded:
@@ -127,6 +130,89 @@ def population(
         low = np.where(value >= 1, edge, np.where(value <= 0, 0.0, low))
         high = np.where(value >= 1, 1.0, np.where(value <= 0, 1 - edge, high))
     return value, variance, df, low, high, p
+
+
+def _evened(scores: Scores) -> Scores:
+    """Return a difference with the scatter that it has on the arcsine scale; its mean stays.
+
+    Of two systems near 1 the one with more errors scatters more, so that what makes a difference
+    large makes its standard error large. The angle 2 arcsin sqrt(value) scatters alike everywhere
+    (Anscombe 1948, Biometrika 35:246-254, with 3/8 of an image right and wrong added). Deviations
+    of each side are weighed by its slope there, over the ratio of both angles' difference to that
+    of the values.
+    """
+    if scores.sides is None or scores.values.shape[-1] == 1:
+        return scores  # with one draw it is DeLong's test
+    means, angles, slopes = [], [], []
+    for side in scores.sides:
+        n, mean = side.n_effective, side.values.mean(axis=-1)
+        shifted = (n * mean + 0.375) / (n + 0.75)
+        means.append(mean)
+        angles.append(2 * np.arcsin(np.sqrt(shifted)))
+        slopes.append(n / (n + 0.75) / np.sqrt(shifted * (1 - shifted)))
+    value = means[0] - means[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(
+            np.abs(value) > 1e-9, (angles[0] - angles[1]) / value, (slopes[0] + slopes[1]) / 2
+        )
+    (first, second), (a, b) = [(slope / ratio)[..., None] for slope in slopes], scores.sides
+    weighed = first * (a.values - means[0][..., None]) - second * (b.values - means[1][..., None])
+    # Where all draws' differences agree they still do, whatever their sides share.
+    agree = scores.values.var(axis=-1, keepdims=True) <= ROUNDING
+    return replace(
+        scores,
+        values=np.where(agree, scores.values, value[..., None] + weighed),
+        shares=first[..., None] * a.shares - second[..., None] * b.shares,
+        sides=None,
+    )
+
+
+def _equivalent_df(share: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Return the degrees of freedom of the t distribution whose critical value is `welch_critical`.
+
+    Args:
+        share: float (...), the estimated part of the variance, of the whole.
+        df: float (...), its degrees of freedom; infinite where it is known.
+    """
+    share, df = np.broadcast_arrays(share, df)
+    found = np.full(share.shape, np.inf)
+    for known in np.unique(df[np.isfinite(df)]):
+        chosen = df == known
+        found[chosen] = special.stdtridf(
+            (1 + LEVEL) / 2, welch_critical(share[chosen], float(known))
+        )
+    return np.where(found > _KNOWN, np.inf, found)
+
+
+def welch_critical(share: np.ndarray | float, df: float) -> np.ndarray:
+    """Return the half-width (...), in standard errors, of the 95 % interval of a value.
+
+    One part of its variance is known and one, `share` of the whole as estimated (...), has `df`
+    degrees of freedom. As in Welch's and Aspin's tables it is that function of the estimated share
+    with which the coverage is the level whatever the true share is, as nearly as one can be that
+    never falls: the normal value, and Student's at the other end, joined by a beta distribution.
+    """
+    known, estimated = critical_t(np.inf), critical_t(df)
+    return known + (estimated - known) * special.betainc(*_welch_shape(df), np.clip(share, 0, 1))
+
+
+@lru_cache
+def _welch_shape(df: float) -> np.ndarray:
+    """Return both parameters of that beta distribution, by least squares over true shares."""
+    true = np.linspace(0, 1, 42)[1:-1, None]
+    estimated = true * stats.chi2.ppf((np.arange(500) + 0.5) / 500, df) / df
+    variance = 1 - true + estimated
+    known, rise = critical_t(np.inf), critical_t(df) - critical_t(np.inf)
+
+    def miss(logarithms: np.ndarray) -> np.ndarray:
+        critical = known + rise * special.betainc(*np.exp(logarithms), estimated / variance)
+        covered = 2 * special.ndtr(critical * np.sqrt(variance)) - 1
+        return 100 * (covered.mean(axis=1) - LEVEL)
+
+    found = optimize.least_squares(
+        miss, (0.5, 0.0), bounds=(-1, math.log(_STEEPEST)), xtol=1e-12, ftol=1e-12, gtol=1e-12
+    )
+    return np.exp(found.x).round(4)  # what lies further right differs from machine to machine
 
 
 def here_variance(scores: Scores) -> np.ndarray:

@@ -27,7 +27,7 @@ from helpers.metrics.intervals import (
     ranking_scores,
 )
 from helpers.metrics.scores import auc_interval, proportion
-from helpers.metrics.variance import _image_covariances
+from helpers.metrics.variance import _image_covariances, welch_critical
 
 
 def fabricate(draws=5, n=60, *, num_classes=2, seed=0, signal=1.0, scatter=0.5):
@@ -92,6 +92,29 @@ def test_no_more_seeds_take_the_images_part_away():
     alone = mean(accuracy_scores(y_true, p[:1]))
     assert many.se < few.se < 1.2 * alone.se
     assert many.se > 0.5 * alone.se
+
+
+def test_the_critical_value_is_welchs():
+    """First terms of Welch's series (1947); Student's value where all is estimated."""
+    z, share = stats.norm.ppf(0.975), np.linspace(0, 1, 21)
+    series = z * (1 + (1 + z**2) * share**2 / (4 * 200))
+    assert welch_critical(share, 200.0) == pytest.approx(series, abs=2e-4)
+    for df in (1, 2, 4.5, 9):
+        found = welch_critical(share, df)
+        assert found[[0, -1]] == pytest.approx([z, stats.t.ppf(0.975, df)])
+        assert (np.diff(found) >= 0).all()
+
+
+def test_degrees_of_freedom_fit_the_interval_and_the_p_value():
+    """Wherever p is 5 % the interval ends at zero, whatever part the seeds have."""
+    rng = np.random.default_rng(5)
+    for part in (0, 0.02, 0.1, 1):
+        scores = rng.standard_normal((1, 60)) + part * rng.standard_normal((4, 1))
+        scores += 0.1 * rng.standard_normal((4, 60))
+        found = mean(image_scores(scores, bounded=False))
+        assert found.df is None or found.df >= 3 - 1e-6
+        at_the_end = image_scores(scores - found.low, bounded=False)
+        assert mean(at_the_end).p == pytest.approx(0.05)
 
 
 # --- one system ----------------------------------------------------------------------------------
@@ -300,13 +323,52 @@ def test_delongs_test_holds_its_level_under_the_null():
     assert 0.03 < rejected / 600 < 0.075
 
 
-def test_paired_seeds_are_one_system_of_differences():
+def right_of_two(*, signal=0.4):
+    """Whether each image is right, float (5, n), of two systems that were trained five times."""
     y_true, a = fabricate(5)
-    _, b = fabricate(5, seed=1, signal=0.4)
-    right = [(p.argmax(axis=2) == y_true).astype(float) for p in (a, b)]
-    ours = mean(less(image_scores(right[0]), image_scores(right[1])))
-    alone = mean(image_scores(right[0] - right[1], bounded=False))
-    assert (ours.value, ours.low, ours.high) == pytest.approx((alone.value, alone.low, alone.high))
+    _, b = fabricate(5, seed=1, signal=signal)
+    return [(p.argmax(axis=2) == y_true).astype(float) for p in (a, b)]
+
+
+@pytest.mark.parametrize("estimate", [mean, mean_here, one_more_run])
+def test_paired_seeds_are_one_system_of_differences(estimate):
+    """Exactly where a score implies no variance; accuracies' scatter is weighed in `mean` alone."""
+    right = right_of_two()
+    ours = estimate(less(*(image_scores(side) for side in right)))
+    alone = estimate(image_scores(right[0] - right[1], bounded=False))
+    near = 2e-3 if estimate is mean else 1e-12
+    assert (ours.value, *ends(ours)) == pytest.approx((alone.value, *ends(alone)), abs=near)
+    halves = [image_scores(side / 2) for side in right]
+    assert ends(estimate(less(*halves))) == pytest.approx(
+        [end / 2 for end in ends(alone)], abs=1e-12
+    )
+
+
+def test_a_difference_has_the_scatter_of_the_angles():
+    """By hand: deviations of either side times its slope, and the ratio of both differences."""
+    right = right_of_two(signal=0.7)
+    n = right[0].shape[1]
+    shifted = [(n * side.mean() + 0.375) / (n + 0.75) for side in right]
+    angles = [2 * math.asin(math.sqrt(p)) for p in shifted]
+    slopes = [n / (n + 0.75) / math.sqrt(p * (1 - p)) for p in shifted]
+    gap = right[0].mean() - right[1].mean()
+    ratio = (angles[0] - angles[1]) / gap
+    scores = (slopes[0] * right[0] - slopes[1] * right[1]) / ratio
+    by_hand = mean(image_scores(scores - scores.mean() + gap, bounded=False))
+    ours = mean(less(*(image_scores(side) for side in right)))
+    assert (ours.value, *ends(ours), ours.p) == pytest.approx(
+        (gap, *ends(by_hand), by_hand.p), rel=1e-9
+    )
+
+
+def test_two_systems_near_one_are_told_apart_by_those_that_one_gets_wrong():
+    """Twelve of 150 images against none, all seeds alike: plainly another, and seen as such."""
+    first = np.ones((3, 150))
+    second = first.copy()
+    second[:, :12] = 0
+    found = mean(less(image_scores(first), image_scores(second)))
+    assert found.p < 0.001 and found.low > 0
+    assert mean(less(image_scores(first), image_scores(first))).p == 1
 
 
 @pytest.mark.parametrize("estimate", [mean, mean_here, one_more_run])
