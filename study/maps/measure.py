@@ -158,8 +158,8 @@ def _measure_all(
 
 def runs_of(study: Study, network: Network) -> list[Run]:
     """Return the stored runs of a network, one a seed of the study; a `RunError` if one lacks."""
-    wanted = {k: v for k, v in network.runs.items() if k != "epochs"}
-    found = {run.config["seed"]: run for run in find_runs(profile=study.profile, **wanted)}
+    stored = find_runs(profile=study.profile, **network.runs)
+    found = {run.config["seed"]: run for run in stored}
     if missing := [seed for seed in study.seeds if seed not in found]:
         raise RunError(
             f"{study.name}, {network.title}: no run with seed {', '.join(map(str, missing))}; "

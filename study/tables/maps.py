@@ -226,10 +226,11 @@ def _origin(measured: Measured) -> str:
 
 def _budget(measured: Measured) -> str:
     """Say how long the network was trained; nothing of the phantom, or without its runs."""
-    epochs = budget.of_maps(measured)
+    epochs, plain = (budget.of_maps(measured, network) for network in (TRAINED, PLAIN))
     if _is_phantom(measured) or epochs is None:
         return ""
-    return f"The network was trained for {budget.length(epochs)}. "
+    beside = f", the plain ResNet-18 for {plain:g}" if plain not in (epochs, None) else ""
+    return f"The network was trained for {budget.length(epochs)}{beside}. "
 
 
 def localisation_page(measured: Measured, plan: MapPlan, *, focus: Sequence[FocusFinding]) -> str:

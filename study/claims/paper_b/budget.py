@@ -60,10 +60,10 @@ def _printed() -> float:
     return load_rules().budget.epochs["B"]
 
 
-def of_maps(measured: Measured) -> int | None:
+def of_maps(measured: Measured, network: str = TRAINED) -> int | None:
     """Return the epochs of the runs whose maps were measured, the fewest; None without runs."""
     folder = results_root(measured.study.profile) / "runs"
-    names = measured.networks[TRAINED].about["runs"]
+    names = measured.networks[network].about["runs"]
     files = [file for name in names for file in folder.glob(f"*/*/*/{name}/run.json")]
     return min((load_run(file.parent).config["epochs"] for file in files), default=None)
 
