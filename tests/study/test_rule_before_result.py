@@ -237,6 +237,19 @@ STATEMENTS = [
         ["runs/paper_b/**/maps.npz"],
     ),
     Stated(
+        "localisation.yaml",
+        "written down before a run of it was made",
+        [("studies", "arcade", "common")] * 3,
+        [
+            f"runs/common_224/cag_arcade_patches_subset800/{run}_s*/run.json"
+            for run in (
+                "medspectralnet/b5dbe77cf6",
+                "medspectralnet/fb00ede4d3",
+                "resnet18/c2cb1ef63e",
+            )
+        ],
+    ),
+    Stated(
         "efficiency.yaml",
         "before the first measurement",
         keys("efficiency.yaml", "image_size", "targets", "main", "claimed"),
