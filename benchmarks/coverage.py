@@ -188,7 +188,9 @@ def misses(figures: pd.DataFrame) -> str:
     return markdown_table(("figure", "%", "error", *setting), lines)
 
 
-def normal_coverage(rule: Callable[[np.ndarray, float], np.ndarray], seeds: int, share: float):
+def normal_coverage(
+    rule: Callable[[np.ndarray, float], np.ndarray], seeds: int, share: float
+) -> float:
     """Return the coverage of value +- rule(share, df) sqrt(variance), under normal theory.
 
     By quadrature: the images' part of the variance is known; that of the seeds, `share` of the

@@ -71,8 +71,7 @@ def paper_b_numbers(claims: Sequence[CheckedClaim], datasets: dict[str, str]) ->
         n_test = lookup(paper="medmnist", table="splits", row=dataset, column="test")
         value = _with_interval(source.value(), round(n_test.value))
         seeds = found.seeds if found else 0
-        state = level.verdict  # the tables' word, with its direction
-        rows.append(SideBySide(f"B, {title}", value, ours, seeds, state))
+        rows.append(SideBySide(f"B, {title}", value, ours, seeds, level.verdict))
     return rows
 
 
