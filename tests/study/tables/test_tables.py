@@ -28,7 +28,6 @@ from study.tables.accuracy import TablesError
 from study.tables.answer import answer_block
 from study.verdicts import (
     COMPATIBLE,
-    IN_PART,
     INCONCLUSIVE,
     NOT_RUN,
     OTHER_IMAGES,
@@ -464,7 +463,7 @@ def test_a_stale_table_and_a_stale_block_are_seen(store):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "expected"), [(19, {SHORT}), (20, {IN_PART, INCONCLUSIVE}), (None, {NOT_RUN})]
+    ("epochs", "expected"), [(19, {SHORT}), (20, {SHOWN, INCONCLUSIVE}), (None, {NOT_RUN})]
 )
 def test_maps_of_a_brief_training_have_no_verdict(epochs, expected, monkeypatch):
     plan = load_maps_plan()
@@ -472,7 +471,7 @@ def test_maps_of_a_brief_training_have_no_verdict(epochs, expected, monkeypatch)
     measured = load_measured(plan.study("arcade"))
     layers, signs = layer_findings(measured, plan), progression(measured, plan)
     assert {*maps.verdict_table(layers, measured, plan).frame["verdict"]} == expected
-    expected = expected - {IN_PART}
+    expected = expected - {SHOWN}
     assert {*maps.sign_table(signs, measured).frame["verdict"]} == expected
     # The phantom tests the measurement: what it shows is no claim of the paper.
     phantom = load_measured(plan.study("phantom"))
